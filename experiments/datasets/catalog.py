@@ -1,0 +1,97 @@
+"""Data sets by catalog name (digits, fashion-mnist, mnist) or URI (idx:DIR, folder:DIR, npz:FILE)."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from experiments.datasets import folder, idx, npz
+from experiments.datasets.images import Dataset, checked
+from experiments.errors import InputError, RunError
+from search.errors import unknown
+
+CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+DIGITS = tuple("0123456789")
+# MD5 of the published .gz file, and of what it holds.
+MD5S: dict[str, dict[str, tuple[str, ...]]] = {
+    "fashion-mnist": {
+        "train-images-idx3-ubyte": ("8d4fb7e6c68d591d4c3dfef9ec88bf0d", "f4a8712d7a061bf5bd6d2ca38dc4d50a"),
+        "train-labels-idx1-ubyte": ("25c81989df183df01b3e8a0aad5dffbe", "9018921c3c673c538a1fc5bad174d6f9"),
+        "t10k-images-idx3-ubyte": ("bef4ecab320f06d8554ea6380940ec79", "8181f5470baa50b63fa0f6fddb340f0a"),
+        "t10k-labels-idx1-ubyte": ("bb300cfdad3c16e7a12a480ee83cd310", "15d484375f8d13e6eb1aabb0c3f46965"),
+    },
+    "mnist": {
+        "train-images-idx3-ubyte": ("f68b3c2dcbeaaa9fbdd348bbdeb94873", "6bbc9ace898e44ae57da46a324031adb"),
+        "train-labels-idx1-ubyte": ("d53e105ee54ea40749a09fcbcd1e9432", "a25bea736e30d166cdddb491f175f624"),
+        "t10k-images-idx3-ubyte": ("9fb629c4189551a2d022fa330f9573f3", "2646ac647ad5339dbf082846283269ea"),
+        "t10k-labels-idx1-ubyte": ("ec29112dd5afa0611ce80d1b7f02629c", "27ae3e4e09519cfbb04c329615203637"),
+    },
+}
+NAMES = ("digits", "fashion-mnist", "mnist")
+SCHEMES = ("idx", "folder", "npz")
+
+
+def check_uri(uri: str) -> None:
+    """Raise StudyError or InputError for a name or URI that cannot be a data set; opens nothing."""
+    scheme, colon, rest = uri.partition(":")
+    if colon and (scheme not in SCHEMES or not rest):
+        raise InputError(f"study.dataset: expected idx:DIR, folder:DIR or npz:FILE, got {uri!r}.")
+    if not colon and uri not in NAMES:
+        raise unknown("study.dataset", uri, [*NAMES, "idx:DIR", "folder:DIR", "npz:FILE"])
+
+
+def open_dataset(uri: str, data_dir: Path | None, image_size: tuple[int, int] | None = None) -> Dataset:
+    """Read a data set. `data_dir` is where published ones lie; without it they are downloaded by Keras. Raises InputError."""
+    check_uri(uri)
+    scheme, colon, rest = uri.partition(":")
+    if not colon:
+        return _digits() if uri == "digits" else _published(uri, data_dir)
+    path = Path(rest).expanduser()
+    if scheme == "idx":
+        return idx.load(uri, path, {}, None)
+    if scheme == "npz":
+        return npz.load(uri, path)
+    return folder.load(uri, path, image_size)
+
+
+def _digits() -> Dataset:
+    from sklearn.datasets import load_digits  # 1.5 s to import, so only here
+
+    bunch = load_digits()
+    images = (bunch.images * (255 / 16)).round().astype(np.uint8)  # published as 0–16
+    return Dataset("digits", checked("digits", images, bunch.target, 10), None, DIGITS)
+
+
+def _published(name: str, data_dir: Path | None) -> Dataset:
+    class_names = CLOTHES if name == "fashion-mnist" else DIGITS
+    if data_dir is not None:
+        for place in (data_dir / name, data_dir):
+            if idx.present(place):
+                return idx.load(name, place, MD5S[name], class_names)
+        raise InputError(f"{name}: neither {data_dir / name} nor {data_dir} holds {idx.STEMS['train'][0]}[.gz]; see --data.")
+    keras_home = Path.home() / ".keras" / "datasets"
+    if not _downloaded(keras_home, name):
+        _download(name)
+    if name == "mnist":
+        archive = npz.load(name, keras_home / "mnist.npz")
+        return Dataset(name, archive.pool, archive.test, class_names)
+    return idx.load(name, keras_home / name, MD5S[name], class_names)
+
+
+def _downloaded(keras_home: Path, name: str) -> bool:
+    return (keras_home / "mnist.npz").is_file() if name == "mnist" else idx.present(keras_home / name)
+
+
+def _download(name: str) -> None:
+    """Let Keras's own loader fetch it, in a process of its own: TensorFlow stays out of this one."""
+    code = f"from keras.datasets import {name.replace('-', '_')} as d; d.load_data()"
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise RunError(
+            f"{name}: Keras could not download it ({last}). Put the four IDX files into a folder DIR/{name} "
+            "and name it: --data DIR, or TAILOR_DATA=DIR."
+        )

@@ -1,0 +1,38 @@
+"""An .npz file: x_train, y_train (and x_test, y_test), or images and labels; class_names where they are known."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from experiments.datasets.images import Dataset, checked
+from experiments.errors import InputError
+
+
+def load(name: str, path: Path) -> Dataset:
+    """Read the arrays; never a pickle. Raises InputError naming the arrays that are missing or wrong."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise InputError(f"{name}: {path} cannot be read as .npz without pickles ({error}).") from error
+    for x, y in (("x_train", "y_train"), ("images", "labels"), ("x", "y")):
+        if x in arrays and y in arrays:
+            break
+    else:
+        raise InputError(
+            f"{name}: expected arrays x_train and y_train (or images and labels), got {', '.join(arrays) or 'none'}."
+        )
+    labels = arrays[y]
+    if "class_names" in arrays:
+        class_names = tuple(str(c) for c in arrays["class_names"])
+    elif np.issubdtype(labels.dtype, np.integer) and labels.size:
+        class_names = tuple(str(c) for c in range(int(labels.max()) + 1))
+    else:
+        raise InputError(f"{name}: expected whole-number labels in {y!r}, got {labels.dtype} {labels.shape}.")
+    test = None
+    if "x_test" in arrays and "y_test" in arrays:
+        test = checked(f"{name} (test)", arrays["x_test"], arrays["y_test"], len(class_names))
+    return Dataset(name, checked(name, arrays[x], labels, len(class_names)), test, class_names)

@@ -1,0 +1,108 @@
+"""Stratified, seeded, disjoint splits, their digest, and the cache of .npy files that workers map."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from experiments.datasets.images import Dataset, Images
+from experiments.errors import InputError
+from search.spec import DataPlan
+
+DEFAULT = {"val": 0.1, "holdout": 0.1, "test": 0.15}
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A data set cut in four. `digest` names the data and the cut."""
+
+    train: Images
+    val: Images
+    holdout: Images
+    test: Images
+    class_names: tuple[str, ...]
+    digest: str
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many images each split has."""
+        return {name: len(getattr(self, name)) for name in ("train", "val", "holdout", "test")}
+
+
+@dataclass(frozen=True)
+class DataHandle:
+    """What a worker needs to find the data: a folder of .npy files, and the shape of one image and of the answer."""
+
+    folder: str
+    input_shape: tuple[int, int, int]
+    num_classes: int
+
+
+def split(dataset: Dataset, plan: DataPlan) -> Splits:
+    """Cut the data set. Raises InputError where a split would be empty or nothing is left to train on."""
+    sizes: Mapping[str, int | float] = {**DEFAULT, **plan.splits}
+    if dataset.test is not None and "test" in plan.splits:
+        raise InputError(f"data.splits.test: {dataset.name} comes with a test set of its own; leave the key out.")
+    rest = np.arange(len(dataset.pool))
+    rng = np.random.default_rng(plan.seed)
+    cut: dict[str, Images] = {} if dataset.test is None else {"test": dataset.test}
+    for name in ("test", "holdout", "val"):
+        if name in cut:
+            continue
+        size = sizes[name]
+        count = size if isinstance(size, int) else round(size * len(dataset.pool))
+        if not 0 < count < len(rest):
+            raise InputError(
+                f"data.splits.{name}: {size} of {len(dataset.pool)} images is {count}, with {len(rest)} left to cut from; "
+                "every split and the training set need at least one."
+            )
+        taken = stratified(dataset.pool.labels[rest], count, rng)
+        cut[name] = dataset.pool.take(rest[taken])
+        rest = np.delete(rest, taken)
+    cut["train"] = dataset.pool.take(rest)
+    return Splits(**cut, class_names=dataset.class_names, digest=_digest(cut, dataset.class_names))
+
+
+def stratified(labels: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """`count` sorted rows whose classes stand in the proportions of `labels`, by largest remainder (ties by class)."""
+    classes, sizes = np.unique(labels, return_counts=True)
+    exact = sizes * (count / len(labels))
+    take = np.floor(exact).astype(int)
+    take[np.argsort(-(exact - take), kind="stable")[: count - take.sum()]] += 1
+    rows = [rng.permutation(np.flatnonzero(labels == c))[:n] for c, n in zip(classes, take, strict=True)]
+    return np.sort(np.concatenate(rows))
+
+
+def cache(splits: Splits, root: Path) -> DataHandle:
+    """Write train and val once as .npy under `root`/<digest>; holdout and test are never written there."""
+    folder = root / splits.digest
+    if not folder.is_dir():
+        root.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(dir=root, prefix="draft-"))
+        for name in ("train", "val"):
+            part: Images = getattr(splits, name)
+            np.save(draft / f"{name}_images.npy", part.images)
+            np.save(draft / f"{name}_labels.npy", part.labels)
+        try:
+            os.rename(draft, folder)  # whole or not at all
+        except OSError:
+            shutil.rmtree(draft)  # another process was first
+    height, width, channels = splits.train.images.shape[1:]
+    return DataHandle(str(folder.resolve()), (height, width, channels), len(splits.class_names))
+
+
+def _digest(cut: Mapping[str, Images], class_names: tuple[str, ...]) -> str:
+    sha = hashlib.sha256(json.dumps(class_names).encode())
+    for name in ("train", "val", "holdout", "test"):
+        sha.update(f"{name}{cut[name].images.shape}".encode())
+        sha.update(np.ascontiguousarray(cut[name].images).data)
+        sha.update(np.ascontiguousarray(cut[name].labels).data)
+    return sha.hexdigest()

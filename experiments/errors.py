@@ -1,0 +1,11 @@
+"""The errors that a command turns into one line and an exit code; anything else is a bug and shows its traceback."""
+
+from __future__ import annotations
+
+
+class InputError(ValueError):
+    """What the user gave is wrong (exit 2): the message says the field, what was expected, what came, what to do."""
+
+
+class RunError(RuntimeError):
+    """The input was right and it still failed (exit 1): the message says what failed and what to do."""

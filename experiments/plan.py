@@ -1,0 +1,128 @@
+"""A study made ready to run: the file resolved, its names checked against the model's, the data cut, a job for each trial."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from experiments.datasets.catalog import check_uri, open_dataset
+from experiments.datasets.splits import DataHandle, Splits, split
+from experiments.errors import InputError
+from experiments.trial import TrialJob
+from models.factory import BUILT_IN, resolve
+from models.training import options
+from search.engine import Suggestion
+from search.errors import unknown
+from search.load import load
+from search.space import Choice, Fixed, largest, points, smallest, walk
+from search.spec import StudySpec
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What the command line lays over a study file."""
+
+    settings: tuple[str, ...] = ()
+    name: str | None = None
+
+
+def shipped() -> dict[str, Path]:
+    """The shipped studies' files by name."""
+    folder = Path(str(resources.files("experiments") / "studies"))
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def find(study: str) -> Path:
+    """The file of a shipped study's name or a path. Raises InputError listing those there are."""
+    path = Path(study).expanduser()
+    if study in shipped():
+        return shipped()[study]
+    if path.suffix == ".toml" or "/" in study:
+        if not path.is_file():
+            raise InputError(f"STUDY: there is no file {study!r}; give a study file or one of: {', '.join(shipped())}.")
+        return path
+    raise unknown("STUDY (a shipped study, or a file ending in .toml)", study, shipped())
+
+
+def resolve_study(study: str, overrides: Overrides = Overrides()) -> StudySpec:
+    """Read and check a study whole, all but its data and the model's code. Raises StudyError, ModelError or InputError."""
+    spec = load(find(study), overrides.settings, overrides.name)
+    check_uri(spec.dataset)
+    check_names(spec)
+    if spec.search.sampler.name == "grid":
+        points(spec.space)
+    return spec
+
+
+def check_names(spec: StudySpec) -> None:
+    """Check each option's and hyperparameter's name, and its value at both ends of its range. Raises the first error."""
+    options.split(spec.training)
+    for parameter in spec.space.parameters:
+        if parameter.name in options.NAMES:
+            if isinstance(parameter, Fixed):
+                ends: Iterable[Any] = (parameter.value,)
+            else:
+                ends = parameter.choices if isinstance(parameter, Choice) else (parameter.low, parameter.high)
+            for value in ends:
+                options.split({parameter.name: value})
+    if spec.model in BUILT_IN:
+        known = (*options.NAMES, *(resolve(spec.model).defaults or {}))
+        for section, names in (("space", [p.name for p in spec.space.parameters]), ("training", list(spec.training))):
+            for name in names:
+                if name not in known:
+                    raise unknown(f"{section} (no option, nor a hyperparameter of model {spec.model!r})", name, known)
+    elif ":" not in spec.model:
+        resolve(spec.model)  # raises, naming the built-ins
+
+
+def open_data(spec: StudySpec, data_dir: Path | None) -> Splits:
+    """Read the study's data set and cut it."""
+    return split(open_dataset(spec.dataset, data_dir, spec.data.image_size), spec.data)
+
+
+def ends(spec: StudySpec) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The values of the smallest and of the largest model of the space."""
+    return {**spec.training, **walk(spec.space, smallest)}, {**spec.training, **walk(spec.space, largest)}
+
+
+def make_job(spec: StudySpec, suggestion: Suggestion, attempt: int, data: DataHandle) -> TrialJob:
+    """The job of one attempt at a suggested trial. Every attempt at a trial has the same seed."""
+    steered = spec.objective.by_epoch
+    return TrialJob(
+        study=spec.name,
+        trial=suggestion.trial,
+        attempt=attempt,
+        model=spec.model,
+        values={**spec.training, **suggestion.hparams},
+        data=data,
+        epochs=suggestion.epochs,
+        seed=trial_seed(spec.search.seed, suggestion.trial),
+        monitor=spec.objective.metric if steered else "val_loss",
+        maximize=spec.objective.direction == "maximize" if steered else False,
+        waits=steered and spec.search.pruner.name != "none",
+        folder=str(Path.cwd()),
+    )
+
+
+def trial_seed(study_seed: int, trial: int) -> int:
+    """A 31-bit seed of (study seed, trial number)."""
+    return int.from_bytes(hashlib.sha256(f"trial/{study_seed}/{trial}".encode()).digest()[:4], "big") >> 1
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """The fields in which two specs' identities differ, as `field: before → after`."""
+    found = []
+    for key in sorted({*before, *after}):
+        if before.get(key) != after.get(key):
+            old, new = before.get(key), after.get(key)
+            if isinstance(old, Mapping) and isinstance(new, Mapping):
+                found += [f"{key}.{line}" for line in differences(old, new)]
+            elif key == "parameters" and isinstance(old, list) and isinstance(new, list):
+                found += differences({p["name"]: p for p in old}, {p["name"]: p for p in new})
+            else:
+                found.append(f"{key}: {old} → {new}")
+    return found

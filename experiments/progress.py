@@ -1,0 +1,61 @@
+"""How far a search is, as a record that the screens show and the coordinator keeps."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass
+class RunningTrial:
+    """An attempt under way: the last epoch it reported and the objective's value there."""
+
+    trial: int
+    attempt: int
+    epochs: int
+    epoch: int = 0
+    value: float | None = None
+    since: float = field(default_factory=time.monotonic)
+
+
+@dataclass
+class Progress:
+    """The whole search. `done` counts every ended trial, those of earlier sessions too."""
+
+    study: str
+    metric: str
+    trials: int
+    workers: int
+    running: dict[int, RunningTrial] = field(default_factory=dict)
+    complete: int = 0
+    pruned: int = 0
+    failed: int = 0
+    best: tuple[int, float] | None = None
+    seconds: list[float] = field(default_factory=list)  # of each trial ended in this session
+    started: float = field(default_factory=time.monotonic)
+    deadline: float | None = None
+
+    @property
+    def done(self) -> int:
+        return self.complete + self.pruned + self.failed
+
+    def time_left(self) -> float | None:
+        """Seconds until the last trial ends, from the mean of those that ended; None before any did."""
+        if not self.seconds:
+            return None
+        mean = sum(self.seconds) / len(self.seconds)
+        now = time.monotonic()
+        under_way = sum(min(mean, now - trial.since) for trial in self.running.values())
+        left = max(0.0, (self.trials - self.done) * mean - under_way) / max(1, self.workers)
+        return left if self.deadline is None else min(left, max(0.0, self.deadline - now))
+
+
+class Screen(Protocol):
+    """Whoever shows a search to a person."""
+
+    def show(self, progress: Progress) -> None:
+        """Show how far it is; called several times a second."""
+
+    def line(self, text: str) -> None:
+        """Tell one event, once."""

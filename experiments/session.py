@@ -1,0 +1,170 @@
+"""One `tailor search`: checks, opens the stores and the workers, runs the coordinator, and closes everything again."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.artifacts import load_text
+
+from experiments.datasets import splits as splitting
+from experiments.datasets.splits import DataHandle, Splits
+from experiments.errors import InputError, RunError
+from experiments.plan import differences, ends, make_job, open_data
+from experiments.pool import Pool, cores
+from experiments.progress import Screen
+from experiments.store import Store
+from experiments.study import Coordinator, Parts
+from experiments.tracking import Tracker, common_tags, find_study, open_client
+from search.engine import Done, Engine, Suggestion
+from search.engines import open_engine
+from search.spec import StudySpec
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a search finds and keeps things."""
+
+    store: Store
+    data_dir: Path | None = None
+    cluster: str | None = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a session ended: why it asked for no more, and the signal that stopped it (0 for none)."""
+
+    experiment_id: str
+    reason: str
+    signal: int
+    complete: int
+
+
+def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
+    """Run a study, or go on with it. Raises InputError for what is wrong before anything is created, RunError otherwise."""
+    splits = open_data(spec, places.data_dir)
+    client = open_client(places.store) if places.store.exists else None
+    if client is not None:
+        check_same(client, spec, splits)
+        if find_study(client, spec.name) is not None and (ended := _already_done(client, spec, places.store)):
+            return ended
+    with _pool(spec, places) as pool:
+        shape = splits.train.images.shape[1:]
+        preflight(pool, spec, DataHandle("", shape, len(splits.class_names)))
+        places.store.create()
+        data = splitting.cache(splits, places.store.cache)
+        client = client or open_client(places.store)
+        engine = open_engine(spec, places.store.studies_url)
+        tracker = Tracker.open(client, places.store, spec, splits, common_tags(Path.cwd()))
+        parts = Parts(spec, splits, data, engine, tracker, pool, screen)
+        coordinator = Coordinator(parts, engine.unfinished())
+        with _signals(coordinator) as caught:
+            coordinator.run()
+        return _finish(coordinator, tracker, caught[-1] if caught else 0)
+
+
+def check_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> None:
+    """Raise InputError with the differences when the store has another study of that name."""
+    found = find_study(client, spec.name)
+    if found is None:
+        return
+    _, run = found
+    before = json.loads(load_text(f"{run.info.artifact_uri}/study.json"))
+    now = spec.identity()
+    changed = differences({key: before[key] for key in now}, now)
+    digest = run.data.tags.get("tailor.dataset_sha256")
+    if digest != splits.digest:
+        changed.append(f"data digest: {digest} → {splits.digest}")
+    if changed:
+        raise InputError(
+            f"study {spec.name!r} is in the store already and differs: {'; '.join(changed)}. "
+            "Give the new one another name with --name, or undo the change to go on with the old one."
+        )
+
+
+def preflight(pool: Pool, spec: StudySpec, data: DataHandle) -> None:
+    """Build the space's smallest model on a worker. Raises InputError with what is wrong with it."""
+    smallest, _ = ends(spec)
+    try:
+        pool.preflight(make_job(spec, Suggestion(0, smallest, 1), 0, data))
+    except RunError:
+        raise
+    except ValueError as error:
+        if type(error).__module__.startswith("models."):
+            raise InputError(str(error)) from error
+        raise InputError(f"model {spec.model!r} failed while it was built: {_traced(error)}") from error
+    except Exception as error:
+        raise InputError(f"model {spec.model!r} failed while it was built: {_traced(error)}") from error
+
+
+def _already_done(client: MlflowClient, spec: StudySpec, store: Store) -> Ended | None:
+    engine: Engine = open_engine(spec, store.studies_url)
+    told = engine.records()
+    if engine.unfinished() or len(told) < spec.search.trials:
+        return None
+    experiment_id, _ = find_study(client, spec.name) or ("", None)
+    complete = sum(record.outcome.status == "complete" for record in told)
+    return Ended(experiment_id, f"all {len(told)} trials were done before; a larger --trials goes on", 0, complete)
+
+
+def _finish(coordinator: Coordinator, tracker: Tracker, caught: int) -> Ended:
+    progress = coordinator.progress
+    tags = {"tailor.ended": coordinator.exhausted or "stopped"}
+    if progress.best is not None:
+        tags["tailor.best_trial"] = str(progress.best[0])
+    tracker.end_study("KILLED" if caught else "FINISHED", tags, {})
+    if progress.failed and not progress.complete and not caught:
+        raise RunError(
+            f"no trial completed ({progress.failed} failed, {progress.pruned} pruned); the first failed with: "
+            f"{coordinator.first_failure or 'see the runs in MLflow'}."
+        )
+    return Ended(tracker.experiment_id, coordinator.exhausted, caught, progress.complete)
+
+
+@contextmanager
+def _pool(spec: StudySpec, places: Places) -> Iterator[Pool]:
+    count = spec.workers or cores()
+    pool = Pool.open(count, max(1, cores() // count), places.cluster)
+    try:
+        pool.warm_up()
+        yield pool
+    finally:
+        pool.close()
+
+
+@contextmanager
+def _signals(coordinator: Coordinator) -> Iterator[list[int]]:
+    """Ctrl-C or SIGTERM once stops cleanly; a second one at once."""
+    caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield caught
+        return
+
+    def handle(number: int, frame: types.FrameType | None) -> None:
+        if caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+        coordinator.stop()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _traced(error: BaseException) -> str:
+    import traceback
+
+    return "\n" + "".join(traceback.format_exception(error)).rstrip()
+
+
+__all__ = ["Done", "Ended", "Places", "check_same", "preflight", "run_search"]

@@ -1,0 +1,67 @@
+"""Where everything is kept: one folder, with MLflow's database and artifacts, Optuna's studies and the caches."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.errors import InputError
+
+MODE = 0o700
+
+
+@dataclass(frozen=True)
+class Store:
+    """The paths and addresses under one root. Nothing is created until `create`."""
+
+    root: Path
+    tracking_uri: str
+
+    @classmethod
+    def at(cls, folder: str | None, environ: Mapping[str, str] = os.environ) -> Store:
+        """The store that `--store`, `TAILOR_STORE` or ./mlruns names; MLFLOW_TRACKING_URI wins for MLflow when set."""
+        root = Path(folder or environ.get("TAILOR_STORE") or "mlruns").expanduser().resolve()
+        if root.exists() and not root.is_dir():
+            raise InputError(f"--store: expected a folder, got the file {root}.")
+        return cls(root, environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}")
+
+    @property
+    def local(self) -> bool:
+        """Whether MLflow's data is this folder's own, rather than a server's."""
+        return self.tracking_uri == f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
+    def exists(self) -> bool:
+        """Whether any study can have been recorded here."""
+        return not self.local or (self.root / "mlflow.db").exists()
+
+    @property
+    def artifacts(self) -> Path:
+        return self.root / "artifacts"
+
+    @property
+    def studies_url(self) -> str:
+        """Optuna's storage. A writer waits up to a minute for another's lock (the `timeout` of SQLite's driver)."""
+        return f"sqlite:///{self.root / 'studies.db'}?timeout=60"
+
+    @property
+    def cache(self) -> Path:
+        return self.root / "cache"
+
+    def create(self) -> None:
+        """Make the folder, for its owner alone. Raises InputError where it cannot be made."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True, mode=MODE)
+            self.artifacts.mkdir(exist_ok=True, mode=MODE)
+        except OSError as error:
+            raise InputError(
+                f"--store: {self.root} cannot be made ({error.strerror}); name a folder that you may write to."
+            ) from error
+        if not os.access(self.root, os.W_OK | os.X_OK):
+            raise InputError(f"--store: {self.root} may not be written to; name another folder with --store or TAILOR_STORE.")
+        for name in ("mlflow.db", "studies.db"):
+            path = self.root / name
+            if not path.exists():
+                path.touch(mode=0o600)  # before SQLite makes it readable to everyone

@@ -1,0 +1,197 @@
+"""One trial on one worker: TrialJob to TrialResult. It loads, builds, fits and evaluates, and knows no store."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+
+from experiments.datasets.splits import DataHandle
+from experiments.evaluation import Evaluation, evaluate
+from models.errors import ModelError
+from models.factory import resolve
+from models.training.options import TrainOptions, split
+
+if TYPE_CHECKING:
+    import keras
+
+    from models.training.fit import Data, Fitted
+
+Status = Literal["complete", "pruned", "failed", "stopped"]
+
+
+@dataclass(frozen=True)
+class TrialJob:
+    """All that a worker needs for one attempt at a trial, as plain data. `values` holds every option and hyperparameter."""
+
+    study: str
+    trial: int
+    attempt: int
+    model: str
+    values: Mapping[str, Any]
+    data: DataHandle
+    epochs: int
+    seed: int
+    monitor: str
+    maximize: bool
+    waits: bool  # whether a report waits for the coordinator's answer (there is a pruner)
+    folder: str  # the user's current folder: where a factory's module or file is found
+
+    @property
+    def key(self) -> str:
+        """The attempt's name, unique for ever."""
+        return f"{self.study}-{self.trial}-{self.attempt}"
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """An epoch's metrics, on their way to the coordinator."""
+
+    trial: int
+    attempt: int
+    epoch: int
+    metrics: Mapping[str, float]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """How an attempt ended, with all that is recorded of it. `model` is the .keras file's bytes of a complete trial."""
+
+    trial: int
+    attempt: int
+    status: Status
+    reason: str = ""
+    traceback: str = ""
+    history: tuple[Mapping[str, float], ...] = ()
+    best_epoch: int = 0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    evaluation: Evaluation | None = None
+    model: bytes | None = None
+
+
+class Channel(Protocol):
+    """A trial's line to the coordinator."""
+
+    def report(self, report: EpochReport) -> bool:
+        """Send an epoch's metrics; True asks to stop. Waits for the answer where the job says so."""
+
+    def check(self) -> None:
+        """Raise Stopped when the coordinator asks every trial to end."""
+
+
+class Stopped(Exception):
+    """The coordinator asked every trial to end."""
+
+
+def run_trial(job: TrialJob, channel: Channel) -> TrialResult:
+    """Run one attempt. Whatever goes wrong in it is a result with a reason, never an exception."""
+    try:
+        return _run(job, channel)
+    except Stopped:
+        return TrialResult(job.trial, job.attempt, "stopped", "stopped by request")
+    except Exception as error:
+        return TrialResult(job.trial, job.attempt, "failed", failure(error), traceback.format_exc())
+
+
+def failure(error: Exception) -> str:
+    """The reason on a failed trial's run: its kind, then what there is to say."""
+    from models.training.fit import NonFiniteLoss
+
+    if isinstance(error, NonFiniteLoss):
+        return f"non_finite: {error}"
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # the latter is TensorFlow's
+        return "out_of_memory: lower the batch size, the model's width or the number of workers"
+    if isinstance(error, ModelError):
+        return f"model: {error}"
+    return f"error: {type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:300]}"
+
+
+def build(job: TrialJob) -> tuple[keras.Model, TrainOptions]:
+    """Build the job's model, seeded, and its training options. Raises ModelError, and what a user's factory raises."""
+    import keras
+
+    if job.folder not in sys.path:
+        sys.path.append(job.folder)  # last, so that a user's folder never shadows an installed package
+    os.chdir(job.folder)
+    options, hparams = split(job.values)
+    keras.utils.clear_session(free_memory=False)  # the layers' automatic names begin again, so that equal models are equal
+    keras.utils.set_random_seed(job.seed)
+    return resolve(job.model)(hparams, job.data.input_shape, job.data.num_classes), options
+
+
+def _run(job: TrialJob, channel: Channel) -> TrialResult:
+    from models.training.fit import FitPlan, fit
+
+    data = resident(job.data)
+    model, options = build(job)
+    began = [time.perf_counter()]
+
+    def report(epoch: int, metrics: Mapping[str, float]) -> bool:
+        now = time.perf_counter()
+        stop = channel.report(EpochReport(job.trial, job.attempt, epoch, metrics, now - began[0]))
+        began[0] = time.perf_counter()
+        return stop
+
+    plan = FitPlan(job.epochs, job.seed, job.monitor, job.maximize)
+    fitted = fit(model, data, options, plan, report, channel.check)
+    evaluation = evaluate(
+        data.val_labels.numpy(), fitted.validation.labels, fitted.validation.confidence, fitted.validation.loss, data.num_classes
+    )
+    return TrialResult(
+        job.trial,
+        job.attempt,
+        "pruned" if fitted.pruned else "complete",
+        f"pruned after epoch {len(fitted.history)}" if fitted.pruned else "",
+        history=fitted.history,
+        best_epoch=fitted.best_epoch,
+        metrics=_metrics(model, fitted, evaluation),
+        evaluation=evaluation,
+        model=None if fitted.pruned else keras_bytes(model),
+    )
+
+
+def _metrics(model: keras.Model, fitted: Fitted, evaluation: Evaluation) -> dict[str, float]:
+    best = fitted.history[fitted.best_epoch - 1]
+    return {
+        **{f"best_{name}": value for name, value in best.items() if name != "learning_rate"},
+        "best_epoch": float(fitted.best_epoch),
+        "val_macro_f1": evaluation.macro_f1,
+        "parameters": float(model.count_params()),
+        "train_seconds": fitted.seconds,
+        "samples_per_second": fitted.samples / fitted.seconds,
+        "latency_ms": fitted.latency_ms,
+    }
+
+
+def keras_bytes(model: keras.Model) -> bytes:
+    """The model as the bytes of a .keras file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        model.save(path)
+        return path.read_bytes()
+
+
+_resident: dict[str, Data] = {}
+
+
+def resident(handle: DataHandle) -> Data:
+    """The data set's tensors, read once a process and kept; another data set takes their place."""
+    import tensorflow as tf
+
+    from models.training.fit import Data
+
+    if handle.folder not in _resident:
+        _resident.clear()
+        names = ("train_images", "train_labels", "val_images", "val_labels")
+        tensors = {name: tf.constant(np.load(Path(handle.folder) / f"{name}.npy", mmap_mode="r")) for name in names}
+        _resident[handle.folder] = Data(**tensors, num_classes=handle.num_classes)
+    return _resident[handle.folder]

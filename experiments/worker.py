@@ -1,0 +1,108 @@
+"""What a Dask worker process does: prepares itself once, and runs trials with a line to the coordinator."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from experiments.trial import EpochReport, Stopped, TrialJob, TrialResult, run_trial
+
+if TYPE_CHECKING:
+    from distributed import Worker
+
+THREADS = "TAILOR_WORKER_THREADS"
+LOOK_SECONDS = 1.0  # between looks at the stop flag
+
+
+def dask_setup(worker: Worker) -> None:
+    """Dask's preload hook, in each worker that Tailor starts."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends Ctrl-C to the whole group; the coordinator decides
+    threads = int(os.environ.get(THREADS, "0"))
+    if threads == 1 and isinstance(worker.name, int) and hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        # Affinity is a thread's; those started from here on inherit it, the one that trains among them.
+        os.sched_setaffinity(0, {cores[worker.name % len(cores)]})
+
+
+def prepare() -> None:
+    """Import TensorFlow with this worker's number of threads; the second call does nothing."""
+    if "models.training.fit" in sys.modules:
+        return
+    with quiet():
+        import tensorflow as tf
+
+        threads = int(os.environ.get(THREADS, "0"))
+        if threads:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(1)
+        tf.get_logger().setLevel("ERROR")
+        tf.constant(0)  # the first op brings the rest of the chatter
+    import models.training.fit  # noqa: F401 (so that the first trial does not wait for it)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what TensorFlow's C++ says while it loads off the screen: it heeds no log level there."""
+    before, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+        os.close(nowhere)
+
+
+def preflight(job: TrialJob) -> str:
+    """Build the job's model and throw it away: raises what a trial would fail with. Returns the model's summary line."""
+    from experiments.trial import build
+
+    prepare()
+    model, _ = build(job)
+    return f"{model.count_params():,} parameters"
+
+
+def attempt(job: TrialJob, line: str) -> TrialResult:
+    """Run one attempt at a trial on this worker; `line` names the coordinator's topic and its stop flag."""
+    prepare()
+    return run_trial(job, DaskChannel(job, line))
+
+
+class DaskChannel:
+    """A trial's line to the coordinator: events go up, and answers come down by a queue of the attempt's own."""
+
+    def __init__(self, job: TrialJob, line: str) -> None:
+        from distributed import Event, Queue, get_worker
+
+        self._line = line
+        self._worker = get_worker()
+        self._stop = Event(line)
+        self._answers = Queue(job.key) if job.waits else None
+        self._looked = time.monotonic()
+
+    def report(self, report: EpochReport) -> bool:
+        self._worker.log_event(self._line, {"report": dataclasses.asdict(report)})
+        while self._answers is not None:
+            try:
+                epoch, stop = self._answers.get(timeout=LOOK_SECONDS)
+            except TimeoutError:
+                self._look()
+                continue
+            if epoch == report.epoch:
+                return bool(stop)
+        return False
+
+    def check(self) -> None:
+        if time.monotonic() - self._looked >= LOOK_SECONDS:
+            self._look()
+
+    def _look(self) -> None:
+        self._looked = time.monotonic()
+        if self._stop.is_set():
+            raise Stopped

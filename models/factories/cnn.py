@@ -1,0 +1,49 @@
+"""A convolutional network: `blocks` of convolutions, pooling after the first `pools`, then a Dense head and softmax."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import keras
+
+MAX_BLOCKS = 6
+DEFAULTS: Mapping[str, Any] = {
+    "blocks": 3,
+    "filters": 32,
+    **{f"filters_{block}": None for block in range(1, MAX_BLOCKS + 1)},  # a block's own width; None takes `filters`
+    "convolutions": 1,  # in each block
+    "kernel": 3,
+    "padding": "same",
+    "pools": 2,
+    "head": "flatten",  # or "average": global average pooling
+    "dense_units": 128,  # 0 leaves the dense layer out
+    "activation": "relu",
+    "batch_norm": False,
+    "dropout": 0.0,  # before the last layer
+}
+
+
+def build(hparams: Mapping[str, Any], input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
+    """An uncompiled model from (n, height, width, channels) uint8 images to (n, num_classes) probabilities."""
+    import keras  # not at the top: the coordinator reads DEFAULTS and stays free of TensorFlow
+    from keras import layers
+
+    inputs = keras.Input(input_shape, dtype="uint8")
+    x = layers.Rescaling(1 / 255)(inputs)
+    for block in range(1, hparams["blocks"] + 1):
+        for _ in range(hparams["convolutions"]):
+            filters = hparams.get(f"filters_{block}") or hparams["filters"]
+            x = layers.Conv2D(filters, hparams["kernel"], padding=hparams["padding"])(x)
+            if hparams["batch_norm"]:
+                x = layers.BatchNormalization()(x)
+            x = layers.Activation(hparams["activation"])(x)
+        if block <= hparams["pools"]:
+            x = layers.MaxPooling2D()(x)
+    x = layers.GlobalAveragePooling2D()(x) if hparams["head"] == "average" else layers.Flatten()(x)
+    if hparams["dense_units"]:
+        x = layers.Activation(hparams["activation"])(layers.Dense(hparams["dense_units"])(x))
+    if hparams["dropout"]:
+        x = layers.Dropout(hparams["dropout"])(x)
+    return keras.Model(inputs, layers.Dense(num_classes, activation="softmax", dtype="float32")(x))

@@ -1,0 +1,123 @@
+"""Factories by name: a built-in ("cnn"), "pkg.module:attribute", or a file of one's own ("nets/mine.py:build")."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from models.errors import ModelError
+
+if TYPE_CHECKING:
+    import keras
+
+BUILT_IN = ("mlp", "cnn")
+ROOMS = ("search", "models", "experiments", "tailor")
+
+
+@dataclass(frozen=True)
+class Factory:
+    """A named `build(hparams, input_shape, num_classes) -> keras.Model`.
+
+    `defaults` are its hyperparameters; None where it does not say (a user's factory may declare them as `build.defaults`),
+    and then any name is taken for one of its own. `source` is the file that its code is in, for a factory outside Tailor.
+    """
+
+    name: str
+    build: Callable[[Mapping[str, Any], tuple[int, int, int], int], keras.Model]
+    defaults: Mapping[str, Any] | None
+    source: Path | None
+
+    def __call__(self, hparams: Mapping[str, Any], input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
+        """Build and check the model. Raises ModelError when it is no Keras model or its head does not fit the classes."""
+        import keras
+
+        model = self.build({**(self.defaults or {}), **hparams}, input_shape, num_classes)
+        if not isinstance(model, keras.Model):
+            raise ModelError(
+                f"model {self.name!r}: expected the factory to return a keras.Model, got {type(model).__name__}; "
+                "return the model that it builds."
+            )
+        check_head(self.name, model, num_classes)
+        return model
+
+
+def check_head(name: str, model: keras.Model, num_classes: int) -> None:
+    """Raise ModelError unless the model's one output is (n, num_classes)."""
+    shape = getattr(model, "output_shape", None)
+    if not isinstance(shape, tuple) or len(shape) != 2 or shape[1] != num_classes:
+        raise ModelError(
+            f"model {name!r}: expected an output of shape (n, {num_classes}), one probability a class, got {shape}; "
+            "give the last layer `num_classes` units."
+        )
+
+
+def is_file(name: str) -> bool:
+    """Whether the name is of the form `path/to/file.py:attribute`."""
+    return name.rpartition(":")[0].endswith(".py")
+
+
+def resolve(name: str) -> Factory:
+    """The factory of that name. Raises ModelError, naming the built-ins, the module or the attribute that is missing.
+
+    An ImportError inside the user's own module is not masked (as uvicorn's importer does it).
+    """
+    if ":" not in name:
+        if name not in BUILT_IN:
+            raise ModelError(
+                f"study.model: expected one of {', '.join(BUILT_IN)}, 'my_pkg.my_module:factory' or 'nets/mine.py:factory', "
+                f"got {name!r}."
+            )
+        module = importlib.import_module(f"models.factories.{name}")
+        return Factory(name, module.build, module.DEFAULTS, None)
+    place, _, attribute = name.rpartition(":")
+    module = load_file(Path(place)) if is_file(name) else _import(place)
+    build = getattr(module, attribute, None)
+    if not callable(build):
+        has = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        raise ModelError(f"study.model: {place!r} has no factory {attribute!r}; it has: {', '.join(has) or 'none'}.")
+    return Factory(name, build, getattr(build, "defaults", None), Path(module.__file__) if module.__file__ else None)
+
+
+def load_file(path: Path) -> ModuleType:
+    """Import a Python file under a name of its own, once for each content, so that it shadows no package."""
+    if not path.is_file():
+        raise ModelError(f"study.model: there is no file {str(path)!r}; the path is taken from the current folder.")
+    name = f"tailor_user_{path.stem}_{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path.resolve())
+        assert spec is not None and spec.loader is not None  # a .py file always has both
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]
+
+
+def _import(place: str) -> ModuleType:
+    if place.partition(".")[0] in ROOMS:
+        hint = f"{place.replace('.', '/')}.py:factory"
+        raise ModelError(
+            f"study.model: {place!r} begins like one of Tailor's own packages, which come first; "
+            f'name your file instead, such as model = "{hint}".'
+        )
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # last, so that a user's folder never shadows an installed package
+    try:
+        return importlib.import_module(place)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (place == error.name or place.startswith(f"{error.name}.")):
+            raise
+        raise ModelError(
+            f"study.model: there is no module {place!r}; install it, run from the folder that holds it, "
+            "or name a file such as 'nets/mine.py:factory'."
+        ) from error

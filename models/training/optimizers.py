@@ -1,0 +1,65 @@
+"""The optimizers: Keras's own, and Adam and SGD whose whole update is one TensorFlow kernel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from models.training.options import TrainOptions
+from models.training.schedules import Schedule
+
+
+class FusedAdam(keras.optimizers.Adam):
+    """Keras's Adam with the update in one kernel. `epsilon` stands outside the bias correction, as in Keras."""
+
+    def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: tf.Tensor) -> None:
+        index = self._get_variable_index(variable)
+        step = tf.cast(self.iterations.value, tf.float32) + 1.0
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            beta1_power=tf.pow(self.beta_1, step),
+            beta2_power=tf.pow(self.beta_2, step),
+            lr=learning_rate,
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=gradient,
+        )
+
+
+class FusedSGD(keras.optimizers.SGD):
+    """Keras's SGD with momentum in one kernel; its Nesterov is the same too."""
+
+    def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: tf.Tensor) -> None:
+        if self.momentum == 0:
+            tf.raw_ops.ResourceApplyGradientDescent(var=variable.handle, alpha=learning_rate, delta=gradient)
+            return
+        tf.raw_ops.ResourceApplyKerasMomentum(
+            var=variable.handle,
+            accum=self.momentums[self._get_variable_index(variable)].value.handle,
+            lr=learning_rate,
+            grad=gradient,
+            momentum=self.momentum,
+            use_nesterov=self.nesterov,
+        )
+
+
+def make(options: TrainOptions) -> keras.optimizers.Optimizer:
+    """The optimizer that the options name, on a `Schedule` whose values are set trial by trial."""
+    rules: dict[str, Any] = {"learning_rate": Schedule(options.schedule)}
+    if options.clip_norm:
+        rules["global_clipnorm"] = options.clip_norm
+    if options.weight_decay:
+        rules["weight_decay"] = options.weight_decay
+    if options.optimizer == "sgd":
+        return FusedSGD(momentum=options.momentum, nesterov=options.nesterov, **rules)
+    if options.optimizer in ("adam", "adamw"):  # AdamW is Adam with a weight decay
+        return FusedAdam(**rules)
+    if options.optimizer == "rmsprop":
+        rules["momentum"] = options.momentum
+    kind = {"rmsprop": "RMSprop", "nadam": "Nadam", "adagrad": "Adagrad", "lion": "Lion"}[options.optimizer]
+    return getattr(keras.optimizers, kind)(**rules)

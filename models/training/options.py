@@ -1,0 +1,96 @@
+"""The training options by name, checked: what a study file's [training] (or [space], searched) may say. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from models.errors import ModelError
+
+OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop", "nadam", "adagrad", "lion")
+SCHEDULES = ("constant", "cosine", "one_cycle", "exponential", "step")
+PRECISIONS = ("auto", "float32", "bfloat16")
+CLASS_WEIGHTS = ("none", "balanced")
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """Stop when the objective has not improved by more than `min_delta` for `patience` epochs."""
+
+    patience: int = 3
+    min_delta: float = 0.0
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How a model is fitted. Rates and weights are per step; `warmup_epochs` counts epochs."""
+
+    learning_rate: float = 1e-3
+    batch_size: int = 32
+    optimizer: str = "adam"
+    momentum: float = 0.9  # of sgd and rmsprop
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    clip_norm: float = 0.0  # of all gradients together; 0 leaves them as they are
+    schedule: str = "constant"
+    warmup_epochs: float = 0.0
+    label_smoothing: float = 0.0
+    class_weight: str = "none"
+    precision: str = "float32"
+    early_stopping: EarlyStopping | None = None
+
+
+NAMES = tuple(field.name for field in dataclasses.fields(TrainOptions))
+_RANGES: dict[str, tuple[float, float]] = {  # both ends belong to it
+    "learning_rate": (1e-12, 1e3),
+    "batch_size": (1, 1_000_000),
+    "momentum": (0, 1),
+    "weight_decay": (0, 1e3),
+    "clip_norm": (0, 1e9),
+    "warmup_epochs": (0, 100_000),
+    "label_smoothing": (0, 0.99),
+}
+_NAMED: dict[str, tuple[str, ...]] = {
+
+
+def split(values: Mapping[str, Any]) -> tuple[TrainOptions, dict[str, Any]]:
+    """Take the training options out of a trial's values; the rest are the factory's. Raises ModelError naming the option."""
+    mine = {name: _checked(name, value) for name, value in values.items() if name in NAMES}
+    return TrainOptions(**mine), {name: value for name, value in values.items() if name not in NAMES}
+
+
+def _checked(name: str, value: Any) -> Any:
+    if name in _NAMED:
+        if value not in _NAMED[name]:
+            raise ModelError(f"training.{name}: expected one of {', '.join(_NAMED[name])}, got {value!r}.")
+        return value
+    if name == "nesterov":
+        if not isinstance(value, bool):
+            raise ModelError(f"training.nesterov: expected true or false, got {value!r}.")
+        return value
+    if name == "early_stopping":
+        return _early_stopping(value)
+    low, high = _RANGES[name]
+    kind: type | tuple[type, ...] = int if name == "batch_size" else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
+        noun = "a whole number" if kind is int else "a number"
+        raise ModelError(f"training.{name}: expected {noun} from {low:g} to {high:g}, got {value!r}.")
+    return value
+
+
+def _early_stopping(value: Any) -> EarlyStopping | None:
+    if value is False:
+        return None
+    known = tuple(field.name for field in dataclasses.fields(EarlyStopping))
+    if not isinstance(value, Mapping) or not set(value) <= set(known):
+        raise ModelError(f"training.early_stopping: expected a table of {', '.join(known)}, or false; got {value!r}.")
+    stopping = EarlyStopping(**value)
+    if type(stopping.patience) is not int or stopping.patience < 1:
+        raise ModelError(
+            f"training.early_stopping.patience: expected a whole number of epochs above 0, got {stopping.patience!r}."
+        )
+    if not isinstance(stopping.min_delta, (int, float)) or stopping.min_delta < 0:
+        raise ModelError(f"training.early_stopping.min_delta: expected a number from 0 up, got {stopping.min_delta!r}.")
+    return stopping

@@ -1,0 +1,54 @@
+"""Learning-rate schedules as functions of the step; base rate, length and warm-up are values in the graph, not constants."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from models.training.options import TrainOptions
+
+
+class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    """The learning rate at a step (from 0): linear warm-up to the base rate, then the named decay to the last step.
+
+    `one_cycle` is the 1cycle policy (Smith, 2018): up for 30 % of the steps, then down to 1/10,000 of the base by cosine.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.base = tf.Variable(0.0, trainable=False)
+        self.warmup = tf.Variable(0.0, trainable=False)
+        self.steps = tf.Variable(1.0, trainable=False)
+
+    def set(self, options: TrainOptions, steps_per_epoch: int, epochs: int) -> None:
+        """Give the values of one trial."""
+        self.base.assign(options.learning_rate)
+        self.warmup.assign(options.warmup_epochs * steps_per_epoch)
+        self.steps.assign(float(steps_per_epoch * epochs))
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        if self.kind == "constant":
+            return self.base * self._warm(step)
+        done = tf.clip_by_value(tf.cast(step, tf.float32) / self.steps, 0.0, 1.0)
+        if self.kind == "one_cycle":
+            up = 0.04 + 0.96 * _cosine(done / 0.3)
+            down = 1.0 - (1.0 - 1e-4) * _cosine((done - 0.3) / 0.7)
+            return self.base * tf.where(done < 0.3, up, down)
+        decay = {
+            "cosine": lambda: 1.0 - _cosine(done),
+            "exponential": lambda: tf.pow(0.01, done),  # to a hundredth at the end
+            "step": lambda: tf.pow(0.1, tf.floor(done * 3.0)),  # a tenth at each third
+        }[self.kind]()
+        return self.base * decay * self._warm(step)
+
+    def _warm(self, step: tf.Tensor) -> tf.Tensor:
+        return tf.minimum(1.0, (tf.cast(step, tf.float32) + 1.0) / tf.maximum(self.warmup, 1.0))
+
+    def get_config(self) -> dict[str, str]:
+        return {"kind": self.kind}
+
+
+def _cosine(x: tf.Tensor) -> tf.Tensor:
+    """From 0 at x = 0 to 1 at x = 1, along half a cosine."""
+    return 0.5 * (1.0 - tf.cos(np.pi * x))

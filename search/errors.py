@@ -1,0 +1,18 @@
+"""The one error that this room raises for a wrong study file or option."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class StudyError(ValueError):
+    """A study file or an option over it is wrong; the message says the field, what was expected, what came, what to do."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> StudyError:
+    """The error for a name nobody knows: it lists those there are and the nearest one."""
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return StudyError(f"{kind}: no such name {name!r}.{hint} Known: {', '.join(names)}.")

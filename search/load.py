@@ -1,0 +1,214 @@
+"""TOML to StudySpec: reads a study file, lays options over it, and checks every key. The room's only file reading."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from search.errors import StudyError, unknown
+from search.space import Choice, Condition, Fixed, Float, Int, Parameter, Space
+from search.spec import OBJECTIVES, Component, DataPlan, Objective, SearchPlan, StudySpec
+from search.table import Table
+
+MAX_BYTES = 1 << 20
+SECTIONS = ("study", "search", "space", "training", "data", "workers")
+ENGINES = ("optuna",)
+SAMPLERS = ("tpe", "random", "grid")
+PRUNERS = ("none", "median", "hyperband")
+SEARCH_KEYS = (
+    "engine", "sampler", "pruner", "trials", "max_epochs", "epochs", "timeout", "seed", "keep_models", "retries",
+)  # fmt: skip
+MOST = 1_000_000
+SEED = 2**31 - 1
+
+
+def load(path: Path, overrides: Iterable[str] = (), name: str | None = None) -> StudySpec:
+    """Read a study file. `overrides` are SECTION.KEY=VALUE; `name` renames the study. Raises StudyError."""
+    raw = read(path)
+    for text in overrides:
+        override(raw, text)
+    if name is not None:
+        raw.setdefault("study", {})["name"] = name
+    return build(raw)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The file's tables as plain data; refuses what is too large, not text or not TOML (with line and column)."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise StudyError(f"{path}: cannot be read ({error.strerror}); give a study file or a shipped study's name.") from error
+    if len(data) > MAX_BYTES:
+        raise StudyError(f"{path}: a study file has at most 1 MiB; this one is larger. Is it the right file?")
+    try:
+        return tomllib.loads(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise StudyError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise StudyError(f"{path}: not valid TOML: {error}.") from error
+
+
+def override(raw: dict[str, Any], text: str) -> None:
+    """Lay SECTION.KEY=VALUE over the tables; a value for a searched parameter fixes it and takes it out of the space."""
+    match = re.fullmatch(r"([\w-]+)\.([\w.-]+)=(.*)", text, flags=re.DOTALL)
+    if match is None:
+        raise StudyError(f"--set: expected SECTION.KEY=VALUE such as space.dropout=0.2, got {text!r}.")
+    section, dotted, literal = match.groups()
+    if section not in SECTIONS:
+        raise unknown("--set", section, SECTIONS)
+    try:
+        value = tomllib.loads(f"v = {literal}")["v"]
+    except tomllib.TOMLDecodeError:
+        value = literal  # a bare word is a string
+    table = raw.setdefault(section, {})
+    *parents, key = dotted.split(".")
+    for parent in parents:
+        table = table.setdefault(parent, {})
+        if not isinstance(table, dict):
+            raise StudyError(f"--set {text}: {section}.{parent} is a value, not a table, so it has no key {key!r}.")
+    table[key] = value
+    for other in {"space": ("training",), "training": ("space",)}.get(section, ()):
+        if dotted in raw.get(other, {}):  # one value now: it stays where conditions can see it
+            raw["training"].pop(dotted)
+            raw["space"][dotted] = value
+
+
+def build(raw: Mapping[str, Any]) -> StudySpec:
+    """Check the tables and return the spec. Raises StudyError for the first thing that is wrong."""
+    Table("", raw, SECTIONS)
+    study = Table("study", raw.get("study", {}), ("name", "dataset", "model", "objective", "direction"))
+    space = Space(tuple(_parameter(k, v) for k, v in Table("space", raw.get("space", {})).values.items()))
+    training = dict(Table("training", raw.get("training", {})).values)
+    for parameter in space.parameters:
+        if parameter.name in training:
+            raise StudyError(f"{parameter.name}: stands in [training] (fixed) and in [space] (searched); keep one of them.")
+    return StudySpec(
+        name=check_name("study.name", study.text("name")),
+        dataset=study.text("dataset"),
+        model=study.text("model"),
+        objective=_objective(study),
+        search=_search(Table("search", raw.get("search", {}), SEARCH_KEYS)),
+        space=space,
+        training=training,
+        data=_data(Table("data", raw.get("data", {}), ("splits", "image_size", "seed"))),
+        workers=_workers(Table("workers", raw.get("workers", {}), ("count",))),
+    )
+
+
+def check_name(field: str, name: str) -> str:
+    """A name that is safe as a folder, a key and a URL part; raises StudyError otherwise."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,249}", name) or ".." in name:
+        raise StudyError(
+            f"{field}: expected 1 to 250 letters, digits, '.', '_', '-' or spaces, beginning with a letter or digit "
+            f"and without '..', got {name[:60]!r}."
+        )
+    return name
+
+
+def _objective(table: Table) -> Objective:
+    metric = table.text("objective", "val_accuracy")
+    if metric not in OBJECTIVES:
+        raise unknown("study.objective (no metric bears that name)", metric, OBJECTIVES)
+    if "direction" not in table.values and "objective" in table.values:
+        raise StudyError('study.direction: it is missing; give "maximize" or "minimize" (it is never guessed).')
+    direction = table.text("direction", "maximize", ("maximize", "minimize"))
+    return Objective(metric, direction)  # type: ignore[arg-type]
+
+
+def _search(table: Table) -> SearchPlan:
+    default = SearchPlan()
+    return SearchPlan(
+        engine=table.text("engine", default.engine, ENGINES),
+        sampler=_component(table, "sampler", default.sampler, SAMPLERS),
+        pruner=_component(table, "pruner", default.pruner, PRUNERS),
+        trials=table.whole("trials", default.trials, 1, MOST),
+        max_epochs=table.whole("max_epochs", default.max_epochs, 1, 100_000),
+        epochs=table.whole("epochs", 1, 1, MOST) if "epochs" in table.values else None,
+        timeout=table.seconds("timeout"),
+        seed=table.whole("seed", default.seed, 0, SEED),
+        keep_models=table.whole("keep_models", default.keep_models, 1, 1000),
+        retries=table.whole("retries", default.retries, 0, 100),
+    )
+
+
+def _component(table: Table, key: str, default: Component, names: tuple[str, ...]) -> Component:
+    value = table.values.get(key)
+    if value is None:
+        return default
+    if isinstance(value, Mapping):
+        inner = Table(f"{table.path}.{key}", value)
+        return Component(inner.text("name", choices=names), {k: v for k, v in value.items() if k != "name"})
+    return Component(table.text(key, choices=names))
+
+
+def _data(table: Table) -> DataPlan:
+    splits = dict(Table("data.splits", table.values.get("splits", {}), ("val", "holdout", "test")).values)
+    for name, size in splits.items():
+        right = isinstance(size, (int, float)) and not isinstance(size, bool)
+        if not right or size <= 0 or (isinstance(size, float) and size >= 1):
+            raise StudyError(
+                f"data.splits.{name}: expected a count of images above 0 or a fraction between 0 and 1, got {size!r}."
+            )
+    size = table.values.get("image_size")
+    if size is not None:
+        right = isinstance(size, list) and len(size) == 2 and all(type(n) is int and 1 <= n <= 4096 for n in size)
+        if not right:
+            raise StudyError(f"data.image_size: expected [HEIGHT, WIDTH] from 1 to 4096 pixels, got {size!r}.")
+        size = (size[0], size[1])
+    return DataPlan(splits, size, table.whole("seed", 0, 0, SEED))
+
+
+def _workers(table: Table) -> int | None:
+    return table.whole("count", 1, 1, 1024) if "count" in table.values else None
+
+
+def _parameter(name: str, value: Any) -> Parameter:
+    if not re.fullmatch(r"[A-Za-z_]\w{0,99}", name):
+        raise StudyError(f"space: expected a parameter name of letters, digits and '_', got {name[:60]!r}.")
+    if isinstance(value, (bool, int, float, str)):
+        return Fixed(name, value)
+    if isinstance(value, list):
+        return Choice(name, tuple(_value(name, v) for v in value))
+    table = Table(f"space.{name}", value, ("low", "high", "log", "step", "type", "choices", "value", "when"))
+    given = set(table.values)
+    when = Condition.parse(name, table.text("when")) if "when" in given else None
+    for key, others in (("choices", {"when"}), ("value", {"when"})):
+        if key in given:
+            if extra := sorted(given - others - {key}):
+                raise StudyError(f"space.{name}: {key} stands alone (with 'when' at most), got also {', '.join(extra)}.")
+            content = table.values[key]
+            if key == "value":
+                return Fixed(name, _value(name, content), when)
+            if not isinstance(content, list):
+                raise StudyError(f"space.{name}.choices: expected a list of values, got {content!r}.")
+            return Choice(name, tuple(_value(name, v) for v in content), when)
+    return _range(name, table, when)
+
+
+def _range(name: str, table: Table, when: Condition | None) -> Float | Int:
+    low, high, step = (table.values.get(key) for key in ("low", "high", "step"))
+    for key, number in (("low", low), ("high", high)):
+        if isinstance(number, bool) or not isinstance(number, (int, float)):
+            raise StudyError(
+                f"space.{name}.{key}: expected a number, got {number!r}; give low and high, choices = [...], or one value."
+            )
+    if step is not None and (isinstance(step, bool) or not isinstance(step, (int, float))):
+        raise StudyError(f"space.{name}.step: expected a number, got {step!r}.")
+    whole = all(isinstance(n, int) for n in (low, high, step) if n is not None)
+    kind = table.text("type", "int" if whole else "float", ("int", "float"))
+    log = table.flag("log", False)
+    if kind == "float":
+        return Float(name, float(low), float(high), log, None if step is None else float(step), when)  # type: ignore[arg-type]
+    if not whole:
+        raise StudyError(f'space.{name}: type = "int" needs whole low, high and step, got {dict(table.values)!r}.')
+    return Int(name, low, high, log, step, when)  # type: ignore[arg-type]
+
+
+def _value(name: str, value: Any) -> bool | int | float | str:
+    if isinstance(value, (bool, int, float, str)):
+        return value
+    raise StudyError(f"space.{name}: expected numbers, texts or true/false as values, got {value!r}.")

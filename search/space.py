@@ -1,0 +1,212 @@
+"""The space of a study: float, int, choice and fixed parameters, conditions between them, and the walk that visits them."""
+
+from __future__ import annotations
+
+import json
+import math
+import operator
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from search.errors import StudyError
+
+Value = bool | int | float | str
+
+MOST_POINTS = 100_000
+
+OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+    "in": lambda value, values: value in values,
+}
+
+
+@dataclass(frozen=True)
+class Condition:
+    """`NAME OP VALUE`: the parameter that carries it exists only where the named, earlier parameter satisfies it."""
+
+    name: str
+    op: str
+    value: Any
+
+    @classmethod
+    def parse(cls, owner: str, text: str) -> Condition:
+        match = re.fullmatch(r"\s*([A-Za-z_]\w*)\s*(==|!=|<=|>=|<|>|\bin\b)\s*(.+?)\s*", text)
+        if match is None:
+            raise StudyError(f"space.{owner}.when: expected 'NAME OP VALUE' such as 'depth >= 3', got {text!r}.")
+        name, op, literal = match.groups()
+        try:
+            value = tomllib.loads(f"v = {literal}")["v"]
+        except tomllib.TOMLDecodeError:
+            value = literal  # a bare word is a string
+        if (op == "in") != isinstance(value, list):
+            raise StudyError(f"space.{owner}.when: 'in' takes a list, the other operators one value; got {text!r}.")
+        return cls(name, op, tuple(value) if isinstance(value, list) else value)
+
+    def holds(self, values: Mapping[str, Value]) -> bool:
+        """True when the named parameter is active and satisfies the condition."""
+        return self.name in values and OPERATORS[self.op](values[self.name], self.value)
+
+    def __str__(self) -> str:
+        value = list(self.value) if isinstance(self.value, tuple) else self.value
+        return f"{self.name} {self.op} {json.dumps(value)}"
+
+
+@dataclass(frozen=True)
+class Float:
+    """A real number in [low, high], on a log scale or in steps from low."""
+
+    name: str
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = None
+    when: Condition | None = None
+
+    def __post_init__(self) -> None:
+        _check_range(self)
+
+
+@dataclass(frozen=True)
+class Int:
+    """A whole number in [low, high], on a log scale or in steps from low."""
+
+    name: str
+    low: int
+    high: int
+    log: bool = False
+    step: int | None = None
+    when: Condition | None = None
+
+    def __post_init__(self) -> None:
+        _check_range(self)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of the listed values."""
+
+    name: str
+    choices: tuple[Value, ...]
+    when: Condition | None = None
+
+    def __post_init__(self) -> None:
+        if not self.choices:
+            raise StudyError(f"space.{self.name}: choices is empty; list at least one value.")
+        if len(set(map(repr, self.choices))) < len(self.choices):
+            raise StudyError(f"space.{self.name}: choices {list(self.choices)} names a value twice; keep one of each.")
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """One value, the same in every trial."""
+
+    name: str
+    value: Value
+    when: Condition | None = None
+
+
+Parameter = Float | Int | Choice | Fixed
+
+
+@dataclass(frozen=True)
+class Space:
+    """The declared parameters, in the order of the study file; a condition looks only backwards."""
+
+    parameters: tuple[Parameter, ...] = ()
+
+    def __post_init__(self) -> None:
+        seen: set[str] = set()
+        for parameter in self.parameters:
+            if parameter.when is not None and parameter.when.name not in seen:
+                raise StudyError(
+                    f"space.{parameter.name}.when: {parameter.when.name!r} is not declared above it; "
+                    f"declared so far: {', '.join(sorted(seen)) or 'nothing'}. Move it up or correct the name."
+                )
+            seen.add(parameter.name)
+
+    @property
+    def searched(self) -> tuple[Parameter, ...]:
+        """The parameters that an engine samples."""
+        return tuple(p for p in self.parameters if not isinstance(p, Fixed))
+
+
+class Suggester(Protocol):
+    """Whoever picks a value for one parameter: an engine's trial, or a rule such as `smallest`."""
+
+    def __call__(self, parameter: Float | Int | Choice, /) -> Value: ...
+
+
+def walk(space: Space, suggest: Suggester) -> dict[str, Value]:
+    """Visit the declarations in order and return the active parameters' values, by name."""
+    values: dict[str, Value] = {}
+    for parameter in space.parameters:
+        if parameter.when is not None and not parameter.when.holds(values):
+            continue
+        values[parameter.name] = parameter.value if isinstance(parameter, Fixed) else suggest(parameter)
+    return values
+
+
+def smallest(parameter: Float | Int | Choice) -> Value:
+    """The low end of one parameter, for the smallest model of a space."""
+    return min(parameter.choices, key=_size) if isinstance(parameter, Choice) else parameter.low
+
+
+def largest(parameter: Float | Int | Choice) -> Value:
+    """The high end of one parameter, for the largest model of a space."""
+    return max(parameter.choices, key=_size) if isinstance(parameter, Choice) else parameter.high
+
+
+def points(space: Space) -> list[dict[str, Value]]:
+    """Each distinct combination of a finite space, conditions honoured. Raises StudyError where a parameter has no list."""
+    found: list[dict[str, Value]] = [{}]
+    for parameter in space.parameters:
+        values = [parameter.value] if isinstance(parameter, Fixed) else _values(parameter)
+        grown: list[dict[str, Value]] = []
+        for point in found:
+            active = parameter.when is None or parameter.when.holds(point)
+            grown += [{**point, parameter.name: value} for value in values] if active else [point]
+        found = grown
+        if len(found) > MOST_POINTS:
+            raise StudyError(f"space: a grid of more than {MOST_POINTS:,} points is no grid; sample it, or take wider steps.")
+    return found
+
+
+def _values(parameter: Float | Int | Choice) -> list[Value]:
+    if isinstance(parameter, Choice):
+        return list(parameter.choices)
+    step = parameter.step or (1 if isinstance(parameter, Int) and not parameter.log else None)
+    if step is None:
+        raise StudyError(
+            f"space.{parameter.name}: a grid needs a finite list of values; give choices = [...] or a step, "
+            "or use another sampler."
+        )
+    count = math.floor((parameter.high - parameter.low) / step + 1e-9) + 1
+    if count > MOST_POINTS:
+        raise StudyError(f"space.{parameter.name}: {count:,} values are too many for a grid; take a wider step.")
+    return [parameter.low + i * step for i in range(count)]
+
+
+def _check_range(parameter: Float | Int) -> None:
+    where = f"space.{parameter.name}"
+    if not (math.isfinite(parameter.low) and math.isfinite(parameter.high)):
+        raise StudyError(f"{where}: low and high must be finite, got low = {parameter.low}, high = {parameter.high}.")
+    if parameter.low > parameter.high:
+        raise StudyError(f"{where}: low must be at most high, got low = {parameter.low}, high = {parameter.high}.")
+    if parameter.log and parameter.low <= 0:
+        raise StudyError(f"{where}: a log scale needs low > 0, got low = {parameter.low}; raise low or drop log.")
+    if parameter.log and parameter.step is not None:
+        raise StudyError(f"{where}: log and step cannot stand together (engines disagree on it); keep one of them.")
+    if parameter.step is not None and parameter.step <= 0:
+        raise StudyError(f"{where}: step must be above 0, got {parameter.step}.")
+
+
+def _size(value: Value) -> float:
+    return float(value) if isinstance(value, (int, float)) else 0.0

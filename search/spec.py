@@ -1,0 +1,105 @@
+"""The study file as frozen records, resolved and checked once; everything downstream reads these."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from search.space import Space
+
+Direction = Literal["maximize", "minimize"]
+
+EPOCH_METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate")
+FINAL_METRICS = ("val_macro_f1", "parameters", "train_seconds", "samples_per_second", "latency_ms")
+OBJECTIVES = ("val_accuracy", "val_loss", "train_accuracy", "train_loss", *FINAL_METRICS)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The metric that a study optimises, and which way is better."""
+
+    metric: str
+    direction: Direction
+
+    @property
+    def by_epoch(self) -> bool:
+        """Whether it is measured after every epoch (and can prune), or once at the end of a trial."""
+        return self.metric in EPOCH_METRICS
+
+    @property
+    def key(self) -> str:
+        """The name of the metric on a trial's run that holds the trial's one value: its best epoch, or its end."""
+        return f"best_{self.metric}" if self.by_epoch else self.metric
+
+    def better(self, one: float, other: float) -> bool:
+        """Whether `one` is strictly better than `other`."""
+        return one > other if self.direction == "maximize" else one < other
+
+
+@dataclass(frozen=True)
+class Component:
+    """A sampler or pruner by name, with its arguments."""
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """How the space is searched, and the budgets: trials, epochs a trial, epochs and seconds in all."""
+
+    engine: str = "optuna"
+    sampler: Component = Component("tpe")
+    pruner: Component = Component("none")
+    trials: int = 20
+    max_epochs: int = 10
+    epochs: int | None = None
+    timeout: float | None = None
+    seed: int = 0
+    keep_models: int = 5
+    retries: int = 2
+
+
+@dataclass(frozen=True)
+class DataPlan:
+    """How the data set is cut. A split is a count (int) or a fraction (float) of the images that it is cut from."""
+
+    splits: Mapping[str, int | float] = field(default_factory=dict)
+    image_size: tuple[int, int] | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class StudySpec:
+    """A whole study. `training` holds the fixed training options and hyperparameters by name, checked by the room `models`."""
+
+    name: str
+    dataset: str
+    model: str
+    objective: Objective
+    search: SearchPlan = SearchPlan()
+    space: Space = field(default_factory=Space)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    data: DataPlan = DataPlan()
+    workers: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The spec as plain, JSON-ready data."""
+        plain = dataclasses.asdict(self)
+        for parameter, record in zip(plain["space"]["parameters"], self.space.parameters, strict=True):
+            parameter["kind"] = type(record).__name__.lower()
+            parameter["when"] = None if record.when is None else str(record.when)
+        return json.loads(json.dumps(plain))
+
+    def identity(self) -> dict[str, Any]:
+        """What makes it the same study on resume: everything but budgets, workers and the engine's seed and choice of rules."""
+        plain = self.to_dict()
+        return {key: plain[key] for key in ("dataset", "model", "objective", "space", "training", "data")}
+
+    def sha256(self) -> str:
+        """A digest of the whole spec."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
