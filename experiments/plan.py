@@ -121,8 +121,6 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str
             old, new = before.get(key), after.get(key)
             if isinstance(old, Mapping) and isinstance(new, Mapping):
                 found += [f"{key}.{line}" for line in differences(old, new)]
-            elif key == "parameters" and isinstance(old, list) and isinstance(new, list):
-                found += differences({p["name"]: p for p in old}, {p["name"]: p for p in new})
             else:
                 found.append(f"{key}: {old} → {new}")
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import threading
 import types
@@ -12,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.artifacts import load_text
 
 from experiments.datasets import splits as splitting
 from experiments.datasets.splits import DataHandle, Splits
@@ -22,8 +20,8 @@ from experiments.pool import Pool, cores
 from experiments.progress import Screen
 from experiments.store import Store
 from experiments.study import Coordinator, Parts
-from experiments.tracking import Tracker, common_tags, find_study, open_client
-from search.engine import Done, Engine, Suggestion
+from experiments.tracking import Tracker, common_tags, find_study, open_client, recorded_spec
+from search.engine import Engine, Suggestion
 from search.engines import open_engine
 from search.spec import StudySpec
 
@@ -76,9 +74,7 @@ def check_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> None:
     if found is None:
         return
     _, run = found
-    before = json.loads(load_text(f"{run.info.artifact_uri}/study.json"))
-    now = spec.identity()
-    changed = differences({key: before[key] for key in now}, now)
+    changed = differences(recorded_spec(run).identity(), spec.identity())
     digest = run.data.tags.get("tailor.dataset_sha256")
     if digest != splits.digest:
         changed.append(f"data digest: {digest} → {splits.digest}")
@@ -165,6 +161,3 @@ def _traced(error: BaseException) -> str:
     import traceback
 
     return "\n" + "".join(traceback.format_exception(error)).rstrip()
-
-
-__all__ = ["Done", "Ended", "Places", "check_same", "preflight", "run_search"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
+import importlib.metadata
 import json
 import logging
 import shutil
@@ -16,17 +18,19 @@ from typing import Any
 
 import numpy as np
 from mlflow import MlflowClient
+from mlflow.artifacts import load_text
 from mlflow.entities import LoggedModelOutput, Metric, Param, Run, RunTag
-from mlflow.exceptions import MlflowException
 
 from experiments import evaluation, figures, links, model_files
 from experiments.datasets.splits import Splits
 from experiments.store import Store
 from experiments.trial import EpochReport, TrialJob, TrialResult
+from search.load import build
 from search.spec import StudySpec
 
 FLUSH_SECONDS = 2.0
 MODEL_NAME = "model"
+STUDY_FILE = "study.json"
 RUN_STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "stopped": "KILLED", "lost": "KILLED"}
 
 
@@ -44,6 +48,11 @@ def find_study(client: MlflowClient, name: str) -> tuple[str, Run] | None:
         return None
     runs = client.search_runs([experiment.experiment_id], "tags.`tailor.kind` = 'study'", max_results=1)
     return (experiment.experiment_id, runs[0]) if runs else None
+
+
+def recorded_spec(study_run: Run) -> StudySpec:
+    """The spec that a study's run was last started with."""
+    return build(json.loads(load_text(f"{study_run.info.artifact_uri}/{STUDY_FILE}")))
 
 
 def trial_runs(client: MlflowClient, experiment_id: str) -> list[Run]:
@@ -98,7 +107,7 @@ class Tracker:
             client.update_run(run_id, status="RUNNING")
         for key, value in links.view_tags(spec).items():
             client.set_experiment_tag(experiment_id, key, value)
-        client.log_text(run_id, json.dumps(spec.to_dict(), indent=2), "study.json")
+        client.log_text(run_id, json.dumps(spec.tables(), indent=2), STUDY_FILE)
         return cls(client, spec, splits, experiment_id, run_id)
 
     def start(self, job: TrialJob, hparams: Mapping[str, Any]) -> str:
@@ -236,16 +245,15 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def sha256(data: bytes) -> str:
     """The SHA-256 of bytes, in hexadecimal."""
-    import hashlib
-
     return hashlib.sha256(data).hexdigest()
 
 
 def common_tags(folder: Path) -> dict[str, str]:
     """What made a run: versions, user, and the git commit of the user's folder where it has one."""
-    import importlib.metadata as meta
-
-    tags = {f"tailor.version.{name}": meta.version(name) for name in ("tailor-hpo", "tensorflow", "keras", "optuna", "mlflow")}
+    tags = {
+        f"tailor.version.{name}": importlib.metadata.version(name)
+        for name in ("tailor-hpo", "tensorflow", "keras", "optuna", "mlflow")
+    }
     tags["mlflow.user"] = _user()
     try:
         done = subprocess.run(["git", "rev-parse", "HEAD"], check=False, cwd=folder, capture_output=True, text=True, timeout=5)
@@ -264,6 +272,7 @@ def _study_tags(spec: StudySpec, splits: Splits) -> dict[str, str]:
         "tailor.direction": spec.objective.direction,
         "tailor.spec_sha256": spec.sha256(),
         "tailor.dataset": spec.dataset,
+        "tailor.input_shape": json.dumps(list(splits.train.images.shape[1:])),
         "tailor.dataset_sha256": splits.digest,
     }
 
@@ -289,6 +298,3 @@ def _user() -> str:
 
 def _json(value: Any) -> bytes:
     return json.dumps(value, indent=1, ensure_ascii=False).encode()
-
-
-__all__ = ["MlflowException", "Tracker", "common_tags", "find_study", "open_client", "trial_runs"]

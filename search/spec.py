@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from search.space import Space
+from search.space import Float, Int, Parameter, Space
 
 Direction = Literal["maximize", "minimize"]
 
@@ -87,19 +87,47 @@ class StudySpec:
     data: DataPlan = DataPlan()
     workers: int | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """The spec as plain, JSON-ready data."""
-        plain = dataclasses.asdict(self)
-        for parameter, record in zip(plain["space"]["parameters"], self.space.parameters, strict=True):
-            parameter["kind"] = type(record).__name__.lower()
-            parameter["when"] = None if record.when is None else str(record.when)
+    def tables(self) -> dict[str, Any]:
+        """The spec as a study file's tables, every default written out: `load.build` makes the same spec of them."""
+        objective, search, data = self.objective, dataclasses.asdict(self.search), dataclasses.asdict(self.data)
+        for key in ("sampler", "pruner"):
+            component: Component = getattr(self.search, key)
+            search[key] = {"name": component.name, **component.arguments}
+        plain = {
+            "study": {
+                "name": self.name,
+                "dataset": self.dataset,
+                "model": self.model,
+                "objective": objective.metric,
+                "direction": objective.direction,
+            },
+            "search": _given(search),
+            "space": {parameter.name: _declaration(parameter) for parameter in self.space.parameters},
+            "training": dict(self.training),
+            "data": _given(data),
+            "workers": {} if self.workers is None else {"count": self.workers},
+        }
         return json.loads(json.dumps(plain))
 
     def identity(self) -> dict[str, Any]:
-        """What makes it the same study on resume: everything but budgets, workers and the engine's seed and choice of rules."""
-        plain = self.to_dict()
-        return {key: plain[key] for key in ("dataset", "model", "objective", "space", "training", "data")}
+        """What makes it the same study on resume: everything but its name, budgets, workers and the rules of search."""
+        tables = self.tables()
+        del tables["study"]["name"]
+        return {key: tables[key] for key in ("study", "space", "training", "data")}
 
     def sha256(self) -> str:
         """A digest of the whole spec."""
-        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self.tables(), sort_keys=True).encode()).hexdigest()
+
+
+def _declaration(parameter: Parameter) -> dict[str, Any]:
+    plain = _given({key: value for key, value in vars(parameter).items() if key not in ("name", "when")})
+    if isinstance(parameter, (Float, Int)):
+        plain["type"] = type(parameter).__name__.lower()
+    if parameter.when is not None:
+        plain["when"] = str(parameter.when)
+    return plain
+
+
+def _given(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if value is not None}

@@ -53,6 +53,11 @@ _RANGES: dict[str, tuple[float, float]] = {  # both ends belong to it
     "label_smoothing": (0, 0.99),
 }
 _NAMED: dict[str, tuple[str, ...]] = {
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "class_weight": CLASS_WEIGHTS,
+    "precision": PRECISIONS,
+}
 
 
 def split(values: Mapping[str, Any]) -> tuple[TrainOptions, dict[str, Any]]:
@@ -73,9 +78,10 @@ def _checked(name: str, value: Any) -> Any:
     if name == "early_stopping":
         return _early_stopping(value)
     low, high = _RANGES[name]
-    kind: type | tuple[type, ...] = int if name == "batch_size" else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
-        noun = "a whole number" if kind is int else "a number"
+    whole = name == "batch_size"
+    kinds = (int,) if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not low <= float(value) <= high:
+        noun = "a whole number" if whole else "a number"
         raise ModelError(f"training.{name}: expected {noun} from {low:g} to {high:g}, got {value!r}.")
     return value
 

@@ -1,0 +1,107 @@
+"""A process of its own that loads models and scores them, so that TensorFlow and what it loads stay out of this one."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from experiments.datasets.images import Images
+from experiments.errors import InputError, RunError
+from experiments.evaluation import Evaluation, evaluate
+
+if TYPE_CHECKING:
+    import keras
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A .keras file with the checksum that it must have, and the source file of its own layers where it has some."""
+
+    path: Path
+    sha256: str | None = None
+    source: Path | None = None
+
+
+class Evaluator:
+    """Owns the process; a context manager. Its errors come through as they were raised."""
+
+    def __enter__(self) -> Evaluator:
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_prepare)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def score(self, model: SavedModel, images: Images, classes: int) -> Evaluation:
+        """Evaluate a model on raw images."""
+        return self.call(_score, model, images, classes)
+
+    def predict(self, model: SavedModel, images: np.ndarray) -> np.ndarray:
+        """Probabilities (n, classes) of raw uint8 images (n, height, width, channels)."""
+        return self.call(_predict, model, images)
+
+    def call(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run a module's function in the process."""
+        try:
+            return self._pool.submit(function, *arguments).result()
+        except BrokenProcessPool as error:
+            raise RunError("the process that loads models died; is the machine out of memory?") from error
+
+
+def load_model(saved: SavedModel) -> keras.Model:
+    """Load a .keras file in safe mode. Raises InputError where its checksum differs or it holds what is not safe to load."""
+    import keras
+
+    from models.factory import load_file
+
+    if saved.path.suffix != ".keras":
+        raise InputError(f"{saved.path.name}: only .keras files are loaded (in safe mode); .h5 and pickles can run any code.")
+    if saved.sha256 is not None and (got := hashlib.sha256(saved.path.read_bytes()).hexdigest()) != saved.sha256:
+        raise InputError(f"{saved.path}: its SHA-256 is {got}, not the registered {saved.sha256}; the file was changed.")
+    layers: dict[str, Any] = {}
+    if saved.source is not None:  # safe mode imports nobody's layers: they must be known before
+        module = load_file(saved.source)
+        layers = {key: value for key, value in vars(module).items() if isinstance(value, type)}
+    try:
+        return keras.saving.load_model(saved.path, custom_objects=layers, compile=False, safe_mode=True)
+    except (ValueError, TypeError, OSError) as error:
+        raise InputError(
+            f"{saved.path.name}: Keras refuses to load it in safe mode ({(str(error).splitlines() or [''])[0][:300]}). "
+            "Lambda layers are never loaded; other layers of one's own need the factory's file (model = \"nets/mine.py:build\")."
+        ) from error
+
+
+def _prepare() -> None:
+    from experiments.pool import WORKER_ENV
+    from experiments.worker import quiet
+
+    os.environ.update(WORKER_ENV)
+    with quiet():
+        import tensorflow as tf
+
+        tf.get_logger().setLevel("ERROR")
+        tf.constant(0)
+
+
+def _predict(saved: SavedModel, images: np.ndarray) -> np.ndarray:
+    return load_model(saved).predict(images, batch_size=500, verbose=0)
+
+
+def _score(saved: SavedModel, images: Images, classes: int) -> Evaluation:
+    probabilities = _predict(saved, images.images).astype(np.float64)
+    right = np.clip(probabilities[np.arange(len(images)), images.labels], 1e-7, 1.0)
+    guesses = probabilities.argmax(axis=1)
+    return evaluate(images.labels, guesses, probabilities.max(axis=1), float(-np.log(right).mean()), classes)

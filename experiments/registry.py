@@ -1,0 +1,225 @@
+"""The MLflow registry: promote a study's best model, find versions by alias or number, and pull them into a folder."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
+from mlflow.entities import Run
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from experiments.datasets.splits import Splits
+from experiments.errors import InputError, RunError
+from experiments.evaluation import Evaluation
+from experiments.evaluator import Evaluator, SavedModel
+from experiments.leaderboard import Row, objective_of, rows
+from experiments.selection import Candidate, Verdict, judge
+from search.load import check_name
+from search.spec import Objective, StudySpec
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+OPENINGS = "tailor.test_openings"
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What a promotion did. `test` is None where the model was registered before, and the test set stayed closed."""
+
+    name: str
+    version: str
+    alias: str
+    verdict: Verdict
+    row: Row
+    test: Evaluation | None
+
+
+def promote(client: MlflowClient, study: tuple[str, Run], spec: StudySpec, splits: Splits, name: str) -> Promotion:
+    """Register the study's best model under `name`, with a card, as champion or challenger. Raises InputError, RunError.
+
+    The test split is opened here, once for each model, and the opening is counted on the registered model.
+    """
+    check_name("--to", name)
+    experiment_id, run = study
+    objective = objective_of(run)
+    row, model_id = _best(client, experiment_id, spec.name, objective)
+    if run.data.tags["tailor.dataset_sha256"] != splits.digest:
+        raise InputError(f"study {spec.name!r} was trained on other data: the digest of {spec.dataset!r} is now {splits.digest}.")
+    known = _version_of(client, name, model_id)
+    if known is not None:
+        alias = next((a for a in known.aliases), "none")
+        verdict = Verdict(alias == CHAMPION, "this model is registered already", row.value or 0.0, None)
+        return Promotion(name, str(known.version), alias, verdict, row, None)
+    champion = find_champion(client, name)
+    candidate = Candidate(row.value or 0.0, objective, splits.digest)
+    verdict = judge(candidate, None if champion is None else _candidate(champion))
+    with Evaluator() as evaluator:
+        test = evaluator.score(saved_model(client, f"models:/{model_id}"), splits.test, len(splits.class_names))
+    _count_opening(client, name)
+    tags = _tags(run, row, candidate, test, verdict) | {"tailor.sha256": client.get_logged_model(model_id).tags["tailor.sha256"]}
+    card = model_card(name, spec, row, tags, splits)
+    version = client.create_model_version(
+        name, f"models:/{model_id}", run_id=row.run_id, tags=tags, description=card, model_id=model_id
+    )
+    alias = CHAMPION if verdict.better else CHALLENGER
+    client.set_registered_model_alias(name, alias, version.version)
+    return Promotion(name, str(version.version), alias, verdict, row, test)
+
+
+def find_version(client: MlflowClient, reference: str) -> ModelVersion:
+    """The version that NAME (its champion), NAME@alias or NAME/version names. Raises InputError listing those there are."""
+    match = re.fullmatch(r"(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<version>[^@/]+))?", reference)
+    if match is None:
+        raise InputError(f"NAME: expected NAME, NAME@ALIAS or NAME/VERSION, got {reference!r}.")
+    name = check_name("NAME", match["name"])
+    try:
+        model = client.get_registered_model(name)
+    except MlflowException as error:
+        names = [m.name for m in client.search_registered_models(max_results=50)]
+        raise InputError(f"NAME: there is no registered model {name!r}; there are: {', '.join(names) or 'none yet'}.") from error
+    versions = client.search_model_versions(f"name = '{name}'", max_results=1000)
+    alias = match["alias"] or (None if match["version"] else CHAMPION)
+    wanted = match["version"] if alias is None else model.aliases.get(alias)
+    for version in versions:
+        if str(version.version) == str(wanted):
+            return version
+    said = f"alias {alias!r}" if alias else f"version {match['version']!r}"
+    numbers = ", ".join(sorted((str(v.version) for v in versions), key=int)) or "none"
+    aliases = ", ".join(f"{a} (version {v})" for a, v in sorted(model.aliases.items())) or "none"
+    raise InputError(f"NAME: {name!r} has no {said}; versions: {numbers}; aliases: {aliases}.")
+
+
+def find_champion(client: MlflowClient, name: str) -> ModelVersion | None:
+    """The champion's version, or None; makes the registered model where it is new."""
+    try:
+        return client.get_model_version_by_alias(name, CHAMPION)
+    except MlflowException:
+        pass
+    try:
+        client.create_registered_model(name, description="Promoted by Tailor.")
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    return None
+
+
+def saved_model(client: MlflowClient, uri: str, sha256: str | None = None) -> SavedModel:
+    """The files of a logged or registered model, on this machine."""
+    folder = Path(download_artifacts(artifact_uri=uri, tracking_uri=client.tracking_uri))
+    code = sorted((folder / "code").glob("*.py"))
+    return SavedModel(folder / "data" / "model.keras", sha256, code[0] if code else None)
+
+
+def registered_model(client: MlflowClient, version: ModelVersion) -> SavedModel:
+    """The files of a version, with the checksum that the registry holds."""
+    return saved_model(client, version.source, version.tags.get("tailor.sha256"))
+
+
+def pull(client: MlflowClient, version: ModelVersion, folder: Path) -> list[Path]:
+    """Write model.keras, labels.json, preprocessing.json, card.md and the model's own code into `folder`."""
+    model = registered_model(client, version)
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError(f"-o: {folder} is not empty; name a new folder.")
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(model.path, folder / "model.keras")
+    shutil.copyfile(model.path.parent.parent / "labels.json", folder / "labels.json")
+    (folder / "preprocessing.json").write_text(json.dumps(preprocessing(version), indent=2))
+    (folder / "card.md").write_text(version.description or "")
+    if model.source is not None:
+        shutil.copyfile(model.source, folder / model.source.name)
+    return sorted(folder.iterdir())
+
+
+def preprocessing(version: ModelVersion) -> dict[str, Any]:
+    """What a raw image must be like; nothing else is to be done to it: the model rescales it itself."""
+    shape = json.loads(version.tags["tailor.input_shape"])
+    return {"dtype": "uint8", "range": [0, 255], "shape": ["n", *shape], "rescaling": "inside the model"}
+
+
+def labels(model: SavedModel) -> list[str]:
+    """The class names, in the order of the model's outputs."""
+    return json.loads((model.path.parent.parent / "labels.json").read_text())
+
+
+def model_card(name: str, spec: StudySpec, row: Row, tags: Mapping[str, str], splits: Splits) -> str:
+    """Where a model came from and what it scored, as Markdown."""
+    lines = [
+        f"# {name}",
+        "",
+        f"Trial {row.trial} of study `{spec.name}` (model `{spec.model}` on `{spec.dataset}`), run `{row.run_id}`.",
+        "",
+        "| measured on | images | accuracy | loss |",
+        "| --- | --- | --- | --- |",
+        f"| validation (steered the search) | {splits.sizes['val']} | {row.metrics['best_val_accuracy']:.4f} "
+        f"| {row.metrics['best_val_loss']:.4f} |",
+        f"| test (opened for this card) | {splits.sizes['test']} | {float(tags['tailor.test_accuracy']):.4f} "
+        f"| {float(tags['tailor.test_loss']):.4f} |",
+        "",
+        f"Verdict: {tags['tailor.verdict']}.",
+        "",
+        "| hyperparameter | value |",
+        "| --- | --- |",
+        *(f"| {key} | {value} |" for key, value in sorted(row.params.items())),
+        "",
+        f"Input: raw uint8 images, 0–255, shaped (n, {', '.join(map(str, splits.train.images.shape[1:]))}); "
+        "rescaling is inside the model.",
+        f"Classes: {', '.join(splits.class_names)}.",
+        f"Data digest `{splits.digest}`; SHA-256 of model.keras `{tags['tailor.sha256']}`.",
+        "",
+        "```python",
+        "import keras",
+        'model = keras.saving.load_model("model.keras", compile=False)',
+        "```",
+    ]
+    return "\n".join(lines)
+
+
+def _best(client: MlflowClient, experiment_id: str, study: str, objective: Objective) -> tuple[Row, str]:
+    """The best trial whose model is logged."""
+    logged = client.search_logged_models([experiment_id], max_results=1000)
+    models = {int(m.tags["tailor.trial"]): m.model_id for m in logged if "tailor.trial" in m.tags}
+    for row in rows(client, experiment_id, objective):
+        if row.value is not None and row.trial in models:
+            return row, models[row.trial]
+    raise RunError(f"study {study!r} has no complete trial with a model yet; see `tailor status {study}`.")
+
+
+def _version_of(client: MlflowClient, name: str, model_id: str) -> ModelVersion | None:
+    for version in client.search_model_versions(f"name = '{name}'", max_results=1000):
+        if version.source == f"models:/{model_id}" or version.model_id == model_id:
+            return client.get_model_version(name, version.version)
+    return None
+
+
+def _candidate(version: ModelVersion) -> Candidate:
+    tags = version.tags
+    objective = Objective(tags["tailor.objective"], tags["tailor.direction"])  # type: ignore[arg-type]
+    return Candidate(float(tags["tailor.value"]), objective, tags["tailor.dataset_sha256"])
+
+
+def _count_opening(client: MlflowClient, name: str) -> None:
+    before = int(client.get_registered_model(name).tags.get(OPENINGS, "0"))
+    client.set_registered_model_tag(name, OPENINGS, str(before + 1))
+
+
+def _tags(run: Run, row: Row, candidate: Candidate, test: Evaluation, verdict: Verdict) -> dict[str, str]:
+    return {
+        "tailor.study": run.data.tags["tailor.study"],
+        "tailor.trial": str(row.trial),
+        "tailor.objective": candidate.objective.metric,
+        "tailor.direction": candidate.objective.direction,
+        "tailor.value": repr(candidate.value),
+        "tailor.dataset": run.data.tags["tailor.dataset"],
+        "tailor.dataset_sha256": candidate.dataset_sha256,
+        "tailor.test_accuracy": repr(test.accuracy),
+        "tailor.test_loss": repr(test.loss),
+        "tailor.verdict": verdict.reason,
+        "tailor.input_shape": run.data.tags["tailor.input_shape"],
+    }
