@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import queue
 import uuid
 from dataclasses import dataclass
@@ -147,8 +146,3 @@ class Pool:
         error = future.exception() if future.status == "error" else None
         reason = "its worker went away" if error is None or type(error).__name__ == "KilledWorker" else f"{error}"
         self.events.put(Lost(job.trial, job.attempt, reason))
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)

@@ -61,7 +61,7 @@ def promote(client: MlflowClient, study: tuple[str, Run], spec: StudySpec, split
     candidate = Candidate(row.value or 0.0, objective, splits.digest)
     verdict = judge(candidate, None if champion is None else _candidate(champion))
     with Evaluator() as evaluator:
-        test = evaluator.score(saved_model(client, f"models:/{model_id}"), splits.test, len(splits.class_names))
+        test = evaluator.score(saved_model(client, model_id), splits.test, len(splits.class_names))
     _count_opening(client, name)
     tags = _tags(run, row, candidate, test, verdict) | {"tailor.sha256": client.get_logged_model(model_id).tags["tailor.sha256"]}
     card = model_card(name, spec, row, tags, splits)
@@ -110,16 +110,17 @@ def find_champion(client: MlflowClient, name: str) -> ModelVersion | None:
     return None
 
 
-def saved_model(client: MlflowClient, uri: str, sha256: str | None = None) -> SavedModel:
-    """The files of a logged or registered model, on this machine."""
-    folder = Path(download_artifacts(artifact_uri=uri, tracking_uri=client.tracking_uri))
+def saved_model(client: MlflowClient, model_id: str, sha256: str | None = None) -> SavedModel:
+    """The files of a logged model, on this machine."""
+    location = client.get_logged_model(model_id).artifact_location
+    folder = Path(download_artifacts(artifact_uri=location, tracking_uri=client.tracking_uri))
     code = sorted((folder / "code").glob("*.py"))
     return SavedModel(folder / "data" / "model.keras", sha256, code[0] if code else None)
 
 
 def registered_model(client: MlflowClient, version: ModelVersion) -> SavedModel:
     """The files of a version, with the checksum that the registry holds."""
-    return saved_model(client, version.source, version.tags.get("tailor.sha256"))
+    return saved_model(client, version.source.removeprefix("models:/"), version.tags.get("tailor.sha256"))
 
 
 def pull(client: MlflowClient, version: ModelVersion, folder: Path) -> list[Path]:
@@ -200,7 +201,7 @@ def _version_of(client: MlflowClient, name: str, model_id: str) -> ModelVersion 
 
 def _candidate(version: ModelVersion) -> Candidate:
     tags = version.tags
-    objective = Objective(tags["tailor.objective"], tags["tailor.direction"])  # type: ignore[arg-type]
+    objective = Objective(tags["tailor.objective"], tags["tailor.direction"])
     return Candidate(float(tags["tailor.value"]), objective, tags["tailor.dataset_sha256"])
 
 

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
+from experiments.cores import cores
 from experiments.datasets import splits as splitting
 from experiments.datasets.splits import DataHandle, Splits
 from experiments.errors import InputError, RunError
 from experiments.plan import differences, ends, make_job, open_data
-from experiments.pool import Pool, cores
+from experiments.pool import Pool
 from experiments.progress import Screen
 from experiments.store import Store
 from experiments.study import Coordinator, Parts

@@ -42,9 +42,14 @@ class Store:
         return self.root / "artifacts"
 
     @property
+    def optuna_url(self) -> str:
+        """Optuna's storage, as other tools take it."""
+        return f"sqlite:///{self.root / 'studies.db'}"
+
+    @property
     def studies_url(self) -> str:
-        """Optuna's storage. A writer waits up to a minute for another's lock (the `timeout` of SQLite's driver)."""
-        return f"sqlite:///{self.root / 'studies.db'}?timeout=60"
+        """Optuna's storage for a writer, which waits up to a minute for another's lock (SQLite's `timeout`)."""
+        return f"{self.optuna_url}?timeout=60"
 
     @property
     def cache(self) -> Path:

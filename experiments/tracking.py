@@ -7,6 +7,7 @@ import hashlib
 import importlib.metadata
 import json
 import logging
+import os
 import shutil
 import subprocess
 import tempfile
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import numpy as np
 from mlflow import MlflowClient
 from mlflow.artifacts import load_text
@@ -36,8 +38,10 @@ RUN_STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", 
 
 def open_client(store: Store) -> MlflowClient:
     """A client on the store, by an absolute address. MLflow's chatter of migrations stays off the screen."""
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    mlflow.set_tracking_uri(store.tracking_uri)  # the registry resolves a logged model by the process's own setting
     return MlflowClient(tracking_uri=store.tracking_uri, registry_uri=store.tracking_uri)
 
 
@@ -48,6 +52,12 @@ def find_study(client: MlflowClient, name: str) -> tuple[str, Run] | None:
         return None
     runs = client.search_runs([experiment.experiment_id], "tags.`tailor.kind` = 'study'", max_results=1)
     return (experiment.experiment_id, runs[0]) if runs else None
+
+
+def study_names(client: MlflowClient) -> list[str]:
+    """The names of the studies in the store."""
+    experiments = client.search_experiments(max_results=1000)
+    return sorted(e.name for e in experiments if find_study(client, e.name) is not None)
 
 
 def recorded_spec(study_run: Run) -> StudySpec:

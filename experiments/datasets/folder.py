@@ -73,10 +73,16 @@ def _files(name: str, folder: Path, class_names: tuple[str, ...]) -> tuple[list[
 
 
 def _common_size(name: str, paths: list[Path]) -> tuple[int, int]:
-    sizes = {(image.height, image.width) for image in map(_opened, paths)}
+    sizes = set(map(image_size, paths))
     if len(sizes) > 1:
         raise InputError(
             f"{name}: the images have {len(sizes)} sizes, such as {sorted(sizes)[0]} and {sorted(sizes)[-1]}; "
             "say which to resize them to: [data] image_size = [HEIGHT, WIDTH]."
         )
     return sizes.pop()
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """(height, width) of an image file. Raises InputError for what is no image."""
+    image = _opened(path)
+    return image.height, image.width

@@ -1,0 +1,52 @@
+"""`tailor check STUDY`: a dry run that resolves the file, builds the ends of the space and estimates memory and time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from experiments.cli.common import data_option, json_option, name_option, print_json, print_table, set_option
+
+
+@click.command("check")
+@click.argument("study")
+@name_option
+@set_option
+@json_option
+@data_option
+def command(study: str, name: str | None, settings: tuple[str, ...], as_json: bool, data: Path | None) -> None:
+    """Check STUDY without training it: resolve the file, build its smallest and largest model, estimate memory and time."""
+    from dataclasses import asdict
+
+    from experiments.estimate import estimate
+    from experiments.plan import Overrides, resolve_study
+    from experiments.screens import duration
+
+    spec = resolve_study(study, Overrides(settings, name))
+    found = estimate(spec, data)
+    if as_json:
+        print_json({"study": spec.tables(), **asdict(found)})
+        return
+    splits = ", ".join(f"{name} {size:,}" for name, size in found.splits.items())
+    click.echo(f"{spec.name}: {spec.model} on {spec.dataset} ({splits}), {found.points}")
+    columns = ["model", "parameters", "memory, MB", "ms a batch", "seconds an epoch", "hyperparameters"]
+    rows = [
+        [
+            label,
+            f"{size.parameters:,}",
+            f"{size.megabytes:,.0f}",
+            f"{size.batch_ms:.1f}",
+            f"{size.epoch_seconds:.1f}",
+            ", ".join(f"{key} {value}" for key, value in size.values.items()),
+        ]
+        for label, size in (("smallest", found.smallest), ("largest", found.largest))
+    ]
+    print_table("The ends of the space", columns, rows)
+    search = spec.search
+    low, high = (duration(seconds) for seconds in found.search_seconds)
+    click.echo(
+        f"{found.trials} trials of at most {search.max_epochs} epochs on {found.workers} workers: {low} to {high} "
+        "(less where trials stop early or are pruned)."
+    )
+    click.echo("The study is right. Run it:  tailor search " + study)

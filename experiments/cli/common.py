@@ -1,0 +1,86 @@
+"""What several commands share: their options, the store they open, and how tables and JSON are printed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+    from experiments.store import Store
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+store_option: Callable[[F], F] = click.option("--store", metavar="DIR", help="Where everything is kept [TAILOR_STORE, ./mlruns].")
+data_option: Callable[[F], F] = click.option(
+    "--data",
+    envvar="TAILOR_DATA",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where published data sets lie [TAILOR_DATA].",
+)
+json_option: Callable[[F], F] = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+name_option: Callable[[F], F] = click.option("--name", metavar="NAME", help="Keep the study under another name.")
+set_option: Callable[[F], F] = click.option(
+    "--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="Set any key of the study file; repeatable."
+)
+
+
+def open_store(folder: str | None) -> tuple[Store, MlflowClient]:
+    """The store and a client on it. Raises InputError where nothing was ever recorded in it."""
+    from experiments.errors import InputError
+    from experiments.store import Store
+    from experiments.tracking import open_client
+
+    store = Store.at(folder)
+    if not store.exists:
+        raise InputError(
+            f"--store: there is no study in {store.root} yet; begin with `tailor search quickstart`, or name another."
+        )
+    return store, open_client(store)
+
+
+def study_in(client: MlflowClient, study: str) -> tuple[str, Run]:
+    """A recorded study by its name, or by a study file's. Raises InputError listing those there are."""
+    from experiments.errors import InputError
+    from experiments.tracking import find_study, study_names
+
+    name = study
+    if study.endswith(".toml"):
+        from experiments.plan import find
+        from search.load import load
+
+        name = load(find(study)).name
+    found = find_study(client, name)
+    if found is None:
+        raise InputError(
+            f"STUDY: there is no study {name!r} in the store; there are: {', '.join(study_names(client)) or 'none yet'}."
+        )
+    return found
+
+
+def print_json(value: Any) -> None:
+    """Plain data on standard output."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table on standard output, as wide as it needs where that is no terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, justify="left" if column in ("study", "status", "hyperparameters", "model") else "right")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)

@@ -1,0 +1,88 @@
+"""`tailor doctor`: look over the installation and say what to mend."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from experiments.cli.common import data_option, json_option, print_json, store_option
+
+PACKAGES = ("tensorflow", "keras", "optuna", "mlflow", "distributed", "numpy", "scikit-learn")
+ROOMS = ("search", "models", "experiments", "tailor")
+
+
+@click.command("doctor")
+@json_option
+@store_option
+@data_option
+def command(as_json: bool, store: str | None, data: Path | None) -> int:
+    """Look over the installation: versions, where each room is imported from, the store, the data, the machine."""
+    findings = [*_python(), *_rooms(), *_store(store), *_data(data), *_machine()]
+    if as_json:
+        print_json([{"what": what, "found": found, "mend": mend} for what, found, mend in findings])
+    else:
+        for what, found, mend in findings:
+            click.echo(f"{'ok  ' if mend is None else 'MEND'} {what}: {found}" + (f" → {mend}" if mend else ""))
+    return int(any(mend for _, _, mend in findings))
+
+
+Finding = tuple[str, str, str | None]
+
+
+def _python() -> Iterator[Finding]:
+    right = sys.version_info >= (3, 11)
+    yield "python", f"{platform.python_version()} at {sys.executable}", None if right else "Tailor needs Python 3.11 or later"
+    for name in PACKAGES:
+        try:
+            yield name, importlib.metadata.version(name), None
+        except importlib.metadata.PackageNotFoundError:
+            yield name, "missing", "pip install -e . again"
+
+
+def _rooms() -> Iterator[Finding]:
+    home = Path(__file__).resolve().parents[2]
+    for room in ROOMS:
+        spec = importlib.util.find_spec(room)
+        place = Path(spec.origin).resolve().parent if spec and spec.origin else None
+        wrong = (
+            None if place == home / room else f"another package named {room!r} comes first; run from another folder, or rename it"
+        )
+        yield f"room {room}", str(place), wrong
+
+
+def _store(folder: str | None) -> Iterator[Finding]:
+    from experiments.store import Store
+
+    store = Store.at(folder)
+    parent = next(p for p in (store.root, *store.root.parents) if p.exists())
+    writable = os.access(parent, os.W_OK)
+    yield "store", f"{store.root}" + ("" if store.exists else " (new)"), None if writable else f"{parent} may not be written to"
+    yield "tracking", store.tracking_uri.split("@")[-1], None  # never a password
+    free = shutil.disk_usage(parent).free / 1e9
+    yield "disk", f"{free:.1f} GB free", None if free > 1 else "less than 1 GB is left; free some, or name another --store"
+
+
+def _data(data: Path | None) -> Iterator[Finding]:
+    from experiments.datasets import idx
+
+    if data is None:
+        yield "data", "TAILOR_DATA is not set; published data sets are downloaded by Keras", None
+        return
+    found = [name for name in ("fashion-mnist", "mnist") if idx.present(data / name)]
+    mend = None if found or idx.present(data) else "it holds no data set: expected DIR/fashion-mnist/train-images-idx3-ubyte.gz"
+    yield "data", f"{data} holds {', '.join(found) or 'none'}", mend
+
+
+def _machine() -> Iterator[Finding]:
+    from experiments.cores import cores
+
+    yield "cores", f"{cores()} (as many workers by default)", None
+    yield "browser tests", shutil.which("chromium") or "no chromium; they are skipped", None

@@ -1,0 +1,31 @@
+"""`tailor env`: what other tools need to find the store."""
+
+from __future__ import annotations
+
+import shlex
+
+import click
+
+from experiments.cli.common import json_option, print_json, store_option
+
+
+@click.command("env")
+@json_option
+@store_option
+def command(as_json: bool, store: str | None) -> None:
+    """Print the lines that point mlflow, optuna-dashboard or a script at the store:  eval "$(tailor env)" """
+    from experiments.store import Store
+
+    place = Store.at(store)
+    variables = {
+        "MLFLOW_TRACKING_URI": place.tracking_uri,
+        "MLFLOW_REGISTRY_URI": place.tracking_uri,
+        "TAILOR_STORE": str(place.root),
+        "OPTUNA_STORAGE": place.optuna_url,
+    }
+    if as_json:
+        print_json(variables)
+        return
+    for name, value in variables.items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+    click.echo('# eval "$(tailor env)", then: mlflow ui, or optuna-dashboard "$OPTUNA_STORAGE"')

@@ -1,0 +1,49 @@
+"""`tailor predict NAME IMAGE…`: classify images with a registered model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from experiments.cli.common import json_option, open_store, print_json, store_option
+
+
+@click.command("predict")
+@click.argument("reference", metavar="NAME[@ALIAS|/VERSION]")
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--top", default=3, show_default=True, type=click.IntRange(1, 1000), help="How many classes to print.")
+@json_option
+@store_option
+def command(reference: str, images: tuple[Path, ...], top: int, as_json: bool, store: str | None) -> None:
+    """Print the likeliest classes of each image, with probabilities."""
+    import json
+
+    import numpy as np
+
+    from experiments.datasets.folder import image_size, read_image
+    from experiments.evaluator import Evaluator
+    from experiments.registry import find_version, labels, registered_model
+
+    _, client = open_store(store)
+    version = find_version(client, reference)
+    height, width, channels = json.loads(version.tags["tailor.input_shape"])
+    for path in images:
+        size = image_size(path)
+        if size != (height, width):
+            click.echo(f"{path}: resized from {size[0]}×{size[1]} to {height}×{width}", err=True)
+    batch = np.stack([read_image(path, (height, width), channels) for path in images])
+    model = registered_model(client, version)
+    with Evaluator() as evaluator:
+        probabilities = evaluator.predict(model, batch)
+    names = labels(model)
+    answers = []
+    for path, row in zip(images, probabilities, strict=True):
+        best = row.argsort()[::-1][:top]
+        classes = [{"label": names[i], "probability": float(row[i])} for i in best]
+        answers.append((str(path), classes))
+    if as_json:
+        print_json([{"image": image, "classes": classes} for image, classes in answers])
+        return
+    for image, classes in answers:
+        click.echo(f"{image}: " + "  ".join(f"{c['label']} {c['probability']:.1%}" for c in classes))

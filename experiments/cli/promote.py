@@ -1,0 +1,46 @@
+"""`tailor promote STUDY --to NAME`: register a study's best model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from experiments.cli.common import data_option, json_option, open_store, print_json, store_option, study_in
+
+NOT_BETTER = 3
+
+
+@click.command("promote")
+@click.argument("study")
+@click.option("--to", "name", required=True, metavar="NAME", help="The registered model's name.")
+@json_option
+@store_option
+@data_option
+def command(study: str, name: str, as_json: bool, store: str | None, data: Path | None) -> int:
+    """Register STUDY's best model under NAME: as champion, or as challenger where it is no better than the champion."""
+    from dataclasses import asdict
+
+    from experiments.plan import open_data
+    from experiments.registry import CHAMPION, promote
+    from experiments.tracking import recorded_spec
+    from search.load import check_name
+
+    check_name("--to", name)
+    _, client = open_store(store)
+    found = study_in(client, study)
+    spec = recorded_spec(found[1])
+    promotion = promote(client, found, spec, open_data(spec, data), name)
+    if as_json:
+        print_json(asdict(promotion))
+    else:
+        where = f"{promotion.name} version {promotion.version}"
+        click.echo(f"{where} is {promotion.alias}: trial {promotion.row.trial} of {spec.name}; {promotion.verdict.reason}.")
+        if promotion.test is not None:
+            test = promotion.test
+            click.echo(f"On the test images, opened once for its card: accuracy {test.accuracy:.4f}, loss {test.loss:.4f}.")
+        click.echo("Next:")
+        click.echo(f"  tailor predict {name} IMAGE…    classify images")
+        click.echo(f"  tailor pull {name}@{promotion.alias} -o DIR    fetch model.keras, its labels and its card")
+        click.echo(f'  mlflow.pyfunc.load_model("models:/{name}@{promotion.alias}")    from a script; see `tailor env`')
+    return 0 if promotion.alias == CHAMPION else NOT_BETTER

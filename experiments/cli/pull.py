@@ -1,0 +1,23 @@
+"""`tailor pull NAME -o DIR`: fetch a registered model into a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from experiments.cli.common import open_store, store_option
+
+
+@click.command("pull")
+@click.argument("reference", metavar="NAME[@ALIAS|/VERSION]")
+@click.option("-o", "--output", required=True, metavar="DIR", type=click.Path(path_type=Path), help="A new or empty folder.")
+@store_option
+def command(reference: str, output: Path, store: str | None) -> None:
+    """Fetch a registered model (its champion by default): model.keras, labels, preprocessing, card."""
+    from experiments.registry import find_version, pull
+
+    _, client = open_store(store)
+    version = find_version(client, reference)
+    for path in pull(client, version, output):
+        click.echo(str(path))

@@ -1,0 +1,83 @@
+"""`tailor search STUDY`: run a study, or go on with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from experiments.cli import code_of
+from experiments.cli.common import data_option, name_option, set_option, store_option
+
+SHORT = {  # options that are a key of the study file under a shorter name
+    "trials": "search.trials",
+    "max_epochs": "search.max_epochs",
+    "timeout": "search.timeout",
+    "seed": "search.seed",
+    "sampler": "search.sampler",
+    "pruner": "search.pruner",
+    "workers": "workers.count",
+}
+
+
+@click.command("search")
+@click.argument("study")
+@click.option("--trials", metavar="N", help="How many trials in all.")
+@click.option("--max-epochs", metavar="N", help="How many epochs a trial may take.")
+@click.option("--timeout", metavar="TIME", help='Start no trial after this time, such as "30m".')
+@click.option("--workers", metavar="N", help="How many worker processes [one a core].")
+@click.option("--cluster", metavar="ADDRESS", help="Use a Dask scheduler's workers, tcp://HOST:PORT, instead.")
+@click.option("--seed", metavar="N", help="The seed of the sampler and of every trial.")
+@click.option("--sampler", metavar="NAME", help="tpe, random or grid.")
+@click.option("--pruner", metavar="NAME", help="none, median or hyperband.")
+@name_option
+@set_option
+@store_option
+@data_option
+def command(study: str, name: str | None, settings: tuple[str, ...], cluster: str | None, **given: Any) -> int:
+    """Run STUDY (a shipped study's name, or a file), or go on with it where it was left."""
+    from experiments.plan import Overrides, resolve_study
+
+    laid = [f"{key}={given[option]}" for option, key in SHORT.items() if given[option] is not None]
+    spec = resolve_study(study, Overrides((*settings, *laid), name))
+
+    from rich.console import Console
+
+    from experiments.screens import screen
+    from experiments.session import Places, run_search
+    from experiments.store import Store
+
+    places = Places(Store.at(given["store"]), given["data"], cluster)
+    console = Console()
+    console.print(f"{spec.name}: {spec.model} on {spec.dataset}, up to {spec.search.trials} trials", highlight=False)
+    with screen(console) as shown:
+        ended = run_search(spec, places, shown)
+    _close(spec.name, places.store, ended.experiment_id, ended.reason, stopped=bool(ended.signal), again=_again(study, name))
+    return code_of(ended.signal)
+
+
+def _close(study: str, store: Any, experiment_id: str, reason: str, stopped: bool, again: str) -> None:
+    """The leaderboard, and what a person wants next."""
+    from experiments import links
+    from experiments.cli.leaders import print_leaderboard
+    from experiments.leaderboard import objective_of, rows
+    from experiments.tracking import find_study, open_client
+
+    client = open_client(store)
+    found = find_study(client, study)
+    if found is None:
+        return
+    objective = objective_of(found[1])
+    print_leaderboard(study, objective, rows(client, experiment_id, objective))
+    if stopped:
+        click.echo(f"Stopped. Nothing is lost; go on with:  {again}")
+        return
+    click.echo(f"Ended: {reason}.")
+    click.echo("Next:")
+    click.echo(f"  tailor promote {study} --to NAME    register the best model")
+    click.echo(f"  tailor ui {study}    compare the trials: {links.study_url(links.base_url(store.tracking_uri), experiment_id)}")
+    click.echo(f"  {again} --trials N    go on with more trials")
+
+
+def _again(study: str, name: str | None) -> str:
+    return f"tailor search {study}" + (f" --name {name}" if name else "")

@@ -1,0 +1,64 @@
+"""`tailor studies`: the shipped studies, and those in the store."""
+
+from __future__ import annotations
+
+import click
+
+from experiments.cli.common import json_option, print_json, print_table, store_option
+
+
+@click.command("studies")
+@json_option
+@store_option
+def command(as_json: bool, store: str | None) -> None:
+    """List the shipped studies and those in the store."""
+    from experiments.plan import shipped
+    from search.load import load
+
+    specs = [load(path) for path in shipped().values()]
+    plain = [
+        {
+            "study": spec.name,
+            "dataset": spec.dataset,
+            "model": spec.model,
+            "sampler": spec.search.sampler.name,
+            "trials": spec.search.trials,
+            "max_epochs": spec.search.max_epochs,
+            "searched": [parameter.name for parameter in spec.space.searched],
+        }
+        for spec in specs
+    ]
+    recorded = _recorded(store)
+    if as_json:
+        print_json({"shipped": plain, "recorded": recorded})
+        return
+    columns = ["study", "dataset", "model", "sampler", "trials", "epochs", "hyperparameters"]
+    cells = [[*(str(v) for v in list(row.values())[:-1]), ", ".join(row["searched"]) or "none: repeats"] for row in plain]  # type: ignore[arg-type]
+    print_table("Shipped studies (tailor search STUDY)", columns, cells)
+    if recorded:
+        rows = [[r["study"], r["status"], str(r["trials"]), r["best"]] for r in recorded]
+        print_table("In the store (tailor status STUDY)", ["study", "status", "trials", "best"], rows)
+    else:
+        click.echo("No study in the store yet. Begin with:  tailor search quickstart")
+
+
+def _recorded(folder: str | None) -> list[dict[str, str]]:
+    from experiments.store import Store
+
+    store = Store.at(folder)
+    if not store.exists:
+        return []
+    from experiments.leaderboard import objective_of, rows
+    from experiments.tracking import find_study, open_client, study_names
+
+    client = open_client(store)
+    found = []
+    for name in study_names(client):
+        study = find_study(client, name)
+        if study is None:
+            continue
+        experiment_id, run = study
+        trials = rows(client, experiment_id, objective_of(run))
+        best = "–" if not trials or trials[0].value is None else f"{objective_of(run).metric} {trials[0].value:.4f}"
+        found.append({"study": name, "status": run.info.status.lower(), "trials": str(len(trials)), "best": best})
+    return found

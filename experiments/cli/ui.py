@@ -1,0 +1,58 @@
+"""`tailor ui [STUDY]`: MLflow's pages on the store."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import types
+
+import click
+
+from experiments.cli.common import open_store, store_option, study_in
+
+
+@click.command("ui")
+@click.argument("study", required=False)
+@click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--no-browser", is_flag=True, help="Only print the address.")
+@store_option
+def command(study: str | None, port: int, no_browser: bool, store: str | None) -> None:
+    """Open MLflow's pages on the store; with STUDY, on its trials: best first, curves side by side, hyperparameters."""
+    from experiments import links
+
+    place, client = open_store(store)
+    base = links.base_url(place.tracking_uri, port)
+    if study is None:
+        pages = [base]
+    else:
+        experiment_id, _ = study_in(client, study)
+        pages = [links.study_url(base, experiment_id), links.study_url(base, experiment_id, charts=False)]
+    if not place.local:
+        _show(pages, no_browser)
+        return
+
+    from experiments.server import mlflow_server
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    with mlflow_server(place, port) as server:
+        _show(pages, no_browser)
+        click.echo("Ctrl-C ends it.")
+        try:
+            server.wait()
+        except KeyboardInterrupt:
+            click.echo("")
+
+
+def _show(pages: list[str], no_browser: bool) -> None:
+    for page, what in zip(pages, ("Trials best first, with curves", "As a table of hyperparameters"), strict=False):
+        click.echo(f"{what if len(pages) > 1 else 'MLflow'}: {page}")
+    desktop = sys.platform in ("darwin", "win32") or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
+    if desktop and not no_browser and sys.stdout.isatty():
+        import webbrowser
+
+        webbrowser.open(pages[0])
+
+
+def _interrupt(number: int, frame: types.FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,101 @@
+"""How large and how slow the ends of a space are, measured on a few steps in the evaluator process."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments.cores import cores
+from experiments.datasets.splits import DataHandle
+from experiments.errors import InputError
+from experiments.evaluator import Evaluator
+from experiments.plan import ends, make_job, open_data
+from experiments.trial import TrialJob, build
+from models.errors import ModelError
+from search.engine import Suggestion
+from search.space import points
+from search.spec import StudySpec
+
+STEPS = 10
+
+
+@dataclass(frozen=True)
+class Size:
+    """One model: its values, parameters, the memory that training takes beside the data, and its speed on one core."""
+
+    values: Mapping[str, Any]
+    parameters: int
+    megabytes: float
+    batch_ms: float
+    epoch_seconds: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A study's size: its splits, the ends of its space, and the least and most seconds that the search takes."""
+
+    splits: Mapping[str, int]
+    points: str
+    trials: int
+    workers: int
+    smallest: Size
+    largest: Size
+    search_seconds: tuple[float, float]
+
+
+def estimate(spec: StudySpec, data_dir: Path | None) -> Estimate:
+    """Measure the ends of the space. Raises InputError for a model that cannot be built."""
+    splits = open_data(spec, data_dir)
+    shape = splits.train.images.shape[1:]
+    handle = DataHandle("", (shape[0], shape[1], shape[2]), len(splits.class_names))
+    trials, said = spec.search.trials, f"{len(spec.space.searched)} searched parameters"
+    if spec.search.sampler.name == "grid":
+        count = len(points(spec.space))
+        trials, said = min(trials, count), f"a grid of {count} points"
+    with Evaluator() as evaluator:
+        sizes = []
+        for values in ends(spec):
+            try:
+                measured = evaluator.call(_measure, make_job(spec, Suggestion(0, values, 1), 0, handle))
+            except ModelError:
+                raise
+            except Exception as error:
+                raise InputError(f"model {spec.model!r} with {values} cannot be built: {error}") from error
+            sizes.append(_size(values, *measured, images=len(splits.train)))
+    workers = spec.workers or cores()
+    seconds = [trials * spec.search.max_epochs * size.epoch_seconds / workers for size in sizes]
+    return Estimate(splits.sizes, said, trials, workers, sizes[0], sizes[1], (min(seconds), max(seconds)))
+
+
+def _size(values: Mapping[str, Any], parameters: int, numbers: int, batch: int, seconds: float, images: int) -> Size:
+    # Weights, their gradients and two optimizer slots; activations once forwards and once backwards; 4 bytes each.
+    megabytes = 4 * (4 * parameters + 2 * batch * numbers) / 1e6
+    return Size(values, parameters, megabytes, 1000 * seconds, seconds * math.ceil(images / batch))
+
+
+def _measure(job: TrialJob) -> tuple[int, int, int, float]:
+    """(parameters, numbers in one image's activations, batch size, seconds a step) of the job's model, on random images."""
+    import time
+
+    import numpy as np
+    import tensorflow as tf
+
+    from models.training.program import program_for
+
+    model, options = build(job)
+    rng = np.random.default_rng(0)
+    count = STEPS * options.batch_size
+    images = tf.constant(rng.integers(0, 256, (count, *job.data.input_shape), dtype="uint8"))
+    labels = tf.constant(rng.integers(0, job.data.num_classes, count))
+    program = program_for(model, options, job.data.num_classes)
+    program.load(model, options, 0, None)
+    order = tf.range(count)
+    program.train(images, labels, order, range(0, 1))  # traces
+    begun = time.perf_counter()
+    program.train(images, labels, order, range(0, STEPS))
+    seconds = (time.perf_counter() - begun) / STEPS
+    numbers = sum(math.prod(d for d in layer.output.shape if d) for layer in model.layers if hasattr(layer, "output"))
+    return model.count_params(), numbers, options.batch_size, seconds
