@@ -42,7 +42,7 @@ def write(model: ModelFile, folder: Path, model_id: str | None, extra: Mapping[s
     data.mkdir(parents=True)
     (data / "model.keras").write_bytes(model.keras)
     (data / "keras_module.txt").write_text("tensorflow.keras")
-    (data / "save_format.txt").write_text("keras")
+    (data / "save_format.txt").write_text("tf")
     code = None
     if model.source is not None:
         code = CODE
@@ -57,7 +57,7 @@ def write(model: ModelFile, folder: Path, model_id: str | None, extra: Mapping[s
         data=DATA,
         model_type="keras",
         keras_version=importlib.metadata.version("tensorflow"),  # what MLflow writes: tf.keras's version
-        save_format="keras",
+        save_format="tf",  # MLflow's word for "not HDF5"; the file is .keras
         code=code,
     )
     mlflow.pyfunc.add_to_model(

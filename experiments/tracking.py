@@ -212,8 +212,8 @@ class Tracker:
             return
         location = self.client.get_logged_model(model_id).artifact_location
         self.client.delete_logged_model(model_id)
-        if location.startswith(("file:", "/")):
-            shutil.rmtree(location.removeprefix("file://"), ignore_errors=True)
+        if location.startswith("file://"):  # <experiment>/models/<model id>/artifacts
+            shutil.rmtree(Path(location.removeprefix("file://")).parent, ignore_errors=True)
 
     def kept_models(self) -> dict[int, str]:
         """The ids of the models that are logged now, by trial."""

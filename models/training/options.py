@@ -83,7 +83,7 @@ def _checked(name: str, value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, kinds) or not low <= float(value) <= high:
         noun = "a whole number" if whole else "a number"
         raise ModelError(f"training.{name}: expected {noun} from {low:g} to {high:g}, got {value!r}.")
-    return value
+    return value if whole else float(value)
 
 
 def _early_stopping(value: Any) -> EarlyStopping | None:

@@ -1,0 +1,106 @@
+"""Fixtures that several suites share: the real data folder, a shell for the command `tailor`, and one recorded study."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TAILOR = Path(sys.executable).parent / "tailor"
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+for variable in ("TAILOR_STORE", "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+    os.environ.pop(variable, None)  # nobody's own store takes part in a test
+
+SMALL = """
+[study]
+name = "small"
+dataset = "digits"
+model = "mlp"
+objective = "val_accuracy"
+direction = "maximize"
+
+[search]
+sampler = "random"
+pruner = "median"
+trials = 4
+max_epochs = 3
+keep_models = 2
+
+[space]
+learning_rate = { low = 1e-3, high = 1e-2, log = true }
+depth = { low = 1, high = 2 }
+units_2 = { choices = [16, 32], when = "depth >= 2" }
+
+[training]
+units = 32
+batch_norm = true
+"""
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Runs `tailor` as a user does, in a folder of its own."""
+
+    folder: Path
+
+    def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(TAILOR), *arguments],
+            cwd=self.folder,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=280,
+            check=False,
+        )
+
+
+@pytest.fixture
+def tailor(tmp_path: Path) -> Shell:
+    """A shell in an empty folder."""
+    return Shell(tmp_path)
+
+
+@pytest.fixture
+def write_study(tmp_path: Path) -> Callable[..., Path]:
+    """Write a study file: SMALL with each (old, new) replaced."""
+
+    def write(*changes: tuple[str, str]) -> Path:
+        text = SMALL
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
+        path = tmp_path / "small.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """A folder with a finished study `small`, promoted to `digits`; tests only read it, or add under other names."""
+    shell = Shell(tmp_path_factory.mktemp("recorded"))
+    (shell.folder / "small.toml").write_text(SMALL)
+    done = shell("search", "small.toml", "--workers", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = shell("promote", "small", "--to", "digits")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return shell
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder that holds the real Fashion-MNIST."""
+    folder = os.environ.get("TAILOR_DATA")
+    if not folder or not (Path(folder) / "fashion-mnist").is_dir():
+        pytest.skip("TAILOR_DATA names no folder with fashion-mnist/ in it")
+    return Path(folder).resolve()

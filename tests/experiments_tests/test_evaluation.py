@@ -1,0 +1,60 @@
+"""Our scores against scikit-learn's, and the pictures."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.metrics import classification_report
+from sklearn.metrics import confusion_matrix as sklearn_confusion
+
+from experiments import figures
+from experiments.evaluation import confusion_matrix, evaluate, report
+
+NAMES = ("a", "b", "c", "d")
+
+
+@pytest.fixture
+def guesses() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 500)  # nobody is of class d
+    predicted = np.where(rng.random(500) < 0.7, labels, rng.integers(0, 4, 500))
+    return labels, predicted
+
+
+def test_confusion_and_report_are_scikit_learns(guesses: tuple[np.ndarray, np.ndarray]) -> None:
+    labels, predicted = guesses
+    confusion = confusion_matrix(labels, predicted, 4)
+    assert (confusion == sklearn_confusion(labels, predicted, labels=range(4))).all()
+    assert confusion[3].sum() == 0
+    expected = classification_report(labels, predicted, labels=range(4), target_names=NAMES, output_dict=True, zero_division=0)
+    ours = report(confusion, NAMES)
+    assert ours["accuracy"] == pytest.approx((labels == predicted).mean())
+    for name in (*NAMES, "macro avg", "weighted avg"):
+        assert ours[name] == pytest.approx(expected[name]), name
+
+
+def test_an_evaluation_sums_to_the_split_and_shows_the_surest_mistakes(guesses: tuple[np.ndarray, np.ndarray]) -> None:
+    labels, predicted = guesses
+    confidence = np.linspace(0, 1, 500)
+    found = evaluate(labels, predicted, confidence, 0.5, 4)
+    assert np.sum(found.confusion) == 500
+    assert found.macro_f1 == pytest.approx(report(np.array(found.confusion), NAMES)["macro avg"]["f1-score"])
+    wrong = np.flatnonzero(labels != predicted)
+    assert [row for row, *_ in found.samples[:8]] == list(wrong[::-1][:8])
+    assert len(found.samples) == 16
+
+
+def test_the_pictures_are_pictures(guesses: tuple[np.ndarray, np.ndarray]) -> None:
+    labels, predicted = guesses
+    found = evaluate(labels, predicted, np.full(500, 0.9), 0.5, 4)
+    history = [{f"{part}_{name}": 0.5 / e for part in ("train", "val") for name in ("loss", "accuracy")} for e in range(1, 4)]
+    drawn = (
+        figures.confusion_matrix(np.array(found.confusion), NAMES),
+        figures.learning_curves(history, 2),
+        figures.sample_predictions(np.zeros((500, 8, 8, 3), "uint8"), found.samples, NAMES),
+    )
+    for png in drawn:
+        assert len(np.unique(np.asarray(Image.open(io.BytesIO(png)).convert("L")))) > 10

@@ -1,0 +1,352 @@
+"""Whole searches by the command line: what stands in MLflow afterwards, going on, stopping, failing."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SMALL, TAILOR, Shell
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+Write = Callable[..., Path]
+ARTIFACTS = {
+    "classification_report.json",
+    "confusion_matrix.json",
+    "confusion_matrix.png",
+    "learning_curves.png",
+    "sample_predictions.png",
+    "trial.json",
+}
+EPOCH = {"train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate"}
+FINAL = {"best_val_accuracy", "val_macro_f1", "parameters", "train_seconds", "samples_per_second", "latency_ms"}
+TAGS = {
+    "mlflow.parentRunId",
+    "tailor.study",
+    "tailor.trial",
+    "tailor.attempt",
+    "tailor.engine",
+    "tailor.spec_sha256",
+    "tailor.dataset_sha256",
+    "tailor.seed",
+    "tailor.status",
+}
+
+
+def client(folder: Path) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{folder / 'mlruns' / 'mlflow.db'}")
+
+
+def runs(folder: Path, study: str = "small") -> tuple[list[Run], list[Run]]:
+    """The study's runs, and its trials' in order."""
+    mlflow = client(folder)
+    experiment = mlflow.get_experiment_by_name(study)
+    assert experiment is not None
+    found = mlflow.search_runs([experiment.experiment_id], max_results=1000)
+    trials = [run for run in found if "mlflow.parentRunId" in run.data.tags]
+    key = lambda r: (int(r.data.tags["tailor.trial"]), int(r.data.tags["tailor.attempt"]))  # noqa: E731
+    return [run for run in found if run not in trials], sorted(trials, key=key)
+
+
+def check_whole(folder: Path, study: str, trials: int, val_size: int) -> None:
+    """One parent, a child a trial, and on each all that the design lists."""
+    mlflow = client(folder)
+    (parent,), children = runs(folder, study)
+    assert len(children) == trials
+    assert [run.data.tags["tailor.trial"] for run in children] == [str(i) for i in range(trials)]
+    assert (parent.info.status, parent.data.tags["tailor.study"]) == ("FINISHED", study)
+    for run in children:
+        tags, metrics = run.data.tags, run.data.metrics
+        assert set(tags) >= TAGS
+        assert tags["mlflow.parentRunId"] == parent.info.run_id
+        assert run.info.status == "FINISHED"
+        assert tags["tailor.status"] in ("complete", "pruned")
+        assert ("tailor.status_reason" in tags) == (tags["tailor.status"] == "pruned")
+        assert set(metrics) >= EPOCH | FINAL
+        artifacts = {item.path for item in mlflow.list_artifacts(run.info.run_id)}
+        assert artifacts >= ARTIFACTS
+        place = Path(run.info.artifact_uri.removeprefix("file://"))
+        confusion = json.loads((place / "confusion_matrix.json").read_text())
+        counts = np.array(confusion["counts"])
+        assert counts.sum() == val_size
+        assert counts.shape == (len(confusion["labels"]),) * 2
+        assert metrics["best_val_accuracy"] == pytest.approx(np.trace(counts) / val_size)
+        history = mlflow.get_metric_history(run.info.run_id, "val_accuracy")
+        assert [m.step for m in history] == list(range(1, len(history) + 1))
+        assert max(m.value for m in history) == pytest.approx(metrics["best_val_accuracy"])
+        declared = json.loads((place / "trial.json").read_text())["values"]
+        assert {k: str(v) for k, v in declared.items() if not isinstance(v, dict)}.items() <= run.data.params.items()
+
+
+def test_a_search_leaves_everything_in_mlflow(recorded: Shell) -> None:
+    check_whole(recorded.folder, "small", trials=4, val_size=180)
+
+
+def test_only_the_kept_models_are_logged_and_on_disk(recorded: Shell) -> None:
+    mlflow = client(recorded.folder)
+    _, trials = runs(recorded.folder)
+    experiment_id = trials[0].info.experiment_id
+    logged = mlflow.search_logged_models([experiment_id])
+    complete = [run for run in trials if run.data.tags["tailor.status"] == "complete"]
+    best = sorted(complete, key=lambda r: -r.data.metrics["best_val_accuracy"])[:2]
+    values = {m.tags["tailor.trial"]: m for m in logged}
+    assert len(logged) == min(2, len(complete))
+    floor = min(run.data.metrics["best_val_accuracy"] for run in best)
+    for run in complete:
+        if run.data.tags["tailor.trial"] in values:
+            assert run.data.metrics["best_val_accuracy"] >= floor
+    folders = list((recorded.folder / "mlruns" / "artifacts" / "small" / "models").iterdir())
+    assert len(folders) == len(logged)
+
+
+def test_the_store_is_its_owners_alone(recorded: Shell) -> None:
+    store = recorded.folder / "mlruns"
+    assert store.stat().st_mode & 0o777 == 0o700
+    for name in ("mlflow.db", "studies.db"):
+        assert (store / name).stat().st_mode & 0o777 == 0o600
+
+
+def test_the_same_command_again_says_that_it_is_done_and_changes_nothing(recorded: Shell) -> None:
+    before = [run.info.run_id for run in runs(recorded.folder)[1]]
+    done = recorded("search", "small.toml")
+    assert done.returncode == 0
+    assert "all 4 trials were done before" in done.stdout
+    assert [run.info.run_id for run in runs(recorded.folder)[1]] == before
+
+
+def test_a_larger_budget_goes_on(tailor: Shell, write_study: Write) -> None:
+    write_study(("trials = 4", "trials = 1"))
+    assert tailor("search", "small.toml", "--workers", "1").returncode == 0
+    done = tailor("search", "small.toml", "--workers", "1", "--trials", "3")
+    assert done.returncode == 0, done.stderr
+    _, trials = runs(tailor.folder)
+    assert [run.data.tags["tailor.trial"] for run in trials] == ["0", "1", "2"]
+    assert len({run.data.params["learning_rate"] for run in trials}) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--set", "space.depth=2"), "space.depth"),
+        (("--set", "data.splits.val=100"), "data.splits"),
+        (("--set", "training.units=64"), "training.units: 32 → 64"),
+        (("--set", "study.objective=val_loss", "--set", "study.direction=minimize"), "study.objective: val_accuracy → val_loss"),
+    ],
+)
+def test_another_study_under_the_same_name_is_refused_with_the_difference(
+    recorded: Shell, options: tuple[str, ...], says: str
+) -> None:
+    done = recorded("search", "small.toml", *options)
+    assert done.returncode == 2
+    assert says in done.stderr and "--name" in done.stderr and "Traceback" not in done.stderr
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [str(TAILOR), "search", *arguments]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def wait_for_epochs(folder: Path, count: int) -> None:
+    """Until the study's running trials have logged that many epochs between them."""
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        time.sleep(0.3)
+        if not (folder / "mlruns" / "mlflow.db").exists():
+            continue
+        try:
+            trials = runs(folder)[1]
+        except Exception:
+            continue  # the tables are not there yet
+        seen = sum(len(client(folder).get_metric_history(run.info.run_id, "val_loss")) for run in trials)
+        if seen >= count:
+            return
+    raise AssertionError("the search logged no epoch in 90 seconds")
+
+
+LONG = (("max_epochs = 3", "max_epochs = 400"), ("trials = 4", "trials = 2"), ('pruner = "median"', 'pruner = "none"'))
+SHORT = ("--set", "search.max_epochs=3")
+
+
+def test_metrics_arrive_while_a_trial_trains_and_ctrl_c_stops_cleanly(tailor: Shell, write_study: Write) -> None:
+    write_study(*LONG)
+    search = start(tailor.folder, "small.toml", "--workers", "1")
+    wait_for_epochs(tailor.folder, 3)
+    search.send_signal(signal.SIGINT)
+    said, _ = search.communicate(timeout=40)
+    assert search.returncode == 130
+    assert "go on with:  tailor search small.toml" in said and "Traceback" not in said
+    (parent,), trials = runs(tailor.folder)
+    assert {run.info.status for run in (parent, *trials)} == {"KILLED"}
+
+    done = tailor("search", "small.toml", "--workers", "1", *SHORT)
+    assert done.returncode == 0, done.stderr
+    _, trials = runs(tailor.folder)
+    state = [(r.data.tags["tailor.trial"], r.data.tags["tailor.attempt"], r.data.tags["tailor.status"]) for r in trials]
+    assert state == [("0", "1", "stopped"), ("0", "2", "complete"), ("1", "1", "complete")]
+
+
+def test_a_killed_coordinator_loses_nothing_and_doubles_nothing(tailor: Shell, write_study: Write) -> None:
+    write_study(*LONG)
+    search = start(tailor.folder, "small.toml", "--workers", "2")
+    wait_for_epochs(tailor.folder, 2)
+    search.kill()
+    search.communicate(timeout=60)
+    done = tailor("search", "small.toml", "--workers", "2", *SHORT)
+    assert done.returncode == 0, done.stderr
+    _, trials = runs(tailor.folder)
+    state = [(r.data.tags["tailor.trial"], r.data.tags["tailor.status"], r.info.status) for r in trials]
+    assert state == [
+        ("0", "lost", "KILLED"),
+        ("0", "complete", "FINISHED"),
+        ("1", "lost", "KILLED"),
+        ("1", "complete", "FINISHED"),
+    ]
+
+
+def worker_pids(parent: int) -> list[int]:
+    """The worker processes of a search: its children that Dask's nannies spawned."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = (entry / "stat").read_text().rpartition(")")[2].split()
+                line = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if int(stat[1]) == parent and b"spawn_main" in line:
+                found.append(int(entry.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the workers in /proc")
+def test_a_killed_worker_costs_an_attempt_and_no_trial(tailor: Shell, write_study: Write) -> None:
+    write_study(*LONG[1:], ("max_epochs = 3", "max_epochs = 60"))
+    search = start(tailor.folder, "small.toml", "--workers", "2")
+    wait_for_epochs(tailor.folder, 2)
+    os.kill(worker_pids(search.pid)[0], signal.SIGKILL)
+    said, _ = search.communicate(timeout=150)
+    assert search.returncode == 0, said
+    assert "attempt 1 lost" in said
+    _, trials = runs(tailor.folder)
+    states = sorted((r.data.tags["tailor.status"], r.info.status) for r in trials)
+    assert states == [("complete", "FINISHED"), ("complete", "FINISHED"), ("lost", "KILLED")]
+
+
+def test_every_trial_failing_ends_early_with_the_reason(tailor: Shell, write_study: Write) -> None:
+    # A linear network that no rate of the space keeps finite.
+    write_study(
+        ("low = 1e-3, high = 1e-2, log = true", "low = 900.0, high = 1000.0"),
+        ("batch_norm = true", 'activation = "linear"\noptimizer = "sgd"'),
+        ("depth = { low = 1, high = 2 }", "depth = { low = 4, high = 5 }"),
+        ("trials = 4", "trials = 9"),
+    )
+    done = tailor("search", "small.toml", "--workers", "1")
+    assert done.returncode == 1
+    assert "no trial completed (3 failed, 0 pruned)" in done.stderr and "non_finite" in done.stderr
+    _, trials = runs(tailor.folder)
+    assert [run.info.status for run in trials] == ["FAILED"] * 3
+    assert all(run.data.tags["tailor.status_reason"].startswith("non_finite") for run in trials)
+    assert tailor("promote", "small", "--to", "digits").returncode == 1
+
+
+OWN = '''
+import keras
+
+@keras.saving.register_keras_serializable(package="mine")
+class Scaled(keras.layers.Layer):
+    """A layer of one's own."""
+
+    def build(self, shape):
+        self.scale = self.add_weight(shape=(), initializer="ones", name="scale")
+
+    def call(self, x):
+        return x * self.scale
+
+def build(hparams, input_shape, num_classes):
+    inputs = keras.Input(input_shape)
+    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
+    x = Scaled()(keras.layers.Dense(hparams["width"], activation="relu")(x))
+    return keras.Model(inputs, keras.layers.Dense(num_classes, activation="softmax")(x))
+
+def broken(hparams, input_shape, num_classes):
+    raise RuntimeError("my own mistake")
+'''
+OWN_STUDY = SMALL.replace('model = "mlp"', 'model = "nets/mine.py:build"').replace("trials = 4", "trials = 2")
+OWN_STUDY = re.sub(r"\[training\].*", "", OWN_STUDY, flags=re.DOTALL) + "\n[training]\nwidth = 16\n"
+
+
+def test_a_factory_of_ones_own_is_searched_promoted_and_pulled(tailor: Shell, tmp_path: Path) -> None:
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "nets" / "mine.py").write_text(OWN)
+    (tmp_path / "small.toml").write_text(OWN_STUDY)
+    for arguments in (
+        ("search", "small.toml", "--workers", "1"),
+        ("promote", "small", "--to", "own"),
+        ("pull", "own", "-o", "got"),
+    ):
+        done = tailor(*arguments)
+        assert done.returncode == 0, done.stderr
+    assert {p.name for p in (tmp_path / "got").iterdir()} == {
+        "card.md",
+        "labels.json",
+        "mine.py",
+        "model.keras",
+        "preprocessing.json",
+    }
+    (tmp_path / "nets" / "mine.py").unlink()  # the code travels with the model
+    digit = Path(__file__).resolve().parents[2] / "docs" / "pictures" / "digit.png"
+    done = tailor("predict", "own", str(digit))
+    assert done.returncode == 0, done.stderr
+    assert "%" in done.stdout
+
+
+def test_a_factory_that_raises_shows_its_traceback_and_creates_nothing(tailor: Shell, tmp_path: Path) -> None:
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "nets" / "mine.py").write_text(OWN)
+    (tmp_path / "small.toml").write_text(OWN_STUDY.replace(":build", ":broken"))
+    done = tailor("search", "small.toml", "--workers", "1")
+    assert done.returncode == 2
+    assert done.stderr.count("RuntimeError: my own mistake") == 1
+    assert "mine.py" in done.stderr
+    assert not (tmp_path / "mlruns").exists()
+
+
+def test_somebody_elses_cluster_does_the_same_work(tailor: Shell, write_study: Write) -> None:
+    write_study(("trials = 4", "trials = 2"))
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    dask = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+    scheduler = subprocess.Popen(dask, **quiet)
+    workers: list[subprocess.Popen[str]] = []
+    try:
+        address = ""
+        for line in scheduler.stdout:
+            if match := re.search(r"Scheduler at:\s+(tcp://\S+)", line):
+                address = match[1]
+                break
+        worker = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-dashboard"]
+        workers = [subprocess.Popen(worker, **quiet) for _ in range(2)]
+        time.sleep(6)
+        done = tailor("search", "small.toml", "--cluster", address)
+        assert done.returncode == 0, done.stdout + done.stderr
+        check_whole(tailor.folder, "small", trials=2, val_size=180)
+    finally:
+        for process in (*workers, scheduler):
+            process.terminate()
+            process.wait(timeout=20)
+
+
+def test_a_cluster_that_is_not_there_is_an_input_error(tailor: Shell, write_study: Write) -> None:
+    write_study()
+    done = tailor("search", "small.toml", "--cluster", "tcp://127.0.0.1:1")
+    assert done.returncode == 2
+    assert "no Dask scheduler answers at 'tcp://127.0.0.1:1'" in done.stderr and "Traceback" not in done.stderr
+    assert not (tailor.folder / "mlruns").exists()

@@ -1,0 +1,112 @@
+"""Factories: the built-in ones, a user's own by file and by module, and what is said of wrong ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from models.errors import ModelError
+from models.factory import resolve
+
+OWN = """
+import keras
+
+@keras.saving.register_keras_serializable(package="mine")
+class Doubling(keras.layers.Layer):
+    def call(self, x):
+        return 2.0 * x
+
+def build(hparams, input_shape, num_classes):
+    inputs = keras.Input(input_shape)
+    x = Doubling()(keras.layers.Flatten()(inputs))
+    return keras.Model(inputs, keras.layers.Dense(num_classes, activation="softmax")(x))
+
+def headless(hparams, input_shape, num_classes):
+    return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(3)])
+
+def nothing(hparams, input_shape, num_classes):
+    return None
+
+VALUE = 3
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "nets" / "mine.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    return "nets/mine.py"
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (32, 20, 3)])
+@pytest.mark.parametrize(
+    ("name", "hparams"),
+    [
+        ("mlp", {}),
+        ("mlp", {"depth": 3, "units_2": 7, "batch_norm": True, "dropout": 0.3}),
+        ("cnn", {}),
+        ("cnn", {"blocks": 2, "convolutions": 2, "batch_norm": True, "head": "average", "dense_units": 0, "dropout": 0.2}),
+    ],
+)
+def test_built_in_models_take_raw_images_and_give_probabilities(name: str, hparams: dict, shape: tuple) -> None:
+    model = resolve(name)(hparams, shape, 7)
+    images = np.random.default_rng(0).integers(0, 256, (3, *shape), dtype="uint8")
+    out = model.predict(images, verbose=0)
+    assert out.shape == (3, 7)
+    assert out.sum(axis=1) == pytest.approx(np.ones(3), abs=1e-5)
+
+
+def test_a_layers_own_width_wins_over_the_common_one() -> None:
+    model = resolve("mlp")({"depth": 3, "units": 5, "units_2": 7}, (4, 4, 1), 3)
+    assert [layer.units for layer in model.layers if isinstance(layer, keras.layers.Dense)] == [5, 7, 5, 3]
+
+
+def test_the_networks_that_the_shipped_studies_describe() -> None:
+    assert resolve("mlp")({"depth": 3, "units": 4}, (28, 28, 1), 10).count_params() == 785 * 4 + 2 * 5 * 4 + 5 * 10
+    cnn = {"filters_1": 32, "filters_2": 64, "filters_3": 64, "padding": "valid", "dense_units": 256}
+    convolutions = 32 * 10 + 64 * (9 * 32 + 1) + 64 * (9 * 64 + 1)
+    assert resolve("cnn")(cnn, (28, 28, 1), 10).count_params() == convolutions + 256 * (3 * 3 * 64 + 1) + 10 * 257
+
+
+def test_a_users_file_is_a_factory(own: str) -> None:
+    factory = resolve(f"{own}:build")
+    assert factory({}, (8, 8, 1), 4).output_shape == (None, 4)
+    assert factory.source == Path(own).resolve()
+
+
+def test_a_users_module_is_a_factory(own: str) -> None:
+    assert resolve("nets.mine:build")({}, (8, 8, 1), 4).output_shape == (None, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("cnm", "expected one of mlp, cnn"),
+        ("nets/none.py:build", "there is no file 'nets/none.py'"),
+        ("nets/mine.py:bild", "has no factory 'bild'; it has: Doubling, build, headless, nothing"),
+        ("nets/mine.py:VALUE", "has no factory 'VALUE'"),
+        ("nonets.mine:build", "there is no module 'nonets.mine'"),
+        ("models.mine:build", "begins like one of Tailor's own packages"),
+    ],
+)
+def test_a_wrong_name_says_what_there_is(own: str, name: str, says: str) -> None:
+    with pytest.raises(ModelError) as error:
+        resolve(name)
+    assert says in str(error.value)
+
+
+def test_a_wrong_model_is_refused(own: str) -> None:
+    with pytest.raises(ModelError, match=r"expected an output of shape \(n, 4\), one probability a class, got \(None, 3\)"):
+        resolve(f"{own}:headless")({}, (8, 8, 1), 4)
+    with pytest.raises(ModelError, match=r"expected the factory to return a keras.Model, got NoneType"):
+        resolve(f"{own}:nothing")({}, (8, 8, 1), 4)
+
+
+def test_an_import_error_inside_a_users_file_is_not_masked(own: str) -> None:
+    Path("nets/broken.py").write_text("import no_such_package_anywhere\n")
+    with pytest.raises(ModuleNotFoundError, match="no_such_package_anywhere"):
+        resolve("nets/broken.py:build")

@@ -1,0 +1,164 @@
+"""The training loop against Keras's own: the same numbers where the arithmetic is the same, and the rules around it."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from sklearn.datasets import load_digits
+
+from models.factory import resolve
+from models.training import fit as fitting
+from models.training.fit import Data, FitPlan, NonFiniteLoss, class_weights, fit
+from models.training.options import EarlyStopping, TrainOptions
+from models.training.program import program_for
+
+SHAPE = (8, 8, 1)
+
+
+@pytest.fixture(scope="module")
+def data() -> Data:
+    bunch = load_digits()
+    images = (bunch.images * (255 / 16)).round().astype("uint8")[..., None]
+    labels = bunch.target.astype("int64")
+    return Data(*map(tf.constant, (images[:1003], labels[:1003], images[1003:], labels[1003:])), num_classes=10)
+
+
+def model(seed: int = 1, **hparams: object) -> keras.Model:
+    keras.utils.clear_session(free_memory=False)
+    keras.utils.set_random_seed(seed)
+    return resolve("mlp")({"units": 24, **hparams}, SHAPE, 10)
+
+
+def keras_history(net: keras.Model, data: Data, optimizer: keras.optimizers.Optimizer, seed: int, epochs: int, **fit_: object):
+    """model.fit in the loop's own order of images: one batch of `train_on_batch` after another."""
+    net.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    images, labels = data.train_images.numpy(), data.train_labels.numpy()
+    history = []
+    for epoch in range(1, epochs + 1):
+        order = np.random.default_rng([seed, epoch]).permutation(len(labels))
+        record = net.fit(images[order], labels[order], batch_size=32, shuffle=False, verbose=0, **fit_).history
+        loss, accuracy = net.evaluate(data.val_images, data.val_labels, verbose=0)
+        train = {"train_loss": record["loss"][0], "train_accuracy": record["accuracy"][0]}
+        history.append({**train, "val_loss": loss, "val_accuracy": accuracy})
+    return history
+
+
+@pytest.mark.parametrize(
+    ("options", "optimizer"),
+    [
+        (TrainOptions(), lambda: keras.optimizers.Adam(1e-3)),
+        (TrainOptions(weight_decay=0.01), lambda: keras.optimizers.AdamW(1e-3, weight_decay=0.01)),
+        (TrainOptions(clip_norm=0.5), lambda: keras.optimizers.Adam(1e-3, global_clipnorm=0.5)),
+        (TrainOptions(optimizer="sgd", learning_rate=0.1), lambda: keras.optimizers.SGD(0.1, momentum=0.9)),
+        (
+            TrainOptions(optimizer="sgd", learning_rate=0.05, nesterov=True),
+            lambda: keras.optimizers.SGD(0.05, momentum=0.9, nesterov=True),
+        ),
+        (TrainOptions(optimizer="sgd", learning_rate=0.1, momentum=0.0), lambda: keras.optimizers.SGD(0.1)),
+        (TrainOptions(optimizer="rmsprop"), lambda: keras.optimizers.RMSprop(1e-3, momentum=0.9)),
+    ],
+    ids=["adam", "adamw", "clipped", "sgd", "nesterov", "plain-sgd", "rmsprop"],
+)
+def test_the_loop_is_keras_fit_to_rounding(data: Data, options: TrainOptions, optimizer) -> None:
+    ours = fit(model(batch_norm=True), data, options, FitPlan(3, seed=5)).history
+    theirs = keras_history(model(batch_norm=True), data, optimizer(), seed=5, epochs=3)
+    for mine, keras_ in zip(ours, theirs, strict=True):
+        for name, value in keras_.items():
+            assert mine[name] == pytest.approx(value, rel=2e-3, abs=3e-3 if "accuracy" in name else 0), name
+
+
+def test_class_weights_weigh_the_loss_as_keras_does(data: Data) -> None:
+    weights = class_weights(data)
+    assert weights.sum() == pytest.approx(10, rel=0.05)
+    ours = fit(model(), data, TrainOptions(class_weight="balanced"), FitPlan(2, seed=5)).history
+    theirs = keras_history(
+        model(), data, keras.optimizers.Adam(1e-3), seed=5, epochs=2, class_weight=dict(enumerate(weights.tolist()))
+    )
+    assert ours[1]["train_loss"] == pytest.approx(theirs[1]["train_loss"], rel=2e-3)
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_does_not(data: Data) -> None:
+    first, again, other = (fit(model(seed=s, dropout=0.3), data, TrainOptions(), FitPlan(2, seed=s)).history for s in (3, 3, 4))
+    assert first == again != other
+
+
+def test_a_trace_serves_other_rates_without_changing_their_numbers(data: Data) -> None:
+    """What one program trained before leaves no mark on what it trains next."""
+    from models.training import program
+
+    program._programs.clear()
+    options = TrainOptions(learning_rate=3e-3, weight_decay=0.02)
+    fresh = fit(model(dropout=0.4), data, options, FitPlan(2, seed=9)).history
+    program._programs.clear()
+    fit(model(seed=2, dropout=0.1), data, TrainOptions(learning_rate=1e-2, weight_decay=0.5), FitPlan(2, seed=2))
+    assert len(program._programs) == 1
+    assert fit(model(dropout=0.4), data, options, FitPlan(2, seed=9)).history == fresh
+    assert len(program._programs) == 1
+
+
+def test_dropout_in_the_twin_drops_its_rate_and_keeps_the_mean(data: Data) -> None:
+    net = keras.Sequential([keras.Input((2000,)), keras.layers.Dropout(0.3)])
+    twin = program_for(net, TrainOptions(), 2000).model
+    out = twin(np.ones((50, 2000), "float32"), training=True).numpy()
+    assert (out == 0).mean() == pytest.approx(0.3, abs=0.01)
+    assert out.mean() == pytest.approx(1.0, abs=0.01)
+    assert (twin(np.ones((2, 2000), "float32"), training=False).numpy() == 1).all()
+
+
+def test_the_model_ends_with_the_weights_of_its_best_epoch(data: Data) -> None:
+    net = model()
+    fitted = fit(net, data, TrainOptions(learning_rate=0.3), FitPlan(6, seed=1))
+    values = [metrics["val_accuracy"] for metrics in fitted.history]
+    assert fitted.best_epoch == 1 + int(np.argmax(values))
+    assert fitted.best_epoch < 6  # so that the last epoch's weights would be others
+    guesses = net.predict(data.val_images, verbose=0).argmax(axis=1)
+    assert (guesses == data.val_labels.numpy()).mean() == pytest.approx(max(values), abs=1e-6)
+    assert fitted.validation.accuracy == pytest.approx(max(values), abs=1e-6)
+
+
+def test_early_stopping_follows_the_objective(data: Data) -> None:
+    options = TrainOptions(learning_rate=0.3, early_stopping=EarlyStopping(patience=2))
+    history = fit(model(), data, options, FitPlan(60, seed=1, monitor="val_loss", maximize=False)).history
+    losses = [metrics["val_loss"] for metrics in history]
+    assert len(history) < 60
+    assert len(history) == 1 + int(np.argmin(losses)) + 2
+
+
+def test_a_report_that_asks_to_stop_ends_the_fit(data: Data) -> None:
+    fitted = fit(model(), data, TrainOptions(), FitPlan(5, seed=1), report=lambda epoch, metrics: epoch == 2)
+    assert fitted.pruned and len(fitted.history) == 2
+
+
+def test_a_loss_that_is_not_finite_names_its_epoch(data: Data) -> None:
+    net = model(depth=4, activation="linear")
+    with pytest.raises(NonFiniteLoss, match="epoch 1"):
+        fit(net, data, TrainOptions(optimizer="sgd", learning_rate=1e3), FitPlan(3, seed=1))
+
+
+def test_how_an_epoch_is_cut_into_units_does_not_change_it(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = fit(model(dropout=0.2), data, TrainOptions(), FitPlan(2, seed=1)).history
+    stops = []
+    monkeypatch.setattr(fitting, "_next_unit", lambda steps, seconds: 3)
+    monkeypatch.setattr(fitting, "FIRST_UNIT", 3)
+    cut = fit(model(dropout=0.2), data, TrainOptions(), FitPlan(2, seed=1), between=lambda: stops.append(1)).history
+    assert len(stops) == 2 * 11  # 32 steps an epoch, three at a time
+    for one, other in zip(whole, cut, strict=True):
+        assert one == pytest.approx(other, rel=1e-6)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "one_cycle", "exponential", "step"])
+def test_schedules_go_where_they_say(data: Data, schedule: str) -> None:
+    options = TrainOptions(learning_rate=0.01, schedule=schedule)
+    rates = [m["learning_rate"] for m in fit(model(), data, options, FitPlan(6, seed=1)).history]
+    ends = {"constant": (0.01, 0.01), "cosine": (0.01, 0.000670), "one_cycle": (0.0004, 0.001336)}
+    ends |= {"exponential": (0.01, 0.000215), "step": (0.01, 0.0001)}
+    assert (rates[0], rates[-1]) == pytest.approx(ends[schedule], rel=0.02)
+    assert max(rates) <= 0.01 * (1 + 1e-6)
+
+
+def test_a_warm_up_begins_low(data: Data) -> None:
+    options = TrainOptions(learning_rate=0.01, warmup_epochs=2)
+    rates = [m["learning_rate"] for m in fit(model(), data, options, FitPlan(3, seed=1)).history]
+    assert rates == pytest.approx([0.01 / 64, 0.01 * 33 / 64, 0.01], rel=1e-3)

@@ -1,0 +1,36 @@
+"""Training options: split from the factory's hyperparameters, and checked."""
+
+from __future__ import annotations
+
+import pytest
+
+from models.errors import ModelError
+from models.training.options import EarlyStopping, TrainOptions, split
+
+
+def test_options_are_taken_out_and_the_rest_is_the_factorys() -> None:
+    options, rest = split({"learning_rate": 0.01, "units": 4, "early_stopping": {"patience": 2}})
+    assert options == TrainOptions(learning_rate=0.01, early_stopping=EarlyStopping(2))
+    assert rest == {"units": 4}
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"learning_rate": 0}, "training.learning_rate: expected a number from 1e-12 to 1000, got 0."),
+        ({"batch_size": 1.5}, "training.batch_size: expected a whole number"),
+        ({"optimizer": "adm"}, "training.optimizer: expected one of adam, adamw, sgd"),
+        ({"early_stopping": {"patience": 0}}, "training.early_stopping.patience: expected a whole number"),
+        ({"early_stopping": {"patence": 3}}, "expected a table of patience, min_delta"),
+        ({"nesterov": 1}, "training.nesterov: expected true or false"),
+    ],
+)
+def test_a_wrong_value_names_its_option(values: dict, says: str) -> None:
+    with pytest.raises(ModelError) as error:
+        split(values)
+    assert says in str(error.value)
+
+
+def test_whole_numbers_become_the_real_ones_that_keras_wants() -> None:
+    momentum = split({"momentum": 0})[0].momentum
+    assert (type(momentum), momentum) == (float, 0.0)

@@ -1,0 +1,96 @@
+"""The study file: what is read, laid over and refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from search.errors import StudyError
+from search.load import build, load, override
+from search.space import Choice, Fixed, Float, Int
+from search.spec import Component
+
+Write = Callable[..., Path]
+
+
+def test_a_file_becomes_records(write_study: Write) -> None:
+    spec = load(write_study())
+    kinds = [type(parameter) for parameter in spec.space.parameters]
+    assert kinds == [Float, Int, Choice]
+    assert (spec.objective.metric, spec.objective.key, spec.search.pruner) == (
+        "val_accuracy",
+        "best_val_accuracy",
+        Component("median"),
+    )
+    assert spec.training == {"units": 32, "batch_norm": True}
+
+
+def test_the_tables_of_a_spec_make_the_same_spec(write_study: Write) -> None:
+    path = write_study(('sampler = "random"', 'sampler = { name = "tpe", n_startup_trials = 3 }\ntimeout = "1h30m"'))
+    spec = load(path)
+    assert spec.search.timeout == 5400
+    assert build(spec.tables()) == spec
+    assert build(spec.tables()).sha256() == spec.sha256()
+
+
+@pytest.mark.parametrize("setting", ["space.depth=2", "training.depth=2"])
+def test_setting_a_searched_parameter_fixes_it_and_conditions_still_see_it(write_study: Write, setting: str) -> None:
+    spec = load(write_study(), [setting])
+    assert Fixed("depth", 2) in spec.space.parameters
+    assert "depth" not in [p.name for p in spec.space.searched]
+    assert "depth" not in spec.training
+
+
+def test_options_reach_every_section(write_study: Write) -> None:
+    spec = load(write_study(), ["search.trials=7", "data.splits.val=100", "workers.count=3", "space.opt=[1, 2]"], name="other")
+    assert (spec.search.trials, spec.data.splits["val"], spec.workers, spec.name) == (7, 100, 3, "other")
+    assert Choice("opt", (1, 2)) in spec.space.parameters
+
+
+def test_budgets_do_not_change_what_a_study_is(write_study: Write) -> None:
+    spec = load(write_study())
+    assert load(write_study(), ["search.trials=99", "workers.count=1"], name="other").identity() == spec.identity()
+    assert load(write_study(), ["space.depth=2"]).identity() != spec.identity()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("trials = 4", "trials = 0"), "search.trials: expected a whole number from 1 to 1000000, got 0."),
+        (("trials = 4", "trials = 2.5"), "search.trials: expected a whole number"),
+        (("trials = 4", "trails = 4"), "[search]: no such name 'trails'. Did you mean 'trials'?"),
+        (("[space]", "[sapce]"), "Did you mean 'space'?"),
+        (("low = 1e-3", "low = 1"), "space.learning_rate: low must be at most high"),
+        (("low = 1e-3", "low = 0.0"), "space.learning_rate: a log scale needs low > 0"),
+        (("choices = [16, 32]", "choices = []"), "space.units_2: choices is empty"),
+        (("low = 1, high = 2", "low = 1"), "space.depth.high: expected a number, got None"),
+        (('"val_accuracy"', '"val_acuracy"'), "Did you mean 'val_accuracy'? Known: val_accuracy, val_loss"),
+        (('direction = "maximize"', ""), "study.direction: it is missing"),
+        (('name = "small"', 'name = "../small"'), "study.name: expected 1 to 250 letters"),
+        (('name = "small"', 'name = "a/b"'), "study.name: expected"),
+        (('name = "small"', 'name = "a\\u0000b"'), "study.name: expected"),
+        (('name = "small"', f'name = "{"x" * 251}"'), "study.name: expected"),
+        (('sampler = "random"', 'sampler = "randm"'), "Did you mean 'random'?"),
+        (("units = 32", "units = 32\ndepth = 2"), "depth: stands in [training] (fixed) and in [space]"),
+        (("units = 32", "units = "), "not valid TOML: Invalid value (at line 2"),
+    ],
+)
+def test_a_wrong_file_is_answered_by_field(write_study: Write, change: tuple[str, str], says: str) -> None:
+    with pytest.raises(StudyError) as error:
+        load(write_study(change))
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_over_one_mebibyte_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "big.toml").write_text("#" * (1 << 20) + "\n")
+    with pytest.raises(StudyError, match="at most 1 MiB"):
+        load(tmp_path / "big.toml")
+
+
+@pytest.mark.parametrize("text", ["trials=3", "search.trials", "serch.trials=3"])
+def test_a_setting_that_is_no_setting_is_refused(text: str) -> None:
+    with pytest.raises(StudyError, match="--set"):
+        override({}, text)

@@ -1,0 +1,83 @@
+"""The space: checks at construction, conditions, the walk, and the points of a grid."""
+
+from __future__ import annotations
+
+import pytest
+
+from search.errors import StudyError
+from search.space import Choice, Condition, Fixed, Float, Int, Space, largest, points, smallest, walk
+
+
+def test_walk_visits_in_order_and_skips_what_a_condition_excludes() -> None:
+    deep = Condition.parse("units_3", "depth >= 3")
+    space = Space((Int("depth", 1, 4), Int("units_3", 16, 64, when=deep), Fixed("act", "relu"), Choice("b", (1, 2))))
+    assert list(walk(space, largest).items()) == [("depth", 4), ("units_3", 64), ("act", "relu"), ("b", 2)]
+    assert walk(space, smallest) == {"depth": 1, "act": "relu", "b": 1}
+
+
+def test_a_condition_on_an_inactive_parameter_does_not_hold() -> None:
+    space = Space(
+        (
+            Choice("head", ("a", "b")),
+            Int("n", 1, 2, when=Condition.parse("n", "head == a")),
+            Int("m", 1, 2, when=Condition.parse("m", "n >= 1")),
+        )
+    )
+    assert walk(space, lambda p: "b" if p.name == "head" else 1) == {"head": "b"}
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "holds"),
+    [
+        ("depth >= 3", {"depth": 3}, True),
+        ("depth < 3", {"depth": 3}, False),
+        ("opt == sgd", {"opt": "sgd"}, True),
+        ('opt != "sgd"', {"opt": "sgd"}, False),
+        ("opt in ['sgd', 'adam']", {"opt": "adam"}, True),
+        ("flag == true", {"flag": True}, True),
+    ],
+)
+def test_conditions(text: str, values: dict, holds: bool) -> None:
+    condition = Condition.parse("x", text)
+    assert condition.holds(values) is holds
+    assert Condition.parse("x", str(condition)) == condition
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: Float("lr", 1.0, 0.1), "space.lr: low must be at most high, got low = 1.0, high = 0.1"),
+        (lambda: Float("lr", 0.0, 0.1, log=True), "space.lr: a log scale needs low > 0"),
+        (lambda: Int("n", 1, 8, log=True, step=2), "space.n: log and step cannot stand together"),
+        (lambda: Float("x", 0.0, float("inf")), "space.x: low and high must be finite"),
+        (lambda: Choice("b", ()), "space.b: choices is empty"),
+        (lambda: Choice("b", (1, 1)), "space.b: choices [1, 1] names a value twice"),
+        (lambda: Condition.parse("u", "depth is 3"), "space.u.when: expected 'NAME OP VALUE'"),
+        (lambda: Space((Int("u", 1, 2, when=Condition.parse("u", "depth >= 3")),)), "'depth' is not declared above it"),
+    ],
+)
+def test_what_is_wrong_is_named(make, says: str) -> None:
+    with pytest.raises(StudyError) as error:
+        make()
+    assert says in str(error.value)
+
+
+def test_grid_points_are_the_distinct_active_combinations() -> None:
+    space = Space((Int("depth", 1, 3), Choice("u3", ("a", "b"), when=Condition.parse("u3", "depth >= 3")), Fixed("f", 1)))
+    assert points(space) == [
+        {"depth": 1, "f": 1},
+        {"depth": 2, "f": 1},
+        {"depth": 3, "u3": "a", "f": 1},
+        {"depth": 3, "u3": "b", "f": 1},
+    ]
+    assert [p["x"] for p in points(Space((Float("x", 0.0, 0.3, step=0.1),)))] == pytest.approx([0.0, 0.1, 0.2, 0.3])
+
+
+def test_a_grid_of_a_continuous_parameter_is_refused_by_name() -> None:
+    with pytest.raises(StudyError, match=r"space.lr: a grid needs a finite list"):
+        points(Space((Float("lr", 0.1, 0.2),)))
+
+
+def test_a_grid_too_large_to_list_is_refused_before_it_is_listed() -> None:
+    with pytest.raises(StudyError, match="too many for a grid"):
+        points(Space((Int("n", 1, 10**12),)))
