@@ -38,6 +38,7 @@ class Evaluator:
     """Owns the process; a context manager. Its errors come through as they were raised."""
 
     def __enter__(self) -> Evaluator:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_prepare)
         return self
@@ -85,10 +86,8 @@ def load_model(saved: SavedModel) -> keras.Model:
 
 
 def _prepare() -> None:
-    from experiments.pool import WORKER_ENV
-    from experiments.worker import quiet
+    from experiments.quiet import quiet
 
-    os.environ.update(WORKER_ENV)
     with quiet():
         import tensorflow as tf
 

@@ -14,18 +14,13 @@ from distributed import Client, Event, Future, LocalCluster, Queue
 from experiments import worker
 from experiments.errors import InputError, RunError
 from experiments.trial import EpochReport, TrialJob, TrialResult
+from experiments.workshop import METHOD, begin_loading
 
 START_SECONDS = 60
-WORKER_ENV = {
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "TF_ENABLE_ONEDNN_OPTS": "1",
-    "KERAS_BACKEND": "tensorflow",
-    "CUDA_MODULE_LOADING": "LAZY",
-}
 DASK_CONFIG: dict[str, Any] = {
     "distributed.scheduler.allowed-failures": 0,  # only the coordinator retries
-    # Dask's own entry trims malloc at 64 KiB, which costs TensorFlow 10–20 %.
-    "distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1},
+    "distributed.worker.multiprocessing-method": METHOD,
+    "distributed.nanny.pre-spawn-environ": {},  # Dask's own trims malloc at 64 KiB, which costs TensorFlow 10–20 %
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
@@ -61,12 +56,12 @@ class Pool:
     @classmethod
     def open(cls, count: int, threads: int, address: str | None = None) -> Pool:
         """Start `count` workers of `threads` threads each, or connect to the scheduler at `address` and use all of its own."""
+        begin_loading()
         dask.config.set(DASK_CONFIG)
         for name in ("distributed", "distributed.worker", "distributed.nanny", "distributed.scheduler", "bokeh", "tornado"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         if address is not None:
             return cls._connect(address)
-        env = {**WORKER_ENV, worker.THREADS: str(threads)}
         cluster = LocalCluster(
             n_workers=count,
             threads_per_worker=1,
@@ -76,14 +71,14 @@ class Pool:
             silence_logs=logging.CRITICAL,
             memory_limit=0,
             preload=["experiments.worker"],
-            env=env,
+            env={worker.THREADS: str(threads)},
         )
         return cls(Client(cluster), cluster, count)
 
     @classmethod
     def _connect(cls, address: str) -> Pool:
         try:
-            client = Client(address, timeout=10)
+            client = Client(address, timeout=5)
         except (OSError, ValueError) as error:
             raise InputError(
                 f"--cluster: no Dask scheduler answers at {address!r} ({type(error).__name__}); start one with `dask scheduler` "
@@ -94,11 +89,6 @@ class Pool:
             client.close()
             raise InputError(f"--cluster: the scheduler at {address} has no workers; start some with `dask worker {address}`.")
         return cls(client, None, count)
-
-    def warm_up(self) -> None:
-        """Have every worker import TensorFlow now, while the coordinator does other things."""
-        workers = list(self._client.scheduler_info(n_workers=-1)["workers"])
-        self._warm = [self._client.submit(worker.prepare, workers=[w], pure=False, key=f"warm-{w}") for w in workers]
 
     def preflight(self, job: TrialJob) -> str:
         """Build the job's model on a worker. Raises what the trial would fail with."""

@@ -21,7 +21,7 @@ from experiments.pool import Pool
 from experiments.progress import Screen
 from experiments.store import Store
 from experiments.study import Coordinator, Parts
-from experiments.tracking import Tracker, common_tags, find_study, open_client, recorded_spec
+from experiments.tracking import Tracker, common_tags, find_study, new_database, open_client, recorded_spec
 from search.engine import Engine, Suggestion
 from search.engines import open_engine
 from search.spec import StudySpec
@@ -49,17 +49,18 @@ class Ended:
 def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
     """Run a study, or go on with it. Raises InputError for what is wrong before anything is created, RunError otherwise."""
     splits = open_data(spec, places.data_dir)
-    client = open_client(places.store) if places.store.exists else None
-    if client is not None:
+    if places.store.exists:
+        client = open_client(places.store)
         check_same(client, spec, splits)
         if find_study(client, spec.name) is not None and (ended := _already_done(client, spec, places.store)):
             return ended
-    with _pool(spec, places) as pool:
+    with new_database(places.store) as keep_database, _pool(spec, places) as pool:
         shape = splits.train.images.shape[1:]
         preflight(pool, spec, DataHandle("", shape, len(splits.class_names)))
         places.store.create()
+        keep_database()
         data = splitting.cache(splits, places.store.cache)
-        client = client or open_client(places.store)
+        client = open_client(places.store)
         engine = open_engine(spec, places.store.studies_url)
         tracker = Tracker.open(client, places.store, spec, splits, common_tags(Path.cwd()))
         parts = Parts(spec, splits, data, engine, tracker, pool, screen)
@@ -130,7 +131,6 @@ def _pool(spec: StudySpec, places: Places) -> Iterator[Pool]:
     count = spec.workers or cores()
     pool = Pool.open(count, max(1, cores() // count), places.cluster)
     try:
-        pool.warm_up()
         yield pool
     finally:
         pool.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,16 @@ class Store:
             ) from error
         if not os.access(self.root, os.W_OK | os.X_OK):
             raise InputError(f"--store: {self.root} may not be written to; name another folder with --store or TAILOR_STORE.")
-        for name in ("mlflow.db", "studies.db"):
-            path = self.root / name
-            if not path.exists():
-                path.touch(mode=0o600)  # before SQLite makes it readable to everyone
+        (self.root / "studies.db").touch(mode=0o600)  # before SQLite makes it readable to everyone
+
+    def adopt_database(self, draft: Path) -> None:
+        """Put a new MLflow database in its place, whole or not at all; another process may have been first."""
+        beside = self.root / f".mlflow-{os.getpid()}.db"
+        shutil.copyfile(draft, beside)
+        beside.chmod(0o600)
+        try:
+            os.link(beside, self.root / "mlflow.db")
+        except FileExistsError:
+            pass
+        finally:
+            beside.unlink()

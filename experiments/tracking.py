@@ -12,8 +12,9 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,21 @@ def open_client(store: Store) -> MlflowClient:
         logging.getLogger(name).setLevel(logging.ERROR)
     mlflow.set_tracking_uri(store.tracking_uri)  # the registry resolves a logged model by the process's own setting
     return MlflowClient(tracking_uri=store.tracking_uri, registry_uri=store.tracking_uri)
+
+
+@contextmanager
+def new_database(store: Store) -> Iterator[Callable[[], None]]:
+    """Make MLflow's tables (seconds of migrations) beside the store, while workers load; the yielded call puts them in place.
+
+    A search that turns out to be wrong before that leaves nothing behind.
+    """
+    if not store.local or store.exists:
+        yield lambda: None
+        return
+    with tempfile.TemporaryDirectory(prefix="tailor-") as draft:
+        path = Path(draft) / "mlflow.db"
+        open_client(replace(store, tracking_uri=f"sqlite:///{path}")).search_experiments(max_results=1)
+        yield lambda: store.adopt_database(path)
 
 
 def find_study(client: MlflowClient, name: str) -> tuple[str, Run] | None:

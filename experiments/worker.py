@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING
 
+from experiments.quiet import quiet
 from experiments.trial import EpochReport, Stopped, TrialJob, TrialResult, run_trial
 
 if TYPE_CHECKING:
@@ -30,33 +29,19 @@ def dask_setup(worker: Worker) -> None:
         os.sched_setaffinity(0, {cores[worker.name % len(cores)]})
 
 
+@cache
 def prepare() -> None:
-    """Import TensorFlow with this worker's number of threads; the second call does nothing."""
-    if "models.training.fit" in sys.modules:
-        return
+    """Ready TensorFlow with this worker's number of threads; the second call does nothing."""
     with quiet():
         import tensorflow as tf
+
+        import experiments.preload  # noqa: F401 (here already, in a worker that Tailor started)
 
         threads = int(os.environ.get(THREADS, "0"))
         if threads:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(1)
-        tf.get_logger().setLevel("ERROR")
         tf.constant(0)  # the first op brings the rest of the chatter
-    import models.training.fit  # noqa: F401 (so that the first trial does not wait for it)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep what TensorFlow's C++ says while it loads off the screen: it heeds no log level there."""
-    before, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(before, 2)
-        os.close(before)
-        os.close(nowhere)
 
 
 def preflight(job: TrialJob) -> str:

@@ -41,6 +41,11 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
     laid = [f"{key}={given[option]}" for option, key in SHORT.items() if given[option] is not None]
     spec = resolve_study(study, Overrides((*settings, *laid), name))
 
+    if cluster is None:
+        from experiments.workshop import begin_loading
+
+        begin_loading()  # first of all: what follows takes as long to import as TensorFlow does there
+
     from rich.console import Console
 
     from experiments.screens import screen

@@ -6,10 +6,12 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -162,11 +164,8 @@ def wait_for_epochs(folder: Path, count: int) -> None:
         time.sleep(0.3)
         if not (folder / "mlruns" / "mlflow.db").exists():
             continue
-        try:
-            trials = runs(folder)[1]
-        except Exception:
-            continue  # the tables are not there yet
-        seen = sum(len(client(folder).get_metric_history(run.info.run_id, "val_loss")) for run in trials)
+        with closing(sqlite3.connect(folder / "mlruns" / "mlflow.db", timeout=30)) as database:
+            (seen,) = database.execute("SELECT COUNT(*) FROM metrics WHERE key = 'val_loss'").fetchone()
         if seen >= count:
             return
     raise AssertionError("the search logged no epoch in 90 seconds")
@@ -212,19 +211,16 @@ def test_a_killed_coordinator_loses_nothing_and_doubles_nothing(tailor: Shell, w
     ]
 
 
-def worker_pids(parent: int) -> list[int]:
-    """The worker processes of a search: its children that Dask's nannies spawned."""
-    found = []
+def worker_pids(search: int) -> list[int]:
+    """The worker processes of a search: forked from the one process that it keeps for that."""
+    parents = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                stat = (entry / "stat").read_text().rpartition(")")[2].split()
-                line = (entry / "cmdline").read_bytes()
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
             except OSError:
-                continue
-            if int(stat[1]) == parent and b"spawn_main" in line:
-                found.append(int(entry.name))
-    return found
+                continue  # it ended meanwhile
+    return [pid for pid, parent in parents.items() if parents.get(parent) == search]
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the workers in /proc")
