@@ -125,11 +125,13 @@ def build(job: TrialJob) -> tuple[keras.Model, TrainOptions]:
     options, hparams = split(job.values)
     keras.utils.clear_session(free_memory=False)  # the layers' automatic names begin again, so that equal models are equal
     keras.utils.set_random_seed(job.seed)
+    keras.config.set_dtype_policy("mixed_bfloat16" if options.precision == "bfloat16" else "float32")
     return resolve(job.model)(hparams, job.data.input_shape, job.data.num_classes), options
 
 
 def _run(job: TrialJob, channel: Channel) -> TrialResult:
     from models.training.fit import FitPlan, fit
+    from models.training.twin import in_float32
 
     data = resident(job.data)
     model, options = build(job)
@@ -155,7 +157,7 @@ def _run(job: TrialJob, channel: Channel) -> TrialResult:
         best_epoch=fitted.best_epoch,
         metrics=_metrics(model, fitted, evaluation),
         evaluation=evaluation,
-        model=None if fitted.pruned else keras_bytes(model),
+        model=None if fitted.pruned else keras_bytes(in_float32(model)),
     )
 
 

@@ -70,7 +70,8 @@ def fit(
 
     Raises NonFiniteLoss, and whatever `between` raises.
     """
-    program = program_for(model, options, data.num_classes)
+    steps = plan.epochs * math.ceil(int(data.train_images.shape[0]) / options.batch_size)
+    program = program_for(model, options, data.num_classes, steps)
     program.load(model, options, plan.seed, class_weights(data) if options.class_weight == "balanced" else None)
     trainer = _Trainer(program, data, options, plan, between)
     history: list[Mapping[str, float]] = []

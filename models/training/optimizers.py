@@ -16,7 +16,7 @@ class FusedAdam(keras.optimizers.Adam):
 
     def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: tf.Tensor) -> None:
         index = self._get_variable_index(variable)
-        step = tf.cast(self.iterations.value, tf.float32) + 1.0
+        step = tf.cast(self.iterations.value + 1, tf.float32)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self._momentums[index].value.handle,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -13,11 +14,25 @@ import tensorflow as tf
 
 from models.training import optimizers
 from models.training.options import TrainOptions
-from models.training.twin import Clock, copy, set_rates, signature, twin
+from models.training.twin import Clock, copy, layers_of, set_values, signature, twin
 
 EVALUATION_BATCH = 1000
 KEPT_PROGRAMS = 8
-_VALUES = ("learning_rate", "warmup_epochs", "label_smoothing", "weight_decay", "early_stopping")  # set after tracing
+COMPILED_STEPS, COMPILED_STEPS_NARROW = 12_000, 2_000  # a fit this long repays XLA's compilation, of 1 to 3 seconds
+NARROW = 100_000  # parameters; below, the time goes into starting operations, and XLA saves most of it
+XLA_LAYERS = (
+    keras.layers.Rescaling,
+    keras.layers.Flatten,
+    keras.layers.Reshape,
+    keras.layers.Dense,
+    keras.layers.BatchNormalization,
+    keras.layers.LayerNormalization,
+    keras.layers.Activation,
+    keras.layers.ReLU,
+    keras.layers.Dropout,  # its twin
+    keras.layers.Add,
+    keras.layers.Concatenate,
+)
 
 
 @dataclass(frozen=True)
@@ -43,9 +58,12 @@ class Predictions:
 
 
 class Program:
-    """The graphs for one architecture, batch size and set of rules; the values of a trial are loaded before each fit."""
+    """The graphs for one architecture, batch size and set of rules; the values of a trial are loaded before each fit.
 
-    def __init__(self, model: keras.Model, clock: Clock, options: TrainOptions, num_classes: int) -> None:
+    Batch shapes are static: an epoch's full batches are one graph, its short last batch another, of one step.
+    """
+
+    def __init__(self, model: keras.Model, clock: Clock, options: TrainOptions, num_classes: int, compiled: bool) -> None:
         self.model = model
         self.clock = clock
         self.batch_size = options.batch_size
@@ -58,7 +76,8 @@ class Program:
         self.num_classes = num_classes
         if options.weight_decay:
             self.optimizer.weight_decay = tf.Variable(0.0, trainable=False)
-        self._train = tf.function(self._train_steps)
+        self._full = tf.function(partial(self._steps, options.batch_size), autograph=False, jit_compile=compiled or None)
+        self._tails: dict[int, Any] = {}  # by size: a data set of another length has another
         image = tf.TensorSpec([None, *model.inputs[0].shape[1:]], tf.uint8)
         self._evaluate = tf.function(self._evaluate_batch, input_signature=[image, tf.TensorSpec([None], tf.int64)])
 
@@ -66,10 +85,10 @@ class Program:
         """Take a fresh model's weights and Dropout rates and a trial's values; the optimizer starts anew."""
         if model is not self.model:
             copy(model, self.model)
-            set_rates(model, self.model)
+            set_values(model, self.model)
         for variable in self.optimizer.variables:
             variable.assign(tf.zeros_like(variable.value))
-        self.clock.seed.assign(seed % (2**31))
+        self.clock.seed.assign(seed)
         self.smoothing.assign(options.label_smoothing)
         if options.weight_decay:
             self.optimizer.weight_decay.assign(options.weight_decay)
@@ -78,9 +97,18 @@ class Program:
 
     def train(self, images: tf.Tensor, labels: tf.Tensor, order: tf.Tensor, steps: range) -> Totals:
         """Train on the steps of an epoch whose images stand in `order`; the epoch's last batch may be short."""
-        loss, correct = self._train(images, labels, order, tf.constant(steps.start), tf.constant(steps.stop))
-        size = min(steps.stop * self.batch_size, int(order.shape[0])) - steps.start * self.batch_size
-        return Totals(float(loss), float(correct), size)
+        count = int(order.shape[0])
+        full, short = divmod(count, self.batch_size)
+        loss, correct = 0.0, 0.0
+        if steps.start < min(steps.stop, full):
+            part = self._full(images, labels, order, tf.constant(steps.start), tf.constant(min(steps.stop, full)))
+            loss, correct = loss + float(part[0]), correct + float(part[1])
+        if steps.stop > full:
+            if short not in self._tails:
+                self._tails[short] = tf.function(partial(self._steps, short), autograph=False)
+            part = self._tails[short](images, labels, order, tf.constant(full), tf.constant(full + 1))
+            loss, correct = loss + float(part[0]), correct + float(part[1])
+        return Totals(loss, correct, min(steps.stop * self.batch_size, count) - steps.start * self.batch_size)
 
     def evaluate(self, images: tf.Tensor, labels: tf.Tensor) -> Predictions:
         """Loss (plain cross-entropy, mean), accuracy and predictions on resident images."""
@@ -95,29 +123,26 @@ class Program:
         guesses = np.concatenate(predicted)
         return Predictions(total / count, float(np.mean(guesses == labels.numpy())), guesses, np.concatenate(confidence))
 
-    def _train_steps(self, images: Any, labels: Any, order: Any, start: Any, stop: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        loss_sum, correct_sum = tf.constant(0.0), tf.constant(0.0)
-        count = tf.shape(order)[0]
-        for step in tf.range(start, stop):
-            rows = order[step * self.batch_size : tf.minimum((step + 1) * self.batch_size, count)]
+    def _steps(self, size: int, images: Any, labels: Any, order: Any, start: Any, stop: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        """Steps start…stop−1 on batches of `size`; sums of loss and of right answers."""
+
+        def body(step: tf.Tensor, loss_sum: tf.Tensor, correct_sum: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            rows = tf.ensure_shape(tf.slice(order, [step * self.batch_size], [size]), [size])
             loss, correct = self._step(tf.gather(images, rows), tf.gather(labels, rows))
-            loss_sum += loss
-            correct_sum += correct
-        return loss_sum, correct_sum
+            return step + 1, loss_sum + loss * size, correct_sum + correct
+
+        return tf.while_loop(lambda step, *_: step < stop, body, (start, tf.constant(0.0), tf.constant(0.0)))[1:]
 
     def _step(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        self.clock.step.assign(tf.cast(self.optimizer.iterations.value, tf.int32))
-        with tf.GradientTape() as tape:
-            outputs = self.model(_as_input(images, self.model), training=True)
-            losses = self._losses(labels, outputs)
-            loss = tf.reduce_mean(losses)
-            if self.model.losses:
-                loss += tf.add_n(self.model.losses)
-        gradients = tape.gradient(loss, [v.value for v in self.model.trainable_variables])
-        self.optimizer.apply(gradients)
-        size = tf.cast(tf.shape(labels)[0], tf.float32)
+        self.clock.tick(self.optimizer.iterations.value)
+        weights = [variable.value for variable in self.model.trainable_variables]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(weights)
+            outputs = tf.cast(self.model(_as_input(images, self.model), training=True), tf.float32)
+            loss = tf.add_n([tf.reduce_mean(self._losses(labels, outputs)), *self.model.losses])
+        self.optimizer.apply(tape.gradient(loss, weights))
         right = tf.equal(tf.argmax(outputs, axis=-1, output_type=labels.dtype), labels)
-        return loss * size, tf.reduce_sum(tf.cast(right, tf.float32))
+        return loss, tf.reduce_sum(tf.cast(right, tf.float32))
 
     def _losses(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         if self.soft:
@@ -129,26 +154,36 @@ class Program:
         return losses * tf.gather(self.class_weight, labels) if self.weighted else losses
 
     def _evaluate_batch(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        outputs = self.model(_as_input(images, self.model), training=False)
+        outputs = tf.cast(self.model(_as_input(images, self.model), training=False), tf.float32)
         losses = keras.losses.sparse_categorical_crossentropy(labels, outputs)
         return tf.reduce_sum(losses), tf.argmax(outputs, axis=-1), tf.reduce_max(outputs, axis=-1)
 
 
-_programs: OrderedDict[tuple[str, TrainOptions, int], Program] = OrderedDict()
+_programs: OrderedDict[tuple[str, TrainOptions, int, bool], Program] = OrderedDict()
 
 
-def program_for(model: keras.Model, options: TrainOptions, num_classes: int) -> Program:
-    """The program for a fresh model: one seen before where the architecture and rules are the same, else a new one."""
+def program_for(model: keras.Model, options: TrainOptions, num_classes: int, steps: int = 0) -> Program:
+    """The program for a fresh model: one seen before where the architecture and rules are the same, else a new one.
+
+    `steps` are those to come in all: XLA's compilation takes a second, which only a longer fit repays.
+    """
     shape = signature(model)
     if shape is None:
-        return Program(model, Clock(), options, num_classes)
-    key = (shape, _rules(options), num_classes)
+        return Program(model, Clock(), options, num_classes, compiled=False)
+    repaid = steps >= (COMPILED_STEPS_NARROW if model.count_params() <= NARROW else COMPILED_STEPS)
+    compiled = repaid and suits_xla(model)
+    key = (shape, _rules(options), num_classes, compiled)
     if key not in _programs:
-        _programs[key] = Program(*twin(model), options, num_classes)
+        _programs[key] = Program(*twin(model), options, num_classes, compiled)
         if len(_programs) > KEPT_PROGRAMS:
             _programs.popitem(last=False)
     _programs.move_to_end(key)
     return _programs[key]
+
+
+def suits_xla(model: keras.Model) -> bool:
+    """Whether XLA speeds the model up on a CPU: dense layers in float32. On convolutions and bfloat16 it is many times slower."""
+    return all(type(layer) in XLA_LAYERS and layer.compute_dtype in ("float32", "uint8") for layer in layers_of(model))
 
 
 def _rules(options: TrainOptions) -> TrainOptions:
@@ -165,5 +200,4 @@ def _rules(options: TrainOptions) -> TrainOptions:
 
 def _as_input(images: tf.Tensor, model: keras.Model) -> tf.Tensor:
     """Images in the type that the model's input declares; uint8 goes in as it is where the model rescales it itself."""
-    dtype = getattr(model, "input_dtype", None) or getattr(model.inputs[0], "dtype", "float32") if model.inputs else "float32"
-    return images if dtype == "uint8" else tf.cast(images, dtype)
+    return tf.cast(images, model.inputs[0].dtype)

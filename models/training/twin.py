@@ -6,20 +6,44 @@ Keras bakes a Dropout's rate into the trace (a changed `rate` is ignored), and a
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+GOLDEN = 0x9E3779B9  # 2**32 over the golden ratio: spreads small numbers
+
+
+class Clock:
+    """The seed of a trial and the key of its current step, shared by the layers that draw."""
+
+    def __init__(self) -> None:
+        self.seed = tf.Variable(0, trainable=False, dtype=tf.int64)
+        self.key: tf.Tensor = tf.constant(0, tf.uint32)  # a tensor of the graph while a step is traced
+        self.taken = 0
+
+    def tick(self, step: tf.Tensor) -> None:
+        """Set the key to a function of (seed, step)."""
+        self.key = _mix(_u32(step) + _mix(_u32(self.seed)))
+
+    def take(self) -> int:
+        """A number for one more layer that draws."""
+        self.taken += 1
+        return self.taken
+
 
 class RatedDropout(keras.layers.Layer):
-    """Dropout whose rate is a variable, and whose mask is a function of (trial's seed, layer, step): no state to save."""
+    """Dropout whose rate is a variable, and whose mask is a function of (seed, step, layer, element): no state to save.
 
-    def __init__(self, rate: float, noise_shape: Any, clock: Clock, **options: Any) -> None:
+    The mask comes of a hash of each element's index. It is plain arithmetic, which XLA fuses with what stands around it;
+    Keras's stateful generator makes a compiled loop nine times slower.
+    """
+
+    def __init__(self, rate: float, clock: Clock, **options: Any) -> None:
         super().__init__(**options)
         self.supports_masking = True
-        self.noise_shape = noise_shape
         self.rate = tf.Variable(rate, trainable=False, dtype=tf.float32)
         self.clock = clock
         self.index = clock.take()
@@ -28,28 +52,12 @@ class RatedDropout(keras.layers.Layer):
         """Zero a share `rate` of the inputs and scale the rest up, in training only. The shape is kept."""
         if not training:
             return inputs
-        shape = tf.shape(inputs) if self.noise_shape is None else tf.constant(self.noise_shape)
-        draw = tf.random.stateless_uniform(shape, seed=self.clock.seed_for(self.index))
-        scale = tf.cast(1.0 / (1.0 - self.rate), inputs.dtype)
-        return tf.where(draw >= self.rate, inputs * scale, tf.zeros_like(inputs))
-
-
-class Clock:
-    """The seed of a trial and the step it is at, shared by the layers that draw."""
-
-    def __init__(self) -> None:
-        self.seed = tf.Variable(0, trainable=False, dtype=tf.int32)
-        self.step = tf.Variable(0, trainable=False, dtype=tf.int32)
-        self._taken = 0
-
-    def take(self) -> int:
-        """A number for one more layer that draws."""
-        self._taken += 1
-        return self._taken
-
-    def seed_for(self, layer: int) -> tf.Tensor:
-        """A pair of seeds for that layer at this step."""
-        return tf.stack([self.seed + 7919 * layer, self.step])
+        static = inputs.shape.is_fully_defined()
+        size, shape = (math.prod(inputs.shape), inputs.shape) if static else (tf.size(inputs), tf.shape(inputs))
+        key = _mix(tf.bitwise.bitwise_xor(self.clock.key, tf.constant(GOLDEN * self.index % 2**32, tf.uint32)))
+        draw = _mix(tf.bitwise.bitwise_xor(_u32(tf.range(size)), key))
+        kept = tf.reshape(draw >= _u32(tf.cast(self.rate, tf.float64) * 2.0**32), shape)
+        return inputs * (tf.cast(kept, inputs.dtype) * tf.cast(1.0 / (1.0 - self.rate), inputs.dtype))
 
 
 def twin(model: keras.Model) -> tuple[keras.Model, Clock]:
@@ -57,11 +65,26 @@ def twin(model: keras.Model) -> tuple[keras.Model, Clock]:
     clock = Clock()
 
     def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
-        if type(layer) is keras.layers.Dropout:
-            return RatedDropout(layer.rate, layer.noise_shape, clock, name=layer.name, dtype=layer.dtype_policy)
+        if _rated(layer):
+            return RatedDropout(layer.rate, clock, name=layer.name, dtype=layer.dtype_policy)
         return layer.__class__.from_config(layer.get_config())
 
     return keras.models.clone_model(model, clone_function=clone, recursive=True), clock
+
+
+def in_float32(model: keras.Model) -> keras.Model:
+    """The model itself, or where it computes in a lower precision, its clone that computes in float32 throughout."""
+    if signature(model) is None or all(layer.compute_dtype != "bfloat16" for layer in model._flatten_layers()):
+        return model
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        clone_ = keras.models.clone_model(model, clone_function=_float32, recursive=True)
+    finally:
+        keras.config.set_dtype_policy(before)
+    copy(model, clone_)
+    return clone_
 
 
 def signature(model: keras.Model) -> str | None:
@@ -81,22 +104,46 @@ def copy(source: keras.Model, target: keras.Model) -> None:
         new.assign(old)
 
 
-def set_rates(model: keras.Model, twin_: keras.Model) -> None:
-    """Give the twin the model's Dropout rates."""
-    for layer, twin_layer in zip(_layers(model), _layers(twin_), strict=True):
+def set_values(model: keras.Model, twin_: keras.Model) -> None:
+    """Give the twin the model's Dropout rates, and the seeds of its other random layers."""
+    for layer, twin_layer in zip(layers_of(model), layers_of(twin_), strict=True):
         if isinstance(twin_layer, RatedDropout):
             twin_layer.rate.assign(layer.rate)
+        elif getattr(layer, "seed_generator", None) is not None:
+            twin_layer.seed_generator.state.assign(layer.seed_generator.state)
 
 
-def _layers(model: keras.Model) -> Iterator[Any]:
+def layers_of(model: keras.Model) -> Iterator[Any]:
+    """Every layer of a model, nested ones too, but its inputs."""
     return (layer for layer in model._flatten_layers(include_self=False) if not isinstance(layer, keras.layers.InputLayer))
+
+
+def _rated(layer: Any) -> bool:
+    return type(layer) is keras.layers.Dropout and layer.noise_shape is None
+
+
+def _float32(layer: keras.layers.Layer) -> keras.layers.Layer:
+    config = layer.get_config()
+    return layer.__class__.from_config({**config, "dtype": "float32"} if layer.compute_dtype == "bfloat16" else config)
 
 
 def _without_rates(config: Any) -> Any:
     if isinstance(config, dict):
-        if config.get("class_name") == "Dropout":
+        if config.get("class_name") == "Dropout" and config["config"].get("noise_shape") is None:
             config = {**config, "config": {**config["config"], "rate": None, "seed": None}}
         return {key: _without_rates(value) for key, value in config.items()}
     if isinstance(config, (list, tuple)):
         return [_without_rates(item) for item in config]
     return config
+
+
+def _u32(value: tf.Tensor) -> tf.Tensor:
+    return tf.cast(value, tf.uint32)
+
+
+def _mix(number: tf.Tensor) -> tf.Tensor:
+    """lowbias32, a bijective hash of 32 bits (Chris Wellons, "Prospecting for hash functions", 2018)."""
+    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+        number = tf.bitwise.bitwise_xor(number, tf.bitwise.right_shift(number, tf.constant(shift, tf.uint32)))
+        number *= tf.constant(factor, tf.uint32)
+    return tf.bitwise.bitwise_xor(number, tf.bitwise.right_shift(number, tf.constant(16, tf.uint32)))
