@@ -89,15 +89,18 @@ def ends(spec: StudySpec) -> tuple[dict[str, Any], dict[str, Any]]:
     return {**spec.training, **walk(spec.space, smallest)}, {**spec.training, **walk(spec.space, largest)}
 
 
-def make_job(spec: StudySpec, suggestion: Suggestion, attempt: int, data: DataHandle) -> TrialJob:
-    """The job of one attempt at a suggested trial. Every attempt at a trial has the same seed."""
+def make_job(spec: StudySpec, suggestion: Suggestion, attempt: int, data: DataHandle, precision: str = "auto") -> TrialJob:
+    """The job of one attempt at a suggested trial, in `precision` where that is left to Tailor. The attempts share one seed."""
     steered = spec.objective.by_epoch
+    values = {**spec.training, **suggestion.hparams}
+    if values.get("precision", "auto") == "auto":
+        values["precision"] = precision
     return TrialJob(
         study=spec.name,
         trial=suggestion.trial,
         attempt=attempt,
         model=spec.model,
-        values={**spec.training, **suggestion.hparams},
+        values=values,
         data=data,
         epochs=suggestion.epochs,
         seed=trial_seed(spec.search.seed, suggestion.trial),

@@ -91,7 +91,7 @@ class Pool:
         return cls(client, None, count)
 
     def preflight(self, job: TrialJob) -> str:
-        """Build the job's model on a worker. Raises what the trial would fail with."""
+        """Build the job's model on a worker, and answer the precision to train in. Raises what the trial would fail with."""
         future = self._client.submit(worker.preflight, job, pure=False)
         try:
             return future.result(timeout=10 * START_SECONDS)

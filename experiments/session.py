@@ -56,14 +56,17 @@ def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
             return ended
     with new_database(places.store) as keep_database, _pool(spec, places) as pool:
         shape = splits.train.images.shape[1:]
-        preflight(pool, spec, DataHandle("", shape, len(splits.class_names)))
+        precision = preflight(pool, spec, DataHandle("", shape, len(splits.class_names)))
         places.store.create()
         keep_database()
         data = splitting.cache(splits, places.store.cache)
         client = open_client(places.store)
         engine = open_engine(spec, places.store.studies_url)
         tracker = Tracker.open(client, places.store, spec, splits, common_tags(Path.cwd()))
-        parts = Parts(spec, splits, data, engine, tracker, pool, screen)
+        precision = tracker.decided("tailor.precision", precision)
+        if precision != "float32":
+            screen.line(f"precision: {precision}, measured to be faster for this model on this machine")
+        parts = Parts(spec, splits, data, engine, tracker, pool, screen, precision)
         coordinator = Coordinator(parts, engine.unfinished())
         with _signals(coordinator) as caught:
             coordinator.run()
@@ -87,11 +90,11 @@ def check_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> None:
         )
 
 
-def preflight(pool: Pool, spec: StudySpec, data: DataHandle) -> None:
-    """Build the space's smallest model on a worker. Raises InputError with what is wrong with it."""
+def preflight(pool: Pool, spec: StudySpec, data: DataHandle) -> str:
+    """Build the space's smallest model on a worker; answers the precision. Raises InputError with what is wrong with it."""
     smallest, _ = ends(spec)
     try:
-        pool.preflight(make_job(spec, Suggestion(0, smallest, 1), 0, data))
+        return pool.preflight(make_job(spec, Suggestion(0, smallest, 1), 0, data))
     except RunError:
         raise
     except ValueError as error:

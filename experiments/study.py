@@ -36,6 +36,7 @@ class Parts:
     tracker: Tracker
     pool: Pool
     screen: Screen
+    precision: str  # in place of "auto"
 
 
 @dataclass
@@ -149,7 +150,7 @@ class Coordinator:
     def _start(self, suggestion: Suggestion) -> None:
         attempt = self._attempts.get(suggestion.trial, 0) + 1
         self._attempts[suggestion.trial] = attempt
-        job = make_job(self._spec, suggestion, attempt, self._parts.data)
+        job = make_job(self._spec, suggestion, attempt, self._parts.data, self._parts.precision)
         run_id = self._parts.tracker.start(job, {**self._spec.training, **suggestion.hparams})
         self._running[job.trial, job.attempt] = Attempt(job, suggestion, run_id)
         self.progress.running[job.trial] = RunningTrial(job.trial, attempt, job.epochs)

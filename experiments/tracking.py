@@ -136,6 +136,13 @@ class Tracker:
         client.log_text(run_id, json.dumps(spec.tables(), indent=2), STUDY_FILE)
         return cls(client, spec, splits, experiment_id, run_id)
 
+    def decided(self, tag: str, value: str) -> str:
+        """What was decided once for this study: the tag's value where it stands already, else this one, noted."""
+        tags = self.client.get_run(self.run_id).data.tags
+        if tag not in tags:
+            self.client.set_tag(self.run_id, tag, value)
+        return tags.get(tag, value)
+
     def start(self, job: TrialJob, hparams: Mapping[str, Any]) -> str:
         """Open the run of an attempt and return its id."""
         suffix = f"-{job.attempt}" if job.attempt > 1 else ""

@@ -115,8 +115,11 @@ def failure(error: Exception) -> str:
     return f"error: {type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:300]}"
 
 
-def build(job: TrialJob) -> tuple[keras.Model, TrainOptions]:
-    """Build the job's model, seeded, and its training options. Raises ModelError, and what a user's factory raises."""
+def build(job: TrialJob, policy: str | None = None) -> tuple[keras.Model, TrainOptions]:
+    """Build the job's model, seeded, and its training options. Raises ModelError, and what a user's factory raises.
+
+    `policy` is Keras's dtype policy, in place of the one that the options' precision asks for.
+    """
     import keras
 
     if job.folder not in sys.path:
@@ -125,7 +128,7 @@ def build(job: TrialJob) -> tuple[keras.Model, TrainOptions]:
     options, hparams = split(job.values)
     keras.utils.clear_session(free_memory=False)  # the layers' automatic names begin again, so that equal models are equal
     keras.utils.set_random_seed(job.seed)
-    keras.config.set_dtype_policy("mixed_bfloat16" if options.precision == "bfloat16" else "float32")
+    keras.config.set_dtype_policy(policy or ("mixed_bfloat16" if options.precision == "bfloat16" else "float32"))
     return resolve(job.model)(hparams, job.data.input_shape, job.data.num_classes), options
 
 

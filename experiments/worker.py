@@ -45,12 +45,16 @@ def prepare() -> None:
 
 
 def preflight(job: TrialJob) -> str:
-    """Build the job's model and throw it away: raises what a trial would fail with. Returns the model's summary line."""
+    """Build the job's model and throw it away: raises what a trial would fail with. Returns the precision to train in."""
     from experiments.trial import build
 
     prepare()
-    model, _ = build(job)
-    return f"{model.count_params():,} parameters"
+    _, options = build(job)
+    if options.precision != "auto":
+        return options.precision
+    from models.training.precision import faster
+
+    return faster(lambda policy: build(job, policy)[0], options, job.data.num_classes)
 
 
 def attempt(job: TrialJob, line: str) -> TrialResult:

@@ -33,14 +33,17 @@ def build(hparams: Mapping[str, Any], input_shape: tuple[int, int, int], num_cla
     inputs = keras.Input(input_shape, dtype="uint8")
     x = layers.Rescaling(1 / 255)(inputs)
     for block in range(1, hparams["blocks"] + 1):
-        for _ in range(hparams["convolutions"]):
+        for convolution in range(1, hparams["convolutions"] + 1):
+            last = block <= hparams["pools"] and convolution == hparams["convolutions"]  # a pool follows
             filters = hparams.get(f"filters_{block}") or hparams["filters"]
             x = layers.Conv2D(filters, hparams["kernel"], padding=hparams["padding"])(x)
             if hparams["batch_norm"]:
                 x = layers.BatchNormalization()(x)
+            if last and hparams["activation"] == "relu":
+                x = layers.MaxPooling2D()(x)  # ReLU of a maximum is the maximum of ReLUs, on a quarter of the numbers
             x = layers.Activation(hparams["activation"])(x)
-        if block <= hparams["pools"]:
-            x = layers.MaxPooling2D()(x)
+            if last and hparams["activation"] != "relu":
+                x = layers.MaxPooling2D()(x)
     x = layers.GlobalAveragePooling2D()(x) if hparams["head"] == "average" else layers.Flatten()(x)
     if hparams["dense_units"]:
         x = layers.Activation(hparams["activation"])(layers.Dense(hparams["dense_units"])(x))

@@ -38,7 +38,7 @@ class TrainOptions:
     warmup_epochs: float = 0.0
     label_smoothing: float = 0.0
     class_weight: str = "none"
-    precision: str = "float32"
+    precision: str = "auto"  # decided once per study, by measuring
     early_stopping: EarlyStopping | None = None
 
 

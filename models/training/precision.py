@@ -1,0 +1,46 @@
+"""Which precision trains a model faster on this machine: measured on a few steps, so that "auto" is decided once per study."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from models.training.options import TrainOptions
+from models.training.program import Program
+from models.training.twin import layers_of, signature, twin
+
+STEPS = 12
+WORTH = 1.1  # how many times faster bfloat16 must be
+CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.SeparableConv2D, keras.layers.DepthwiseConv2D)
+
+
+def faster(build: Callable[[str], keras.Model], options: TrainOptions, num_classes: int) -> str:
+    """ "float32" or "bfloat16". `build(policy)` makes the model under a Keras dtype policy. Dense networks gain nothing here."""
+    model = build("float32")
+    if signature(model) is None or not any(isinstance(layer, CONVOLUTIONS) for layer in layers_of(model)):
+        return "float32"
+    plain = _seconds(model, options, num_classes)
+    mixed = _seconds(build("mixed_bfloat16"), options, num_classes)
+    return "bfloat16" if plain > WORTH * mixed else "float32"
+
+
+def _seconds(model: keras.Model, options: TrainOptions, num_classes: int) -> float:
+    """The least of three timings of STEPS steps on random images."""
+    rng = np.random.default_rng(0)
+    count = STEPS * options.batch_size
+    images = tf.constant(rng.integers(0, 256, (count, *model.inputs[0].shape[1:]), dtype="uint8"))
+    labels = tf.constant(rng.integers(0, num_classes, count))
+    program = Program(*twin(model), options, num_classes, compiled=False)
+    program.load(model, options, 0, None)
+    order = tf.range(count)
+    program.train(images, labels, order, range(0, 1))  # traces
+    times = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        program.train(images, labels, order, range(0, STEPS))
+        times.append(time.perf_counter() - begun)
+    return min(times)
