@@ -153,6 +153,7 @@ class Tracker:
             "tailor.status": "running",
             "tailor.seed": str(job.seed),
             "mlflow.parentRunId": self.run_id,
+            "mlflow.runColor": links.COLOURS[job.trial % len(links.COLOURS)],
             "mlflow.user": _user(),
             **_study_tags(self._spec, self._splits),
         }

@@ -27,7 +27,7 @@ def command(as_json: bool, store: str | None, data: Path | None) -> int:
     """Look over the installation: versions, where each room is imported from, the store, the data, the machine."""
     findings = [*_python(), *_rooms(), *_store(store), *_data(data), *_machine()]
     if as_json:
-        print_json([{"what": what, "found": found, "mend": mend} for what, found, mend in findings])
+        print_json({what: {"found": found, "mend": mend} for what, found, mend in findings})
     else:
         for what, found, mend in findings:
             click.echo(f"{'ok  ' if mend is None else 'MEND'} {what}: {found}" + (f" → {mend}" if mend else ""))

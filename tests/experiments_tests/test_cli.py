@@ -1,0 +1,125 @@
+"""The command line: what a newcomer meets, and that a wrong input is one line, exit 2, with nothing created."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Shell
+
+Write = Callable[..., Path]
+
+
+def refused(shell: Shell, *arguments: str, lines: int = 1) -> str:
+    """Run a command that must be refused; returns what it said."""
+    done = shell(*arguments)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert len(done.stderr.strip().splitlines()) == lines, done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (shell.folder / "mlruns").exists()
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("trials = 4", "trails = 4"), "Did you mean 'trials'?"),
+        (
+            ("units = 32", "unts = 32"),
+            "training (no option, nor a hyperparameter of model 'mlp'): no such name 'unts'. Did you mean 'units'",
+        ),
+        (("depth = {", "dpth = {"), "'depth' is not declared above it"),
+        (('model = "mlp"', 'model = "mpl"'), "study.model: expected one of mlp, cnn"),
+        (('dataset = "digits"', 'dataset = "digit"'), "Did you mean 'digits'?"),
+        (('dataset = "digits"', 'dataset = "npz:none.npz"'), "none.npz cannot be read"),
+        (("low = 1e-3", "low = -1.0"), "a log scale needs low > 0"),
+        (("units = 32", "units = 32\nbatch_size = 0"), "training.batch_size: expected a whole number from 1"),
+        (("units = 32", "units = 32\n[data]\nsplits = { val = 5000 }"), "data.splits.val: 5000 of 1797 images"),
+        (('sampler = "random"', 'sampler = "grid"'), "space.learning_rate: a grid needs a finite list"),
+        (('"val_accuracy"', '"accuracy"'), "Known: val_accuracy"),
+    ],
+)
+def test_a_wrong_study_file(tailor: Shell, write_study: Write, change: tuple[str, str], says: str) -> None:
+    write_study(change)
+    assert says in refused(tailor, "search", "small.toml")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("search", "quikstart"), "Did you mean 'quickstart'?"),
+        (("search", "no/such.toml"), "there is no file 'no/such.toml'"),
+        (("search", "quickstart", "--trials", "0"), "search.trials: expected a whole number from 1"),
+        (("search", "quickstart", "--trials", "many"), "got 'many'"),
+        (("search", "quickstart", "--workers", "-1"), "workers.count: expected a whole number from 1"),
+        (("search", "quickstart", "--name", "../../etc"), "study.name: expected"),
+        (("search", "quickstart", "--set", "space.dropout"), "--set: expected SECTION.KEY=VALUE"),
+        (("search", "quickstart", "--timeout", "soon"), "search.timeout: expected a duration"),
+        (("search", "fashion-mlp", "--data", "/nowhere"), "holds train-images"),
+        (("serch", "quickstart"), "Did you mean 'search'?"),
+        (("status", "quickstart"), "there is no study in"),
+        (("promote", "quickstart", "--to", "a/b"), "--to: expected"),
+        (("pull", "digits", "-o", "x"), "there is no study in"),
+    ],
+)
+def test_a_wrong_command(tailor: Shell, arguments: tuple[str, ...], says: str) -> None:
+    assert says in refused(tailor, *arguments)
+
+
+def test_a_store_that_cannot_be_made_is_refused(tailor: Shell) -> None:
+    (tailor.folder / "file").write_text("")
+    assert "expected a folder, got the file" in refused(tailor, "search", "quickstart", "--store", "file")
+
+
+def test_status_and_studies_as_json(recorded: Shell) -> None:
+    status = json.loads(recorded("status", "small", "--json").stdout)
+    assert status["counts"]["complete"] >= 1 and len(status["leaderboard"]) == 4
+    values = [row["value"] for row in status["leaderboard"] if row["value"] is not None]
+    assert values == sorted(values, reverse=True)
+    assert "viewStateShareKey=tailor" in status["url"]
+    studies = json.loads(recorded("studies", "--json").stdout)
+    assert "small" in [study["study"] for study in studies["recorded"]]
+    assert {
+        "quickstart",
+        "mlp-512-128",
+        "mlp-4-4",
+        "mlp-4-4-4",
+        "cnn-32-64-64",
+        "mlp-512-256-128",
+        "fashion-mlp",
+        "fashion-cnn",
+    } <= {study["study"] for study in studies["shipped"]}
+
+
+def test_an_unknown_study_says_which_there_are(recorded: Shell) -> None:
+    done = recorded("status", "smal")
+    assert done.returncode == 2 and "there are: small" in done.stderr
+
+
+def test_check_estimates_and_creates_nothing(tailor: Shell) -> None:
+    done = tailor("check", "quickstart", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["splits"] == {"train": 1167, "val": 180, "holdout": 180, "test": 270}
+    assert found["smallest"]["parameters"] == 64 * 32 + 32 + 4 * 32 + 32 * 10 + 10
+    assert found["largest"]["parameters"] > found["smallest"]["parameters"]
+    assert 0 < found["search_seconds"][0] <= found["search_seconds"][1]
+    assert not (tailor.folder / "mlruns").exists()
+
+
+@pytest.mark.parametrize("study", ["mlp-512-128", "mlp-4-4-4", "cnn-32-64-64", "fashion-mlp", "fashion-cnn"])
+def test_shipped_studies_pass_check(tailor: Shell, data_dir: Path, study: str) -> None:
+    done = tailor("check", study)
+    assert done.returncode == 0, done.stderr
+    assert "The study is right" in done.stdout
+
+
+def test_doctor_finds_the_rooms_where_they_are(tailor: Shell) -> None:
+    done = tailor("doctor", "--json")
+    assert done.returncode == 0, done.stdout
+    findings = json.loads(done.stdout)
+    root = Path(__file__).resolve().parents[2]
+    for room in ("search", "models", "experiments", "tailor"):
+        assert findings[f"room {room}"] == {"found": str(root / room), "mend": None}

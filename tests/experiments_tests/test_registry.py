@@ -1,0 +1,140 @@
+"""Promote, pull, predict: from a study to a model that a plain script uses."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Shell
+from mlflow import MlflowClient
+
+DIGIT = Path(__file__).resolve().parents[2] / "docs" / "pictures" / "digit.png"
+PLAIN = """
+import mlflow, sys
+from experiments.datasets.catalog import open_dataset
+from experiments.datasets.splits import split
+from search.spec import DataPlan
+test = split(open_dataset("digits", None), DataPlan()).test
+for flavor in (mlflow.pyfunc, mlflow.tensorflow):
+    answer = flavor.load_model("models:/digits@champion").predict(test.images)
+    print("accuracy", (answer.argmax(axis=1) == test.labels).mean())
+"""
+
+
+def client(shell: Shell) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{shell.folder / 'mlruns' / 'mlflow.db'}")
+
+
+def test_a_plain_script_loads_the_champion_and_scores_what_its_card_says(recorded: Shell) -> None:
+    version = client(recorded).get_model_version_by_alias("digits", "champion")
+    exports = dict(line.removeprefix("export ").split("=", 1) for line in recorded("env").stdout.splitlines() if "=" in line[:40])
+    environment = {k: v.strip("'") for k, v in exports.items()} | {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
+    done = subprocess.run(
+        [sys.executable, "-c", PLAIN],
+        env={**os.environ, **environment},
+        cwd=recorded.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    scores = [float(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("accuracy")]
+    assert scores == pytest.approx([float(version.tags["tailor.test_accuracy"])] * 2)
+    assert f"{scores[0]:.4f}" in version.description
+
+
+def test_promoting_again_registers_nothing_and_leaves_the_test_set_closed(recorded: Shell) -> None:
+    mlflow = client(recorded)
+    before = len(mlflow.search_model_versions("name = 'digits'"))
+    openings = mlflow.get_registered_model("digits").tags["tailor.test_openings"]
+    done = recorded("promote", "small", "--to", "digits")
+    assert done.returncode == 0 and "registered already" in done.stdout
+    assert len(mlflow.search_model_versions("name = 'digits'")) == before
+    assert mlflow.get_registered_model("digits").tags["tailor.test_openings"] == openings
+
+
+def test_one_that_is_no_better_becomes_challenger(recorded: Shell) -> None:
+    shutil.copy(recorded.folder / "small.toml", recorded.folder / "worse.toml")
+    worse = ("--name", "worse", "--trials", "1", "--max-epochs", "1", "--set", "space.learning_rate=0.000001", "--workers", "1")
+    assert recorded("search", "worse.toml", *worse).returncode == 0
+    done = recorded("promote", "worse", "--to", "digits")
+    assert done.returncode == 3, done.stderr
+    mlflow = client(recorded)
+    aliases = mlflow.get_registered_model("digits").aliases
+    assert {name: str(version) for name, version in aliases.items()} == {"champion": "1", "challenger": "2"}
+    assert "no better than" in mlflow.get_model_version("digits", "2").tags["tailor.verdict"]
+    assert mlflow.get_registered_model("digits").tags["tailor.test_openings"] == "2"
+
+
+def test_pull_gives_the_model_its_labels_preprocessing_and_card(recorded: Shell, tmp_path: Path) -> None:
+    done = recorded("pull", "digits@champion", "-o", str(tmp_path / "got"))
+    assert done.returncode == 0, done.stderr
+    names = {path.name for path in (tmp_path / "got").iterdir()}
+    assert names == {"card.md", "labels.json", "model.keras", "preprocessing.json"}
+    assert json.loads((tmp_path / "got" / "labels.json").read_text()) == list("0123456789")
+    assert json.loads((tmp_path / "got" / "preprocessing.json").read_text())["shape"] == ["n", 8, 8, 1]
+    card = (tmp_path / "got" / "card.md").read_text()
+    assert "study `small`" in card and "test (opened for this card) | 270" in card
+    again = recorded("pull", "digits", "-o", str(tmp_path / "got"))
+    assert again.returncode == 2 and "is not empty" in again.stderr
+
+
+def test_predict_prints_classes_with_probabilities(recorded: Shell) -> None:
+    done = recorded("predict", "digits", str(DIGIT), "--json", "--top", "10")
+    assert done.returncode == 0, done.stderr
+    (answer,) = json.loads(done.stdout)
+    assert sum(c["probability"] for c in answer["classes"]) == pytest.approx(1, abs=1e-4)
+    probabilities = [c["probability"] for c in answer["classes"]]
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert answer["classes"][0]["label"] == "3"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("digits", "x.png"), "x.png: there is no such file"),
+        (("digits@prod", str(DIGIT)), "'digits' has no alias 'prod'; versions: 1"),
+        (("digits/77", str(DIGIT)), "has no version '77'"),
+        (("digts", str(DIGIT)), "there is no registered model 'digts'; there are: digits"),
+        (("../x", str(DIGIT)), "NAME"),
+    ],
+)
+def test_an_unknown_model_says_which_there_are(recorded: Shell, arguments: tuple[str, ...], says: str) -> None:
+    done = recorded("predict", *arguments)
+    assert done.returncode == 2
+    assert says in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_model_file_that_was_changed_is_refused(recorded: Shell, tmp_path: Path) -> None:
+    shutil.copytree(recorded.folder / "mlruns", tmp_path / "mlruns")
+    version = client(recorded).get_model_version_by_alias("digits", "champion")
+    model_id = version.source.removeprefix("models:/")
+    original = recorded.folder / "mlruns/artifacts/small/models" / model_id / "artifacts/data/model.keras"
+    kept = original.read_bytes()
+    try:
+        original.write_bytes(kept + b"x")
+        done = recorded("predict", "digits", str(DIGIT))
+    finally:
+        original.write_bytes(kept)
+    assert done.returncode == 2
+    assert "not the registered" in done.stderr
+
+
+def test_a_lambda_layer_and_other_formats_are_refused(tmp_path: Path) -> None:
+    import keras
+
+    from experiments.errors import InputError
+    from experiments.evaluator import SavedModel, load_model
+
+    net = keras.Sequential([keras.Input((4,)), keras.layers.Lambda(lambda x: x * 2)])
+    net.save(tmp_path / "bad.keras")
+    with pytest.raises(InputError, match="Lambda layers are never loaded"):
+        load_model(SavedModel(tmp_path / "bad.keras"))
+    (tmp_path / "old.h5").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"only \.keras files are loaded"):
+        load_model(SavedModel(tmp_path / "old.h5"))

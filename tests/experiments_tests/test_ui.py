@@ -1,0 +1,108 @@
+"""MLflow's pages in a real browser: the trials best first, their curves side by side, hyperparameters as columns."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import TAILOR, Shell
+
+selenium = pytest.importorskip("selenium", reason="the browser tests need selenium (pip install -e '.[dev]')")
+from selenium import webdriver  # noqa: E402
+from selenium.webdriver.chrome.service import Service  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs Debian's chromium and chromium-driver")
+FLAGS = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--window-size=1600,1000",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+WAIT = 90
+# MLflow's assistant opens itself on a first visit and takes a quarter of the page.
+CLOSED = "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+        options.add_argument(flag)
+    driver = webdriver.Chrome(options, Service(DRIVER))
+    driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": CLOSED})
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def pages(recorded: Shell) -> Iterator[list[str]]:
+    """The addresses that `tailor ui small` prints, while it serves."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [str(TAILOR), "ui", "small", "--port", str(port), "--no-browser"]
+    server = subprocess.Popen(
+        command, cwd=recorded.folder, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+    )
+    found: list[str] = []
+    assert server.stdout is not None
+    for line in server.stdout:
+        if match := re.search(r"http://127\.0\.0\.1:\S+", line):
+            found.append(match[0])
+        if "Ctrl-C" in line:
+            break
+    yield found
+    server.send_signal(signal.SIGINT)
+    assert server.wait(timeout=30) == 0
+
+
+def keep_picture(browser: webdriver.Chrome, name: str) -> None:
+    """Save what the browser shows, for a person to look at, where TAILOR_TEST_PICTURES names a folder."""
+    if folder := os.environ.get("TAILOR_TEST_PICTURES"):
+        browser.save_screenshot(str(Path(folder) / name))
+
+
+def ranked(browser: webdriver.Chrome, column: str) -> list[str]:
+    """The cells of one column of the runs table, in the order of the rows."""
+    cells = browser.find_elements(By.CSS_SELECTOR, f'.ag-cell[col-id="{column}"]')
+    script = "return arguments[0].closest('.ag-row').getAttribute('row-index')"
+    return [cell.text for cell in sorted(cells, key=lambda cell: int(browser.execute_script(script, cell)))]
+
+
+def test_the_curves_of_all_trials_stand_side_by_side(browser: webdriver.Chrome, pages: list[str]) -> None:
+    browser.get(pages[0])
+    for metric in ("val_accuracy", "val_loss"):
+        wait = WebDriverWait(browser, WAIT)
+        card = wait.until(lambda b, m=metric: b.find_element(By.CSS_SELECTOR, f'h4[title="{m}"]'))
+        script = """
+            const card = arguments[0].closest('[data-testid="experiment-view-compare-runs-card"]');
+            const plot = card.querySelector('.js-plotly-plot');
+            return plot && plot.querySelector('.scatterlayer .trace') ? [...new Set(plot.data.map(t => t.name))] : [];
+        """
+        names = wait.until(lambda b, s=script, c=card: b.execute_script(s, c))
+        drawn = {re.match(r"trial-\d+", name)[0] for name in names}  # type: ignore[index]
+        assert drawn == {"trial-000", "trial-001", "trial-002", "trial-003"}
+    keep_picture(browser, "curves.png")
+
+
+def test_the_trials_stand_best_first_with_their_hyperparameters(browser: webdriver.Chrome, pages: list[str]) -> None:
+    browser.get("about:blank")  # a change behind the # alone loads nothing
+    browser.get(pages[1])
+    objective = "metrics.`best_val_accuracy`"
+    WebDriverWait(browser, WAIT).until(lambda b: len(ranked(b, objective)) == 4)
+    values = [float(value) for value in ranked(browser, objective) if value not in ("", "-")]
+    assert len(values) == 4 and values == sorted(values, reverse=True)
+    assert all(float(rate) > 0 for rate in ranked(browser, "params.`learning_rate`"))
+    assert set(ranked(browser, "params.`depth`")) <= {"1", "2"}
+    names = {e.text for e in browser.find_elements(By.CSS_SELECTOR, '.ag-row a[href*="/runs/"]')} - {""}
+    assert names == {"trial-000", "trial-001", "trial-002", "trial-003"}  # the study's own run is not in the way
+    keep_picture(browser, "table.png")
