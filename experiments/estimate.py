@@ -55,7 +55,7 @@ def estimate(spec: StudySpec, data_dir: Path | None) -> Estimate:
     if spec.search.sampler.name == "grid":
         count = len(points(spec.space))
         trials, said = min(trials, count), f"a grid of {count} points"
-    with Evaluator() as evaluator:
+    with Evaluator(threads=1) as evaluator:
         sizes = []
         for values in ends(spec):
             try:
@@ -65,7 +65,7 @@ def estimate(spec: StudySpec, data_dir: Path | None) -> Estimate:
             except Exception as error:
                 raise InputError(f"model {spec.model!r} with {values} cannot be built: {error}") from error
             sizes.append(_size(values, *measured, images=len(splits.train)))
-    workers = spec.workers or cores()
+    workers = spec.workers.count or cores()
     seconds = [trials * spec.search.max_epochs * size.epoch_seconds / workers for size in sizes]
     return Estimate(splits.sizes, said, trials, workers, sizes[0], sizes[1], (min(seconds), max(seconds)))
 
@@ -83,9 +83,14 @@ def _measure(job: TrialJob) -> tuple[int, int, int, float]:
     import numpy as np
     import tensorflow as tf
 
+    from models.training.precision import faster
     from models.training.program import program_for
 
-    model, options = build(job)
+    _, options = build(job)
+    precision = options.precision
+    if precision == "auto":
+        precision = faster(lambda policy: build(job, policy)[0], options, job.data.num_classes)
+    model, _ = build(job, "mixed_bfloat16" if precision == "bfloat16" else "float32")
     rng = np.random.default_rng(0)
     count = STEPS * options.batch_size
     images = tf.constant(rng.integers(0, 256, (count, *job.data.input_shape), dtype="uint8"))

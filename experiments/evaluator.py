@@ -37,10 +37,13 @@ class SavedModel:
 class Evaluator:
     """Owns the process; a context manager. Its errors come through as they were raised."""
 
+    def __init__(self, threads: int | None = None) -> None:
+        self._threads = threads
+
     def __enter__(self) -> Evaluator:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_prepare)
+        self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_prepare, initargs=(self._threads,))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -85,13 +88,15 @@ def load_model(saved: SavedModel) -> keras.Model:
         ) from error
 
 
-def _prepare() -> None:
+def _prepare(threads: int | None) -> None:
     from experiments.quiet import quiet
 
     with quiet():
         import tensorflow as tf
 
         tf.get_logger().setLevel("ERROR")
+        if threads is not None:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.constant(0)
 
 

@@ -16,6 +16,7 @@ from experiments.cores import cores
 from experiments.datasets import splits as splitting
 from experiments.datasets.splits import DataHandle, Splits
 from experiments.errors import InputError, RunError
+from experiments.lock import study_lock
 from experiments.plan import differences, ends, make_job, open_data
 from experiments.pool import Pool
 from experiments.progress import Screen
@@ -49,28 +50,46 @@ class Ended:
 def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
     """Run a study, or go on with it. Raises InputError for what is wrong before anything is created, RunError otherwise."""
     splits = open_data(spec, places.data_dir)
-    if places.store.exists:
-        client = open_client(places.store)
-        check_same(client, spec, splits)
-        if find_study(client, spec.name) is not None and (ended := _already_done(client, spec, places.store)):
-            return ended
-    with new_database(places.store) as keep_database, _pool(spec, places) as pool:
+    store = places.store
+    if store.exists:
+        with study_lock(store.locks, spec.name):  # told at once, rather than when the workers have started
+            client = open_client(store)
+            check_same(client, spec, splits)
+            if find_study(client, spec.name) is not None and (ended := _already_done(client, spec, store)):
+                return ended
+    with new_database(store) as keep_database, _pool(spec, places) as pool:
         shape = splits.train.images.shape[1:]
         precision = preflight(pool, spec, DataHandle("", shape, len(splits.class_names)))
-        places.store.create()
+        store.create()
         keep_database()
-        data = splitting.cache(splits, places.store.cache)
-        client = open_client(places.store)
-        engine = open_engine(spec, places.store.studies_url)
-        tracker = Tracker.open(client, places.store, spec, splits, common_tags(Path.cwd()))
-        precision = tracker.decided("tailor.precision", precision)
-        if precision != "float32":
-            screen.line(f"precision: {precision}, measured to be faster for this model on this machine")
-        parts = Parts(spec, splits, data, engine, tracker, pool, screen, precision)
-        coordinator = Coordinator(parts, engine.unfinished())
-        with _signals(coordinator) as caught:
-            coordinator.run()
-        return _finish(coordinator, tracker, caught[-1] if caught else 0)
+        with study_lock(store.locks, spec.name):
+            client = open_client(store)
+            check_same(client, spec, splits)  # another process may have been first
+            return _coordinate(spec, store, splits, pool, Decided(client, screen, precision))
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What a session has opened and measured before its coordinator begins."""
+
+    client: MlflowClient
+    screen: Screen
+    precision: str
+
+
+def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decided: Decided) -> Ended:
+    """Open the stores and run the coordinator to its end; the study's lock is held."""
+    data = splitting.cache(splits, store.cache)
+    engine = open_engine(spec, store.studies_url)
+    tracker = Tracker.open(decided.client, store, spec, splits, common_tags(Path.cwd()))
+    precision = tracker.decided("tailor.precision", decided.precision)
+    if precision != "float32":
+        decided.screen.line(f"precision: {precision}, measured to be faster for this model on this machine")
+    parts = Parts(spec, splits, data, engine, tracker, pool, decided.screen, precision)
+    coordinator = Coordinator(parts, engine.unfinished())
+    with _signals(coordinator) as caught:
+        coordinator.run()
+    return _finish(coordinator, tracker, caught[-1] if caught else 0)
 
 
 def check_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> None:
@@ -129,10 +148,15 @@ def _finish(coordinator: Coordinator, tracker: Tracker, caught: int) -> Ended:
     return Ended(tracker.experiment_id, coordinator.exhausted, caught, progress.complete)
 
 
+def crew(spec: StudySpec) -> tuple[int, int]:
+    """How many workers, and threads each: one worker a core, or the cores shared out among fewer workers."""
+    count = spec.workers.count or cores()
+    return count, spec.workers.threads or max(1, cores() // count)
+
+
 @contextmanager
 def _pool(spec: StudySpec, places: Places) -> Iterator[Pool]:
-    count = spec.workers or cores()
-    pool = Pool.open(count, max(1, cores() // count), places.cluster)
+    pool = Pool.open(*crew(spec), places.cluster)
     try:
         yield pool
     finally:

@@ -56,6 +56,10 @@ class Store:
     def cache(self) -> Path:
         return self.root / "cache"
 
+    @property
+    def locks(self) -> Path:
+        return self.root / "locks"
+
     def create(self) -> None:
         """Make the folder, for its owner alone. Raises InputError where it cannot be made."""
         try:

@@ -104,12 +104,13 @@ class _Live:
 class Tracker:
     """Writes one study. One coordinator owns it."""
 
-    def __init__(self, client: MlflowClient, spec: StudySpec, splits: Splits, experiment_id: str, run_id: str) -> None:
+    def __init__(self, client: MlflowClient, spec: StudySpec, splits: Splits, run: Run, tags: Mapping[str, str]) -> None:
         self.client = client
-        self.experiment_id = experiment_id
-        self.run_id = run_id
+        self.experiment_id = run.info.experiment_id
+        self.run_id = run.info.run_id
         self._spec = spec
         self._splits = splits
+        self._tags = tags  # of every run
         self._live: dict[tuple[int, int], _Live] = {}
         self._flushed = time.monotonic()
 
@@ -126,15 +127,14 @@ class Tracker:
         tags = {**common_tags, **_study_tags(spec, splits)}
         if found is None:
             run = client.create_run(experiment_id, tags={**tags, "tailor.kind": "study"}, run_name=spec.name)
-            run_id = run.info.run_id
         else:
-            run_id = found[1].info.run_id
-            client.log_batch(run_id, tags=[RunTag(k, v) for k, v in tags.items()])
-            client.update_run(run_id, status="RUNNING")
+            _, run = found
+            client.log_batch(run.info.run_id, tags=[RunTag(k, v) for k, v in tags.items()])
+            client.update_run(run.info.run_id, status="RUNNING")
         for key, value in links.view_tags(spec).items():
             client.set_experiment_tag(experiment_id, key, value)
-        client.log_text(run_id, json.dumps(spec.tables(), indent=2), STUDY_FILE)
-        return cls(client, spec, splits, experiment_id, run_id)
+        client.log_text(run.info.run_id, json.dumps(spec.tables(), indent=2), STUDY_FILE)
+        return cls(client, spec, splits, run, tags)
 
     def decided(self, tag: str, value: str) -> str:
         """What was decided once for this study: the tag's value where it stands already, else this one, noted."""
@@ -154,8 +154,7 @@ class Tracker:
             "tailor.seed": str(job.seed),
             "mlflow.parentRunId": self.run_id,
             "mlflow.runColor": links.COLOURS[job.trial % len(links.COLOURS)],
-            "mlflow.user": _user(),
-            **_study_tags(self._spec, self._splits),
+            **self._tags,
         }
         run = self.client.create_run(self.experiment_id, tags=tags, run_name=f"trial-{job.trial:03d}{suffix}")
         params = [Param(name, str(value)) for name, value in flat(hparams).items()]

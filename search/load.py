@@ -10,7 +10,7 @@ from typing import Any
 
 from search.errors import StudyError, unknown
 from search.space import Choice, Condition, Fixed, Float, Int, Parameter, Space
-from search.spec import OBJECTIVES, Component, DataPlan, Objective, SearchPlan, StudySpec
+from search.spec import OBJECTIVES, Component, DataPlan, Objective, SearchPlan, StudySpec, WorkersPlan
 from search.table import Table
 
 MAX_BYTES = 1 << 20
@@ -95,7 +95,7 @@ def build(raw: Mapping[str, Any]) -> StudySpec:
         space=space,
         training=training,
         data=_data(Table("data", raw.get("data", {}), ("splits", "image_size", "seed"))),
-        workers=_workers(Table("workers", raw.get("workers", {}), ("count",))),
+        workers=_workers(Table("workers", raw.get("workers", {}), ("count", "threads"))),
     )
 
 
@@ -162,8 +162,8 @@ def _data(table: Table) -> DataPlan:
     return DataPlan(splits, size, table.whole("seed", 0, 0, SEED))
 
 
-def _workers(table: Table) -> int | None:
-    return table.whole("count", 1, 1, 1024) if "count" in table.values else None
+def _workers(table: Table) -> WorkersPlan:
+    return WorkersPlan(**{key: table.whole(key, 1, 1, 1024) for key in table.values})
 
 
 def _parameter(name: str, value: Any) -> Parameter:

@@ -74,6 +74,14 @@ class DataPlan:
 
 
 @dataclass(frozen=True)
+class WorkersPlan:
+    """The worker processes, and TensorFlow threads in each; None leaves it to the machine's cores."""
+
+    count: int | None = None
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
 class StudySpec:
     """A whole study. `training` holds the fixed training options and hyperparameters by name, checked by the room `models`."""
 
@@ -85,7 +93,7 @@ class StudySpec:
     space: Space = field(default_factory=Space)
     training: Mapping[str, Any] = field(default_factory=dict)
     data: DataPlan = DataPlan()
-    workers: int | None = None
+    workers: WorkersPlan = WorkersPlan()
 
     def tables(self) -> dict[str, Any]:
         """The spec as a study file's tables, every default written out: `load.build` makes the same spec of them."""
@@ -105,7 +113,7 @@ class StudySpec:
             "space": {parameter.name: _declaration(parameter) for parameter in self.space.parameters},
             "training": dict(self.training),
             "data": _given(data),
-            "workers": {} if self.workers is None else {"count": self.workers},
+            "workers": _given(dataclasses.asdict(self.workers)),
         }
         return json.loads(json.dumps(plain))
 

@@ -78,7 +78,12 @@ def _published(name: str, data_dir: Path | None) -> Dataset:
     if name == "mnist":
         archive = npz.load(name, keras_home / "mnist.npz")
         return Dataset(name, archive.pool, archive.test, class_names)
-    return idx.load(name, keras_home / name, MD5S[name], class_names)
+    try:
+        return idx.load(name, keras_home / name, MD5S[name], class_names)
+    except InputError:
+        for path in (keras_home / name).glob("*-ubyte*"):
+            path.unlink()  # so that the next start downloads it whole
+        raise
 
 
 def _downloaded(keras_home: Path, name: str) -> bool:

@@ -109,7 +109,10 @@ def test_check_estimates_and_creates_nothing(tailor: Shell) -> None:
     assert not (tailor.folder / "mlruns").exists()
 
 
-@pytest.mark.parametrize("study", ["mlp-512-128", "mlp-4-4-4", "cnn-32-64-64", "fashion-mlp", "fashion-cnn"])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "study", ["mlp-512-128", "mlp-4-4", "mlp-4-4-4", "cnn-32-64-64", "mlp-512-256-128", "fashion-mlp", "fashion-cnn"]
+)
 def test_shipped_studies_pass_check(tailor: Shell, data_dir: Path, study: str) -> None:
     done = tailor("check", study)
     assert done.returncode == 0, done.stderr

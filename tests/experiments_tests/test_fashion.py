@@ -24,6 +24,7 @@ print("accuracy", (model.predict(images).argmax(axis=1) == labels).mean())
 """
 
 
+@pytest.mark.slow
 def test_search_promote_and_use(tmp_path: Path, data_dir: Path) -> None:
     tailor = Shell(tmp_path)
     done = tailor("search", "fashion-mlp", "--trials", "12", "--workers", "2", TAILOR_DATA=str(data_dir))

@@ -179,6 +179,9 @@ def test_metrics_arrive_while_a_trial_trains_and_ctrl_c_stops_cleanly(tailor: Sh
     write_study(*LONG)
     search = start(tailor.folder, "small.toml", "--workers", "1")
     wait_for_epochs(tailor.folder, 3)
+    second = tailor("search", "small.toml")
+    assert second.returncode == 2
+    assert f"study 'small' is being run by process {search.pid} on " in second.stderr
     search.send_signal(signal.SIGINT)
     said, _ = search.communicate(timeout=40)
     assert search.returncode == 130

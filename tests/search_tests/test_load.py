@@ -45,7 +45,7 @@ def test_setting_a_searched_parameter_fixes_it_and_conditions_still_see_it(write
 
 def test_options_reach_every_section(write_study: Write) -> None:
     spec = load(write_study(), ["search.trials=7", "data.splits.val=100", "workers.count=3", "space.opt=[1, 2]"], name="other")
-    assert (spec.search.trials, spec.data.splits["val"], spec.workers, spec.name) == (7, 100, 3, "other")
+    assert (spec.search.trials, spec.data.splits["val"], spec.workers.count, spec.name) == (7, 100, 3, "other")
     assert Choice("opt", (1, 2)) in spec.space.parameters
 
 
