@@ -39,6 +39,12 @@ class TrainOptions:
     label_smoothing: float = 0.0
     class_weight: str = "none"
     precision: str = "auto"  # decided once per study, by measuring
+    flip: float = 0.0  # probability of a left-right flip
+    shift: float = 0.0  # pixels, at most, each way
+    rotate: float = 0.0  # degrees, at most, each way
+    erase: float = 0.0  # share of the image that a random box blanks
+    mixup: float = 0.0  # alpha of its Beta distribution
+    cutmix: float = 0.0  # alpha of its Beta distribution
     early_stopping: EarlyStopping | None = None
 
 
@@ -51,6 +57,12 @@ _RANGES: dict[str, tuple[float, float]] = {  # both ends belong to it
     "clip_norm": (0, 1e9),
     "warmup_epochs": (0, 100_000),
     "label_smoothing": (0, 0.99),
+    "flip": (0, 1),
+    "shift": (0, 1000),
+    "rotate": (0, 180),
+    "erase": (0, 0.9),
+    "mixup": (0, 100),
+    "cutmix": (0, 100),
 }
 _NAMED: dict[str, tuple[str, ...]] = {
     "optimizer": OPTIMIZERS,

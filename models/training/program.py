@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.training import optimizers
+from models.training.augmentation import STRENGTHS, Augmentation
 from models.training.options import TrainOptions
 from models.training.twin import Clock, copy, layers_of, set_values, signature, twin
 
@@ -69,7 +70,8 @@ class Program:
         self.batch_size = options.batch_size
         self.optimizer = optimizers.make(options)
         self.optimizer.build(model.trainable_variables)
-        self.soft = options.label_smoothing > 0
+        self.augmentation = Augmentation(options, clock)
+        self.soft = options.label_smoothing > 0 or self.augmentation.mixes
         self.smoothing = tf.Variable(0.0, trainable=False)
         self.class_weight = tf.Variable(tf.ones(num_classes), trainable=False)
         self.weighted = options.class_weight != "none"
@@ -89,6 +91,7 @@ class Program:
         for variable in self.optimizer.variables:
             variable.assign(tf.zeros_like(variable.value))
         self.clock.seed.assign(seed)
+        self.augmentation.set(options)
         self.smoothing.assign(options.label_smoothing)
         if options.weight_decay:
             self.optimizer.weight_decay.assign(options.weight_decay)
@@ -135,22 +138,28 @@ class Program:
 
     def _step(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         self.clock.tick(self.optimizer.iterations.value)
+        images = self.augmentation.images(images)
+        targets = self._targets(labels)
+        if self.augmentation.mixes:
+            images, targets = self.augmentation.mix(images, targets)
         weights = [variable.value for variable in self.model.trainable_variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
             outputs = tf.cast(self.model(_as_input(images, self.model), training=True), tf.float32)
-            loss = tf.add_n([tf.reduce_mean(self._losses(labels, outputs)), *self.model.losses])
+            loss = tf.add_n([tf.reduce_mean(self._losses(labels, targets, outputs)), *self.model.losses])
         self.optimizer.apply(tape.gradient(loss, weights))
         right = tf.equal(tf.argmax(outputs, axis=-1, output_type=labels.dtype), labels)
         return loss, tf.reduce_sum(tf.cast(right, tf.float32))
 
-    def _losses(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-        if self.soft:
-            hard = tf.one_hot(labels, self.num_classes)
-            wanted = hard * (1.0 - self.smoothing) + self.smoothing / self.num_classes
-            losses = keras.losses.categorical_crossentropy(wanted, outputs)
-        else:
-            losses = keras.losses.sparse_categorical_crossentropy(labels, outputs)
+    def _targets(self, labels: tf.Tensor) -> tf.Tensor:
+        """The labels, or where they are softened or mixed, one-hot (n, classes) with label smoothing."""
+        if not self.soft:
+            return labels
+        return tf.one_hot(labels, self.num_classes) * (1.0 - self.smoothing) + self.smoothing / self.num_classes
+
+    def _losses(self, labels: tf.Tensor, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        entropy = keras.losses.categorical_crossentropy if self.soft else keras.losses.sparse_categorical_crossentropy
+        losses = entropy(targets, outputs)
         return losses * tf.gather(self.class_weight, labels) if self.weighted else losses
 
     def _evaluate_batch(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -171,7 +180,7 @@ def program_for(model: keras.Model, options: TrainOptions, num_classes: int, ste
     if shape is None:
         return Program(model, Clock(), options, num_classes, compiled=False)
     repaid = steps >= (COMPILED_STEPS_NARROW if model.count_params() <= NARROW else COMPILED_STEPS)
-    compiled = repaid and suits_xla(model)
+    compiled = repaid and suits_xla(model) and not any(getattr(options, name) for name in STRENGTHS)
     key = (shape, _rules(options), num_classes, compiled)
     if key not in _programs:
         _programs[key] = Program(*twin(model), options, num_classes, compiled)
@@ -188,14 +197,13 @@ def suits_xla(model: keras.Model) -> bool:
 
 def _rules(options: TrainOptions) -> TrainOptions:
     """The options with the values that do not shape the graph blanked; whether a value is 0 does shape it."""
-    return dataclasses.replace(
-        options,
-        learning_rate=0.0,
-        warmup_epochs=0.0,
-        early_stopping=None,
-        label_smoothing=float(options.label_smoothing > 0),
-        weight_decay=float(options.weight_decay > 0),
-    )
+    values: dict[str, Any] = {
+        "learning_rate": 0.0,
+        "warmup_epochs": 0.0,
+        "early_stopping": None,
+        **{name: float(getattr(options, name) > 0) for name in ("label_smoothing", "weight_decay", *STRENGTHS)},
+    }
+    return dataclasses.replace(options, **values)
 
 
 def _as_input(images: tf.Tensor, model: keras.Model) -> tf.Tensor:

@@ -33,6 +33,19 @@ class Clock:
         self.taken += 1
         return self.taken
 
+    def bits(self, layer: int, size: Any, part: int = 0) -> tf.Tensor:
+        """Random uint32 (size,) for a layer at this step; `part` tells several draws apart."""
+        own = tf.constant(GOLDEN * (layer + 101 * part) % 2**32, tf.uint32)
+        return _mix(tf.bitwise.bitwise_xor(_u32(tf.range(size)), _mix(tf.bitwise.bitwise_xor(self.key, own))))
+
+    def uniform(self, layer: int, size: Any, part: int = 0) -> tf.Tensor:
+        """Random float32 (size,) in [0, 1)."""
+        return tf.cast(tf.bitwise.right_shift(self.bits(layer, size, part), tf.constant(8, tf.uint32)), tf.float32) / 2.0**24
+
+    def seed_pair(self, layer: int) -> tf.Tensor:
+        """A seed for TensorFlow's stateless generators."""
+        return tf.cast(self.bits(layer, 2), tf.int32)
+
 
 class RatedDropout(keras.layers.Layer):
     """Dropout whose rate is a variable, and whose mask is a function of (seed, step, layer, element): no state to save.
@@ -54,9 +67,7 @@ class RatedDropout(keras.layers.Layer):
             return inputs
         static = inputs.shape.is_fully_defined()
         size, shape = (math.prod(inputs.shape), inputs.shape) if static else (tf.size(inputs), tf.shape(inputs))
-        key = _mix(tf.bitwise.bitwise_xor(self.clock.key, tf.constant(GOLDEN * self.index % 2**32, tf.uint32)))
-        draw = _mix(tf.bitwise.bitwise_xor(_u32(tf.range(size)), key))
-        kept = tf.reshape(draw >= _u32(tf.cast(self.rate, tf.float64) * 2.0**32), shape)
+        kept = tf.reshape(self.clock.bits(self.index, size) >= _u32(tf.cast(self.rate, tf.float64) * 2.0**32), shape)
         return inputs * (tf.cast(kept, inputs.dtype) * tf.cast(1.0 / (1.0 - self.rate), inputs.dtype))
 
 
