@@ -39,3 +39,6 @@ types: install
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+bench: install
+	$(BIN)/python benchmarks/throughput.py --out benchmarks/RESULTS.md
