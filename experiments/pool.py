@@ -90,8 +90,8 @@ class Pool:
             raise InputError(f"--cluster: the scheduler at {address} has no workers; start some with `dask worker {address}`.")
         return cls(client, None, count)
 
-    def preflight(self, job: TrialJob) -> str:
-        """Build the job's model on a worker, and answer the precision to train in. Raises what the trial would fail with."""
+    def preflight(self, job: TrialJob) -> worker.Preflight:
+        """Build the job's model on a worker, and say what was found. Raises what the trial would fail with."""
         future = self._client.submit(worker.preflight, job, pure=False)
         try:
             return future.result(timeout=10 * START_SECONDS)

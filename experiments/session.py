@@ -23,6 +23,7 @@ from experiments.progress import Screen
 from experiments.store import Store
 from experiments.study import Coordinator, Parts
 from experiments.tracking import Tracker, common_tags, find_study, new_database, open_client, recorded_spec
+from experiments.worker import Preflight
 from search.engine import Engine, Suggestion
 from search.engines import open_engine
 from search.spec import StudySpec
@@ -57,15 +58,16 @@ def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
             check_same(client, spec, splits)
             if find_study(client, spec.name) is not None and (ended := _already_done(client, spec, store)):
                 return ended
+    screen.line("the workers are starting")
     with new_database(store) as keep_database, _pool(spec, places) as pool:
         shape = splits.train.images.shape[1:]
-        precision = preflight(pool, spec, DataHandle("", shape, len(splits.class_names)))
+        found = preflight(pool, spec, DataHandle("", shape, len(splits.class_names)))
         store.create()
         keep_database()
         with study_lock(store.locks, spec.name):
             client = open_client(store)
             check_same(client, spec, splits)  # another process may have been first
-            return _coordinate(spec, store, splits, pool, Decided(client, screen, precision))
+            return _coordinate(spec, store, splits, pool, Decided(client, screen, found))
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Decided:
 
     client: MlflowClient
     screen: Screen
-    precision: str
+    found: Preflight
 
 
 def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decided: Decided) -> Ended:
@@ -82,9 +84,9 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
     data = splitting.cache(splits, store.cache)
     engine = open_engine(spec, store.studies_url)
     tracker = Tracker.open(decided.client, store, spec, splits, common_tags(Path.cwd()))
-    precision = tracker.decided("tailor.precision", decided.precision)
-    if precision != "float32":
-        decided.screen.line(f"precision: {precision}, measured to be faster for this model on this machine")
+    precision = tracker.decided("tailor.precision", decided.found.precision)
+    if decided.found.note:
+        decided.screen.line(decided.found.note)
     parts = Parts(spec, splits, data, engine, tracker, pool, decided.screen, precision)
     coordinator = Coordinator(parts, engine.unfinished())
     with _signals(coordinator) as caught:
@@ -109,8 +111,8 @@ def check_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> None:
         )
 
 
-def preflight(pool: Pool, spec: StudySpec, data: DataHandle) -> str:
-    """Build the space's smallest model on a worker; answers the precision. Raises InputError with what is wrong with it."""
+def preflight(pool: Pool, spec: StudySpec, data: DataHandle) -> Preflight:
+    """Build the space's smallest model on a worker. Raises InputError with what is wrong with it."""
     smallest, _ = ends(spec)
     try:
         return pool.preflight(make_job(spec, Suggestion(0, smallest, 1), 0, data))

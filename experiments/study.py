@@ -210,8 +210,8 @@ class Coordinator:
         self._parts.engine.tell(trial, outcome)
         self._count(trial, outcome.status, outcome.values)
         value = outcome.values.get(self._spec.objective.metric)
-        said = f"{self._spec.objective.metric} {value:.4f}" if value is not None else outcome.reason
-        self._parts.screen.line(f"trial {trial}: {outcome.status}, {said}")
+        said = f"with {self._spec.objective.metric} {value:.4f}" if value is not None else outcome.reason
+        self._parts.screen.line(f"trial {trial}: {outcome.status} {said}")
 
     def _count(self, trial: int, status: str, values: Mapping[str, float]) -> None:
         setattr(self.progress, status, getattr(self.progress, status) + 1)

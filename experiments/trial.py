@@ -155,7 +155,7 @@ def _run(job: TrialJob, channel: Channel) -> TrialResult:
         job.trial,
         job.attempt,
         "pruned" if fitted.pruned else "complete",
-        f"pruned after epoch {len(fitted.history)}" if fitted.pruned else "",
+        f"by the pruner after epoch {len(fitted.history)}" if fitted.pruned else "",
         history=fitted.history,
         best_epoch=fitted.best_epoch,
         metrics=_metrics(model, fitted, evaluation),

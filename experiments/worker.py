@@ -44,17 +44,31 @@ def prepare() -> None:
         tf.constant(0)  # the first op brings the rest of the chatter
 
 
-def preflight(job: TrialJob) -> str:
-    """Build the job's model and throw it away: raises what a trial would fail with. Returns the precision to train in."""
+@dataclasses.dataclass(frozen=True)
+class Preflight:
+    """What was found by building the model once: the precision to train in, and a line for the screen where one is due."""
+
+    precision: str
+    note: str = ""
+
+
+def preflight(job: TrialJob) -> Preflight:
+    """Build the job's model and throw it away: raises what a trial would fail with."""
     from experiments.trial import build
 
     prepare()
-    _, options = build(job)
-    if options.precision != "auto":
-        return options.precision
+    from models.training.by_keras import has_own_step
     from models.training.precision import faster
 
-    return faster(lambda policy: build(job, policy)[0], options, job.data.num_classes)
+    model, options = build(job)
+    if has_own_step(model):
+        note = "the model has a train_step of its own: Keras trains it, batch by batch, which is slower"
+        return Preflight("float32" if options.precision == "auto" else options.precision, note)
+    if options.precision != "auto":
+        return Preflight(options.precision)
+    precision = faster(lambda policy: build(job, policy)[0], options, job.data.num_classes)
+    fast = "" if precision == "float32" else f"precision: {precision}, measured to be faster for this model on this machine"
+    return Preflight(precision, fast)
 
 
 def attempt(job: TrialJob, line: str) -> TrialResult:

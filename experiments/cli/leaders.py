@@ -33,7 +33,7 @@ def _cells(row: Row, metrics: Sequence[str], varied: Sequence[str]) -> list[str]
         *(_number(row.metrics.get(metric), 4) for metric in metrics),
         _number(row.metrics.get("parameters"), 0),
         _number(row.metrics.get("train_seconds"), 1),
-        row.status if row.status in ("complete", "running") else f"{row.status}: {row.reason}"[:60],
+        row.status if row.status in ("complete", "running") else f"{row.status} {row.reason}"[:60],
         hyperparameters or "the same in all",
     ]
 

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from models.training.by_keras import KerasProgram, has_own_step
 from models.training.options import TrainOptions
 from models.training.program import Predictions, Program, Totals, program_for
 from models.training.twin import copy
@@ -71,7 +72,10 @@ def fit(
     Raises NonFiniteLoss, and whatever `between` raises.
     """
     steps = plan.epochs * math.ceil(int(data.train_images.shape[0]) / options.batch_size)
-    program = program_for(model, options, data.num_classes, steps)
+    if has_own_step(model):
+        program: Program = KerasProgram(model, options, data.num_classes)
+    else:
+        program = program_for(model, options, data.num_classes, steps)
     program.load(model, options, plan.seed, class_weights(data) if options.class_weight == "balanced" else None)
     trainer = _Trainer(program, data, options, plan, between)
     history: list[Mapping[str, float]] = []

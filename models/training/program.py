@@ -70,6 +70,7 @@ class Program:
         self.batch_size = options.batch_size
         self.optimizer = optimizers.make(options)
         self.optimizer.build(model.trainable_variables)
+        self._fresh = [variable.numpy() for variable in self.optimizer.variables]
         self.augmentation = Augmentation(options, clock)
         self.soft = options.label_smoothing > 0 or self.augmentation.mixes
         self.smoothing = tf.Variable(0.0, trainable=False)
@@ -88,8 +89,8 @@ class Program:
         if model is not self.model:
             copy(model, self.model)
             set_values(model, self.model)
-        for variable in self.optimizer.variables:
-            variable.assign(tf.zeros_like(variable.value))
+        for variable, value in zip(self.optimizer.variables, self._fresh, strict=True):
+            variable.assign(value)
         self.clock.seed.assign(seed)
         self.augmentation.set(options)
         self.smoothing.assign(options.label_smoothing)

@@ -20,6 +20,11 @@ from conftest import SMALL, TAILOR, Shell
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from experiments.errors import InputError
+from experiments.plan import open_data
+from experiments.session import check_same
+from search.load import load
+
 Write = Callable[..., Path]
 ARTIFACTS = {
     "classification_report.json",
@@ -135,21 +140,27 @@ def test_a_larger_budget_goes_on(tailor: Shell, write_study: Write) -> None:
     assert len({run.data.params["learning_rate"] for run in trials}) == 3
 
 
+def test_another_study_under_the_same_name_is_refused_with_the_difference(recorded: Shell) -> None:
+    done = recorded("search", "small.toml", "--set", "training.units=64")
+    assert done.returncode == 2
+    assert "training.units: 32 → 64" in done.stderr and "--name" in done.stderr and "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("setting", "says"),
     [
-        (("--set", "space.depth=2"), "space.depth"),
-        (("--set", "data.splits.val=100"), "data.splits"),
-        (("--set", "training.units=64"), "training.units: 32 → 64"),
-        (("--set", "study.objective=val_loss", "--set", "study.direction=minimize"), "study.objective: val_accuracy → val_loss"),
+        ("space.depth=2", "space.depth"),
+        ("data.splits.val=100", "data digest"),
+        ("study.objective=val_loss", "study.objective: val_accuracy → val_loss"),
     ],
 )
-def test_another_study_under_the_same_name_is_refused_with_the_difference(
-    recorded: Shell, options: tuple[str, ...], says: str
-) -> None:
-    done = recorded("search", "small.toml", *options)
-    assert done.returncode == 2
-    assert says in done.stderr and "--name" in done.stderr and "Traceback" not in done.stderr
+def test_what_makes_it_another_study(recorded: Shell, setting: str, says: str) -> None:
+    spec = load(recorded.folder / "small.toml", [setting])
+    with pytest.raises(InputError) as error:
+        check_same(client(recorded.folder), spec, open_data(spec, None))
+    assert says in str(error.value)
+    spec = load(recorded.folder / "small.toml", ["search.trials=99", "search.seed=5", "workers.count=7"])
+    check_same(client(recorded.folder), spec, open_data(spec, None))
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:

@@ -13,6 +13,7 @@ from models.training import fit as fitting
 from models.training.fit import Data, FitPlan, NonFiniteLoss, class_weights, fit
 from models.training.options import EarlyStopping, TrainOptions
 from models.training.program import program_for
+from models.training.twin import in_float32
 
 SHAPE = (8, 8, 1)
 
@@ -58,8 +59,10 @@ def keras_history(net: keras.Model, data: Data, optimizer: keras.optimizers.Opti
         ),
         (TrainOptions(optimizer="sgd", learning_rate=0.1, momentum=0.0), lambda: keras.optimizers.SGD(0.1)),
         (TrainOptions(optimizer="rmsprop"), lambda: keras.optimizers.RMSprop(1e-3, momentum=0.9)),
+        (TrainOptions(optimizer="nadam"), lambda: keras.optimizers.Nadam(1e-3)),
+        (TrainOptions(optimizer="adagrad", learning_rate=0.05), lambda: keras.optimizers.Adagrad(0.05)),
     ],
-    ids=["adam", "adamw", "clipped", "sgd", "nesterov", "plain-sgd", "rmsprop"],
+    ids=["adam", "adamw", "clipped", "sgd", "nesterov", "plain-sgd", "rmsprop", "nadam", "adagrad"],
 )
 def test_the_loop_is_keras_fit_to_rounding(data: Data, options: TrainOptions, optimizer) -> None:
     ours = fit(model(batch_norm=True), data, options, FitPlan(3, seed=5)).history
@@ -162,3 +165,45 @@ def test_a_warm_up_begins_low(data: Data) -> None:
     options = TrainOptions(learning_rate=0.01, warmup_epochs=2)
     rates = [m["learning_rate"] for m in fit(model(), data, options, FitPlan(3, seed=1)).history]
     assert rates == pytest.approx([0.01 / 64, 0.01 * 33 / 64, 0.01], rel=1e-3)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Doubled(keras.Model):
+    """A functional model with a train_step of its own: the loss counts twice."""
+
+    def train_step(self, batch):
+        images, labels, weights = keras.utils.unpack_x_y_sample_weight(batch)
+        with tf.GradientTape() as tape:
+            outputs = self(images, training=True)
+            loss = 2.0 * self.compute_loss(images, labels, outputs, weights)
+        variables = self.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        for metric in self.metrics:
+            metric.update_state(loss) if metric.name == "loss" else metric.update_state(labels, outputs)
+        return {metric.name: metric.result() for metric in self.metrics}
+
+
+def test_a_train_step_of_ones_own_is_called(data: Data) -> None:
+    base = model()
+    own = Doubled(base.inputs, base.outputs)
+    fitted = fit(own, data, TrainOptions(optimizer="sgd", learning_rate=0.05), FitPlan(2, seed=5))
+    plain = fit(model(), data, TrainOptions(optimizer="sgd", learning_rate=0.1), FitPlan(2, seed=5))
+    assert [m["train_loss"] for m in fitted.history] == pytest.approx([2 * m["train_loss"] for m in plain.history], rel=1e-3)
+    assert [m["val_loss"] for m in fitted.history] == pytest.approx([m["val_loss"] for m in plain.history], rel=1e-3)
+
+
+def test_bfloat16_trains_as_well_as_float32_and_exports_as_float32(data: Data) -> None:
+    accuracies: dict[str, list[float]] = {"float32": [], "mixed_bfloat16": []}
+    for policy, found in accuracies.items():
+        for seed in range(3):
+            keras.utils.clear_session(free_memory=False)
+            keras.utils.set_random_seed(seed)
+            keras.config.set_dtype_policy(policy)
+            net = resolve("cnn")({"filters": 16, "blocks": 2, "dense_units": 32}, SHAPE, 10)
+            keras.config.set_dtype_policy("float32")
+            found.append(fit(net, data, TrainOptions(learning_rate=3e-3), FitPlan(4, seed=seed)).history[-1]["val_accuracy"])
+    assert np.mean(accuracies["mixed_bfloat16"]) == pytest.approx(np.mean(accuracies["float32"]), abs=0.03)
+    plain = in_float32(net)
+    assert {layer.compute_dtype for layer in plain.layers} <= {"float32", "uint8"}
+    images = data.val_images[:50].numpy()
+    assert plain.predict(images, verbose=0) == pytest.approx(net.predict(images, verbose=0), abs=0.05)

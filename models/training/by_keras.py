@@ -1,0 +1,41 @@
+"""A model with a `train_step` of its own is trained by Keras: the same epochs and order of images, one batch a call."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from models.errors import ModelError
+from models.training.augmentation import STRENGTHS
+from models.training.options import TrainOptions
+from models.training.program import Program, Totals
+from models.training.twin import Clock
+
+
+def has_own_step(model: keras.Model) -> bool:
+    """Whether the model overrides Keras's train_step."""
+    return type(model).train_step is not keras.Model.train_step
+
+
+class KerasProgram(Program):
+    """Trains by `train_on_batch`, which calls the model's own train_step; evaluates as any program does."""
+
+    def __init__(self, model: keras.Model, options: TrainOptions, num_classes: int) -> None:
+        if wrong := [name for name in ("label_smoothing", *STRENGTHS) if getattr(options, name)]:
+            raise ModelError(f"training.{wrong[0]}: a model with a train_step of its own does that itself; leave the option out.")
+        super().__init__(model, Clock(), options, num_classes, compiled=False)
+        model.compile(self.optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+
+    def train(self, images: tf.Tensor, labels: tf.Tensor, order: tf.Tensor, steps: range) -> Totals:
+        weights = self.class_weight.numpy() if self.weighted else None
+        totals = Totals()
+        for step in steps:
+            rows = order[step * self.batch_size : (step + 1) * self.batch_size]
+            wanted = tf.gather(labels, rows)
+            sample_weight = None if weights is None else np.take(weights, wanted)
+            self.model.reset_metrics()
+            logs = self.model.train_on_batch(tf.gather(images, rows), wanted, sample_weight, return_dict=True)
+            size = int(rows.shape[0])
+            totals += Totals(float(logs["loss"]) * size, float(logs.get("accuracy", np.nan)) * size, size)
+        return totals
