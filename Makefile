@@ -25,10 +25,10 @@ quickstart: install
 	@echo "  $(BIN)/tailor check fashion-mlp  look at a larger study before you run it"
 
 test: install
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -m "not slow" --durations=10
 
 test-slow: install
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q -m slow --durations=10
 
 lint: install
 	$(BIN)/ruff check .

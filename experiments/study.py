@@ -100,6 +100,7 @@ class Coordinator:
             trial = int(run.data.tags["tailor.trial"])
             by_trial.setdefault(trial, []).append(run)
             self._attempts[trial] = max(self._attempts.get(trial, 0), int(run.data.tags["tailor.attempt"]))
+            self._epochs += int(run.data.tags.get("tailor.epochs", "0"))
             self._losses[trial] = self._losses.get(trial, 0) + (run.data.tags.get("tailor.status") == "lost")
             if run.info.status == "RUNNING":
                 tracker.close_run(run.info.run_id, "lost", "the coordinator went away")
@@ -227,7 +228,7 @@ class Coordinator:
         objective, most = self._spec.objective, self._spec.search.keep_models
         if result.model is None:
             return
-        worst = sorted(self._kept, key=lambda t: self._values.get(t, value), reverse=objective.direction == "minimize")
+        worst = sorted(self._kept, key=self._values.__getitem__, reverse=objective.direction == "minimize")
         if len(self._kept) >= most and not objective.better(value, self._values[worst[0]]):
             return
         source = factory_source(self._spec.model, job.folder)

@@ -152,6 +152,7 @@ class Tracker:
             "tailor.attempt": str(job.attempt),
             "tailor.status": "running",
             "tailor.seed": str(job.seed),
+            "tailor.precision": job.values["precision"],
             "mlflow.parentRunId": self.run_id,
             "mlflow.runColor": links.COLOURS[job.trial % len(links.COLOURS)],
             **self._tags,
@@ -183,6 +184,7 @@ class Tracker:
         live.metrics += [Metric(name, value, now, result.best_epoch) for name, value in result.metrics.items()]
         self._flush(live)
         self._artifacts(live.run_id, job, result)
+        self.client.set_tag(live.run_id, "tailor.epochs", str(len(result.history)))
         self.close_run(live.run_id, result.status, result.reason)
         return live.run_id
 

@@ -36,7 +36,7 @@ def refused(shell: Shell, *arguments: str, lines: int = 1) -> str:
         (('dataset = "digits"', 'dataset = "npz:none.npz"'), "none.npz cannot be read"),
         (("low = 1e-3", "low = -1.0"), "a log scale needs low > 0"),
         (("units = 32", "units = 32\nbatch_size = 0"), "training.batch_size: expected a whole number from 1"),
-        (("units = 32", "units = 32\n[data]\nsplits = { val = 5000 }"), "data.splits.val: 5000 of 1797 images"),
+        (("[training]", "[data]\nsplits = { val = 5000 }\n\n[training]"), "data.splits.val: 5000 of 1797 images"),
         (('sampler = "random"', 'sampler = "grid"'), "space.learning_rate: a grid needs a finite list"),
         (('"val_accuracy"', '"accuracy"'), "Known: val_accuracy"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -12,6 +13,16 @@ import yaml
 
 from experiments.model_files import ModelFile, requirements, signature, write
 from experiments.trial import keras_bytes
+
+
+@pytest.fixture(autouse=True)
+def no_custom_objects() -> Iterator[None]:
+    """MLflow's own writer pickles whatever is registered in the process; other tests register layers."""
+    objects = keras.saving.get_custom_objects()
+    kept = dict(objects)
+    objects.clear()
+    yield
+    objects.update(kept)
 
 
 @pytest.fixture

@@ -91,6 +91,7 @@ def check_whole(folder: Path, study: str, trials: int, val_size: int) -> None:
         assert [m.step for m in history] == list(range(1, len(history) + 1))
         assert max(m.value for m in history) == pytest.approx(metrics["best_val_accuracy"])
         declared = json.loads((place / "trial.json").read_text())["values"]
+        assert declared.pop("precision") == tags["tailor.precision"] == "float32"  # decided, not declared
         assert {k: str(v) for k, v in declared.items() if not isinstance(v, dict)}.items() <= run.data.params.items()
 
 
@@ -182,7 +183,7 @@ def wait_for_epochs(folder: Path, count: int) -> None:
     raise AssertionError("the search logged no epoch in 90 seconds")
 
 
-LONG = (("max_epochs = 3", "max_epochs = 400"), ("trials = 4", "trials = 2"), ('pruner = "median"', 'pruner = "none"'))
+LONG = (("max_epochs = 3", "max_epochs = 9000"), ("trials = 4", "trials = 2"), ('pruner = "median"', 'pruner = "none"'))
 SHORT = ("--set", "search.max_epochs=3")
 
 
@@ -207,6 +208,7 @@ def test_metrics_arrive_while_a_trial_trains_and_ctrl_c_stops_cleanly(tailor: Sh
     assert state == [("0", "1", "stopped"), ("0", "2", "complete"), ("1", "1", "complete")]
 
 
+@pytest.mark.slow
 def test_a_killed_coordinator_loses_nothing_and_doubles_nothing(tailor: Shell, write_study: Write) -> None:
     write_study(*LONG)
     search = start(tailor.folder, "small.toml", "--workers", "2")
@@ -237,6 +239,7 @@ def worker_pids(search: int) -> list[int]:
     return [pid for pid, parent in parents.items() if parents.get(parent) == search]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the workers in /proc")
 def test_a_killed_worker_costs_an_attempt_and_no_trial(tailor: Shell, write_study: Write) -> None:
     write_study(*LONG[1:], ("max_epochs = 3", "max_epochs = 60"))
@@ -330,6 +333,7 @@ def test_a_factory_that_raises_shows_its_traceback_and_creates_nothing(tailor: S
     assert not (tmp_path / "mlruns").exists()
 
 
+@pytest.mark.slow
 def test_somebody_elses_cluster_does_the_same_work(tailor: Shell, write_study: Write) -> None:
     write_study(("trials = 4", "trials = 2"))
     quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
