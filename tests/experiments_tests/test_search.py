@@ -242,7 +242,7 @@ def worker_pids(search: int) -> list[int]:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the workers in /proc")
 def test_a_killed_worker_costs_an_attempt_and_no_trial(tailor: Shell, write_study: Write) -> None:
-    write_study(*LONG[1:], ("max_epochs = 3", "max_epochs = 60"))
+    write_study(*LONG[1:], ("max_epochs = 3", "max_epochs = 1200"))
     search = start(tailor.folder, "small.toml", "--workers", "2")
     wait_for_epochs(tailor.folder, 2)
     os.kill(worker_pids(search.pid)[0], signal.SIGKILL)
