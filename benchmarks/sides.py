@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,6 +33,14 @@ EPOCHS = {"mlp-4-4-4": 6}  # timed; 2 of the others
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
+class Side(NamedTuple):
+    """What a side measured: samples per second, validation accuracy, floating-point operations a sample."""
+
+    rate: float
+    accuracy: float = 0.0
+    flops: float = 0.0
+
+
 def data() -> Arrays:
     """Training and validation images, uint8 (n, 28, 28, 1), and labels."""
     from experiments.datasets.catalog import open_dataset
@@ -48,20 +56,27 @@ def wait_for_go() -> None:
     sys.stdin.readline()
 
 
-def tailor_side(case: str, batch: int, epochs: int) -> tuple[float, float]:
-    """Tailor's loop on one thread, in the precision that it chooses itself."""
-    import keras
+def one_thread() -> None:
+    """As a worker has."""
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def tailor_side(case: str, batch: int, epochs: int, **augmentation: float) -> Side:
+    """Tailor's loop on one thread, in the precision that it chooses itself."""
+    one_thread()
+    import keras
+    import tensorflow as tf
+
     from models.factory import resolve
     from models.training.fit import Data, FitPlan, fit
     from models.training.options import TrainOptions
     from models.training.precision import faster
 
     factory, hparams = HPARAMS[case]
-    options = TrainOptions(batch_size=batch)
+    options = TrainOptions(batch_size=batch, **augmentation)
 
     def build(policy: str) -> keras.Model:
         keras.utils.clear_session(free_memory=False)
@@ -80,11 +95,48 @@ def tailor_side(case: str, batch: int, epochs: int) -> tuple[float, float]:
         return epoch == 1 + epochs
 
     # The loop of a trial of LONG epochs (a long trial is compiled, a short one is not), stopped after the timed ones.
-    fitted = fit(build(policy), resident, options, FitPlan(LONG, 1), report)
-    return epochs * TRAIN / (time.perf_counter() - begun[0]), fitted.history[-1]["val_accuracy"]
+    model = build(policy)
+    fitted = fit(model, resident, options, FitPlan(LONG, 1), report)
+    return Side(epochs * TRAIN / (time.perf_counter() - begun[0]), fitted.history[-1]["val_accuracy"], training_flops(model))
 
 
-def fit_side(case: str, batch: int, epochs: int) -> tuple[float, float]:
+def augmented_side(case: str, batch: int, epochs: int) -> Side:
+    """Tailor's loop with flips and shifts."""
+    return tailor_side(case, batch, epochs, flip=0.5, shift=2.0)
+
+
+def training_flops(model: Any) -> float:
+    """Multiplications and additions a sample of forward and backward passes: three times the products of the forward pass,
+    but for the first layer, whose input needs no gradient."""
+    import keras
+
+    products = []
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            products.append(float(np.prod(layer.output.shape[1:]) * np.prod(layer.kernel.shape[:-1])))
+        elif isinstance(layer, keras.layers.Dense):
+            products.append(float(np.prod(layer.kernel.shape)))
+    return 2 * (3 * sum(products) - products[0])
+
+
+def peak_side(case: str, batch: int, epochs: int) -> Side:
+    """The rate in GFLOP/s of a large bfloat16 matrix product on one thread; nothing is trained."""
+    one_thread()
+    import tensorflow as tf
+
+    side = 4096
+    one = tf.cast(tf.random.normal([side, side]), tf.bfloat16)
+    product = tf.function(lambda: tf.reduce_sum(tf.matmul(one, one)))
+    product()
+    wait_for_go()
+    begun, done = time.perf_counter(), 0
+    while time.perf_counter() - begun < 5:
+        product().numpy()
+        done += 1
+    return Side(done * 2 * side**3 / (time.perf_counter() - begun) / 1e9)
+
+
+def fit_side(case: str, batch: int, epochs: int) -> Side:
     """model.fit on numpy arrays, all cores, as in the tutorials."""
     import keras
 
@@ -99,10 +151,10 @@ def fit_side(case: str, batch: int, epochs: int) -> tuple[float, float]:
     wait_for_go()
     begun = time.perf_counter()
     history = model.fit(x, y, batch_size=batch, epochs=epochs, validation_data=(val_x, val_y), verbose=0).history
-    return epochs * TRAIN / (time.perf_counter() - begun), history["val_accuracy"][-1]
+    return Side(epochs * TRAIN / (time.perf_counter() - begun), history["val_accuracy"][-1])
 
 
-def torch_side(case: str, batch: int, epochs: int) -> tuple[float, float]:
+def torch_side(case: str, batch: int, epochs: int) -> Side:
     """PyTorch with a DataLoader, all cores, as in the tutorials."""
     import torch
     from torch import nn
@@ -140,16 +192,17 @@ def torch_side(case: str, batch: int, epochs: int) -> tuple[float, float]:
     wait_for_go()
     begun = time.perf_counter()
     accuracy = [epoch() for _ in range(epochs)][-1]
-    return epochs * TRAIN / (time.perf_counter() - begun), accuracy
+    return Side(epochs * TRAIN / (time.perf_counter() - begun), accuracy)
 
 
-SIDES: dict[str, Callable[[str, int, int], tuple[float, float]]] = {
+SIDES: dict[str, Callable[[str, int, int], Side]] = {
     "tailor": tailor_side,
+    "augmented": augmented_side,
+    "peak": peak_side,
     "model.fit": fit_side,
     "torch": torch_side,
 }
 
 if __name__ == "__main__":
     side, (name, _, batch_size) = sys.argv[1], sys.argv[2].partition("/")
-    rate, accuracy = SIDES[side](name, int(batch_size), EPOCHS.get(name, 2))
-    print(json.dumps({"rate": rate, "accuracy": accuracy}))
+    print(json.dumps(SIDES[side](name, int(batch_size), EPOCHS.get(name, 2))._asdict()))

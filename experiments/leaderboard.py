@@ -9,7 +9,7 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from experiments.tracking import trial_runs
+from experiments.recorded import trial_runs
 from search.spec import EPOCH_METRICS, Objective
 
 

@@ -20,9 +20,11 @@ from experiments.lock import study_lock
 from experiments.plan import differences, ends, make_job, open_data
 from experiments.pool import Pool
 from experiments.progress import Screen
+from experiments.recorded import find_study, new_database, open_client, recorded_spec
 from experiments.store import Store
 from experiments.study import Coordinator, Parts
-from experiments.tracking import Tracker, common_tags, find_study, new_database, open_client, recorded_spec
+from experiments.tags import common_tags
+from experiments.tracking import Tracker
 from experiments.worker import Preflight
 from search.engine import Engine, Suggestion
 from search.engines import open_engine

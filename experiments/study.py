@@ -15,7 +15,8 @@ from experiments.model_files import ModelFile
 from experiments.plan import make_job
 from experiments.pool import Lost, Pool, PoolEvent
 from experiments.progress import Progress, RunningTrial, Screen
-from experiments.tracking import Tracker, trial_runs
+from experiments.recorded import trial_runs
+from experiments.tracking import Tracker
 from experiments.trial import EpochReport, TrialJob, TrialResult
 from models.factory import is_file
 from search.engine import Done, Engine, Outcome, Suggestion, Wait

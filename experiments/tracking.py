@@ -2,95 +2,31 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
-import importlib.metadata
 import json
-import logging
-import os
 import shutil
-import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import numpy as np
 from mlflow import MlflowClient
-from mlflow.artifacts import load_text
 from mlflow.entities import LoggedModelOutput, Metric, Param, Run, RunTag
 
 from experiments import evaluation, figures, links, model_files
 from experiments.datasets.splits import Splits
+from experiments.recorded import STUDY_FILE, find_study
 from experiments.store import Store
+from experiments.tags import study_tags
 from experiments.trial import EpochReport, TrialJob, TrialResult
-from search.load import build
 from search.spec import StudySpec
 
 FLUSH_SECONDS = 2.0
 MODEL_NAME = "model"
-STUDY_FILE = "study.json"
 RUN_STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "stopped": "KILLED", "lost": "KILLED"}
-
-
-def open_client(store: Store) -> MlflowClient:
-    """A client on the store, by an absolute address. MLflow's chatter of migrations stays off the screen."""
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    mlflow.set_tracking_uri(store.tracking_uri)  # the registry resolves a logged model by the process's own setting
-    return MlflowClient(tracking_uri=store.tracking_uri, registry_uri=store.tracking_uri)
-
-
-@contextmanager
-def new_database(store: Store) -> Iterator[Callable[[], None]]:
-    """Make MLflow's tables (seconds of migrations) beside the store, while workers load; the yielded call puts them in place.
-
-    A search that turns out to be wrong before that leaves nothing behind.
-    """
-    if not store.local or store.exists:
-        yield lambda: None
-        return
-    with tempfile.TemporaryDirectory(prefix="tailor-") as draft:
-        path = Path(draft) / "mlflow.db"
-        open_client(replace(store, tracking_uri=f"sqlite:///{path}")).search_experiments(max_results=1)
-        yield lambda: store.adopt_database(path)
-
-
-def find_study(client: MlflowClient, name: str) -> tuple[str, Run] | None:
-    """A study's experiment id and run, or None where there is none of that name."""
-    experiment = client.get_experiment_by_name(name)
-    if experiment is None or experiment.lifecycle_stage != "active":
-        return None
-    runs = client.search_runs([experiment.experiment_id], "tags.`tailor.kind` = 'study'", max_results=1)
-    return (experiment.experiment_id, runs[0]) if runs else None
-
-
-def study_names(client: MlflowClient) -> list[str]:
-    """The names of the studies in the store."""
-    experiments = client.search_experiments(max_results=1000)
-    return sorted(e.name for e in experiments if find_study(client, e.name) is not None)
-
-
-def recorded_spec(study_run: Run) -> StudySpec:
-    """The spec that a study's run was last started with."""
-    return build(json.loads(load_text(f"{study_run.info.artifact_uri}/{STUDY_FILE}")))
-
-
-def trial_runs(client: MlflowClient, experiment_id: str) -> list[Run]:
-    """Every attempt's run of a study, oldest first."""
-    runs, token = [], None
-    while True:
-        page = client.search_runs(
-            [experiment_id], "tags.`tailor.kind` = 'trial'", max_results=1000, order_by=["start_time ASC"], page_token=token
-        )
-        runs += page
-        if not (token := page.token):
-            return runs
 
 
 @dataclass
@@ -124,7 +60,7 @@ class Tracker:
         else:
             experiment_id = experiment.experiment_id
         found = find_study(client, spec.name)
-        tags = {**common_tags, **_study_tags(spec, splits)}
+        tags = {**common_tags, **study_tags(spec, splits)}
         if found is None:
             run = client.create_run(experiment_id, tags={**tags, "tailor.kind": "study"}, run_name=spec.name)
         else:
@@ -173,9 +109,13 @@ class Tracker:
     def flush_due(self) -> None:
         """Write what has waited, if it has waited long enough."""
         if time.monotonic() - self._flushed >= FLUSH_SECONDS:
-            self._flushed = time.monotonic()
-            for live in self._live.values():
-                self._flush(live)
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what has waited."""
+        self._flushed = time.monotonic()
+        for live in self._live.values():
+            self._flush(live)
 
     def end(self, job: TrialJob, result: TrialResult) -> str:
         """Write all that an ended attempt leaves, close its run and return the run's id."""
@@ -283,35 +223,6 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def common_tags(folder: Path) -> dict[str, str]:
-    """What made a run: versions, user, and the git commit of the user's folder where it has one."""
-    tags = {
-        f"tailor.version.{name}": importlib.metadata.version(name)
-        for name in ("tailor-hpo", "tensorflow", "keras", "optuna", "mlflow")
-    }
-    tags["mlflow.user"] = _user()
-    try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], check=False, cwd=folder, capture_output=True, text=True, timeout=5)
-    except (OSError, subprocess.TimeoutExpired):
-        return tags
-    if done.returncode == 0:
-        tags["mlflow.source.git.commit"] = done.stdout.strip()
-    return tags
-
-
-def _study_tags(spec: StudySpec, splits: Splits) -> dict[str, str]:
-    return {
-        "tailor.study": spec.name,
-        "tailor.engine": spec.search.engine,
-        "tailor.objective": spec.objective.metric,
-        "tailor.direction": spec.objective.direction,
-        "tailor.spec_sha256": spec.sha256(),
-        "tailor.dataset": spec.dataset,
-        "tailor.input_shape": json.dumps(list(splits.train.images.shape[1:])),
-        "tailor.dataset_sha256": splits.digest,
-    }
-
-
 def _replay(job: TrialJob) -> dict[str, Any]:
     return {
         "model": job.model,
@@ -322,13 +233,6 @@ def _replay(job: TrialJob) -> dict[str, Any]:
         "maximize": job.maximize,
         "data": {"digest": Path(job.data.folder).name, "input_shape": job.data.input_shape, "classes": job.data.num_classes},
     }
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
 
 
 def _json(value: Any) -> bytes:

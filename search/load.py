@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import StudyError, unknown
-from search.space import Choice, Condition, Fixed, Float, Int, Parameter, Space
+from search.space import Choice, Condition, Fixed, Float, Int, Parameter, Space, Value, check_point
 from search.spec import OBJECTIVES, Component, DataPlan, Objective, SearchPlan, StudySpec, WorkersPlan
 from search.table import Table
 
 MAX_BYTES = 1 << 20
 SECTIONS = ("study", "search", "space", "training", "data", "workers")
+ENQUEUE = "enqueue"  # an array of tables beside the sections
 ENGINES = ("optuna",)
 SAMPLERS = ("tpe", "random", "grid")
 PRUNERS = ("none", "median", "hyperband")
@@ -79,7 +80,7 @@ def override(raw: dict[str, Any], text: str) -> None:
 
 def build(raw: Mapping[str, Any]) -> StudySpec:
     """Check the tables and return the spec. Raises StudyError for the first thing that is wrong."""
-    Table("", raw, SECTIONS)
+    Table("", raw, (*SECTIONS, ENQUEUE))
     study = Table("study", raw.get("study", {}), ("name", "dataset", "model", "objective", "direction"))
     space = Space(tuple(_parameter(k, v) for k, v in Table("space", raw.get("space", {})).values.items()))
     training = dict(Table("training", raw.get("training", {})).values)
@@ -96,6 +97,7 @@ def build(raw: Mapping[str, Any]) -> StudySpec:
         training=training,
         data=_data(Table("data", raw.get("data", {}), ("splits", "image_size", "seed"))),
         workers=_workers(Table("workers", raw.get("workers", {}), ("count", "threads"))),
+        enqueue=_enqueue(raw.get(ENQUEUE, []), space),
     )
 
 
@@ -160,6 +162,12 @@ def _data(table: Table) -> DataPlan:
             raise StudyError(f"data.image_size: expected [HEIGHT, WIDTH] from 1 to 4096 pixels, got {size!r}.")
         size = (size[0], size[1])
     return DataPlan(splits, size, table.whole("seed", 0, 0, SEED))
+
+
+def _enqueue(points: Any, space: Space) -> tuple[dict[str, Value], ...]:
+    if not isinstance(points, list) or not all(isinstance(point, Mapping) for point in points):
+        raise StudyError(f"enqueue: expected [[enqueue]] tables of PARAMETER = VALUE lines, got {points!r}.")
+    return tuple(check_point(space, point, f"enqueue[{i}]") for i, point in enumerate(points))
 
 
 def _workers(table: Table) -> WorkersPlan:

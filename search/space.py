@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from search.errors import StudyError
+from search.errors import StudyError, unknown
 
 Value = bool | int | float | str
 
@@ -177,6 +177,29 @@ def points(space: Space) -> list[dict[str, Value]]:
         if len(found) > MOST_POINTS:
             raise StudyError(f"space: a grid of more than {MOST_POINTS:,} points is no grid; sample it, or take wider steps.")
     return found
+
+
+def check_point(space: Space, point: Mapping[str, Any], where: str) -> dict[str, Value]:
+    """The values of some searched parameters, each one that its parameter can take. Raises StudyError naming `where`."""
+    searched = {parameter.name: parameter for parameter in space.parameters if not isinstance(parameter, Fixed)}
+    for name, value in point.items():
+        if name not in searched:
+            raise unknown(f"{where} (no searched parameter)", name, searched)
+        parameter = searched[name]
+        if isinstance(parameter, Choice):
+            right, expected = value in parameter.choices, f"one of {list(parameter.choices)}"
+        else:
+            kinds = (int,) if isinstance(parameter, Int) else (int, float)
+            right = isinstance(value, kinds) and not isinstance(value, bool) and parameter.low <= value <= parameter.high
+            expected = (
+                f"{'a whole number' if isinstance(parameter, Int) else 'a number'} from {parameter.low} to {parameter.high}"
+            )
+            if right and parameter.step:
+                steps = (value - parameter.low) / parameter.step
+                right, expected = abs(steps - round(steps)) < 1e-6, f"{expected} in steps of {parameter.step}"
+        if not right:
+            raise StudyError(f"{where}.{name}: expected {expected}, got {value!r}.")
+    return dict(point)
 
 
 def _values(parameter: Float | Int | Choice) -> list[Value]:

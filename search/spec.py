@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from search.space import Float, Int, Parameter, Space
+from search.space import Float, Int, Parameter, Space, Value
 
 Direction = Literal["maximize", "minimize"]
 
@@ -83,7 +83,8 @@ class WorkersPlan:
 
 @dataclass(frozen=True)
 class StudySpec:
-    """A whole study. `training` holds the fixed training options and hyperparameters by name, checked by the room `models`."""
+    """A whole study. `training` holds the fixed training options and hyperparameters by name, checked by the room `models`;
+    `enqueue` the points that are tried before the sampler's own, each with values for some or all searched parameters."""
 
     name: str
     dataset: str
@@ -94,6 +95,7 @@ class StudySpec:
     training: Mapping[str, Any] = field(default_factory=dict)
     data: DataPlan = DataPlan()
     workers: WorkersPlan = WorkersPlan()
+    enqueue: tuple[Mapping[str, Value], ...] = ()
 
     def tables(self) -> dict[str, Any]:
         """The spec as a study file's tables, every default written out: `load.build` makes the same spec of them."""
@@ -114,6 +116,7 @@ class StudySpec:
             "training": dict(self.training),
             "data": _given(data),
             "workers": _given(dataclasses.asdict(self.workers)),
+            "enqueue": [dict(point) for point in self.enqueue],
         }
         return json.loads(json.dumps(plain))
 

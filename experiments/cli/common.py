@@ -35,8 +35,8 @@ set_option: Callable[[F], F] = click.option(
 def open_store(folder: str | None) -> tuple[Store, MlflowClient]:
     """The store and a client on it. Raises InputError where nothing was ever recorded in it."""
     from experiments.errors import InputError
+    from experiments.recorded import open_client
     from experiments.store import Store
-    from experiments.tracking import open_client
 
     store = Store.at(folder)
     if not store.exists:
@@ -49,7 +49,7 @@ def open_store(folder: str | None) -> tuple[Store, MlflowClient]:
 def study_in(client: MlflowClient, study: str) -> tuple[str, Run]:
     """A recorded study by its name, or by a study file's. Raises InputError listing those there are."""
     from experiments.errors import InputError
-    from experiments.tracking import find_study, study_names
+    from experiments.recorded import find_study, study_names
 
     name = study
     if study.endswith(".toml"):

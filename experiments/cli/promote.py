@@ -22,8 +22,8 @@ def command(study: str, name: str, as_json: bool, store: str | None, data: Path 
     from dataclasses import asdict
 
     from experiments.plan import open_data
+    from experiments.recorded import recorded_spec
     from experiments.registry import CHAMPION, promote
-    from experiments.tracking import recorded_spec
     from search.load import check_name
 
     check_name("--to", name)

@@ -66,7 +66,7 @@ def _close(study: str, store: Any, experiment_id: str, reason: str, stopped: boo
     from experiments import links
     from experiments.cli.leaders import print_leaderboard
     from experiments.leaderboard import objective_of, rows
-    from experiments.tracking import find_study, open_client
+    from experiments.recorded import find_study, open_client
 
     client = open_client(store)
     found = find_study(client, study)

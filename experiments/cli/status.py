@@ -19,7 +19,7 @@ def command(study: str, whole: bool, as_json: bool, store: str | None) -> None:
     from experiments import links
     from experiments.cli.leaders import MOST, print_leaderboard
     from experiments.leaderboard import objective_of, rows
-    from experiments.tracking import recorded_spec
+    from experiments.recorded import recorded_spec
 
     place, client = open_store(store)
     experiment_id, run = study_in(client, study)

@@ -49,7 +49,7 @@ def _recorded(folder: str | None) -> list[dict[str, str]]:
     if not store.exists:
         return []
     from experiments.leaderboard import objective_of, rows
-    from experiments.tracking import find_study, open_client, study_names
+    from experiments.recorded import find_study, open_client, study_names
 
     client = open_client(store)
     found = []

@@ -34,7 +34,8 @@ def command(study: str | None, port: int, no_browser: bool, store: str | None) -
 
     from experiments.server import mlflow_server
 
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # both: a shell starts background jobs with Ctrl-C ignored
+        signal.signal(number, _interrupt)
     with mlflow_server(place, port) as server:
         _show(pages, no_browser)
         click.echo("Ctrl-C ends it.")

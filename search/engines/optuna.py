@@ -32,10 +32,11 @@ class OptunaEngine:
         self._spec = spec
         self._study = study
         self._live: dict[int, Trial] = {}
-        self._grid: list[dict[str, Value]] = []
+        self._listed = [dict(point) for point in spec.enqueue]  # to be tried before the sampler's own
         if spec.search.sampler.name == "grid":
-            self._grid = points(spec.space)
-            random.Random(spec.search.seed).shuffle(self._grid)  # a budget below the grid's size still spreads over it
+            grid = points(spec.space)
+            random.Random(spec.search.seed).shuffle(grid)  # a budget below the grid's size still spreads over it
+            self._listed += [point for point in grid if point not in self._listed]
 
     @classmethod
     def open(cls, spec: StudySpec, storage_url: str) -> OptunaEngine:
@@ -57,11 +58,8 @@ class OptunaEngine:
         asked = len(self._study.get_trials(deepcopy=False, states=ASKED))
         if asked >= plan.trials:
             return Done(f"all {plan.trials} trials are given out")
-        if plan.sampler.name == "grid":
-            if asked >= len(self._grid):
-                return Done(f"all {len(self._grid)} points of the grid are given out")
-            if not self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-                self._study.enqueue_trial(self._grid[asked])
+        if not self._enqueue_next() and plan.sampler.name == "grid":
+            return Done(f"all {len(self._listed)} points of the grid are given out")
         # A sampler seeded once would propose its first trials again after a restart.
         self._study.sampler = make_sampler(plan, seed=_mix(plan.seed, asked))
         trial = self._study.ask()
@@ -95,6 +93,20 @@ class OptunaEngine:
     def records(self) -> list[Record]:
         told = self._study.get_trials(deepcopy=False, states=tuple(OUTCOMES))
         return [Record(t.number, self._hparams(t), self._outcome(t)) for t in told]
+
+    def _enqueue_next(self) -> bool:
+        """Line up the first listed point that no trial was given; False when there is none."""
+        if not self._listed:
+            return False
+        trials = self._study.get_trials(deepcopy=False)
+        if any(trial.state == TrialState.WAITING for trial in trials):
+            return True
+        given = [trial.system_attrs.get("fixed_params") for trial in trials]
+        for point in self._listed:
+            if point not in given:
+                self._study.enqueue_trial(point)
+                return True
+        return False
 
     def _trial(self, number: int) -> Trial:
         if number not in self._live:

@@ -1,24 +1,19 @@
-"""Whole searches by the command line: what stands in MLflow afterwards, going on, stopping, failing."""
+"""Whole searches by the command line: what stands in MLflow afterwards, going on, factories of one's own, clusters."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SMALL, TAILOR, Shell
-from mlflow import MlflowClient
-from mlflow.entities import Run
+from conftest import SMALL, Shell
+from searches import client, runs
 
 from experiments.errors import InputError
 from experiments.plan import open_data
@@ -47,21 +42,6 @@ TAGS = {
     "tailor.seed",
     "tailor.status",
 }
-
-
-def client(folder: Path) -> MlflowClient:
-    return MlflowClient(f"sqlite:///{folder / 'mlruns' / 'mlflow.db'}")
-
-
-def runs(folder: Path, study: str = "small") -> tuple[list[Run], list[Run]]:
-    """The study's runs, and its trials' in order."""
-    mlflow = client(folder)
-    experiment = mlflow.get_experiment_by_name(study)
-    assert experiment is not None
-    found = mlflow.search_runs([experiment.experiment_id], max_results=1000)
-    trials = [run for run in found if "mlflow.parentRunId" in run.data.tags]
-    key = lambda r: (int(r.data.tags["tailor.trial"]), int(r.data.tags["tailor.attempt"]))  # noqa: E731
-    return [run for run in found if run not in trials], sorted(trials, key=key)
 
 
 def check_whole(folder: Path, study: str, trials: int, val_size: int) -> None:
@@ -162,113 +142,6 @@ def test_what_makes_it_another_study(recorded: Shell, setting: str, says: str) -
     assert says in str(error.value)
     spec = load(recorded.folder / "small.toml", ["search.trials=99", "search.seed=5", "workers.count=7"])
     check_same(client(recorded.folder), spec, open_data(spec, None))
-
-
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    command = [str(TAILOR), "search", *arguments]
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def wait_for_epochs(folder: Path, count: int) -> None:
-    """Until the study's running trials have logged that many epochs between them."""
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
-        time.sleep(0.3)
-        if not (folder / "mlruns" / "mlflow.db").exists():
-            continue
-        with closing(sqlite3.connect(folder / "mlruns" / "mlflow.db", timeout=30)) as database:
-            (seen,) = database.execute("SELECT COUNT(*) FROM metrics WHERE key = 'val_loss'").fetchone()
-        if seen >= count:
-            return
-    raise AssertionError("the search logged no epoch in 90 seconds")
-
-
-LONG = (("max_epochs = 3", "max_epochs = 9000"), ("trials = 4", "trials = 2"), ('pruner = "median"', 'pruner = "none"'))
-SHORT = ("--set", "search.max_epochs=3")
-
-
-def test_metrics_arrive_while_a_trial_trains_and_ctrl_c_stops_cleanly(tailor: Shell, write_study: Write) -> None:
-    write_study(*LONG)
-    search = start(tailor.folder, "small.toml", "--workers", "1")
-    wait_for_epochs(tailor.folder, 3)
-    second = tailor("search", "small.toml")
-    assert second.returncode == 2
-    assert f"study 'small' is being run by process {search.pid} on " in second.stderr
-    search.send_signal(signal.SIGINT)
-    said, _ = search.communicate(timeout=40)
-    assert search.returncode == 130
-    assert "go on with:  tailor search small.toml" in said and "Traceback" not in said
-    (parent,), trials = runs(tailor.folder)
-    assert {run.info.status for run in (parent, *trials)} == {"KILLED"}
-
-    done = tailor("search", "small.toml", "--workers", "1", *SHORT)
-    assert done.returncode == 0, done.stderr
-    _, trials = runs(tailor.folder)
-    state = [(r.data.tags["tailor.trial"], r.data.tags["tailor.attempt"], r.data.tags["tailor.status"]) for r in trials]
-    assert state == [("0", "1", "stopped"), ("0", "2", "complete"), ("1", "1", "complete")]
-
-
-@pytest.mark.slow
-def test_a_killed_coordinator_loses_nothing_and_doubles_nothing(tailor: Shell, write_study: Write) -> None:
-    write_study(*LONG)
-    search = start(tailor.folder, "small.toml", "--workers", "2")
-    wait_for_epochs(tailor.folder, 2)
-    search.kill()
-    search.communicate(timeout=60)
-    done = tailor("search", "small.toml", "--workers", "2", *SHORT)
-    assert done.returncode == 0, done.stderr
-    _, trials = runs(tailor.folder)
-    state = [(r.data.tags["tailor.trial"], r.data.tags["tailor.status"], r.info.status) for r in trials]
-    assert state == [
-        ("0", "lost", "KILLED"),
-        ("0", "complete", "FINISHED"),
-        ("1", "lost", "KILLED"),
-        ("1", "complete", "FINISHED"),
-    ]
-
-
-def worker_pids(search: int) -> list[int]:
-    """The worker processes of a search: forked from the one process that it keeps for that."""
-    parents = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue  # it ended meanwhile
-    return [pid for pid, parent in parents.items() if parents.get(parent) == search]
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the workers in /proc")
-def test_a_killed_worker_costs_an_attempt_and_no_trial(tailor: Shell, write_study: Write) -> None:
-    write_study(*LONG[1:], ("max_epochs = 3", "max_epochs = 1200"))
-    search = start(tailor.folder, "small.toml", "--workers", "2")
-    wait_for_epochs(tailor.folder, 2)
-    os.kill(worker_pids(search.pid)[0], signal.SIGKILL)
-    said, _ = search.communicate(timeout=150)
-    assert search.returncode == 0, said
-    assert "attempt 1 lost" in said
-    _, trials = runs(tailor.folder)
-    states = sorted((r.data.tags["tailor.status"], r.info.status) for r in trials)
-    assert states == [("complete", "FINISHED"), ("complete", "FINISHED"), ("lost", "KILLED")]
-
-
-def test_every_trial_failing_ends_early_with_the_reason(tailor: Shell, write_study: Write) -> None:
-    # A linear network that no rate of the space keeps finite.
-    write_study(
-        ("low = 1e-3, high = 1e-2, log = true", "low = 900.0, high = 1000.0"),
-        ("batch_norm = true", 'activation = "linear"\noptimizer = "sgd"'),
-        ("depth = { low = 1, high = 2 }", "depth = { low = 4, high = 5 }"),
-        ("trials = 4", "trials = 9"),
-    )
-    done = tailor("search", "small.toml", "--workers", "1")
-    assert done.returncode == 1
-    assert "no trial completed (3 failed, 0 pruned)" in done.stderr and "non_finite" in done.stderr
-    _, trials = runs(tailor.folder)
-    assert [run.info.status for run in trials] == ["FAILED"] * 3
-    assert all(run.data.tags["tailor.status_reason"].startswith("non_finite") for run in trials)
-    assert tailor("promote", "small", "--to", "digits").returncode == 1
 
 
 OWN = '''

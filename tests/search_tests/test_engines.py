@@ -28,9 +28,9 @@ Open = Callable[..., Engine]
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Open:
-    def open_(sampler: str = "random", pruner: str = "none", space: Space = SPACE, **plan: int) -> Engine:
+    def open_(sampler: str = "random", pruner: str = "none", space: Space = SPACE, enqueue: tuple = (), **plan: int) -> Engine:
         search = SearchPlan(sampler=Component(sampler), pruner=Component(pruner), **plan)
-        spec = StudySpec("contract", "digits", "mlp", Objective("val_accuracy", "maximize"), search, space)
+        spec = StudySpec("contract", "digits", "mlp", Objective("val_accuracy", "maximize"), search, space, enqueue=enqueue)
         return open_engine(spec, f"sqlite:///{tmp_path / 'studies.db'}")
 
     return open_
@@ -109,6 +109,30 @@ def test_a_grid_gives_out_each_point_once_across_a_restart(opened: Open) -> None
     key = lambda point: sorted(point.items())  # noqa: E731
     assert sorted(given, key=key) == sorted(points(GRID), key=key)
     assert given != points(GRID)  # in an order of its own, so that a budget below the grid's size spreads over it
+
+
+def test_enqueued_points_come_first_and_once_across_a_restart(opened: Open) -> None:
+    listed = ({"depth": 2, "dropout": 0.2}, {"depth": 4, "units_3": 64})
+    engine = opened("tpe", trials=5, enqueue=listed[:1])
+    first = ask(engine)
+    assert {"depth": 2, "dropout": 0.2}.items() <= first.hparams.items()
+    complete(engine, first)
+    complete(engine, ask(engine))
+    engine = opened("tpe", trials=5, enqueue=listed)  # another is added to the file of a study under way
+    second = ask(engine)
+    assert {"depth": 4, "units_3": 64}.items() <= second.hparams.items()
+    complete(engine, second)
+    assert not {"depth": 4, "units_3": 64}.items() <= ask(engine).hparams.items()
+
+
+def test_a_grid_begins_with_what_is_enqueued(opened: Open) -> None:
+    engine = opened("grid", space=GRID, trials=100, enqueue=({"lr": 1e-4, "depth": 2},))
+    given = []
+    while isinstance(suggestion := engine.ask(), Suggestion):
+        given.append(dict(suggestion.hparams))
+        complete(engine, suggestion)
+    assert given[0] == {"lr": 1e-4, "depth": 2}
+    assert len(given) == len(points(GRID))
 
 
 def test_an_empty_space_repeats_its_configuration(opened: Open) -> None:

@@ -28,10 +28,14 @@ def test_a_file_becomes_records(write_study: Write) -> None:
 
 
 def test_the_tables_of_a_spec_make_the_same_spec(write_study: Write) -> None:
-    path = write_study(('sampler = "random"', 'sampler = { name = "tpe", n_startup_trials = 3 }\ntimeout = "1h30m"'))
+    path = write_study(
+        ('sampler = "random"', 'sampler = { name = "tpe", n_startup_trials = 3 }\ntimeout = "1h30m"'),
+        ("batch_norm = true", "batch_norm = true\n[[enqueue]]\ndepth = 2\nunits_2 = 16"),
+    )
     spec = load(path)
     assert spec.search.timeout == 5400
     assert build(spec.tables()) == spec
+    assert spec.enqueue == ({"depth": 2, "units_2": 16},)
     assert build(spec.tables()).sha256() == spec.sha256()
 
 
@@ -74,6 +78,18 @@ def test_budgets_do_not_change_what_a_study_is(write_study: Write) -> None:
         (('name = "small"', f'name = "{"x" * 251}"'), "study.name: expected"),
         (('sampler = "random"', 'sampler = "randm"'), "Did you mean 'random'?"),
         (("units = 32", "units = 32\ndepth = 2"), "depth: stands in [training] (fixed) and in [space]"),
+        (
+            ("batch_norm = true", "batch_norm = true\n[[enqueue]]\ndepht = 1"),
+            "enqueue[0] (no searched parameter): no such name 'depht'",
+        ),
+        (
+            ("batch_norm = true", "batch_norm = true\n[[enqueue]]\ndepth = 9"),
+            "enqueue[0].depth: expected a whole number from 1 to 2, got 9",
+        ),
+        (
+            ("batch_norm = true", "batch_norm = true\n[[enqueue]]\nunits_2 = 20"),
+            "enqueue[0].units_2: expected one of [16, 32], got 20",
+        ),
         (("units = 32", "units = "), "not valid TOML: Invalid value (at line 2"),
     ],
 )

@@ -1,0 +1,314 @@
+"""What a trial costs besides its training: fixed cost, tracking, memory over 200 trials, the engine's ask, the start.
+
+TAILOR_DATA=DIR python benchmarks/trials.py [--only start,fixed,tracking,memory,engine] [--out benchmarks/RESULTS.md]
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import resource
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from common import machine, markdown, spread, write_section
+
+from experiments.datasets import splits as splitting
+from experiments.datasets.splits import DataHandle, Splits
+from experiments.plan import Overrides, make_job, open_data, resolve_study
+from experiments.store import Store
+from experiments.trial import EpochReport, TrialJob, run_trial
+from search.engine import Outcome, Suggestion
+from search.spec import StudySpec
+
+HERE = Path(__file__).resolve().parent
+ROWS: dict[str, Callable[[Path], list[list[str]]]] = {}  # by the name of --only
+
+
+def row(name: str) -> Callable[..., Any]:
+    """Enter a measurement under its name."""
+
+    def enter(measure: Callable[[Path], list[list[str]]]) -> Callable[[Path], list[list[str]]]:
+        ROWS[name] = measure
+        return measure
+
+    return enter
+
+
+def opened(study: str, *settings: str) -> tuple[StudySpec, Splits]:
+    """A shipped study and its data."""
+    spec = resolve_study(study, Overrides(settings))
+    return spec, open_data(spec, Path(os.environ["TAILOR_DATA"]))
+
+
+@row("start")
+def start(folder: Path) -> list[list[str]]:
+    """From the shell to the first epoch's metrics in MLflow, three times, each in a new store."""
+    seconds = []
+    for repeat in range(3):
+        store = folder / f"start-{repeat}"
+        begun = time.monotonic()
+        command = [sys.executable, "-m", "experiments.cli", "search", "fashion-mlp", "--trials", "2", "--store", str(store)]
+        search = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while not _has_metrics(store / "mlflow.db"):
+            if search.poll() not in (None, 0):
+                raise SystemExit(f"the search failed; run it by hand: {' '.join(command)}")
+            time.sleep(0.05)
+        seconds.append(time.monotonic() - begun)
+        search.terminate()
+        search.wait()
+    return [["`tailor search fashion-mlp`, shell to first report in MLflow", spread(seconds) + " s", "≤ 12 s (8 s)"]]
+
+
+def _has_metrics(database: Path) -> bool:
+    if not database.exists():
+        return False
+    try:
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=5)) as connection:
+            return connection.execute("SELECT 1 FROM metrics LIMIT 1").fetchone() is not None
+    except sqlite3.OperationalError:
+        return False  # its tables are being made
+
+
+@dataclasses.dataclass
+class Watch:
+    """A channel that notes when the first unit of steps was done."""
+
+    first: float = 0.0
+
+    def report(self, report: EpochReport) -> bool:
+        self.first = self.first or time.perf_counter()
+        return False
+
+    def check(self) -> None:
+        self.first = self.first or time.perf_counter()
+
+
+def in_a_worker(measure: str) -> Any:
+    """What a function of this file answers in a process like a worker: one thread, pinned to a core."""
+    code = f"import sys; sys.path.insert(0, {str(HERE)!r}); import json, trials; print(json.dumps(trials.{measure}()))"
+    pin = ["taskset", "-c", "0"] if hasattr(os, "sched_getaffinity") else []
+    environment = {**os.environ, "TAILOR_WORKER_THREADS": "1"}
+    done = subprocess.run([*pin, sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@row("fixed")
+def fixed(folder: Path) -> list[list[str]]:
+    """A trial's fixed cost: from the job's arrival to the end of its first 32 steps."""
+    seen, new = in_a_worker("fixed_costs")
+    return [
+        [
+            "a trial's fixed cost, build to first 32 steps done: architecture seen before",
+            spread(seen, 2) + " s",
+            "≤ 0.3 s (0.1 s)",
+        ],
+        ["the same, new architecture", spread(new, 2) + " s", "≤ 1.5 s (1 s)"],
+    ]
+
+
+def fixed_costs() -> tuple[list[float], list[float]]:
+    """Seconds for eight trials of architectures seen before and for as many new ones, in turn."""
+    from experiments.worker import prepare
+
+    prepare()
+    seen: list[float] = []
+    new: list[float] = []
+    with tempfile.TemporaryDirectory() as cache:
+        spec, splits = opened("mlp-512-256-128")
+        data = splitting.cache(splits, Path(cache))
+        first = True
+        for width in range(500, 509):
+            for times, rate in ((new, 1e-3), (seen, 3e-3)):
+                hparams = {"units_1": width, "learning_rate": rate, "dropout": 100 * rate, "batch_size": 64}
+                job = dataclasses.replace(_job(spec, hparams, data), epochs=1)
+                watch, begun = Watch(), time.perf_counter()
+                _succeed(job, watch)
+                if not first:
+                    times.append(watch.first - begun)
+            first = False  # the data set was loaded, once a worker's life
+    return seen, new
+
+
+def _job(spec: StudySpec, hparams: Mapping[str, Any], data: DataHandle, trial: int = 0) -> TrialJob:
+    return make_job(spec, Suggestion(trial, hparams, spec.search.max_epochs), 1, data, "float32")
+
+
+def _succeed(job: TrialJob, watch: Watch) -> Any:
+    result = run_trial(job, watch)
+    if result.status != "complete":
+        raise SystemExit(result.traceback)
+    return result
+
+
+@row("memory")
+def memory(folder: Path) -> list[list[str]]:
+    """A worker's resident memory after trial 200 over that after trial 20, every trial sampled from a wide space."""
+    early, late = in_a_worker("memory_of_200")
+    text = f"**{late / early:.3f}** ({early:.0f} → {late:.0f} MiB)"
+    return [["resident memory of a worker, trial 200 over trial 20", text, "≤ 1.1 (1.02)"]]
+
+
+def memory_of_200() -> tuple[float, float]:
+    """MiB after 20 and after 200 trials of a space with hundreds of architectures, on digits."""
+    from experiments.worker import prepare
+    from search.engines import open_engine
+
+    prepare()
+    sizes = []
+    with tempfile.TemporaryDirectory() as folder:
+        spec, splits = opened(
+            "fashion-mlp", "study.dataset=digits", "data.splits={}", "search.sampler=random", "search.trials=200"
+        )
+        spec = dataclasses.replace(spec, data=dataclasses.replace(spec.data, splits={}))
+        data = splitting.cache(splits, Path(folder))
+        engine = open_engine(spec, f"sqlite:///{folder}/studies.db")
+        for trial in range(200):
+            suggestion = engine.ask()
+            assert isinstance(suggestion, Suggestion)
+            _succeed(dataclasses.replace(_job(spec, suggestion.hparams, data, trial), epochs=2), Watch())
+            sizes.append(_resident_mib())
+    return sizes[19], sizes[199]
+
+
+def _resident_mib() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+
+
+@row("tracking")
+def tracking(folder: Path) -> list[list[str]]:
+    """CPU of this process and its children for what the coordinator writes of a trial of ten epochs, its model too."""
+    from experiments.model_files import ModelFile
+    from experiments.recorded import open_client
+    from experiments.tags import common_tags
+    from experiments.tracking import Tracker
+
+    spec, splits = opened("fashion-cnn")
+    data = splitting.cache(splits, folder / "cache")
+    result = in_a_worker("a_result")
+    store = Store.at(str(folder / "tracking"), {})
+    store.create()
+    tracker = Tracker.open(open_client(store), store, spec, splits, common_tags(folder))
+    ended = _revived(result)
+    cpu: list[float] = []
+    with_model: list[float] = []
+    for trial in range(24):
+        job = _job(spec, {"learning_rate": 1e-3, "batch_size": 64, "blocks": 2}, data, trial)
+        begun = _cpu()
+        run_id = tracker.start(job, job.values)
+        for epoch, metrics in enumerate(ended.history, start=1):
+            tracker.epoch(EpochReport(trial, 1, epoch, metrics, 3.0))
+            if epoch % 2 == 0:
+                tracker.flush()
+        tracker.end(job, dataclasses.replace(ended, trial=trial))
+        written = _cpu()
+        tracker.log_model(run_id, job, ModelFile(ended.model, data.input_shape, data.num_classes, None), ended.best_epoch)
+        cpu.append(1000 * (written - begun))
+        with_model.append(1000 * (_cpu() - begun))
+    limit = "≤ 250 ms (100 ms)"
+    return [
+        ["tracking: CPU for a trial of 10 epochs, all artifacts", spread(cpu[4:], 0) + " ms", limit],
+        ["the same with its model logged (the kept only)", spread(with_model[4:], 0) + " ms", limit],
+        ["the former, share of a 30-second trial", f"{statistics.median(cpu[4:]) / 300:.2f} %", "≤ 1 %"],
+    ]
+
+
+def a_result() -> dict[str, Any]:
+    """A real trial's result, as plain data: a small network on Fashion-MNIST for one epoch, its history made ten long."""
+    from experiments.worker import prepare
+
+    prepare()
+    with tempfile.TemporaryDirectory() as cache:
+        spec, splits = opened("mlp-512-128")
+        data = splitting.cache(splits, Path(cache))
+        result = _succeed(dataclasses.replace(_job(spec, {}, data), epochs=1), Watch())
+    plain = dataclasses.asdict(dataclasses.replace(result, model=None, history=result.history * 10))
+    return {**plain, "model": result.model.hex()}
+
+
+def _revived(plain: dict[str, Any]) -> Any:
+    from experiments.evaluation import Evaluation
+    from experiments.trial import TrialResult
+
+    evaluation, model = Evaluation(**plain["evaluation"]), bytes.fromhex(plain["model"])
+    return TrialResult(**{**plain, "evaluation": evaluation, "model": model, "history": tuple(plain["history"])})
+
+
+def _cpu() -> float:
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+@row("engine")
+def engine(folder: Path) -> list[list[str]]:
+    """The engine's ask and tell in a study that has 10,000 trials."""
+    import optuna
+
+    from search.engines import open_engine
+
+    spec = resolve_study("fashion-mlp", Overrides(("search.trials=20000",)))
+    url = f"sqlite:///{folder}/studies.db"
+    open_engine(spec, url)
+    study = optuna.load_study(study_name=spec.name, storage=url)
+    study.add_trials(list(_trials(spec, 10_000)))
+    asker = open_engine(spec, url)
+    times: list[float] = []
+    for _ in range(25):
+        begun = time.perf_counter()
+        suggestion = asker.ask()
+        assert isinstance(suggestion, Suggestion)
+        asker.tell(suggestion.trial, Outcome("complete", {spec.objective.metric: 0.8}))
+        times.append(1000 * (time.perf_counter() - begun))
+    return [["coordinator's ask + tell with 10,000 trials in the study (TPE)", spread(times[5:], 0) + " ms", "≤ 150 ms (20 ms)"]]
+
+
+def _trials(spec: StudySpec, count: int) -> Iterator[Any]:
+    """Complete trials of the space, drawn at random by Optuna itself."""
+    import optuna
+
+    from search.engines.optuna import HPARAMS, _suggest
+    from search.space import walk
+
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
+    for number in range(count):
+        trial = study.ask()
+        hparams = walk(spec.space, lambda parameter, trial=trial: _suggest(trial, parameter))
+        trial.set_user_attr(HPARAMS, hparams)
+        study.tell(trial, 0.5 + 0.4 * (number * 2654435761 % 1000) / 1000)
+    yield from study.get_trials(deepcopy=False)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default=",".join(ROWS))
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    rows = []
+    for name in options.only.split(","):
+        with tempfile.TemporaryDirectory() as folder:
+            rows += ROWS[name](Path(folder))
+            print(rows[-1], file=sys.stderr)
+    text = f"""
+{machine("tensorflow", "keras", "optuna", "mlflow")} Median (least–most). Command: `python benchmarks/trials.py`.
+
+{markdown(("what", "measured", "floor (reach)"), rows)}
+"""
+    write_section(options.out, "What a trial costs besides its training", text)
+
+
+if __name__ == "__main__":
+    main()

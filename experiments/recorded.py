@@ -1,0 +1,79 @@
+"""What stands in MLflow, as it is read: the client on a store, studies by name, their runs and their specs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.artifacts import load_text
+from mlflow.entities import Run
+
+from experiments.store import Store
+from search.load import build
+from search.spec import StudySpec
+
+STUDY_FILE = "study.json"
+
+
+def open_client(store: Store) -> MlflowClient:
+    """A client on the store, by an absolute address. MLflow's chatter of migrations stays off the screen."""
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    mlflow.set_tracking_uri(store.tracking_uri)  # the registry resolves a logged model by the process's own setting
+    return MlflowClient(tracking_uri=store.tracking_uri, registry_uri=store.tracking_uri)
+
+
+@contextmanager
+def new_database(store: Store) -> Iterator[Callable[[], None]]:
+    """Make MLflow's tables (seconds of migrations) beside the store, while workers load; the yielded call puts them in place.
+
+    A search that turns out to be wrong before that leaves nothing behind.
+    """
+    if not store.local or store.exists:
+        yield lambda: None
+        return
+    with tempfile.TemporaryDirectory(prefix="tailor-") as draft:
+        path = Path(draft) / "mlflow.db"
+        open_client(replace(store, tracking_uri=f"sqlite:///{path}")).search_experiments(max_results=1)
+        yield lambda: store.adopt_database(path)
+
+
+def find_study(client: MlflowClient, name: str) -> tuple[str, Run] | None:
+    """A study's experiment id and run, or None where there is none of that name."""
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None or experiment.lifecycle_stage != "active":
+        return None
+    runs = client.search_runs([experiment.experiment_id], "tags.`tailor.kind` = 'study'", max_results=1)
+    return (experiment.experiment_id, runs[0]) if runs else None
+
+
+def study_names(client: MlflowClient) -> list[str]:
+    """The names of the studies in the store."""
+    experiments = client.search_experiments(max_results=1000)
+    return sorted(e.name for e in experiments if find_study(client, e.name) is not None)
+
+
+def recorded_spec(study_run: Run) -> StudySpec:
+    """The spec that a study's run was last started with."""
+    return build(json.loads(load_text(f"{study_run.info.artifact_uri}/{STUDY_FILE}")))
+
+
+def trial_runs(client: MlflowClient, experiment_id: str) -> list[Run]:
+    """Every attempt's run of a study, oldest first."""
+    runs, token = [], None
+    while True:
+        page = client.search_runs(
+            [experiment_id], "tags.`tailor.kind` = 'trial'", max_results=1000, order_by=["start_time ASC"], page_token=token
+        )
+        runs += page
+        if not (token := page.token):
+            return runs

@@ -1,0 +1,88 @@
+"""Searches that are stopped, killed, robbed of a worker or that fail: what stands afterwards, and that they go on."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Shell
+from searches import runs, start, wait_for_epochs, worker_pids
+
+Write = Callable[..., Path]
+LONG = (("max_epochs = 3", "max_epochs = 9000"), ("trials = 4", "trials = 2"), ('pruner = "median"', 'pruner = "none"'))
+SHORT = ("--set", "search.max_epochs=3")
+
+
+def test_metrics_arrive_while_a_trial_trains_and_ctrl_c_stops_cleanly(tailor: Shell, write_study: Write) -> None:
+    write_study(*LONG)
+    search = start(tailor.folder, "small.toml", "--workers", "1")
+    wait_for_epochs(tailor.folder, 3)
+    second = tailor("search", "small.toml")
+    assert second.returncode == 2
+    assert f"study 'small' is being run by process {search.pid} on " in second.stderr
+    search.send_signal(signal.SIGINT)
+    said, _ = search.communicate(timeout=40)
+    assert search.returncode == 130
+    assert "go on with:  tailor search small.toml" in said and "Traceback" not in said
+    (parent,), trials = runs(tailor.folder)
+    assert {run.info.status for run in (parent, *trials)} == {"KILLED"}
+
+    done = tailor("search", "small.toml", "--workers", "1", *SHORT)
+    assert done.returncode == 0, done.stderr
+    _, trials = runs(tailor.folder)
+    state = [(r.data.tags["tailor.trial"], r.data.tags["tailor.attempt"], r.data.tags["tailor.status"]) for r in trials]
+    assert state == [("0", "1", "stopped"), ("0", "2", "complete"), ("1", "1", "complete")]
+
+
+@pytest.mark.slow
+def test_a_killed_coordinator_loses_nothing_and_doubles_nothing(tailor: Shell, write_study: Write) -> None:
+    write_study(*LONG)
+    search = start(tailor.folder, "small.toml", "--workers", "2")
+    wait_for_epochs(tailor.folder, 2)
+    search.kill()
+    search.communicate(timeout=60)
+    done = tailor("search", "small.toml", "--workers", "2", *SHORT)
+    assert done.returncode == 0, done.stderr
+    _, trials = runs(tailor.folder)
+    state = [(r.data.tags["tailor.trial"], r.data.tags["tailor.status"], r.info.status) for r in trials]
+    assert state == [
+        ("0", "lost", "KILLED"),
+        ("0", "complete", "FINISHED"),
+        ("1", "lost", "KILLED"),
+        ("1", "complete", "FINISHED"),
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the workers in /proc")
+def test_a_killed_worker_costs_an_attempt_and_no_trial(tailor: Shell, write_study: Write) -> None:
+    write_study(*LONG[1:], ("max_epochs = 3", "max_epochs = 1200"))
+    search = start(tailor.folder, "small.toml", "--workers", "2")
+    wait_for_epochs(tailor.folder, 2)
+    os.kill(worker_pids(search.pid)[0], signal.SIGKILL)
+    said, _ = search.communicate(timeout=150)
+    assert search.returncode == 0, said
+    assert "attempt 1 lost" in said
+    _, trials = runs(tailor.folder)
+    states = sorted((r.data.tags["tailor.status"], r.info.status) for r in trials)
+    assert states == [("complete", "FINISHED"), ("complete", "FINISHED"), ("lost", "KILLED")]
+
+
+def test_every_trial_failing_ends_early_with_the_reason(tailor: Shell, write_study: Write) -> None:
+    # A linear network that no rate of the space keeps finite.
+    write_study(
+        ("low = 1e-3, high = 1e-2, log = true", "low = 900.0, high = 1000.0"),
+        ("batch_norm = true", 'activation = "linear"\noptimizer = "sgd"'),
+        ("depth = { low = 1, high = 2 }", "depth = { low = 4, high = 5 }"),
+        ("trials = 4", "trials = 9"),
+    )
+    done = tailor("search", "small.toml", "--workers", "1")
+    assert done.returncode == 1
+    assert "no trial completed (3 failed, 0 pruned)" in done.stderr and "non_finite" in done.stderr
+    _, trials = runs(tailor.folder)
+    assert [run.info.status for run in trials] == ["FAILED"] * 3
+    assert all(run.data.tags["tailor.status_reason"].startswith("non_finite") for run in trials)
+    assert tailor("promote", "small", "--to", "digits").returncode == 1

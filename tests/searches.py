@@ -1,0 +1,59 @@
+"""What the suites over whole searches share: a study's runs in MLflow, a search under way, its worker processes."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import time
+from contextlib import closing
+from pathlib import Path
+
+from conftest import TAILOR
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+
+def client(folder: Path) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{folder / 'mlruns' / 'mlflow.db'}")
+
+
+def runs(folder: Path, study: str = "small") -> tuple[list[Run], list[Run]]:
+    """The study's runs, and its trials' in order."""
+    mlflow = client(folder)
+    experiment = mlflow.get_experiment_by_name(study)
+    assert experiment is not None
+    found = mlflow.search_runs([experiment.experiment_id], max_results=1000)
+    trials = [run for run in found if "mlflow.parentRunId" in run.data.tags]
+    key = lambda r: (int(r.data.tags["tailor.trial"]), int(r.data.tags["tailor.attempt"]))  # noqa: E731
+    return [run for run in found if run not in trials], sorted(trials, key=key)
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [str(TAILOR), "search", *arguments]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def wait_for_epochs(folder: Path, count: int) -> None:
+    """Until the study's running trials have logged that many epochs between them."""
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        time.sleep(0.3)
+        if not (folder / "mlruns" / "mlflow.db").exists():
+            continue
+        with closing(sqlite3.connect(folder / "mlruns" / "mlflow.db", timeout=30)) as database:
+            (seen,) = database.execute("SELECT COUNT(*) FROM metrics WHERE key = 'val_loss'").fetchone()
+        if seen >= count:
+            return
+    raise AssertionError("the search logged no epoch in 90 seconds")
+
+
+def worker_pids(search: int) -> list[int]:
+    """The worker processes of a search: forked from the one process that it keeps for that."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue  # it ended meanwhile
+    return [pid for pid, parent in parents.items() if parents.get(parent) == search]
