@@ -60,7 +60,7 @@ def start(folder: Path) -> list[list[str]]:
     for repeat in range(3):
         store = folder / f"start-{repeat}"
         begun = time.monotonic()
-        command = [sys.executable, "-m", "experiments.cli", "search", "fashion-mlp", "--trials", "2", "--store", str(store)]
+        command = [str(Path(sys.executable).parent / "tailor"), "search", "fashion-mlp", "--trials", "2", "--store", str(store)]
         search = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while not _has_metrics(store / "mlflow.db"):
             if search.poll() not in (None, 0):
