@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STORE := $(or $(TAILOR_STORE),mlruns)
 
-.PHONY: quickstart test test-slow bench lint types clean install
+.PHONY: quickstart test test-slow bench bench-searches lint types clean install
 
 install: $(VENV)/installed
 
@@ -42,3 +42,8 @@ clean:
 
 bench: install
 	$(BIN)/python benchmarks/throughput.py --out benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/trials.py --out benchmarks/RESULTS.md
+
+bench-searches: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/python benchmarks/searches.py --epochs $(or $(EPOCHS),3) --out benchmarks/RESULTS.md

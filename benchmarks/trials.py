@@ -176,7 +176,7 @@ def memory_of_200() -> tuple[float, float]:
         )
         spec = dataclasses.replace(spec, data=dataclasses.replace(spec.data, splits={}))
         data = splitting.cache(splits, Path(folder))
-        engine = open_engine(spec, f"sqlite:///{folder}/studies.db")
+        engine = open_engine(spec, f"sqlite:///{folder}/studies.db", Path(folder))
         for trial in range(200):
             suggestion = engine.ask()
             assert isinstance(suggestion, Suggestion)
@@ -262,10 +262,10 @@ def engine(folder: Path) -> list[list[str]]:
 
     spec = resolve_study("fashion-mlp", Overrides(("search.trials=20000",)))
     url = f"sqlite:///{folder}/studies.db"
-    open_engine(spec, url)
+    open_engine(spec, url, folder)
     study = optuna.load_study(study_name=spec.name, storage=url)
     study.add_trials(list(_trials(spec, 10_000)))
-    asker = open_engine(spec, url)
+    asker = open_engine(spec, url, folder)
     times: list[float] = []
     for _ in range(25):
         begun = time.perf_counter()

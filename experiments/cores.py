@@ -1,10 +1,13 @@
-"""How many cores this process may use."""
+"""How many cores there are to train on."""
 
 from __future__ import annotations
 
 import os
 
+import psutil
+
 
 def cores() -> int:
-    """The cores of this process's affinity, or of the machine where the system has no affinity."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    """The physical cores that this process may use: two threads of one core share its arithmetic."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    return min(allowed, psutil.cpu_count(logical=False) or allowed)

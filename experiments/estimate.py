@@ -16,6 +16,7 @@ from experiments.plan import ends, make_job, open_data
 from experiments.trial import TrialJob, build
 from models.errors import ModelError
 from search.engine import Suggestion
+from search.engines.limits import LISTED
 from search.space import points
 from search.spec import StudySpec
 
@@ -52,7 +53,7 @@ def estimate(spec: StudySpec, data_dir: Path | None) -> Estimate:
     shape = splits.train.images.shape[1:]
     handle = DataHandle("", (shape[0], shape[1], shape[2]), len(splits.class_names))
     trials, said = spec.search.trials, f"{len(spec.space.searched)} searched parameters"
-    if spec.search.sampler.name == "grid":
+    if spec.search.sampler.name in LISTED:
         count = len(points(spec.space))
         trials, said = min(trials, count), f"a grid of {count} points"
     with Evaluator(threads=1) as evaluator:

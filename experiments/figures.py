@@ -64,17 +64,17 @@ def sample_predictions(images: np.ndarray, samples: Sequence[tuple[int, int, int
     return _png(sheet)
 
 
-def learning_curves(history: Sequence[Mapping[str, float]], best_epoch: int) -> bytes:
+def learning_curves(history: Sequence[Mapping[str, float]], best_epoch: int, first: int = 1) -> bytes:
     """Loss and accuracy by epoch, of training and validation, with the best epoch marked."""
     figure, axes = _curves()
-    epochs = np.arange(1, len(history) + 1)
+    epochs = np.arange(first, first + len(history))
     for plot, name in zip(axes, ("loss", "accuracy"), strict=True):
         for line, part in zip(plot.lines, ("train", "val"), strict=False):
             line.set_data(epochs, [metrics[f"{part}_{name}"] for metrics in history])
         plot.lines[2].set_xdata([best_epoch, best_epoch])
         plot.relim()
         plot.autoscale_view()
-        plot.set_xlim(0.5, len(history) + 0.5)
+        plot.set_xlim(first - 0.5, first + len(history) - 0.5)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()

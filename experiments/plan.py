@@ -16,6 +16,7 @@ from experiments.trial import TrialJob
 from models.factory import BUILT_IN, resolve
 from models.training import options
 from search.engine import Suggestion
+from search.engines.limits import LISTED
 from search.errors import unknown
 from search.load import load
 from search.space import Choice, Fixed, largest, points, smallest, walk
@@ -53,7 +54,7 @@ def resolve_study(study: str, overrides: Overrides = Overrides()) -> StudySpec:
     spec = load(find(study), overrides.settings, overrides.name)
     check_uri(spec.dataset)
     check_names(spec)
-    if spec.search.sampler.name == "grid":
+    if spec.search.sampler.name in LISTED:
         points(spec.space)
     return spec
 
@@ -108,6 +109,8 @@ def make_job(spec: StudySpec, suggestion: Suggestion, attempt: int, data: DataHa
         maximize=spec.objective.direction == "maximize" if steered else False,
         waits=steered and spec.search.pruner.name != "none",
         folder=str(Path.cwd()),
+        in_memory=spec.workers.in_memory,
+        epochs_done=suggestion.epochs_done,
     )
 
 

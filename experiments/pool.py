@@ -71,7 +71,7 @@ class Pool:
             silence_logs=logging.CRITICAL,
             memory_limit=0,
             preload=["experiments.worker"],
-            env={worker.THREADS: str(threads)},
+            env={worker.THREADS: str(threads), worker.COUNT: str(count)},
         )
         return cls(Client(cluster), cluster, count)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
+from experiments.checkpoints import Checkpoints
 from experiments.cores import cores
 from experiments.datasets import splits as splitting
 from experiments.datasets.splits import DataHandle, Splits
@@ -20,6 +21,7 @@ from experiments.lock import study_lock
 from experiments.plan import differences, ends, make_job, open_data
 from experiments.pool import Pool
 from experiments.progress import Screen
+from experiments.quiet import quiet
 from experiments.recorded import find_study, new_database, open_client, recorded_spec
 from experiments.store import Store
 from experiments.study import Coordinator, Parts
@@ -84,12 +86,13 @@ class Decided:
 def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decided: Decided) -> Ended:
     """Open the stores and run the coordinator to its end; the study's lock is held."""
     data = splitting.cache(splits, store.cache)
-    engine = open_engine(spec, store.studies_url)
+    engine = _engine(spec, store)
     tracker = Tracker.open(decided.client, store, spec, splits, common_tags(Path.cwd()))
     precision = tracker.decided("tailor.precision", decided.found.precision)
     if decided.found.note:
         decided.screen.line(decided.found.note)
-    parts = Parts(spec, splits, data, engine, tracker, pool, decided.screen, precision)
+    checkpoints = Checkpoints(store.checkpoints, spec.name)
+    parts = Parts(spec, splits, data, engine, tracker, pool, decided.screen, checkpoints, precision)
     coordinator = Coordinator(parts, engine.unfinished())
     with _signals(coordinator) as caught:
         coordinator.run()
@@ -129,13 +132,18 @@ def preflight(pool: Pool, spec: StudySpec, data: DataHandle) -> Preflight:
 
 
 def _already_done(client: MlflowClient, spec: StudySpec, store: Store) -> Ended | None:
-    engine: Engine = open_engine(spec, store.studies_url)
+    engine = _engine(spec, store)
     told = engine.records()
     if engine.unfinished() or len(told) < spec.search.trials:
         return None
     experiment_id, _ = find_study(client, spec.name) or ("", None)
     complete = sum(record.outcome.status == "complete" for record in told)
     return Ended(experiment_id, f"all {len(told)} trials were done before; a larger --trials goes on", 0, complete)
+
+
+def _engine(spec: StudySpec, store: Store) -> Engine:
+    with quiet():  # Keras Tuner brings TensorFlow, which chatters
+        return open_engine(spec, store.studies_url, store.oracles)
 
 
 def _finish(coordinator: Coordinator, tracker: Tracker, caught: int) -> Ended:

@@ -53,6 +53,15 @@ class Store:
         return f"{self.optuna_url}?timeout=60"
 
     @property
+    def oracles(self) -> Path:
+        """Keras Tuner's state, a folder a study."""
+        return self.root / "keras_tuner"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
+
+    @property
     def cache(self) -> Path:
         return self.root / "cache"
 

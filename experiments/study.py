@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import queue
 import time
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from mlflow.entities import Run
 
+from experiments.checkpoints import Checkpoints
 from experiments.datasets.splits import DataHandle, Splits
 from experiments.model_files import ModelFile
 from experiments.plan import make_job
@@ -20,6 +22,7 @@ from experiments.tracking import Tracker
 from experiments.trial import EpochReport, TrialJob, TrialResult
 from models.factory import is_file
 from search.engine import Done, Engine, Outcome, Suggestion, Wait
+from search.engines.limits import continues
 from search.spec import StudySpec
 
 TICK = 0.25  # seconds between looks at the clock while no event comes
@@ -37,6 +40,7 @@ class Parts:
     tracker: Tracker
     pool: Pool
     screen: Screen
+    checkpoints: Checkpoints
     precision: str  # in place of "auto"
 
 
@@ -76,6 +80,8 @@ class Coordinator:
         while True:
             self._fill()
             if not self._running and (self.exhausted or self.stopping):
+                if not self.stopping:
+                    self._parts.checkpoints.clear()
                 return
             try:
                 self._handle(self._parts.pool.events.get(timeout=TICK))
@@ -152,11 +158,20 @@ class Coordinator:
     def _start(self, suggestion: Suggestion) -> None:
         attempt = self._attempts.get(suggestion.trial, 0) + 1
         self._attempts[suggestion.trial] = attempt
-        job = make_job(self._spec, suggestion, attempt, self._parts.data, self._parts.precision)
+        job = self._job(suggestion, attempt)
         run_id = self._parts.tracker.start(job, {**self._spec.training, **suggestion.hparams})
         self._running[job.trial, job.attempt] = Attempt(job, suggestion, run_id)
         self.progress.running[job.trial] = RunningTrial(job.trial, attempt, job.epochs)
         self._parts.pool.submit(job)
+
+    def _job(self, suggestion: Suggestion, attempt: int) -> TrialJob:
+        weights = None
+        if suggestion.continues is not None:
+            weights = self._parts.checkpoints.find(suggestion.continues)
+            if weights is None:  # gone with an earlier end of the study: from the first epoch, then
+                suggestion = dataclasses.replace(suggestion, epochs_done=0)
+        job = make_job(self._spec, suggestion, attempt, self._parts.data, self._parts.precision)
+        return dataclasses.replace(job, weights=None if weights is None else str(weights))
 
     def _handle(self, event: PoolEvent) -> None:
         attempt = self._running.get((event.trial, event.attempt))
@@ -201,6 +216,8 @@ class Coordinator:
         if result.status == "complete":
             value = result.metrics[self._spec.objective.key]
             self._keep(attempt.job, result, run_id, value)
+            if continues(self._spec) and result.model is not None:
+                self._parts.checkpoints.save(result.trial, result.model)
             self._tell(result.trial, Outcome("complete", {self._spec.objective.metric: value}))
             return
         if result.status == "failed" and result.traceback and not self.first_failure:

@@ -196,7 +196,7 @@ class Tracker:
         if result.traceback:
             made["traceback.txt"] = result.traceback.encode
         if result.history:
-            made["learning_curves.png"] = lambda: figures.learning_curves(result.history, result.best_epoch)
+            made["learning_curves.png"] = lambda: figures.learning_curves(result.history, result.best_epoch, job.epochs_done + 1)
         scored = result.evaluation
         if scored is not None:
             confusion = np.array(scored.confusion)
@@ -228,6 +228,8 @@ def _replay(job: TrialJob) -> dict[str, Any]:
         "model": job.model,
         "values": dict(job.values),
         "epochs": job.epochs,
+        "epochs_done": job.epochs_done,
+        "continues": None if job.weights is None else Path(job.weights).name,
         "seed": job.seed,
         "monitor": job.monitor,
         "maximize": job.maximize,

@@ -44,6 +44,9 @@ class TrialJob:
     maximize: bool
     waits: bool  # whether a report waits for the coordinator's answer (there is a pruner)
     folder: str  # the user's current folder: where a factory's module or file is found
+    in_memory: bool | None = None  # whether the images are held in memory; None leaves it to their size
+    weights: str | None = None  # a .keras file whose weights the model begins with, after `epochs_done` epochs
+    epochs_done: int = 0
 
     @property
     def key(self) -> str:
@@ -136,7 +139,7 @@ def _run(job: TrialJob, channel: Channel) -> TrialResult:
     from models.training.fit import FitPlan, fit
     from models.training.twin import in_float32
 
-    data = resident(job.data)
+    data = opened(job.data, job.in_memory)
     model, options = build(job)
     began = [time.perf_counter()]
 
@@ -146,7 +149,9 @@ def _run(job: TrialJob, channel: Channel) -> TrialResult:
         began[0] = time.perf_counter()
         return stop
 
-    plan = FitPlan(job.epochs, job.seed, job.monitor, job.maximize)
+    if job.weights is not None:
+        model.load_weights(job.weights)  # weights alone: nothing of the file is run
+    plan = FitPlan(job.epochs, job.seed, job.monitor, job.maximize, job.epochs_done)
     fitted = fit(model, data, options, plan, report, channel.check)
     evaluation = evaluate(
         data.val_labels.numpy(), fitted.validation.labels, fitted.validation.confidence, fitted.validation.loss, data.num_classes
@@ -155,7 +160,7 @@ def _run(job: TrialJob, channel: Channel) -> TrialResult:
         job.trial,
         job.attempt,
         "pruned" if fitted.pruned else "complete",
-        f"by the pruner after epoch {len(fitted.history)}" if fitted.pruned else "",
+        f"by the pruner after epoch {job.epochs_done + len(fitted.history)}" if fitted.pruned else "",
         history=fitted.history,
         best_epoch=fitted.best_epoch,
         metrics=_metrics(model, fitted, evaluation),
@@ -165,9 +170,8 @@ def _run(job: TrialJob, channel: Channel) -> TrialResult:
 
 
 def _metrics(model: keras.Model, fitted: Fitted, evaluation: Evaluation) -> dict[str, float]:
-    best = fitted.history[fitted.best_epoch - 1]
     return {
-        **{f"best_{name}": value for name, value in best.items() if name != "learning_rate"},
+        **{f"best_{name}": value for name, value in fitted.best.items() if name != "learning_rate"},
         "best_epoch": float(fitted.best_epoch),
         "val_macro_f1": evaluation.macro_f1,
         "parameters": float(model.count_params()),
@@ -185,18 +189,26 @@ def keras_bytes(model: keras.Model) -> bytes:
         return path.read_bytes()
 
 
-_resident: dict[str, Data] = {}
+_opened: dict[tuple[DataHandle, bool | None], Data] = {}
 
 
-def resident(handle: DataHandle) -> Data:
-    """The data set's tensors, read once a process and kept; another data set takes their place."""
+def opened(handle: DataHandle, in_memory: bool | None = None) -> Data:
+    """The data set, opened once a process and kept; another takes its place.
+
+    Its images are tensors in memory, or where they would take more than this core's share of half the machine's memory, arrays
+    mapped from their files; `in_memory` decides it where given.
+    """
+    import psutil
     import tensorflow as tf
 
     from models.training.fit import Data
 
-    if handle.folder not in _resident:
-        _resident.clear()
+    if (handle, in_memory) not in _opened:
+        _opened.clear()
         names = ("train_images", "train_labels", "val_images", "val_labels")
-        tensors = {name: tf.constant(np.load(Path(handle.folder) / f"{name}.npy", mmap_mode="r")) for name in names}
-        _resident[handle.folder] = Data(**tensors, num_classes=handle.num_classes)
-    return _resident[handle.folder]
+        arrays = {name: np.load(Path(handle.folder) / f"{name}.npy", mmap_mode="r") for name in names}
+        size = sum(array.nbytes for array in arrays.values())
+        held = size <= psutil.virtual_memory().total / 2 / (psutil.cpu_count() or 1) if in_memory is None else in_memory
+        parts = {name: tf.constant(a) if held or name.endswith("labels") else a for name, a in arrays.items()}
+        _opened[handle, in_memory] = Data(**parts, num_classes=handle.num_classes)
+    return _opened[handle, in_memory]

@@ -9,6 +9,7 @@ import time
 from functools import cache
 from typing import TYPE_CHECKING
 
+from experiments.gpus import claim
 from experiments.quiet import quiet
 from experiments.trial import EpochReport, Stopped, TrialJob, TrialResult, run_trial
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from distributed import Worker
 
 THREADS = "TAILOR_WORKER_THREADS"
+COUNT = "TAILOR_WORKERS"
+INDEX = "TAILOR_WORKER_INDEX"
 LOOK_SECONDS = 1.0  # between looks at the stop flag
 
 
@@ -23,6 +26,8 @@ def dask_setup(worker: Worker) -> None:
     """Dask's preload hook, in each worker that Tailor starts."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends Ctrl-C to the whole group; the coordinator decides
     threads = int(os.environ.get(THREADS, "0"))
+    if isinstance(worker.name, int):
+        os.environ[INDEX] = str(worker.name)
     if threads == 1 and isinstance(worker.name, int) and hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
         # Affinity is a thread's; those started from here on inherit it, the one that trains among them.
@@ -41,6 +46,7 @@ def prepare() -> None:
         if threads:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(1)
+        claim(int(os.environ.get(INDEX, "0")), int(os.environ.get(COUNT, "1")))
         tf.constant(0)  # the first op brings the rest of the chatter
 
 

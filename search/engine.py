@@ -13,11 +13,16 @@ Status = Literal["complete", "pruned", "failed"]
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A trial to run: its number, its hyperparameters, and the epochs that it is granted."""
+    """A trial to run: its number, its hyperparameters, and the epochs that it is granted.
+
+    `continues` names an earlier trial whose weights it begins with, which had `epochs_done` of those epochs.
+    """
 
     trial: int
     hparams: Mapping[str, Value]
     epochs: int
+    continues: int | None = None
+    epochs_done: int = 0
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from search.engines import limits
 from search.errors import StudyError, unknown
 from search.space import Choice, Condition, Fixed, Float, Int, Parameter, Space, Value, check_point
 from search.spec import OBJECTIVES, Component, DataPlan, Objective, SearchPlan, StudySpec, WorkersPlan
@@ -16,9 +17,6 @@ from search.table import Table
 MAX_BYTES = 1 << 20
 SECTIONS = ("study", "search", "space", "training", "data", "workers")
 ENQUEUE = "enqueue"  # an array of tables beside the sections
-ENGINES = ("optuna",)
-SAMPLERS = ("tpe", "random", "grid")
-PRUNERS = ("none", "median", "hyperband")
 SEARCH_KEYS = (
     "engine", "sampler", "pruner", "trials", "max_epochs", "epochs", "timeout", "seed", "keep_models", "retries",
 )  # fmt: skip
@@ -87,7 +85,7 @@ def build(raw: Mapping[str, Any]) -> StudySpec:
     for parameter in space.parameters:
         if parameter.name in training:
             raise StudyError(f"{parameter.name}: stands in [training] (fixed) and in [space] (searched); keep one of them.")
-    return StudySpec(
+    spec = StudySpec(
         name=check_name("study.name", study.text("name")),
         dataset=study.text("dataset"),
         model=study.text("model"),
@@ -96,9 +94,11 @@ def build(raw: Mapping[str, Any]) -> StudySpec:
         space=space,
         training=training,
         data=_data(Table("data", raw.get("data", {}), ("splits", "image_size", "seed"))),
-        workers=_workers(Table("workers", raw.get("workers", {}), ("count", "threads"))),
+        workers=_workers(Table("workers", raw.get("workers", {}), ("count", "threads", "in_memory"))),
         enqueue=_enqueue(raw.get(ENQUEUE, []), space),
     )
+    limits.check(spec)
+    return spec
 
 
 def check_name(field: str, name: str) -> str:
@@ -123,10 +123,11 @@ def _objective(table: Table) -> Objective:
 
 def _search(table: Table) -> SearchPlan:
     default = SearchPlan()
+    engine = table.text("engine", default.engine, limits.ENGINES)
     return SearchPlan(
-        engine=table.text("engine", default.engine, ENGINES),
-        sampler=_component(table, "sampler", default.sampler, SAMPLERS),
-        pruner=_component(table, "pruner", default.pruner, PRUNERS),
+        engine=engine,
+        sampler=_component(table, "sampler", limits.SAMPLERS, engine),
+        pruner=_component(table, "pruner", limits.PRUNERS, engine),
         trials=table.whole("trials", default.trials, 1, MOST),
         max_epochs=table.whole("max_epochs", default.max_epochs, 1, 100_000),
         epochs=table.whole("epochs", 1, 1, MOST) if "epochs" in table.values else None,
@@ -137,14 +138,17 @@ def _search(table: Table) -> SearchPlan:
     )
 
 
-def _component(table: Table, key: str, default: Component, names: tuple[str, ...]) -> Component:
-    value = table.values.get(key)
-    if value is None:
-        return default
-    if isinstance(value, Mapping):
-        inner = Table(f"{table.path}.{key}", value)
-        return Component(inner.text("name", choices=names), {k: v for k, v in value.items() if k != "name"})
-    return Component(table.text(key, choices=names))
+def _component(table: Table, key: str, offered: Mapping[str, tuple[str, ...]], engine: str) -> Component:
+    """A sampler or pruner: one that the engine offers by name, the first by default, or with optuna any "pkg.mod:Class"."""
+    value = table.values.get(key, offered[engine][0])
+    inner = Table(f"{table.path}.{key}", value) if isinstance(value, Mapping) else table
+    name = inner.text("name" if inner is not table else key, offered[engine][0])
+    if name not in offered[engine] and not (engine == "optuna" and ":" in name):
+        others = [other for other, names in offered.items() if name in names]
+        if others:
+            raise StudyError(f"{table.path}.{key}: engine {engine} has no {key} {name!r}; engine {others[0]} has.")
+        raise unknown(f"{table.path}.{key}", name, offered[engine])
+    return Component(name, {k: v for k, v in value.items() if k != "name"} if isinstance(value, Mapping) else {})
 
 
 def _data(table: Table) -> DataPlan:
@@ -171,7 +175,8 @@ def _enqueue(points: Any, space: Space) -> tuple[dict[str, Value], ...]:
 
 
 def _workers(table: Table) -> WorkersPlan:
-    return WorkersPlan(**{key: table.whole(key, 1, 1, 1024) for key in table.values})
+    counts = {key: table.whole(key, 1, 1, 1024) for key in ("count", "threads") if key in table.values}
+    return WorkersPlan(**counts, in_memory=table.flag("in_memory", True) if "in_memory" in table.values else None)
 
 
 def _parameter(name: str, value: Any) -> Parameter:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import operator
+import random
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -164,11 +165,24 @@ def largest(parameter: Float | Int | Choice) -> Value:
     return max(parameter.choices, key=_size) if isinstance(parameter, Choice) else parameter.high
 
 
+def draw(parameter: Float | Int | Choice, rng: random.Random) -> Value:
+    """A value drawn at random, on the parameter's own scale."""
+    if isinstance(parameter, Choice):
+        return rng.choice(parameter.choices)
+    if parameter.step is not None or (isinstance(parameter, Int) and not parameter.log):
+        return rng.choice(listed(parameter))
+    if not parameter.log:
+        return rng.uniform(parameter.low, parameter.high)
+    high = parameter.high + (1 if isinstance(parameter, Int) else 0)
+    value = math.exp(rng.uniform(math.log(parameter.low), math.log(high)))
+    return min(int(value), parameter.high) if isinstance(parameter, Int) else min(max(value, parameter.low), parameter.high)
+
+
 def points(space: Space) -> list[dict[str, Value]]:
     """Each distinct combination of a finite space, conditions honoured. Raises StudyError where a parameter has no list."""
     found: list[dict[str, Value]] = [{}]
     for parameter in space.parameters:
-        values = [parameter.value] if isinstance(parameter, Fixed) else _values(parameter)
+        values = [parameter.value] if isinstance(parameter, Fixed) else listed(parameter)
         grown: list[dict[str, Value]] = []
         for point in found:
             active = parameter.when is None or parameter.when.holds(point)
@@ -202,7 +216,8 @@ def check_point(space: Space, point: Mapping[str, Any], where: str) -> dict[str,
     return dict(point)
 
 
-def _values(parameter: Float | Int | Choice) -> list[Value]:
+def listed(parameter: Float | Int | Choice) -> list[Value]:
+    """Every value that the parameter can take. Raises StudyError where there is no list of them."""
     if isinstance(parameter, Choice):
         return list(parameter.choices)
     step = parameter.step or (1 if isinstance(parameter, Int) and not parameter.log else None)

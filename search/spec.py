@@ -75,10 +75,14 @@ class DataPlan:
 
 @dataclass(frozen=True)
 class WorkersPlan:
-    """The worker processes, and TensorFlow threads in each; None leaves it to the machine's cores."""
+    """The worker processes, TensorFlow threads in each, and whether they hold the images in memory or stream them.
+
+    None leaves it to the machine's cores and memory.
+    """
 
     count: int | None = None
     threads: int | None = None
+    in_memory: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -121,10 +125,17 @@ class StudySpec:
         return json.loads(json.dumps(plain))
 
     def identity(self) -> dict[str, Any]:
-        """What makes it the same study on resume: everything but its name, budgets, workers and the rules of search."""
+        """What makes it the same study on resume: everything but its name, budgets, workers and the rules of search.
+
+        The engine belongs to it, and so does Keras Tuner's tuner: what one remembers another cannot read.
+        """
         tables = self.tables()
         del tables["study"]["name"]
-        return {key: tables[key] for key in ("study", "space", "training", "data")}
+        fixed = ("engine",) if self.search.engine == "optuna" else ("engine", "sampler")
+        return {
+            **{key: tables[key] for key in ("study", "space", "training", "data")},
+            "search": {key: tables["search"][key] for key in fixed},
+        }
 
     def sha256(self) -> str:
         """A digest of the whole spec."""

@@ -14,6 +14,7 @@ SHORT = {  # options that are a key of the study file under a shorter name
     "max_epochs": "search.max_epochs",
     "timeout": "search.timeout",
     "seed": "search.seed",
+    "engine": "search.engine",
     "sampler": "search.sampler",
     "pruner": "search.pruner",
     "workers": "workers.count",
@@ -28,8 +29,9 @@ SHORT = {  # options that are a key of the study file under a shorter name
 @click.option("--workers", metavar="N", help="How many worker processes [one a core].")
 @click.option("--cluster", metavar="ADDRESS", help="Use a Dask scheduler's workers, tcp://HOST:PORT, instead.")
 @click.option("--seed", metavar="N", help="The seed of the sampler and of every trial.")
-@click.option("--sampler", metavar="NAME", help="tpe, random or grid.")
-@click.option("--pruner", metavar="NAME", help="none, median or hyperband.")
+@click.option("--engine", metavar="NAME", help="optuna or keras-tuner.")
+@click.option("--sampler", metavar="NAME", help="tpe, random, grid, …: what the engine offers.")
+@click.option("--pruner", metavar="NAME", help="none, median, hyperband, …: what the engine offers.")
 @name_option
 @set_option
 @store_option
@@ -37,8 +39,11 @@ SHORT = {  # options that are a key of the study file under a shorter name
 def command(study: str, name: str | None, settings: tuple[str, ...], cluster: str | None, **given: Any) -> int:
     """Run STUDY (a shipped study's name, or a file), or go on with it where it was left."""
     from experiments.plan import Overrides, resolve_study
+    from search.engines import limits
 
     laid = [f"{key}={given[option]}" for option, key in SHORT.items() if given[option] is not None]
+    if given["engine"] in limits.ENGINES:  # another engine: its own sampler and pruner, where no others are named
+        laid = [f"search.sampler={limits.SAMPLERS[given['engine']][0]}", "search.pruner=none", *laid]
     spec = resolve_study(study, Overrides((*settings, *laid), name))
 
     if cluster is None:

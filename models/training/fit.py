@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.training.by_keras import KerasProgram, has_own_step
+from models.training.feed import Stretch, stretches
 from models.training.options import TrainOptions
 from models.training.program import Predictions, Program, Totals, program_for
 from models.training.twin import copy
@@ -27,23 +28,30 @@ class NonFiniteLoss(ArithmeticError):
 
 @dataclass(frozen=True)
 class Data:
-    """Resident tensors: uint8 images (n, height, width, channels), int64 labels (n,), for training and validation."""
+    """uint8 images (n, height, width, channels) and int64 labels (n,), for training and validation.
 
-    train_images: tf.Tensor
+    Tensors are resident; images may be numpy arrays mapped from a file instead, which are streamed.
+    """
+
+    train_images: tf.Tensor | np.ndarray
     train_labels: tf.Tensor
-    val_images: tf.Tensor
+    val_images: tf.Tensor | np.ndarray
     val_labels: tf.Tensor
     num_classes: int
 
 
 @dataclass(frozen=True)
 class FitPlan:
-    """What one fit is asked for: epochs, the seed of everything random, and the metric that says which epoch is best."""
+    """What one fit is asked for: epochs, the seed of everything random, and the metric that says which epoch is best.
+
+    A model that had `epochs_done` of the epochs before goes on with the next, in order, schedule and count.
+    """
 
     epochs: int
     seed: int
     monitor: str = "val_accuracy"
     maximize: bool = True
+    epochs_done: int = 0
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,7 @@ class Fitted:
     """What a fit did. `history` has one mapping of metrics an epoch; the model holds the weights of `best_epoch` (from 1)."""
 
     history: tuple[Mapping[str, float], ...]
+    best: Mapping[str, float]  # of the best epoch
     best_epoch: int
     pruned: bool
     validation: Predictions
@@ -71,7 +80,7 @@ def fit(
 
     Raises NonFiniteLoss, and whatever `between` raises.
     """
-    steps = plan.epochs * math.ceil(int(data.train_images.shape[0]) / options.batch_size)
+    steps = (plan.epochs - plan.epochs_done) * math.ceil(int(data.train_images.shape[0]) / options.batch_size)
     if has_own_step(model):
         program: Program = KerasProgram(model, options, data.num_classes)
     else:
@@ -79,13 +88,13 @@ def fit(
     program.load(model, options, plan.seed, class_weights(data) if options.class_weight == "balanced" else None)
     trainer = _Trainer(program, data, options, plan, between)
     history: list[Mapping[str, float]] = []
-    best_epoch, best_weights, best_validation = 0, [], None
+    best, best_epoch, best_weights, best_validation = None, 0, [], None
     pruned, started = False, time.perf_counter()
-    for epoch in range(1, plan.epochs + 1):
+    for epoch in range(plan.epochs_done + 1, plan.epochs + 1):
         metrics, validation = trainer.epoch(epoch)
         history.append(metrics)
-        if best_validation is None or _improves(metrics, history[best_epoch - 1], plan, 0.0):
-            best_epoch, best_validation = epoch, validation
+        if best is None or _improves(metrics, best, plan, 0.0):
+            best, best_epoch, best_validation = metrics, epoch, validation
             best_weights = [variable.numpy() for variable in program.model.weights]
         pruned = report(epoch, metrics)
         if pruned or _stalled(history, plan, options):
@@ -94,10 +103,10 @@ def fit(
         variable.assign(value)
     if model is not program.model:
         copy(program.model, model)
-    assert best_validation is not None  # plan.epochs is at least 1
+    assert best is not None and best_validation is not None  # there is at least one epoch
     samples = len(history) * int(data.train_images.shape[0])
     seconds = time.perf_counter() - started
-    return Fitted(tuple(history), best_epoch, pruned, best_validation, seconds, samples, latency_ms(program, data))
+    return Fitted(tuple(history), best, best_epoch, pruned, best_validation, seconds, samples, latency_ms(program, data))
 
 
 def latency_ms(program: Program, data: Data) -> float:
@@ -124,23 +133,16 @@ class _Trainer:
         self.count = int(data.train_images.shape[0])
         self.steps = math.ceil(self.count / options.batch_size)
         self.schedule = program.optimizer._learning_rate
-        self.schedule.set(options, self.steps, plan.epochs)
+        self.schedule.set(options, self.steps, plan.epochs, plan.epochs_done)
         self.unit = FIRST_UNIT
 
     def epoch(self, epoch: int) -> tuple[dict[str, float], Predictions]:
         """Train one epoch (from 1) and evaluate; the order of the images is a function of (seed, epoch)."""
-        order = tf.constant(np.random.default_rng([self.plan.seed, epoch]).permutation(self.count).astype("int32"))
+        order = np.random.default_rng([self.plan.seed, epoch]).permutation(self.count).astype("int32")
         rate = float(self.schedule(self.program.optimizer.iterations.value))
-        totals, step = Totals(), 0
-        while step < self.steps:
-            steps = range(step, min(step + self.unit, self.steps))
-            begun = time.perf_counter()
-            totals += self.program.train(self.data.train_images, self.data.train_labels, order, steps)
-            if not math.isfinite(totals.loss):
-                raise NonFiniteLoss(f"the loss is {totals.loss} in epoch {epoch}; lower the learning rate or clip the gradients")
-            self.unit = _next_unit(len(steps), time.perf_counter() - begun)
-            step = steps.stop
-            self.between()
+        totals = Totals()
+        for stretch in stretches(self.data.train_images, self.data.train_labels, order, self.program.batch_size):
+            totals += self._stretch(stretch, epoch)
         validation = self.program.evaluate(self.data.val_images, self.data.val_labels)
         if not math.isfinite(validation.loss):
             raise NonFiniteLoss(f"the validation loss is {validation.loss} in epoch {epoch}; lower the learning rate")
@@ -151,6 +153,20 @@ class _Trainer:
             "val_accuracy": validation.accuracy,
             "learning_rate": rate,
         }, validation
+
+    def _stretch(self, stretch: Stretch, epoch: int) -> Totals:
+        totals, step = Totals(), 0
+        end = math.ceil(int(stretch.order.shape[0]) / self.program.batch_size)
+        while step < end:
+            steps = range(step, min(step + self.unit, end))
+            begun = time.perf_counter()
+            totals += self.program.train(*stretch, steps)
+            if not math.isfinite(totals.loss):
+                raise NonFiniteLoss(f"the loss is {totals.loss} in epoch {epoch}; lower the learning rate or clip the gradients")
+            self.unit = _next_unit(len(steps), time.perf_counter() - begun)
+            step = steps.stop
+            self.between()
+        return totals
 
 
 def _next_unit(steps: int, seconds: float) -> int:

@@ -79,9 +79,11 @@ class Program:
         self.num_classes = num_classes
         if options.weight_decay:
             self.optimizer.weight_decay = tf.Variable(0.0, trainable=False)
-        self._full = tf.function(partial(self._steps, options.batch_size), autograph=False, jit_compile=compiled or None)
-        self._tails: dict[int, Any] = {}  # by size: a data set of another length has another
         image = tf.TensorSpec([None, *model.inputs[0].shape[1:]], tf.uint8)
+        step = tf.TensorSpec([], tf.int32)
+        self._signature = (image, tf.TensorSpec([None], tf.int64), tf.TensorSpec([None], tf.int32), step, step)
+        self._full = self._compiled(options.batch_size, compiled)
+        self._tails: dict[int, Any] = {}  # by size: a data set of another length has another
         self._evaluate = tf.function(self._evaluate_batch, input_signature=[image, tf.TensorSpec([None], tf.int64)])
 
     def load(self, model: keras.Model, options: TrainOptions, seed: int, class_weight: np.ndarray | None) -> None:
@@ -109,7 +111,7 @@ class Program:
             loss, correct = loss + float(part[0]), correct + float(part[1])
         if steps.stop > full:
             if short not in self._tails:
-                self._tails[short] = tf.function(partial(self._steps, short), autograph=False)
+                self._tails[short] = self._compiled(short, False)
             part = self._tails[short](images, labels, order, tf.constant(full), tf.constant(full + 1))
             loss, correct = loss + float(part[0]), correct + float(part[1])
         return Totals(loss, correct, min(steps.stop * self.batch_size, count) - steps.start * self.batch_size)
@@ -127,15 +129,21 @@ class Program:
         guesses = np.concatenate(predicted)
         return Predictions(total / count, float(np.mean(guesses == labels.numpy())), guesses, np.concatenate(confidence))
 
+    def _compiled(self, size: int, by_xla: bool) -> Any:
+        steps = partial(self._steps, size)
+        return tf.function(steps, input_signature=self._signature, autograph=False, jit_compile=by_xla or None)
+
     def _steps(self, size: int, images: Any, labels: Any, order: Any, start: Any, stop: Any) -> tuple[tf.Tensor, tf.Tensor]:
         """Steps start…stop−1 on batches of `size`; sums of loss and of right answers."""
 
         def body(step: tf.Tensor, loss_sum: tf.Tensor, correct_sum: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             rows = tf.ensure_shape(tf.slice(order, [step * self.batch_size], [size]), [size])
             loss, correct = self._step(tf.gather(images, rows), tf.gather(labels, rows))
-            return step + 1, loss_sum + loss * size, correct_sum + correct
+            return step + 1, loss_sum + tf.cast(loss * size, tf.float64), correct_sum + correct
 
-        return tf.while_loop(lambda step, *_: step < stop, body, (start, tf.constant(0.0), tf.constant(0.0)))[1:]
+        # In float64 a sum of float32 numbers is exact, so that it is the same however an epoch is cut into units.
+        begin = (start, tf.constant(0.0, tf.float64), tf.constant(0.0))
+        return tf.while_loop(lambda step, *_: step < stop, body, begin)[1:]
 
     def _step(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         self.clock.tick(self.optimizer.iterations.value)
@@ -181,7 +189,8 @@ def program_for(model: keras.Model, options: TrainOptions, num_classes: int, ste
     if shape is None:
         return Program(model, Clock(), options, num_classes, compiled=False)
     repaid = steps >= (COMPILED_STEPS_NARROW if model.count_params() <= NARROW else COMPILED_STEPS)
-    compiled = repaid and suits_xla(model) and not any(getattr(options, name) for name in STRENGTHS)
+    on_cpu = suits_xla(model) and not any(getattr(options, name) for name in STRENGTHS)
+    compiled = repaid and (on_cpu or bool(tf.config.list_logical_devices("GPU")))
     key = (shape, _rules(options), num_classes, compiled)
     if key not in _programs:
         _programs[key] = Program(*twin(model), options, num_classes, compiled)

@@ -20,17 +20,20 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         self.base = tf.Variable(0.0, trainable=False)
         self.warmup = tf.Variable(0.0, trainable=False)
         self.steps = tf.Variable(1.0, trainable=False)
+        self.before = tf.Variable(0.0, trainable=False)
 
-    def set(self, options: TrainOptions, steps_per_epoch: int, epochs: int) -> None:
-        """Give the values of one trial."""
+    def set(self, options: TrainOptions, steps_per_epoch: int, epochs: int, epochs_done: int = 0) -> None:
+        """Give the values of one trial; one that goes on is `epochs_done` epochs down its schedule at its first step."""
+        self.before.assign(float(epochs_done * steps_per_epoch))
         self.base.assign(options.learning_rate)
         self.warmup.assign(options.warmup_epochs * steps_per_epoch)
         self.steps.assign(float(steps_per_epoch * epochs))
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        step = tf.cast(step, tf.float32) + self.before
         if self.kind == "constant":
             return self.base * self._warm(step)
-        done = tf.clip_by_value(tf.cast(step, tf.float32) / self.steps, 0.0, 1.0)
+        done = tf.clip_by_value(step / self.steps, 0.0, 1.0)
         if self.kind == "one_cycle":
             up = 0.04 + 0.96 * _cosine(done / 0.3)
             down = 1.0 - (1.0 - 1e-4) * _cosine((done - 0.3) / 0.7)
@@ -43,7 +46,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         return self.base * decay * self._warm(step)
 
     def _warm(self, step: tf.Tensor) -> tf.Tensor:
-        return tf.minimum(1.0, (tf.cast(step, tf.float32) + 1.0) / tf.maximum(self.warmup, 1.0))
+        return tf.minimum(1.0, (step + 1.0) / tf.maximum(self.warmup, 1.0))
 
     def get_config(self) -> dict[str, str]:
         return {"kind": self.kind}

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from search.engine import Engine
-from search.spec import StudySpec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from search.engine import Engine
+    from search.spec import StudySpec
 
 
-def open_engine(spec: StudySpec, storage_url: str) -> Engine:
-    """The spec's engine on its store, created where it is new. Heavy libraries load here, not on import."""
+def open_engine(spec: StudySpec, storage_url: str, folder: Path) -> Engine:
+    """The spec's engine on its store, created where it is new: Optuna's at a database's URL, Keras Tuner's in a folder.
+
+    Heavy libraries load here, not on import.
+    """
+    if spec.search.engine == "keras-tuner":
+        from search.engines.keras_tuner import KerasTunerEngine
+
+        return KerasTunerEngine.open(spec, folder)
     from search.engines.optuna import OptunaEngine
 
     return OptunaEngine.open(spec, storage_url)

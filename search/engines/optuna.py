@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-import random
+import importlib
+import inspect
+import types
 import warnings
 from collections.abc import Callable, Mapping
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from search.engine import Done, Outcome, Record, Suggestion, Wait
+from search.engines.limits import LISTED, listed_points
 from search.errors import StudyError
-from search.space import Choice, Float, Int, Value, points, walk
+from search.space import Choice, Float, Int, Value, walk
 from search.spec import Component, SearchPlan, StudySpec
 
 HPARAMS = "tailor.hparams"
@@ -33,10 +37,8 @@ class OptunaEngine:
         self._study = study
         self._live: dict[int, Trial] = {}
         self._listed = [dict(point) for point in spec.enqueue]  # to be tried before the sampler's own
-        if spec.search.sampler.name == "grid":
-            grid = points(spec.space)
-            random.Random(spec.search.seed).shuffle(grid)  # a budget below the grid's size still spreads over it
-            self._listed += [point for point in grid if point not in self._listed]
+        if spec.search.sampler.name in LISTED:
+            self._listed += [point for point in listed_points(spec) if point not in self._listed]
 
     @classmethod
     def open(cls, spec: StudySpec, storage_url: str) -> OptunaEngine:
@@ -58,8 +60,8 @@ class OptunaEngine:
         asked = len(self._study.get_trials(deepcopy=False, states=ASKED))
         if asked >= plan.trials:
             return Done(f"all {plan.trials} trials are given out")
-        if not self._enqueue_next() and plan.sampler.name == "grid":
-            return Done(f"all {len(self._listed)} points of the grid are given out")
+        if not self._enqueue_next() and plan.sampler.name in LISTED:
+            return Done(f"all {len(self._listed)} points of the {plan.sampler.name} are given out")
         # A sampler seeded once would propose its first trials again after a restart.
         self._study.sampler = make_sampler(plan, seed=_mix(plan.seed, asked))
         trial = self._study.ask()
@@ -132,29 +134,74 @@ class OptunaEngine:
         return Outcome(OUTCOMES[trial.state], values, trial.user_attrs.get(REASON, ""))  # type: ignore[arg-type]
 
 
+# What Tailor asks for beside Optuna's own defaults; a study file's arguments win.
+SAMPLERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    # Without `group` a conditional parameter silently leaves the joint sampling.
+    "tpe": ("TPESampler", {"multivariate": True, "group": True, "constant_liar": True}),
+    "random": ("RandomSampler", {}),
+    "gp": ("GPSampler", {}),
+    "cmaes": ("CmaEsSampler", {}),
+    "qmc": ("QMCSampler", {"warn_independent_sampling": False, "warn_asynchronous_seeding": False}),
+    "nsgaii": ("NSGAIISampler", {}),
+}
+PRUNERS: Mapping[str, str] = {
+    "none": "NopPruner",
+    "median": "MedianPruner",
+    "percentile": "PercentilePruner",
+    "successive-halving": "SuccessiveHalvingPruner",
+    "hyperband": "HyperbandPruner",
+    "threshold": "ThresholdPruner",
+    "patient": "PatientPruner",
+    "wilcoxon": "WilcoxonPruner",
+}
+
+
 def make_sampler(plan: SearchPlan, seed: int) -> optuna.samplers.BaseSampler:
     """The plan's sampler with that seed. Raises StudyError for arguments that Optuna refuses."""
-    if plan.sampler.name == "tpe":
-        # Without `group` a conditional parameter silently leaves the joint sampling.
-        defaults = {"multivariate": True, "group": True, "constant_liar": True}
-        return _make(optuna.samplers.TPESampler, plan.sampler, {**defaults, "seed": seed})
-    return _make(optuna.samplers.RandomSampler, plan.sampler, {"seed": seed})
+    name = "random" if plan.sampler.name in LISTED else plan.sampler.name  # what is not listed is drawn
+    kind, defaults = SAMPLERS.get(name, (name, {}))
+    if name == "qmc":
+        seed = plan.seed  # one sequence for the whole study; how far it is stands in the storage
+    arguments = {} if plan.sampler.name in LISTED else plan.sampler.arguments
+    return _made("sampler", _named(kind, optuna.samplers), plan.sampler.name, {"seed": seed, **defaults, **arguments})
 
 
 def make_pruner(plan: SearchPlan) -> optuna.pruners.BasePruner:
     """The plan's pruner; epochs are its steps, from 1. Raises StudyError for arguments that Optuna refuses."""
-    if plan.pruner.name == "hyperband":
-        return _make(optuna.pruners.HyperbandPruner, plan.pruner, {"min_resource": 1, "max_resource": plan.max_epochs})
-    if plan.pruner.name == "median":
-        return _make(optuna.pruners.MedianPruner, plan.pruner, {})
-    return optuna.pruners.NopPruner()
+    name, arguments = plan.pruner.name, dict(plan.pruner.arguments)
+    if name == "hyperband":
+        arguments = {"min_resource": 1, "max_resource": plan.max_epochs, **arguments}
+    if name == "percentile":
+        arguments = {"percentile": 25.0, **arguments}
+    if name == "patient":
+        inner = arguments.pop("wrapped", "none")
+        wrapped = make_pruner(dataclasses.replace(plan, pruner=Component(inner)))
+        arguments = {"wrapped_pruner": wrapped if inner != "none" else None, "patience": 2, **arguments}
+    return _made("pruner", _named(PRUNERS.get(name, name), optuna.pruners), name, arguments)
 
 
-def _make(kind: Callable[..., T], component: Component, defaults: Mapping[str, object]) -> T:
+def _named(name: str, home: types.ModuleType) -> Callable[..., Any]:
+    """A class of Optuna's by its name, or anybody's by "pkg.mod:Class"."""
+    if ":" not in name:
+        return getattr(home, name)
+    module, _, attribute = name.partition(":")
     try:
-        return kind(**{**defaults, **component.arguments})
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise StudyError(f"search: {name!r} cannot be imported ({error}); give an installed module and a class of it.") from error
+
+
+def _made(what: str, kind: Callable[..., T], name: str, arguments: Mapping[str, Any]) -> T:
+    taken = inspect.signature(kind).parameters
+    if "seed" not in taken:  # brought by Tailor, and not every sampler of somebody's own has one
+        arguments = {key: value for key, value in arguments.items() if key != "seed"}
+    try:
+        return kind(**arguments)
     except (TypeError, ValueError) as error:
-        raise StudyError(f"search: {component.name} does not take {dict(component.arguments)}: {error}.") from error
+        given = {key: value for key, value in arguments.items() if key != "seed"}
+        raise StudyError(f"search.{what}: {name} does not take {given}: {error}.") from error
+    except ImportError as error:
+        raise StudyError(f"search.{what}: {name} needs a package that is not installed ({error}).") from error
 
 
 def _suggest(trial: Trial, parameter: Float | Int | Choice) -> Value:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ import tensorflow as tf
 from sklearn.datasets import load_digits
 
 from models.factory import resolve
+from models.training import feed
 from models.training import fit as fitting
 from models.training.fit import Data, FitPlan, NonFiniteLoss, class_weights, fit
 from models.training.options import EarlyStopping, TrainOptions
@@ -70,6 +74,21 @@ def test_the_loop_is_keras_fit_to_rounding(data: Data, options: TrainOptions, op
     for mine, keras_ in zip(ours, theirs, strict=True):
         for name, value in keras_.items():
             assert mine[name] == pytest.approx(value, rel=2e-3, abs=3e-3 if "accuracy" in name else 0), name
+
+
+@pytest.mark.parametrize("batch", [32, 50])
+def test_images_streamed_from_a_file_train_to_the_same_numbers(
+    data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    monkeypatch.setattr(feed, "CHUNK_BYTES", 200 * 64)  # several chunks an epoch, the last one short
+    mapped = {}
+    for name in ("train_images", "val_images"):
+        np.save(tmp_path / f"{name}.npy", getattr(data, name).numpy())
+        mapped[name] = np.load(tmp_path / f"{name}.npy", mmap_mode="r")
+    options = TrainOptions(batch_size=batch)
+    streamed = fit(model(dropout=0.2), dataclasses.replace(data, **mapped), options, FitPlan(3, seed=5))
+    resident = fit(model(dropout=0.2), data, options, FitPlan(3, seed=5))
+    assert streamed.history == resident.history
 
 
 def test_class_weights_weigh_the_loss_as_keras_does(data: Data) -> None:

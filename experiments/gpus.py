@@ -1,0 +1,40 @@
+"""GPUs, where TensorFlow sees any: each worker trains on one, in a share of its memory."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+
+KEPT = 0.9  # of a GPU's memory; the rest is the driver's
+
+
+def claim(index: int, workers: int) -> None:
+    """Give this process, worker `index` of `workers`, its share of a GPU. To be called before TensorFlow's first operation."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return
+    place = index % len(gpus)
+    tf.config.set_visible_devices([gpus[place]], "GPU")
+    memory = memory_mib(place)
+    if memory is None:
+        tf.config.experimental.set_memory_growth(gpus[place], True)
+        return
+    limit = tf.config.LogicalDeviceConfiguration(memory_limit=share_mib(memory, workers, len(gpus)))
+    tf.config.set_logical_device_configuration(gpus[place], [limit])
+
+
+def share_mib(memory: int, workers: int, gpus: int) -> int:
+    """A worker's share, in MiB, of a GPU with `memory` MiB, where the workers are dealt out to the GPUs in turn."""
+    return int(KEPT * memory / math.ceil(workers / gpus))
+
+
+def memory_mib(place: int) -> int | None:
+    """The memory of the GPU at that place, in MiB, as nvidia-smi says it; None where it says nothing."""
+    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits", "-i", str(place)]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return int(said) if said.strip().isdigit() else None

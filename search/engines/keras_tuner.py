@@ -1,0 +1,206 @@
+"""Keras Tuner by its public Oracle: the tuners are Keras Tuner's, and this file only translates, and keeps their state safe.
+
+Importing Keras Tuner imports TensorFlow, so nothing imports this file but a study that asks for it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras_tuner
+from keras_tuner.engine.trial import Trial
+
+from search import state_file
+from search.engine import Done, Outcome, Record, Suggestion, Wait
+from search.engines.limits import listed_points
+from search.errors import StudyError
+from search.space import Choice, Fixed, Float, Int, Parameter, Space, Value, draw, listed, walk
+from search.spec import Component, StudySpec
+
+OWN = "tuner/"  # Hyperband passes these among the values
+NO_LIMIT = 1_000_000  # the budget is the spec's, so that it can grow
+STATUS = {"COMPLETED": "complete", "FAILED": "failed"}
+
+
+class KerasTunerEngine:
+    """The Engine over one Oracle. Its state is one file, written before an ask or a tell returns."""
+
+    def __init__(self, spec: StudySpec, oracle: keras_tuner.Oracle, path: Path) -> None:
+        self._spec = spec
+        self._oracle = oracle
+        self._path = path
+
+    @classmethod
+    def open(cls, spec: StudySpec, folder: Path) -> KerasTunerEngine:
+        """Create or load the oracle of the study named by the spec. Raises StudyError for what Keras Tuner cannot do."""
+        oracle = make_oracle(spec)
+        path = folder / spec.name / "oracle.json"
+        state = state_file.read(path)
+        if state is not None:
+            for key, kept in state["trials"].items():
+                trial = Trial(oracle.get_space(), key, kept["status"], kept["message"])
+                trial.hyperparameters.values, trial.score, trial.best_step = kept["values"], kept["score"], 0
+                oracle.trials[key] = trial
+            oracle.set_state(state["oracle"])
+        return cls(spec, oracle, path)
+
+    def ask(self) -> Suggestion | Wait | Done:
+        plan, count = self._spec.search, len(self._oracle.trials)
+        if count >= plan.trials:
+            return Done(f"all {plan.trials} trials are given out")
+        trial = self._oracle.create_trial(f"tailor-{count}")
+        if trial.status == "IDLE":
+            return Wait()
+        if trial.status == "STOPPED":
+            return Done(f"{plan.sampler.name} has nothing more to propose")
+        self._save()
+        return self._suggestion(trial)
+
+    def report(self, trial: int, epoch: int, values: Mapping[str, float]) -> bool:
+        return False  # Keras Tuner prunes nothing
+
+    def tell(self, trial: int, outcome: Outcome) -> None:
+        own = next((t for key, t in self._oracle.trials.items() if int(key) == trial and t.status == "RUNNING"), None)
+        if own is None:
+            raise KeyError(f"trial {trial} of study {self._spec.name!r} is not running")
+        own.status = "COMPLETED" if outcome.status == "complete" else "FAILED"
+        own.message = outcome.reason
+        if outcome.status == "complete":
+            self._oracle.update_trial(own.trial_id, {self._spec.objective.metric: outcome.values[self._spec.objective.metric]})
+        self._oracle.end_trial(own)
+        self._save()
+
+    def unfinished(self) -> list[Suggestion]:
+        return [self._suggestion(trial) for _, trial in self._trials() if trial.status == "RUNNING"]
+
+    def records(self) -> list[Record]:
+        return [
+            Record(number, self._hparams(trial), self._outcome(trial))
+            for number, trial in self._trials()
+            if trial.status in STATUS
+        ]
+
+    def _trials(self) -> list[tuple[int, Trial]]:
+        return sorted((int(key), trial) for key, trial in self._oracle.trials.items())
+
+    def _suggestion(self, trial: Trial) -> Suggestion:
+        values = trial.hyperparameters.values
+        earlier = values.get(f"{OWN}trial_id")
+        return Suggestion(
+            int(trial.trial_id),
+            self._hparams(trial),
+            values.get(f"{OWN}epochs", self._spec.search.max_epochs),
+            continues=None if earlier is None else int(earlier),
+            epochs_done=values.get(f"{OWN}initial_epoch", 0) if earlier is not None else 0,
+        )
+
+    def _hparams(self, trial: Trial) -> dict[str, Value]:
+        return walk(self._spec.space, lambda parameter: trial.hyperparameters.values[parameter.name])
+
+    def _outcome(self, trial: Trial) -> Outcome:
+        status = STATUS[trial.status]
+        values = {self._spec.objective.metric: trial.score} if status == "complete" else {}
+        return Outcome(status, values, trial.message or "")  # type: ignore[arg-type]
+
+    def _save(self) -> None:
+        trials = {
+            key: {"values": t.hyperparameters.values, "status": t.status, "score": t.score, "message": t.message}
+            for key, t in self._oracle.trials.items()
+        }
+        state_file.write(self._path, {"oracle": self._oracle.get_state(), "trials": trials})
+
+
+def make_oracle(spec: StudySpec) -> keras_tuner.Oracle:
+    """The plan's tuner over the space. Raises StudyError for what it does not take."""
+    name = spec.search.sampler.name
+    rules: dict[str, Any] = {
+        "objective": keras_tuner.Objective(
+            spec.objective.metric, {"maximize": "max", "minimize": "min"}[spec.objective.direction]
+        ),
+        "hyperparameters": translate(spec.space),
+        "allow_new_entries": False,
+        "tune_new_entries": False,
+        "seed": spec.search.seed + 1,  # 0 would mean a random one
+        "max_consecutive_failed_trials": NO_LIMIT,  # the coordinator's to judge
+    }
+    if name == "hyperband":
+        rules |= {"max_epochs": spec.search.max_epochs, "hyperband_iterations": None}
+    else:
+        rules["max_trials"] = NO_LIMIT
+    kind: type[keras_tuner.Oracle] = {
+        "random": keras_tuner.oracles.RandomSearchOracle,
+        "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
+        "hyperband": keras_tuner.oracles.HyperbandOracle,
+        "grid": keras_tuner.Oracle,
+    }[name]
+    oracle = _made(_with_list(kind, spec), spec.search.sampler, rules)
+    oracle.verbose = 0
+    oracle.save = lambda: None  # both write in place, which a kill can truncate; see _save above
+    oracle._save_trial = lambda trial: None
+    return oracle
+
+
+def translate(space: Space) -> keras_tuner.HyperParameters:
+    """The searched parameters as Keras Tuner declares them, with the same meaning (see limits.py)."""
+    found = keras_tuner.HyperParameters()
+    declared = {parameter.name: parameter for parameter in space.parameters}
+    for parameter in space.searched:
+        scope: dict[str, Any] = {}
+        if parameter.when is not None:
+            parent = declared[parameter.when.name]
+            values = [parent.value] if isinstance(parent, Fixed) else listed(parent)
+            satisfied = [value for value in values if parameter.when.holds({parent.name: value})]
+            if not satisfied:
+                continue  # it never exists
+            if not isinstance(parent, Fixed):
+                scope = {"parent_name": parent.name, "parent_values": satisfied}
+        _declare(found, parameter, scope)
+    return found
+
+
+def _declare(found: keras_tuner.HyperParameters, parameter: Parameter, scope: Mapping[str, Any]) -> None:
+    if isinstance(parameter, Choice):
+        found.Choice(parameter.name, list(parameter.choices), **scope)
+    elif isinstance(parameter, (Float, Int)):
+        declare = found.Int if isinstance(parameter, Int) else found.Float
+        declare(parameter.name, parameter.low, parameter.high, parameter.step, "log" if parameter.log else "linear", **scope)
+
+
+def _made(kind: type[keras_tuner.Oracle], sampler: Component, rules: Mapping[str, Any]) -> keras_tuner.Oracle:
+    try:
+        return kind(**{**rules, **sampler.arguments})
+    except (TypeError, ValueError) as error:
+        raise StudyError(f"search: {sampler.name} does not take {dict(sampler.arguments)}: {error}.") from error
+
+
+def _with_list(kind: type[keras_tuner.Oracle], spec: StudySpec) -> type[keras_tuner.Oracle]:
+    """The tuner, first proposing the points that the spec lists: the enqueued ones and, for a grid, all of its own."""
+    first = [dict(point) for point in spec.enqueue]
+    grid = listed_points(spec) if spec.search.sampler.name == "grid" else []  # Keras Tuner's own forgets it on a restart
+    wanted = first + [point for point in grid if point not in first]
+
+    class Listed(kind):
+        def populate_space(self, trial_id: str) -> dict[str, Any]:
+            given = [trial.hyperparameters.values for trial in self.trials.values()]
+            left = (point for point in wanted if not any(_searched(point, spec.space).items() <= v.items() for v in given))
+            point = next(left, None)
+            if spec.search.sampler.name == "grid":
+                return {"status": "STOPPED"} if point is None else {"status": "RUNNING", "values": _searched(point, spec.space)}
+            answer = super().populate_space(trial_id)
+            if point is None or answer["status"] != "RUNNING" or f"{OWN}trial_id" in answer["values"]:
+                return answer
+            rng = random.Random(f"{spec.search.seed}/{trial_id}")
+            drawn = walk(spec.space, lambda p: point[p.name] if p.name in point else draw(p, rng))
+            own = {key: value for key, value in answer["values"].items() if key.startswith(OWN)}
+            return {**answer, "values": {**_searched(drawn, spec.space), **own}}
+
+    return Listed
+
+
+def _searched(values: Mapping[str, Value], space: Space) -> dict[str, Value]:
+    """The values of the searched parameters alone: Keras Tuner knows no others."""
+    names = {parameter.name for parameter in space.searched}
+    return {name: value for name, value in values.items() if name in names}

@@ -1,0 +1,55 @@
+"""What each engine offers, and what it cannot do: found when a study file is read, before anything heavy loads. Pure."""
+
+from __future__ import annotations
+
+import random
+
+from search.errors import StudyError
+from search.space import Choice, Float, Value, points
+from search.spec import StudySpec
+
+SAMPLERS = {
+    "optuna": ("tpe", "random", "grid", "gp", "cmaes", "qmc", "nsgaii", "brute-force"),
+    "keras-tuner": ("bayesian", "random", "hyperband", "grid"),
+}
+PRUNERS = {
+    "optuna": ("none", "median", "percentile", "successive-halving", "hyperband", "threshold", "patient", "wilcoxon"),
+    "keras-tuner": ("none",),
+}
+ENGINES = tuple(SAMPLERS)
+LISTED = ("grid", "brute-force")  # samplers that give out every point of a finite space, once
+
+
+def continues(spec: StudySpec) -> bool:
+    """Whether trials begin with the weights of earlier ones."""
+    return (spec.search.engine, spec.search.sampler.name) == ("keras-tuner", "hyperband")
+
+
+def listed_points(spec: StudySpec) -> list[dict[str, Value]]:
+    """The points of a finite space in the order in which every engine gives them out: as they stand, or a grid's shuffled, so
+    that a budget below its size still spreads over it."""
+    found = points(spec.space)
+    if spec.search.sampler.name == "grid":
+        random.Random(spec.search.seed).shuffle(found)
+    return found
+
+
+def check(spec: StudySpec) -> None:
+    """Raise StudyError for what the spec's engine cannot do, saying which can."""
+    if spec.search.engine != "keras-tuner":
+        return
+    if not spec.space.searched:
+        raise StudyError("search.engine: keras-tuner proposes no point twice, so it cannot repeat one; use engine optuna.")
+    declared = {parameter.name: parameter for parameter in spec.space.parameters}
+    for parameter in spec.space.searched:
+        parent = declared[parameter.when.name] if parameter.when is not None else None
+        if isinstance(parent, Float) and not parent.step:
+            raise StudyError(
+                f"space.{parameter.name}.when: keras-tuner knows conditions on listed values only, and {parent.name!r} has no "
+                "list; give it choices or a step, or use engine optuna."
+            )
+        if isinstance(parameter, Choice) and len({type(value) for value in parameter.choices}) > 1:
+            raise StudyError(
+                f"space.{parameter.name}.choices: keras-tuner takes values of one type, got {list(parameter.choices)}; "
+                "use engine optuna."
+            )
