@@ -71,7 +71,7 @@ def tailor_side(case: str, batch: int, epochs: int, **augmentation: float) -> Si
     import tensorflow as tf
 
     from models.factory import resolve
-    from models.training.fit import Data, FitPlan, fit
+    from models.training.fit import Data, FitPlan, Line, fit
     from models.training.options import TrainOptions
     from models.training.precision import faster
 
@@ -96,7 +96,7 @@ def tailor_side(case: str, batch: int, epochs: int, **augmentation: float) -> Si
 
     # The loop of a trial of LONG epochs (a long trial is compiled, a short one is not), stopped after the timed ones.
     model = build(policy)
-    fitted = fit(model, resident, options, FitPlan(LONG, 1), report)
+    fitted = fit(model, resident, options, FitPlan(LONG, 1), Line(report))
     return Side(epochs * TRAIN / (time.perf_counter() - begun[0]), fitted.history[-1]["val_accuracy"], training_flops(model))
 
 

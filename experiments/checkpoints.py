@@ -1,4 +1,7 @@
-"""Models that later trials begin with, as files under the store: of a study whose engine goes on from earlier trials' weights."""
+"""What trials go on from, as files under the store: an attempt's checkpoints, and models that later trials begin with.
+
+A trial's files go when it ends; the models, of a study whose engine goes on from earlier trials' weights, when the study does.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from pathlib import Path
 
 
 class Checkpoints:
-    """One study's folder. Workers read these files; the coordinator alone writes them."""
+    """One study's folder. A worker writes its own attempt's file there, and the coordinator all else."""
 
     def __init__(self, root: Path, study: str) -> None:
         self._folder = root / study
@@ -23,6 +26,25 @@ class Checkpoints:
     def find(self, trial: int) -> Path | None:
         """The trial's file, or None where it is gone: whoever wants it begins anew."""
         return self._place(trial) if self._place(trial).exists() else None
+
+    def attempt(self, trial: int, attempt: int) -> Path:
+        """Where an attempt keeps its checkpoint: a name of its own, so that one given up cannot write into the next one's."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return (self._folder / f"{trial}.{attempt}.npz").absolute()
+
+    def newest(self, trial: int) -> Path | None:
+        """The checkpoint of the trial's newest attempt that left one."""
+        found = sorted(self._folder.glob(f"{trial}.*.npz"), key=lambda path: int(path.name.split(".")[1]))
+        return found[-1].absolute() if found else None
+
+    def trials(self) -> set[int]:
+        """The trials that have checkpoints."""
+        return {int(path.name.split(".")[0]) for path in self._folder.glob("*.*.npz")}
+
+    def drop(self, trial: int) -> None:
+        """Remove the checkpoints of a trial that has ended."""
+        for path in self._folder.glob(f"{trial}.*.npz"):
+            path.unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Remove the study's files: it has ended, and no trial will ask for them."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 
 KEPT = 0.9  # of a GPU's memory; the rest is the driver's
 
 
 def claim(index: int, workers: int) -> None:
-    """Give this process, worker `index` of `workers`, its share of a GPU. To be called before TensorFlow's first operation."""
+    """Give this process, worker `index` of `workers`, its share of a GPU, before TensorFlow's first operation.
+
+    With 0 workers, how many share the machine is not known: each then takes memory as it needs it.
+    """
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
@@ -17,7 +21,7 @@ def claim(index: int, workers: int) -> None:
         return
     place = index % len(gpus)
     tf.config.set_visible_devices([gpus[place]], "GPU")
-    memory = memory_mib(place)
+    memory = memory_mib(place) if workers else None
     if memory is None:
         tf.config.experimental.set_memory_growth(gpus[place], True)
         return
@@ -32,7 +36,10 @@ def share_mib(memory: int, workers: int, gpus: int) -> int:
 
 def memory_mib(place: int) -> int | None:
     """The memory of the GPU at that place, in MiB, as nvidia-smi says it; None where it says nothing."""
-    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits", "-i", str(place)]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")  # TensorFlow counts among these, nvidia-smi among all
+    names = visible.split(",") if visible else []
+    name = names[place] if place < len(names) else str(place)
+    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits", "-i", name]
     try:
         said = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
     except (OSError, subprocess.SubprocessError):

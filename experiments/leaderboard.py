@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,55 +11,75 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from experiments.recorded import trial_runs
-from search.spec import EPOCH_METRICS, Objective
+from search.goal import EPOCH_METRICS, Constraint, Goal, Objective
 
 
 @dataclass(frozen=True)
 class Row:
-    """A trial by its newest attempt. `value` is the objective's, None where it did not complete."""
+    """A trial by its newest attempt. `value` is the first objective's, None where it did not complete; `start`, `end` in ms.
+
+    `values` are those of all that the goal names, by metric; `front` the Pareto front that it stands on, from 0, None for one
+    that breaks a constraint or did not complete.
+    """
 
     trial: int
     attempts: int
     status: str
     value: float | None
+    values: Mapping[str, float]
+    front: int | None
     run_id: str
     params: Mapping[str, str]
     metrics: Mapping[str, float]
     reason: str
+    start: int
+    end: int | None
 
     def to_dict(self) -> dict[str, Any]:
         """The row as plain data."""
         return asdict(self)
 
 
-def objective_of(study_run: Run) -> Objective:
-    """The objective that a study's run is tagged with."""
-    return Objective(study_run.data.tags["tailor.objective"], study_run.data.tags["tailor.direction"])
+def goal_of(study_run: Run) -> Goal:
+    """The goal that a study's run is tagged with."""
+    tags = study_run.data.tags
+    first = Objective(tags["tailor.objective"], tags["tailor.direction"])
+    more = json.loads(tags.get("tailor.goal", "{}"))
+    others = tuple(Objective(*pair) for pair in more.get("others", ()))
+    return Goal((first, *others), tuple(map(Constraint.parse, more.get("constraints", ()))))
 
 
-def rows(client: MlflowClient, experiment_id: str, objective: Objective) -> list[Row]:
-    """Every trial: complete ones best first (ties by number), then the others by number."""
+def rows(client: MlflowClient, experiment_id: str, goal: Goal) -> list[Row]:
+    """Every trial: complete ones best first, in the goal's order, then the others by number."""
     newest: dict[int, Run] = {}
     for run in trial_runs(client, experiment_id):
         trial, attempt = int(run.data.tags["tailor.trial"]), int(run.data.tags["tailor.attempt"])
         if trial not in newest or attempt > int(newest[trial].data.tags["tailor.attempt"]):
             newest[trial] = run
-    found = [_row(run, objective) for run in newest.values()]
-    sign = -1 if objective.direction == "maximize" else 1
-    return sorted(found, key=lambda row: (row.value is None, 0 if row.value is None else sign * row.value, row.trial))
+    values: dict[int, dict[str, float]] = {}
+    for trial, run in newest.items():
+        measured = goal.measured(run.data.metrics) if run.data.tags.get("tailor.status") == "complete" else None
+        if measured is not None:
+            values[trial] = measured
+    fronts = goal.fronts(values)
+    order = goal.order(values) + sorted(newest.keys() - values.keys())
+    return [_row(newest[trial], goal, values.get(trial, {}), fronts.get(trial)) for trial in order]
 
 
-def _row(run: Run, objective: Objective) -> Row:
+def _row(run: Run, goal: Goal, values: Mapping[str, float], front: int | None) -> Row:
     tags, metrics = run.data.tags, run.data.metrics
-    status = tags.get("tailor.status", "running")
     shown = {name: value for name, value in metrics.items() if name not in EPOCH_METRICS}
     return Row(
         trial=int(tags["tailor.trial"]),
         attempts=int(tags["tailor.attempt"]),
-        status=status,
-        value=metrics.get(objective.key) if status == "complete" else None,
+        status=tags.get("tailor.status", "running"),
+        value=values.get(goal.first.metric),
+        values=values,
+        front=front,
         run_id=run.info.run_id,
         params=dict(run.data.params),
         metrics=shown,
         reason=tags.get("tailor.status_reason", ""),
+        start=run.info.start_time,
+        end=run.info.end_time,
     )

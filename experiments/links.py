@@ -12,7 +12,8 @@ import uuid
 from typing import Any
 from urllib.parse import urlencode
 
-from search.spec import EPOCH_METRICS, StudySpec
+from search.goal import EPOCH_METRICS
+from search.spec import StudySpec
 
 HOST, PORT = "127.0.0.1", 5000
 VIEW = "tailor"
@@ -57,7 +58,7 @@ def view_tags(spec: StudySpec) -> dict[str, str]:
 def _state(spec: StudySpec) -> dict[str, Any]:
     objective = spec.objective
     parameters = [parameter.name for parameter in spec.space.parameters]
-    metrics = dict.fromkeys([objective.key, *TABLE_METRICS])
+    metrics = dict.fromkeys([*(o.key for o in spec.goal.objectives), *TABLE_METRICS])
     first, *others = [f"metrics.`{metric}`" for metric in metrics]
     columns = [first, *(f"params.`{name}`" for name in parameters), *others]
     curves = dict.fromkeys([*([objective.metric] if objective.metric in EPOCH_METRICS else []), *CURVES])

@@ -28,6 +28,11 @@ def study_lock(folder: Path, study: str) -> Iterator[None]:
         yield
 
 
+def known_lock(folder: Path, study: str) -> bool:
+    """Whether the study was ever held in this folder of locks."""
+    return (folder / f"{study}.lock").exists()
+
+
 def _owner(path: str) -> str:
     try:
         owner = json.loads(Path(path).read_text())

@@ -51,7 +51,11 @@ def find(study: str) -> Path:
 
 def resolve_study(study: str, overrides: Overrides = Overrides()) -> StudySpec:
     """Read and check a study whole, all but its data and the model's code. Raises StudyError, ModelError or InputError."""
-    spec = load(find(study), overrides.settings, overrides.name)
+    return checked(load(find(study), overrides.settings, overrides.name))
+
+
+def checked(spec: StudySpec) -> StudySpec:
+    """The spec, its data set's name and its parameters' names and ranges looked over. Raises as `resolve_study`."""
     check_uri(spec.dataset)
     check_names(spec)
     if spec.search.sampler.name in LISTED:

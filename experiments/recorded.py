@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import mlflow
 from mlflow import MlflowClient
 from mlflow.artifacts import load_text
 from mlflow.entities import Run
@@ -28,7 +27,6 @@ def open_client(store: Store) -> MlflowClient:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    mlflow.set_tracking_uri(store.tracking_uri)  # the registry resolves a logged model by the process's own setting
     return MlflowClient(tracking_uri=store.tracking_uri, registry_uri=store.tracking_uri)
 
 

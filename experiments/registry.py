@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import mlflow
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities import Run
@@ -20,10 +23,11 @@ from experiments.datasets.splits import Splits
 from experiments.errors import InputError, RunError
 from experiments.evaluation import Evaluation
 from experiments.evaluator import Evaluator, SavedModel
-from experiments.leaderboard import Row, objective_of, rows
+from experiments.leaderboard import Row, goal_of, rows
 from experiments.selection import Candidate, Verdict, judge
+from search.goal import Goal, Objective
 from search.load import check_name
-from search.spec import Objective, StudySpec
+from search.spec import StudySpec
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 OPENINGS = "tailor.test_openings"
@@ -48,8 +52,8 @@ def promote(client: MlflowClient, study: tuple[str, Run], spec: StudySpec, split
     """
     check_name("--to", name)
     experiment_id, run = study
-    objective = objective_of(run)
-    row, model_id = _best(client, experiment_id, spec.name, objective)
+    goal = goal_of(run)
+    row, model_id = best_model(client, experiment_id, spec.name, goal)
     if run.data.tags["tailor.dataset_sha256"] != splits.digest:
         raise InputError(f"study {spec.name!r} was trained on other data: the digest of {spec.dataset!r} is now {splits.digest}.")
     known = _version_of(client, name, model_id)
@@ -58,19 +62,34 @@ def promote(client: MlflowClient, study: tuple[str, Run], spec: StudySpec, split
         verdict = Verdict(alias == CHAMPION, "this model is registered already", row.value or 0.0, None)
         return Promotion(name, str(known.version), alias, verdict, row, None)
     champion = find_champion(client, name)
-    candidate = Candidate(row.value or 0.0, objective, splits.digest)
+    candidate = Candidate(row.value or 0.0, goal.first, splits.digest)
     verdict = judge(candidate, None if champion is None else _candidate(champion))
     with Evaluator() as evaluator:
         test = evaluator.score(saved_model(client, model_id), splits.test, len(splits.class_names))
     _count_opening(client, name)
     tags = _tags(run, row, candidate, test, verdict) | {"tailor.sha256": client.get_logged_model(model_id).tags["tailor.sha256"]}
     card = model_card(name, spec, row, tags, splits)
-    version = client.create_model_version(
-        name, f"models:/{model_id}", run_id=row.run_id, tags=tags, description=card, model_id=model_id
-    )
+    with _process_uri(client.tracking_uri):
+        version = client.create_model_version(
+            name, f"models:/{model_id}", run_id=row.run_id, tags=tags, description=card, model_id=model_id
+        )
     alias = CHAMPION if verdict.better else CHALLENGER
     client.set_registered_model_alias(name, alias, version.version)
     return Promotion(name, str(version.version), alias, verdict, row, test)
+
+
+@contextmanager
+def _process_uri(uri: str) -> Iterator[None]:
+    """Set the process's tracking URI, by which MLflow's registry looks a logged model up, and put back what was there."""
+    before, variable = mlflow.get_tracking_uri(), os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)
+        os.environ.pop("MLFLOW_TRACKING_URI", None)  # MLflow exports its setting, which others would take for the user's
+        if variable is not None:
+            os.environ["MLFLOW_TRACKING_URI"] = variable
 
 
 def find_version(client: MlflowClient, reference: str) -> ModelVersion:
@@ -182,12 +201,12 @@ def model_card(name: str, spec: StudySpec, row: Row, tags: Mapping[str, str], sp
     return "\n".join(lines)
 
 
-def _best(client: MlflowClient, experiment_id: str, study: str, objective: Objective) -> tuple[Row, str]:
-    """The best trial whose model is logged."""
+def best_model(client: MlflowClient, experiment_id: str, study: str, goal: Goal) -> tuple[Row, str]:
+    """The best trial that keeps the constraints and whose model is logged, and the model's id. Raises RunError."""
     logged = client.search_logged_models([experiment_id], max_results=1000)
     models = {int(m.tags["tailor.trial"]): m.model_id for m in logged if "tailor.trial" in m.tags}
-    for row in rows(client, experiment_id, objective):
-        if row.value is not None and row.trial in models:
+    for row in rows(client, experiment_id, goal):
+        if row.front is not None and row.trial in models:
             return row, models[row.trial]
     raise RunError(f"study {study!r} has no complete trial with a model yet; see `tailor status {study}`.")
 

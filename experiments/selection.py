@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from search.spec import Objective
+from search.goal import Objective
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
+import tempfile
 import threading
 import types
 from collections.abc import Iterator
@@ -11,25 +13,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlflow import MlflowClient
+from mlflow.entities import Run
 
 from experiments.checkpoints import Checkpoints
 from experiments.cores import cores
 from experiments.datasets import splits as splitting
 from experiments.datasets.splits import DataHandle, Splits
 from experiments.errors import InputError, RunError
-from experiments.lock import study_lock
+from experiments.lock import known_lock, study_lock
 from experiments.plan import differences, ends, make_job, open_data
 from experiments.pool import Pool
 from experiments.progress import Screen
 from experiments.quiet import quiet
+from experiments.reconcile import Stores, reconcile
 from experiments.recorded import find_study, new_database, open_client, recorded_spec
+from experiments.starting_points import best_points
 from experiments.store import Store
 from experiments.study import Coordinator, Parts
 from experiments.tags import common_tags
 from experiments.tracking import Tracker
 from experiments.worker import Preflight
+from search import engines
 from search.engine import Engine, Suggestion
-from search.engines import open_engine
 from search.spec import StudySpec
 
 
@@ -40,6 +45,7 @@ class Places:
     store: Store
     data_dir: Path | None = None
     cluster: str | None = None
+    enqueue_from: str | None = None  # a study whose best points are tried first
 
 
 @dataclass(frozen=True)
@@ -54,8 +60,16 @@ class Ended:
 
 def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
     """Run a study, or go on with it. Raises InputError for what is wrong before anything is created, RunError otherwise."""
+    with quiet():
+        engines.check(spec)
     splits = open_data(spec, places.data_dir)
     store = places.store
+    if places.enqueue_from is not None:
+        if not store.exists:
+            raise InputError(f"--enqueue-from: there is no study {places.enqueue_from!r}: the store {store.root} is empty.")
+        found_points = best_points(open_client(store), places.enqueue_from, spec.space)
+        spec = dataclasses.replace(spec, enqueue=(*spec.enqueue, *found_points))
+        screen.line(f"{len(found_points)} points of study {places.enqueue_from} are tried first")
     if store.exists:
         with study_lock(store.locks, spec.name):  # told at once, rather than when the workers have started
             client = open_client(store)
@@ -93,10 +107,31 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
         decided.screen.line(decided.found.note)
     checkpoints = Checkpoints(store.checkpoints, spec.name)
     parts = Parts(spec, splits, data, engine, tracker, pool, decided.screen, checkpoints, precision)
-    coordinator = Coordinator(parts, engine.unfinished())
+    coordinator = Coordinator(parts)
     with _signals(coordinator) as caught:
         coordinator.run()
-    return _finish(coordinator, tracker, caught[-1] if caught else 0)
+    ended = _finish(coordinator, tracker, caught[-1] if caught else 0)
+    if not ended.signal:
+        _report(tracker, decided.screen)
+    return ended
+
+
+def mend(client: MlflowClient, study: tuple[str, Run], store: Store) -> list[str]:
+    """Reconcile a study that nobody runs, and say what was mended. Raises InputError where somebody does, or might."""
+    experiment_id, run = study
+    spec = recorded_spec(run)
+    if not known_lock(store.locks, spec.name):
+        raise InputError(
+            f"study {spec.name!r} was not run from the store {store.root}: whether it is running now is known only there; "
+            "name that store with --store."
+        )
+    with study_lock(store.locks, spec.name):
+        stores = Stores(client, experiment_id, _engine(spec, store), spec.goal, Checkpoints(store.checkpoints, spec.name))
+        mended = reconcile(stores)
+        if run.info.status == "RUNNING":
+            client.set_terminated(run.info.run_id, "KILLED")
+            mended.append("the study's run: its search was killed; closed")
+        return mended
 
 
 def check_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> None:
@@ -143,7 +178,20 @@ def _already_done(client: MlflowClient, spec: StudySpec, store: Store) -> Ended 
 
 def _engine(spec: StudySpec, store: Store) -> Engine:
     with quiet():  # Keras Tuner brings TensorFlow, which chatters
-        return open_engine(spec, store.studies_url, store.oracles)
+        return engines.open_engine(spec, store.studies_url, store.oracles)
+
+
+def _report(tracker: Tracker, screen: Screen) -> None:
+    """Draw the study's report and log it to its run. A search is not lost for a picture: what fails is told."""
+    from experiments.reports import report
+
+    screen.line("drawing the report")
+    try:
+        made = report.make(tracker.client, tracker.experiment_id, tracker.client.get_run(tracker.run_id))
+        with tempfile.TemporaryDirectory() as folder:
+            report.log(tracker.client, tracker.run_id, made, Path(folder))
+    except Exception as error:
+        screen.line(f"the report could not be made ({type(error).__name__}: {error}); `tailor report` tries again")
 
 
 def _finish(coordinator: Coordinator, tracker: Tracker, caught: int) -> Ended:
@@ -151,7 +199,7 @@ def _finish(coordinator: Coordinator, tracker: Tracker, caught: int) -> Ended:
     tags = {"tailor.ended": coordinator.exhausted or "stopped"}
     if progress.best is not None:
         tags["tailor.best_trial"] = str(progress.best[0])
-    tracker.end_study("KILLED" if caught else "FINISHED", tags, {})
+    tracker.end_study("KILLED" if caught else "FINISHED", tags)
     if progress.failed and not progress.complete and not caught:
         raise RunError(
             f"no trial completed ({progress.failed} failed, {progress.pruned} pruned); the first failed with: "

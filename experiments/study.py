@@ -9,16 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mlflow.entities import Run
-
+from experiments.budget import Budget
 from experiments.checkpoints import Checkpoints
 from experiments.datasets.splits import DataHandle, Splits
 from experiments.model_files import ModelFile
 from experiments.plan import make_job
 from experiments.pool import Lost, Pool, PoolEvent
 from experiments.progress import Progress, RunningTrial, Screen
+from experiments.reconcile import COORDINATOR_GONE, Stores, reconcile
 from experiments.recorded import trial_runs
-from experiments.tracking import Tracker
+from experiments.tracking import EPOCHS, Tracker
 from experiments.trial import EpochReport, TrialJob, TrialResult
 from models.factory import is_file
 from search.engine import Done, Engine, Outcome, Suggestion, Wait
@@ -26,7 +26,6 @@ from search.engines.limits import continues
 from search.spec import StudySpec
 
 TICK = 0.25  # seconds between looks at the clock while no event comes
-HOPELESS = 3  # trials that all fail, after which no more are asked for
 
 
 @dataclass(frozen=True)
@@ -57,22 +56,21 @@ class Attempt:
 class Coordinator:
     """Runs one study to the end of its budget, or until `stop` is called."""
 
-    def __init__(self, parts: Parts, pending: list[Suggestion]) -> None:
+    def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._spec = parts.spec
-        self._pending = pending
+        self._pending: list[Suggestion] = []
         self._running: dict[tuple[int, int], Attempt] = {}
         self._attempts: dict[int, int] = {}
         self._losses: dict[int, int] = {}
-        self._epochs = 0
         self._kept: dict[int, str] = {}
-        self._values: dict[int, float] = {}
+        self._values: dict[int, Mapping[str, float]] = {}  # of the complete trials, by metric
         self.exhausted = ""
         self.first_failure = ""
         self.stopping = False
-        plan = self._spec.search
-        deadline = None if plan.timeout is None else time.monotonic() + plan.timeout
-        self.progress = Progress(self._spec.name, self._spec.objective.metric, plan.trials, parts.pool.count, deadline=deadline)
+        self._budget = Budget(self._spec.search, self._spec.objective)
+        trials, metric = self._spec.search.trials, self._spec.objective.metric
+        self.progress = Progress(self._spec.name, metric, trials, parts.pool.count, deadline=self._budget.deadline)
         self._resume()
 
     def run(self) -> None:
@@ -99,43 +97,30 @@ class Coordinator:
             self._parts.pool.stop()
 
     def _resume(self) -> None:
-        """Take up what earlier sessions left: attempts that were lost with their coordinator, values, kept models."""
-        tracker = self._parts.tracker
-        runs = trial_runs(tracker.client, tracker.experiment_id)
-        by_trial: dict[int, list[Run]] = {}
-        for run in runs:
+        """Take up what earlier sessions left: mend it, then count attempts, losses, values and kept models."""
+        parts, tracker = self._parts, self._parts.tracker
+        stores = Stores(tracker.client, tracker.experiment_id, parts.engine, self._spec.goal, parts.checkpoints)
+        for mended in reconcile(stores):
+            parts.screen.line(f"mended: {mended}")
+        for run in trial_runs(tracker.client, tracker.experiment_id):
             trial = int(run.data.tags["tailor.trial"])
-            by_trial.setdefault(trial, []).append(run)
             self._attempts[trial] = max(self._attempts.get(trial, 0), int(run.data.tags["tailor.attempt"]))
-            self._epochs += int(run.data.tags.get("tailor.epochs", "0"))
-            self._losses[trial] = self._losses.get(trial, 0) + (run.data.tags.get("tailor.status") == "lost")
-            if run.info.status == "RUNNING":
-                tracker.close_run(run.info.run_id, "lost", "the coordinator went away")
-        self._pending = [s for s in self._pending if not self._recorded(s, by_trial.get(s.trial, []))]
-        for record in self._parts.engine.records():
+            self._budget.epochs += int(run.data.tags.get(EPOCHS, "0"))
+            lost = run.data.tags.get("tailor.status") == "lost"
+            if lost and run.data.tags.get("tailor.status_reason") != COORDINATOR_GONE:  # that was no fault of the trial's
+                self._losses[trial] = self._losses.get(trial, 0) + 1
+        self._pending = parts.engine.unfinished()
+        for record in parts.engine.records():
             self._count(record.trial, record.outcome.status, record.outcome.values)
         self._kept = tracker.kept_models()
-
-    def _recorded(self, suggestion: Suggestion, runs: list[Run]) -> bool:
-        """Tell the engine of a trial whose end MLflow has and the engine has not: a coordinator died between the two."""
-        for run in runs:
-            status, key = run.data.tags.get("tailor.status"), self._spec.objective.key
-            if run.info.status == "FINISHED" and status == "complete" and key in run.data.metrics:
-                value = {self._spec.objective.metric: run.data.metrics[key]}
-                self._parts.engine.tell(suggestion.trial, Outcome("complete", value))
-                return True
-            if run.info.status in ("FINISHED", "FAILED") and status in ("pruned", "failed"):
-                reason = run.data.tags.get("tailor.status_reason", "")
-                self._parts.engine.tell(suggestion.trial, Outcome(status, reason=reason))
-                return True
-        return False
 
     def _fill(self) -> None:
         while len(self._running) < self._parts.pool.count and not self.stopping:
             if self._pending:
                 self._start(self._pending.pop(0))
                 continue
-            if self.exhausted or self._over_budget():
+            self.exhausted = self.exhausted or self._budget.spent()
+            if self.exhausted:
                 return
             answer = self._parts.engine.ask()
             if isinstance(answer, Wait):
@@ -144,16 +129,6 @@ class Coordinator:
                 self.exhausted = answer.reason
                 return
             self._start(answer)
-
-    def _over_budget(self) -> bool:
-        plan, progress = self._spec.search, self.progress
-        if progress.deadline is not None and time.monotonic() >= progress.deadline:
-            self.exhausted = "the time is up"
-        elif plan.epochs is not None and self._epochs >= plan.epochs:
-            self.exhausted = f"all {plan.epochs} epochs are spent"
-        elif progress.failed >= HOPELESS and progress.failed == progress.done:
-            self.exhausted = f"the first {progress.failed} trials all failed"
-        return bool(self.exhausted)
 
     def _start(self, suggestion: Suggestion) -> None:
         attempt = self._attempts.get(suggestion.trial, 0) + 1
@@ -171,7 +146,13 @@ class Coordinator:
             if weights is None:  # gone with an earlier end of the study: from the first epoch, then
                 suggestion = dataclasses.replace(suggestion, epochs_done=0)
         job = make_job(self._spec, suggestion, attempt, self._parts.data, self._parts.precision)
-        return dataclasses.replace(job, weights=None if weights is None else str(weights))
+        newest = self._parts.checkpoints.newest(suggestion.trial)
+        return dataclasses.replace(
+            job,
+            weights=None if weights is None else str(weights),
+            saves_to=str(self._parts.checkpoints.attempt(suggestion.trial, attempt)),
+            resumes=None if newest is None else str(newest),
+        )
 
     def _handle(self, event: PoolEvent) -> None:
         attempt = self._running.get((event.trial, event.attempt))
@@ -189,11 +170,13 @@ class Coordinator:
             self._ended(attempt, event)
 
     def _report(self, attempt: Attempt, report: EpochReport) -> None:
-        self._epochs += 1
+        self._budget.epochs += not report.replayed
         self._parts.tracker.epoch(report)
         running = self.progress.running[report.trial]
         running.epoch = report.epoch
         running.value = report.metrics.get(self._spec.objective.metric)
+        if report.replayed:
+            return
         stop = self._parts.engine.report(report.trial, report.epoch, report.metrics)
         self._parts.pool.answer(attempt.job, report.epoch, stop)
 
@@ -214,11 +197,12 @@ class Coordinator:
             return
         self.progress.seconds.append(time.monotonic() - attempt.started)
         if result.status == "complete":
-            value = result.metrics[self._spec.objective.key]
-            self._keep(attempt.job, result, run_id, value)
+            values = self._spec.goal.measured(result.metrics)
+            assert values is not None  # a complete trial has every metric
+            self._keep(attempt.job, result, run_id, values)
             if continues(self._spec) and result.model is not None:
                 self._parts.checkpoints.save(result.trial, result.model)
-            self._tell(result.trial, Outcome("complete", {self._spec.objective.metric: value}))
+            self._tell(result.trial, Outcome("complete", values))
             return
         if result.status == "failed" and result.traceback and not self.first_failure:
             self._parts.screen.line(result.traceback.rstrip())
@@ -227,33 +211,37 @@ class Coordinator:
 
     def _tell(self, trial: int, outcome: Outcome) -> None:
         self._parts.engine.tell(trial, outcome)
+        self._parts.checkpoints.drop(trial)
         self._count(trial, outcome.status, outcome.values)
-        value = outcome.values.get(self._spec.objective.metric)
-        said = f"with {self._spec.objective.metric} {value:.4f}" if value is not None else outcome.reason
+        measured = ", ".join(f"{metric} {_short(value)}" for metric, value in outcome.values.items())
+        said = f"with {measured}" if measured else outcome.reason
         self._parts.screen.line(f"trial {trial}: {outcome.status} {said}")
 
     def _count(self, trial: int, status: str, values: Mapping[str, float]) -> None:
         setattr(self.progress, status, getattr(self.progress, status) + 1)
-        value = values.get(self._spec.objective.metric)
-        if value is not None:
-            self._values[trial] = value
-            best = self.progress.best
-            if best is None or self._spec.objective.better(value, best[1]):
-                self.progress.best = (trial, value)
+        if status == "complete":
+            self._values[trial] = values
+        keeps = status == "complete" and self._spec.goal.feasible(values)
+        self._budget.count(trial, status, values[self._spec.objective.metric] if keeps else None)
+        self.progress.best = self._budget.best
 
-    def _keep(self, job: TrialJob, result: TrialResult, run_id: str, value: float) -> None:
+    def _keep(self, job: TrialJob, result: TrialResult, run_id: str, values: Mapping[str, float]) -> None:
         """Log the model while its trial is among the best, and drop the one that it displaces."""
-        objective, most = self._spec.objective, self._spec.search.keep_models
         if result.model is None:
             return
-        worst = sorted(self._kept, key=self._values.__getitem__, reverse=objective.direction == "minimize")
-        if len(self._kept) >= most and not objective.better(value, self._values[worst[0]]):
+        candidates = {**{trial: self._values[trial] for trial in self._kept}, job.trial: values}
+        best = self._spec.goal.order(candidates)[: self._spec.search.keep_models]
+        if job.trial not in best:
             return
         source = factory_source(self._spec.model, job.folder)
         model = ModelFile(result.model, job.data.input_shape, job.data.num_classes, source)
         self._kept[job.trial] = self._parts.tracker.log_model(run_id, job, model, result.best_epoch)
-        for trial in worst[: max(0, len(self._kept) - most)]:
+        for trial in self._kept.keys() - set(best):
             self._parts.tracker.drop_model(self._kept.pop(trial))
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value.is_integer() and abs(value) > 1 else f"{value:.4f}"
 
 
 def factory_source(model: str, folder: str) -> Path | None:

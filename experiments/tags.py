@@ -35,10 +35,14 @@ def study_tags(spec: StudySpec, splits: Splits) -> dict[str, str]:
         "tailor.engine": spec.search.engine,
         "tailor.objective": spec.objective.metric,
         "tailor.direction": spec.objective.direction,
+        "tailor.goal": json.dumps(
+            {"others": [[o.metric, o.direction] for o in spec.others], "constraints": [str(c) for c in spec.constraints]}
+        ),
         "tailor.spec_sha256": spec.sha256(),
         "tailor.dataset": spec.dataset,
         "tailor.input_shape": json.dumps(list(splits.train.images.shape[1:])),
         "tailor.dataset_sha256": splits.digest,
+        "tailor.split_sizes": json.dumps(splits.sizes),
     }
 
 

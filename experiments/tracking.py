@@ -26,6 +26,7 @@ from search.spec import StudySpec
 
 FLUSH_SECONDS = 2.0
 MODEL_NAME = "model"
+EPOCHS = "tailor.epochs"
 RUN_STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "stopped": "KILLED", "lost": "KILLED"}
 
 
@@ -35,6 +36,7 @@ class _Live:
 
     run_id: str
     metrics: list[Metric]
+    epochs: int = 0  # trained by this attempt
 
 
 class Tracker:
@@ -67,6 +69,8 @@ class Tracker:
             _, run = found
             client.log_batch(run.info.run_id, tags=[RunTag(k, v) for k, v in tags.items()])
             client.update_run(run.info.run_id, status="RUNNING")
+            if "tailor.ended" in run.data.tags:
+                client.delete_tag(run.info.run_id, "tailor.ended")
         for key, value in links.view_tags(spec).items():
             client.set_experiment_tag(experiment_id, key, value)
         client.log_text(run.info.run_id, json.dumps(spec.tables(), indent=2), STUDY_FILE)
@@ -103,6 +107,7 @@ class Tracker:
         """Note an epoch's metrics; they are written within FLUSH_SECONDS by `flush_due`."""
         live = self._live.get((report.trial, report.attempt))
         if live is not None:
+            live.epochs += not report.replayed
             now = int(time.time() * 1000)
             live.metrics += [Metric(name, value, now, report.epoch) for name, value in report.metrics.items()]
 
@@ -124,32 +129,20 @@ class Tracker:
         live.metrics += [Metric(name, value, now, result.best_epoch) for name, value in result.metrics.items()]
         self._flush(live)
         self._artifacts(live.run_id, job, result)
-        self.client.set_tag(live.run_id, "tailor.epochs", str(len(result.history)))
-        self.close_run(live.run_id, result.status, result.reason)
+        self.client.set_tag(live.run_id, EPOCHS, str(live.epochs))
+        close_run(self.client, live.run_id, result.status, result.reason)
         return live.run_id
 
     def lose(self, job: TrialJob, reason: str) -> None:
         """Close the run of an attempt whose worker went away."""
         live = self._live.pop((job.trial, job.attempt))
         self._flush(live)
-        self.close_run(live.run_id, "lost", reason)
+        self.client.set_tag(live.run_id, EPOCHS, str(live.epochs))
+        close_run(self.client, live.run_id, "lost", reason)
 
-    def close_run(self, run_id: str, status: str, reason: str) -> None:
-        """End a run with its status and reason as tags. Statuses: complete, pruned, failed, stopped, lost."""
-        tags = [RunTag("tailor.status", status)]
-        if reason:
-            tags.append(RunTag("tailor.status_reason", reason[:4000]))
-        self.client.log_batch(run_id, tags=tags)
-        self.client.set_terminated(run_id, RUN_STATUS[status])
-
-    def end_study(self, status: str, tags: Mapping[str, str], metrics: Mapping[str, float]) -> None:
+    def end_study(self, status: str, tags: Mapping[str, str]) -> None:
         """Close the study's run: FINISHED, or KILLED when it was stopped and can go on."""
-        now = int(time.time() * 1000)
-        self.client.log_batch(
-            self.run_id,
-            metrics=[Metric(name, value, now, 0) for name, value in metrics.items()],
-            tags=[RunTag(name, value) for name, value in tags.items()],
-        )
+        self.client.log_batch(self.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
         self.client.set_terminated(self.run_id, status)
 
     def log_model(self, run_id: str, job: TrialJob, model: model_files.ModelFile, step: int) -> str:
@@ -210,6 +203,15 @@ class Tracker:
             self.client.log_artifacts(run_id, folder)
 
 
+def close_run(client: MlflowClient, run_id: str, status: str, reason: str) -> None:
+    """End a run with its status and reason as tags. Statuses: complete, pruned, failed, stopped, lost."""
+    tags = [RunTag("tailor.status", status)]
+    if reason:
+        tags.append(RunTag("tailor.status_reason", reason[:4000]))
+    client.log_batch(run_id, tags=tags)
+    client.set_terminated(run_id, RUN_STATUS[status])
+
+
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested tables as one, their keys joined by dots."""
     result: dict[str, Any] = {}
@@ -229,6 +231,7 @@ def _replay(job: TrialJob) -> dict[str, Any]:
         "values": dict(job.values),
         "epochs": job.epochs,
         "epochs_done": job.epochs_done,
+        "resumes": None if job.resumes is None else Path(job.resumes).name,
         "continues": None if job.weights is None else Path(job.weights).name,
         "seed": job.seed,
         "monitor": job.monitor,

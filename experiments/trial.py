@@ -8,7 +8,9 @@ import tempfile
 import time
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from models.training.fit import Data, Fitted
 
+CHECKPOINT_SECONDS = 25.0  # of training, with a unit of two seconds: at most 30 are lost with a worker
 Status = Literal["complete", "pruned", "failed", "stopped"]
 
 
@@ -47,6 +50,8 @@ class TrialJob:
     in_memory: bool | None = None  # whether the images are held in memory; None leaves it to their size
     weights: str | None = None  # a .keras file whose weights the model begins with, after `epochs_done` epochs
     epochs_done: int = 0
+    saves_to: str | None = None  # the file for this attempt's checkpoints
+    resumes: str | None = None  # an earlier attempt's checkpoint, to go on from
 
     @property
     def key(self) -> str:
@@ -63,6 +68,7 @@ class EpochReport:
     epoch: int
     metrics: Mapping[str, float]
     seconds: float
+    replayed: bool = False  # of an earlier attempt, which this one goes on from: judged already
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,9 @@ class Channel(Protocol):
 
     def report(self, report: EpochReport) -> bool:
         """Send an epoch's metrics; True asks to stop. Waits for the answer where the job says so."""
+
+    def replay(self, report: EpochReport) -> None:
+        """Send the metrics of an epoch that an earlier attempt trained."""
 
     def check(self) -> None:
         """Raise Stopped when the coordinator asks every trial to end."""
@@ -136,7 +145,7 @@ def build(job: TrialJob, policy: str | None = None) -> tuple[keras.Model, TrainO
 
 
 def _run(job: TrialJob, channel: Channel) -> TrialResult:
-    from models.training.fit import FitPlan, fit
+    from models.training.fit import FitPlan, Line, fit
     from models.training.twin import in_float32
 
     data = opened(job.data, job.in_memory)
@@ -151,11 +160,17 @@ def _run(job: TrialJob, channel: Channel) -> TrialResult:
 
     if job.weights is not None:
         model.load_weights(job.weights)  # weights alone: nothing of the file is run
+
+    def replay(epoch: int, metrics: Mapping[str, float]) -> None:
+        channel.replay(EpochReport(job.trial, job.attempt, epoch, metrics, 0.0, replayed=True))
+
     plan = FitPlan(job.epochs, job.seed, job.monitor, job.maximize, job.epochs_done)
-    fitted = fit(model, data, options, plan, report, channel.check)
+    line = Line(report, channel.check, replay, partial(save, job), CHECKPOINT_SECONDS, saved(job))
+    fitted = fit(model, data, options, plan, line)
     evaluation = evaluate(
         data.val_labels.numpy(), fitted.validation.labels, fitted.validation.confidence, fitted.validation.loss, data.num_classes
     )
+    exported = None if fitted.pruned else keras_bytes(in_float32(model))
     return TrialResult(
         job.trial,
         job.attempt,
@@ -163,9 +178,9 @@ def _run(job: TrialJob, channel: Channel) -> TrialResult:
         f"by the pruner after epoch {job.epochs_done + len(fitted.history)}" if fitted.pruned else "",
         history=fitted.history,
         best_epoch=fitted.best_epoch,
-        metrics=_metrics(model, fitted, evaluation),
+        metrics=_metrics(model, fitted, evaluation) | ({} if exported is None else {"model_bytes": float(len(exported))}),
         evaluation=evaluation,
-        model=None if fitted.pruned else keras_bytes(in_float32(model)),
+        model=exported,
     )
 
 
@@ -179,6 +194,24 @@ def _metrics(model: keras.Model, fitted: Fitted, evaluation: Evaluation) -> dict
         "samples_per_second": fitted.samples / fitted.seconds,
         "latency_ms": fitted.latency_ms,
     }
+
+
+def save(job: TrialJob, checkpoint: bytes) -> None:
+    """Write the attempt's checkpoint, whole or not at all. A trial is not lost for a checkpoint that cannot be written."""
+    if job.saves_to is not None:
+        place = Path(job.saves_to)
+        draft = place.with_suffix(".draft")
+        with suppress(OSError):
+            draft.write_bytes(checkpoint)
+            os.replace(draft, place)
+
+
+def saved(job: TrialJob) -> bytes | None:
+    """The checkpoint to go on from, or None where there is none to be had."""
+    if job.resumes is not None:
+        with suppress(OSError):
+            return Path(job.resumes).read_bytes()
+    return None
 
 
 def keras_bytes(model: keras.Model) -> bytes:

@@ -46,7 +46,7 @@ def prepare() -> None:
         if threads:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(1)
-        claim(int(os.environ.get(INDEX, "0")), int(os.environ.get(COUNT, "1")))
+        claim(int(os.environ.get(INDEX, "0")), int(os.environ.get(COUNT, "0")))
         tf.constant(0)  # the first op brings the rest of the chatter
 
 
@@ -63,10 +63,12 @@ def preflight(job: TrialJob) -> Preflight:
     from experiments.trial import build
 
     prepare()
+    from models.training import losses
     from models.training.by_keras import has_own_step
     from models.training.precision import faster
 
     model, options = build(job)
+    losses.named(options.loss)
     if has_own_step(model):
         note = "the model has a train_step of its own: Keras trains it, batch by batch, which is slower"
         return Preflight("float32" if options.precision == "auto" else options.precision, note)
@@ -106,6 +108,9 @@ class DaskChannel:
             if epoch == report.epoch:
                 return bool(stop)
         return False
+
+    def replay(self, report: EpochReport) -> None:
+        self._worker.log_event(self._line, {"report": dataclasses.asdict(report)})
 
     def check(self) -> None:
         if time.monotonic() - self._looked >= LOOK_SECONDS:

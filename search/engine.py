@@ -39,7 +39,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a trial ended. `values` holds the objective's metric for a complete trial; `reason` says why it did not complete."""
+    """How a trial ended. `values` holds what the goal names, by metric, of a complete trial; `reason` says why it is none."""
 
     status: Status
     values: Mapping[str, float] = field(default_factory=dict)

@@ -10,15 +10,18 @@ from typing import Any
 
 from search.engines import limits
 from search.errors import StudyError, unknown
+from search.goal import OBJECTIVES, Constraint, Goal, Objective
 from search.space import Choice, Condition, Fixed, Float, Int, Parameter, Space, Value, check_point
-from search.spec import OBJECTIVES, Component, DataPlan, Objective, SearchPlan, StudySpec, WorkersPlan
+from search.spec import Component, DataPlan, SearchPlan, StudySpec, WorkersPlan
 from search.table import Table
 
 MAX_BYTES = 1 << 20
 SECTIONS = ("study", "search", "space", "training", "data", "workers")
 ENQUEUE = "enqueue"  # an array of tables beside the sections
+STUDY_KEYS = ("name", "dataset", "model", "objective", "direction", "objectives", "constraints")
 SEARCH_KEYS = (
-    "engine", "sampler", "pruner", "trials", "max_epochs", "epochs", "timeout", "seed", "keep_models", "retries",
+    "engine", "sampler", "pruner", "trials", "max_epochs", "epochs", "timeout", "patience", "target", "seed", "keep_models",
+    "retries",
 )  # fmt: skip
 MOST = 1_000_000
 SEED = 2**31 - 1
@@ -52,23 +55,30 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def override(raw: dict[str, Any], text: str) -> None:
-    """Lay SECTION.KEY=VALUE over the tables; a value for a searched parameter fixes it and takes it out of the space."""
-    match = re.fullmatch(r"([\w-]+)\.([\w.-]+)=(.*)", text, flags=re.DOTALL)
+    """Lay SECTION.KEY=VALUE over the tables, VALUE as TOML or a bare word."""
+    match = re.fullmatch(r"([\w-]+\.[\w.-]+)=(.*)", text, flags=re.DOTALL)
     if match is None:
         raise StudyError(f"--set: expected SECTION.KEY=VALUE such as space.dropout=0.2, got {text!r}.")
-    section, dotted, literal = match.groups()
+    try:
+        value = tomllib.loads(f"v = {match[2]}")["v"]
+    except tomllib.TOMLDecodeError:
+        value = match[2]  # a bare word is a string
+    lay(raw, match[1], value)
+
+
+def lay(raw: dict[str, Any], path: str, value: Any) -> None:
+    """Lay a value over SECTION.KEY of the tables; one for a searched parameter fixes it and takes it out of the space."""
+    section, _, dotted = path.partition(".")
     if section not in SECTIONS:
         raise unknown("--set", section, SECTIONS)
-    try:
-        value = tomllib.loads(f"v = {literal}")["v"]
-    except tomllib.TOMLDecodeError:
-        value = literal  # a bare word is a string
+    if not dotted:
+        raise StudyError(f"--set: expected SECTION.KEY such as search.trials, got {path!r}.")
     table = raw.setdefault(section, {})
     *parents, key = dotted.split(".")
     for parent in parents:
         table = table.setdefault(parent, {})
         if not isinstance(table, dict):
-            raise StudyError(f"--set {text}: {section}.{parent} is a value, not a table, so it has no key {key!r}.")
+            raise StudyError(f"--set {path}: {section}.{parent} is a value, not a table, so it has no key {key!r}.")
     table[key] = value
     for other in {"space": ("training",), "training": ("space",)}.get(section, ()):
         if dotted in raw.get(other, {}):  # one value now: it stays where conditions can see it
@@ -79,17 +89,20 @@ def override(raw: dict[str, Any], text: str) -> None:
 def build(raw: Mapping[str, Any]) -> StudySpec:
     """Check the tables and return the spec. Raises StudyError for the first thing that is wrong."""
     Table("", raw, (*SECTIONS, ENQUEUE))
-    study = Table("study", raw.get("study", {}), ("name", "dataset", "model", "objective", "direction"))
+    study = Table("study", raw.get("study", {}), STUDY_KEYS)
     space = Space(tuple(_parameter(k, v) for k, v in Table("space", raw.get("space", {})).values.items()))
     training = dict(Table("training", raw.get("training", {})).values)
     for parameter in space.parameters:
         if parameter.name in training:
             raise StudyError(f"{parameter.name}: stands in [training] (fixed) and in [space] (searched); keep one of them.")
+    goal = _goal(study)
     spec = StudySpec(
         name=check_name("study.name", study.text("name")),
         dataset=study.text("dataset"),
         model=study.text("model"),
-        objective=_objective(study),
+        objective=goal.first,
+        others=goal.objectives[1:],
+        constraints=goal.constraints,
         search=_search(Table("search", raw.get("search", {}), SEARCH_KEYS)),
         space=space,
         training=training,
@@ -111,12 +124,32 @@ def check_name(field: str, name: str) -> str:
     return name
 
 
-def _objective(table: Table) -> Objective:
-    metric = table.text("objective", "val_accuracy")
+def _goal(table: Table) -> Goal:
+    constraints = table.values.get("constraints", [])
+    if not isinstance(constraints, list):
+        raise StudyError(f"study.constraints: expected a list of texts such as 'parameters <= 100_000', got {constraints!r}.")
+    rules = tuple(map(Constraint.parse, constraints))
+    several = table.values.get("objectives")
+    if several is None:
+        return Goal((_objective(table, "objective"),), rules)
+    if "objective" in table.values or "direction" in table.values:
+        raise StudyError("study.objectives: it stands in the place of objective and direction; keep one or the other.")
+    if not isinstance(several, list) or not several:
+        raise StudyError(
+            f'study.objectives: expected [{{ metric = "val_accuracy", direction = "maximize" }}, …], got {several!r}.'
+        )
+    found = tuple(_objective(Table("study.objectives", one, ("metric", "direction")), "metric") for one in several)
+    if len({objective.metric for objective in found}) < len(found):
+        raise StudyError("study.objectives: a metric stands there twice; keep one of each.")
+    return Goal(found, rules)
+
+
+def _objective(table: Table, key: str) -> Objective:
+    metric = table.text(key, "val_accuracy")
     if metric not in OBJECTIVES:
-        raise unknown("study.objective (no metric bears that name)", metric, OBJECTIVES)
-    if "direction" not in table.values and "objective" in table.values:
-        raise StudyError('study.direction: it is missing; give "maximize" or "minimize" (it is never guessed).')
+        raise unknown(f"{table.path}.{key} (no metric bears that name)", metric, OBJECTIVES)
+    if "direction" not in table.values and key in table.values:
+        raise StudyError(f'{table.path}.direction: it is missing; give "maximize" or "minimize" (it is never guessed).')
     direction = table.text("direction", "maximize", ("maximize", "minimize"))
     return Objective(metric, direction)  # type: ignore[arg-type]
 
@@ -132,6 +165,8 @@ def _search(table: Table) -> SearchPlan:
         max_epochs=table.whole("max_epochs", default.max_epochs, 1, 100_000),
         epochs=table.whole("epochs", 1, 1, MOST) if "epochs" in table.values else None,
         timeout=table.seconds("timeout"),
+        patience=table.whole("patience", 1, 1, MOST) if "patience" in table.values else None,
+        target=table.number("target") if "target" in table.values else None,
         seed=table.whole("seed", default.seed, 0, SEED),
         keep_models=table.whole("keep_models", default.keep_models, 1, 1000),
         retries=table.whole("retries", default.retries, 0, 100),

@@ -229,7 +229,7 @@ def listed(parameter: Float | Int | Choice) -> list[Value]:
     count = math.floor((parameter.high - parameter.low) / step + 1e-9) + 1
     if count > MOST_POINTS:
         raise StudyError(f"space.{parameter.name}: {count:,} values are too many for a grid; take a wider step.")
-    return [parameter.low + i * step for i in range(count)]
+    return [min(parameter.low + i * step, parameter.high) for i in range(count)]  # 3 * 0.1 is a little over 0.3
 
 
 def _check_range(parameter: Float | Int) -> None:

@@ -7,37 +7,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
+from search.goal import Constraint, Goal, Objective
 from search.space import Float, Int, Parameter, Space, Value
-
-Direction = Literal["maximize", "minimize"]
-
-EPOCH_METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate")
-FINAL_METRICS = ("val_macro_f1", "parameters", "train_seconds", "samples_per_second", "latency_ms")
-OBJECTIVES = ("val_accuracy", "val_loss", "train_accuracy", "train_loss", *FINAL_METRICS)
-
-
-@dataclass(frozen=True)
-class Objective:
-    """The metric that a study optimises, and which way is better."""
-
-    metric: str
-    direction: Direction
-
-    @property
-    def by_epoch(self) -> bool:
-        """Whether it is measured after every epoch (and can prune), or once at the end of a trial."""
-        return self.metric in EPOCH_METRICS
-
-    @property
-    def key(self) -> str:
-        """The name of the metric on a trial's run that holds the trial's one value: its best epoch, or its end."""
-        return f"best_{self.metric}" if self.by_epoch else self.metric
-
-    def better(self, one: float, other: float) -> bool:
-        """Whether `one` is strictly better than `other`."""
-        return one > other if self.direction == "maximize" else one < other
 
 
 @dataclass(frozen=True)
@@ -50,7 +23,10 @@ class Component:
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """How the space is searched, and the budgets: trials, epochs a trial, epochs and seconds in all."""
+    """How the space is searched, and the budgets: trials, epochs a trial, epochs and seconds in all.
+
+    It ends early when `patience` trials in a row bring no better value, or when one reaches the objective's `target`.
+    """
 
     engine: str = "optuna"
     sampler: Component = Component("tpe")
@@ -59,6 +35,8 @@ class SearchPlan:
     max_epochs: int = 10
     epochs: int | None = None
     timeout: float | None = None
+    patience: int | None = None
+    target: float | None = None
     seed: int = 0
     keep_models: int = 5
     retries: int = 2
@@ -87,8 +65,11 @@ class WorkersPlan:
 
 @dataclass(frozen=True)
 class StudySpec:
-    """A whole study. `training` holds the fixed training options and hyperparameters by name, checked by the room `models`;
-    `enqueue` the points that are tried before the sampler's own, each with values for some or all searched parameters."""
+    """A whole study. `others` are the objectives after the first, which steers each trial.
+
+    `training` holds the fixed training options and hyperparameters by name, checked by the room `models`; `enqueue` the
+    points that are tried before the sampler's own, each with values for some or all searched parameters.
+    """
 
     name: str
     dataset: str
@@ -100,10 +81,17 @@ class StudySpec:
     data: DataPlan = DataPlan()
     workers: WorkersPlan = WorkersPlan()
     enqueue: tuple[Mapping[str, Value], ...] = ()
+    others: tuple[Objective, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
+
+    @property
+    def goal(self) -> Goal:
+        """What it is after, in one record."""
+        return Goal((self.objective, *self.others), self.constraints)
 
     def tables(self) -> dict[str, Any]:
         """The spec as a study file's tables, every default written out: `load.build` makes the same spec of them."""
-        objective, search, data = self.objective, dataclasses.asdict(self.search), dataclasses.asdict(self.data)
+        search, data = dataclasses.asdict(self.search), dataclasses.asdict(self.data)
         for key in ("sampler", "pruner"):
             component: Component = getattr(self.search, key)
             search[key] = {"name": component.name, **component.arguments}
@@ -112,8 +100,7 @@ class StudySpec:
                 "name": self.name,
                 "dataset": self.dataset,
                 "model": self.model,
-                "objective": objective.metric,
-                "direction": objective.direction,
+                **self._goal_tables(),
             },
             "search": _given(search),
             "space": {parameter.name: _declaration(parameter) for parameter in self.space.parameters},
@@ -124,14 +111,22 @@ class StudySpec:
         }
         return json.loads(json.dumps(plain))
 
+    def _goal_tables(self) -> dict[str, Any]:
+        constraints = {"constraints": [str(constraint) for constraint in self.constraints]} if self.constraints else {}
+        if self.others:
+            return {"objectives": [dataclasses.asdict(objective) for objective in self.goal.objectives], **constraints}
+        return {"objective": self.objective.metric, "direction": self.objective.direction, **constraints}
+
     def identity(self) -> dict[str, Any]:
         """What makes it the same study on resume: everything but its name, budgets, workers and the rules of search.
 
-        The engine belongs to it, and so does Keras Tuner's tuner: what one remembers another cannot read.
+        The engine belongs to it, and so do Keras Tuner's tuner and rounds: what one remembers another cannot read.
         """
         tables = self.tables()
         del tables["study"]["name"]
-        fixed = ("engine",) if self.search.engine == "optuna" else ("engine", "sampler")
+        fixed = ["engine"]
+        if self.search.engine == "keras-tuner":
+            fixed += ["sampler", *(["max_epochs"] if self.search.sampler.name == "hyperband" else [])]
         return {
             **{key: tables[key] for key in ("study", "space", "training", "data")},
             "search": {key: tables["search"][key] for key in fixed},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -40,6 +41,13 @@ class Table:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise self._wrong(key, f"a whole number from {low} to {high}", value)
         return value
+
+    def number(self, key: str) -> float:
+        """A finite number."""
+        value = self._get(key, _MISSING, "a number")
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise self._wrong(key, "a finite number", value)
+        return float(value)
 
     def flag(self, key: str, default: bool) -> bool:
         """True or false."""

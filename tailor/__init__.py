@@ -1,6 +1,9 @@
 """Tailor's importable face: a few names, loaded when they are first used.
 
 import tailor
+result = tailor.search("quickstart")   # or a study file, or its tables as a mapping
+result.trials                          # a DataFrame, best first
+model = result.model()                 # the best trial's Keras model
 model, labels = tailor.load("got")     # a folder that `tailor pull` wrote
 spec = tailor.read_study("my.toml")    # a study file as a frozen record
 """
@@ -11,12 +14,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from experiments.api import Result, search
     from experiments.pulled import load
     from search.load import load as read_study
 
-_PLACES = {"load": ("experiments.pulled", "load"), "read_study": ("search.load", "load")}
+_PLACES = {
+    "Result": ("experiments.api", "Result"),
+    "load": ("experiments.pulled", "load"),
+    "read_study": ("search.load", "load"),
+    "search": ("experiments.api", "search"),
+}
 
-__all__ = ["load", "read_study"]
+__all__ = ["Result", "load", "read_study", "search"]
 
 
 def __getattr__(name: str) -> Any:

@@ -80,7 +80,10 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
         console = Console(width=200)
     table = Table(title=title, title_justify="left")
     for column in columns:
-        table.add_column(column, justify="left" if column in ("study", "status", "hyperparameters", "model") else "right")
+        table.add_column(
+            column,
+            justify="left" if column in ("", "study", "status", "hyperparameters", "model", "true", "taken for") else "right",
+        )
     for row in rows:
         table.add_row(*row)
     console.print(table)

@@ -6,36 +6,46 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from experiments.cli.common import print_table
+from search.goal import key_of
 
 if TYPE_CHECKING:
     from experiments.leaderboard import Row
-    from search.spec import Objective
+    from search.goal import Goal
 
 MOST = 10
+SHOWN = ("best_val_accuracy", "best_val_loss", "parameters", "train_seconds")
+SHORT = {"train_seconds": "seconds"}
+DIGITS = {"parameters": 0, "model_bytes": 0, "train_seconds": 1}
 
 
-def print_leaderboard(study: str, objective: Objective, rows: Sequence[Row], most: int = MOST) -> None:
+def print_leaderboard(study: str, goal: Goal, rows: Sequence[Row], most: int = MOST) -> None:
     """The best trials with what was chosen for them, and a line for the rest."""
-    metrics = [m for m in ("best_val_accuracy", "best_val_loss") if m != objective.key]
-    columns = ["trial", objective.metric, *(m.removeprefix("best_") for m in metrics), "parameters", "seconds", "status"]
+    also = dict.fromkeys([*(o.key for o in goal.objectives[1:]), *(key_of(c.metric) for c in goal.constraints), *SHOWN])
+    metrics = [metric for metric in also if metric != goal.first.key]
+    columns = ["trial", goal.first.metric, *(SHORT.get(m, m).removeprefix("best_") for m in metrics), "status"]
     varied = [n for n in dict.fromkeys(n for row in rows for n in row.params) if len({row.params.get(n) for row in rows}) > 1]
     shown = rows[:most]
-    print_table(f"{study}: best first", [*columns, "hyperparameters"], [_cells(row, metrics, varied) for row in shown])
+    title = f"{study}: the Pareto front first (*)" if goal.several else f"{study}: best first"
+    print_table(title, [*columns, "hyperparameters"], [_cells(row, metrics, varied, goal.several) for row in shown])
     if len(rows) > most:
         print(f"… and {len(rows) - most} more trials; `tailor status {study} --all` shows them")
 
 
-def _cells(row: Row, metrics: Sequence[str], varied: Sequence[str]) -> list[str]:
+def _cells(row: Row, metrics: Sequence[str], varied: Sequence[str], several: bool) -> list[str]:
     hyperparameters = ", ".join(f"{name} {_short(row.params[name])}" for name in varied if name in row.params)
     return [
-        str(row.trial),
+        f"{row.trial} *" if several and row.front == 0 else str(row.trial),
         _number(row.value, 4),
-        *(_number(row.metrics.get(metric), 4) for metric in metrics),
-        _number(row.metrics.get("parameters"), 0),
-        _number(row.metrics.get("train_seconds"), 1),
-        row.status if row.status in ("complete", "running") else f"{row.status} {row.reason}"[:60],
+        *(_number(row.metrics.get(metric), DIGITS.get(metric, 4)) for metric in metrics),
+        _status(row),
         hyperparameters or "the same in all",
     ]
+
+
+def _status(row: Row) -> str:
+    if row.status == "complete":
+        return "complete" if row.front is not None or not row.values else "breaks a constraint"
+    return row.status if row.status == "running" else f"{row.status} {row.reason}"[:60]
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -32,19 +32,23 @@ SHORT = {  # options that are a key of the study file under a shorter name
 @click.option("--engine", metavar="NAME", help="optuna or keras-tuner.")
 @click.option("--sampler", metavar="NAME", help="tpe, random, grid, …: what the engine offers.")
 @click.option("--pruner", metavar="NAME", help="none, median, hyperband, …: what the engine offers.")
+@click.option("--enqueue-from", metavar="STUDY", help="Try the best points of another study of the store first.")
 @name_option
 @set_option
 @store_option
 @data_option
 def command(study: str, name: str | None, settings: tuple[str, ...], cluster: str | None, **given: Any) -> int:
     """Run STUDY (a shipped study's name, or a file), or go on with it where it was left."""
-    from experiments.plan import Overrides, resolve_study
+    from experiments.plan import Overrides, find, resolve_study
     from search.engines import limits
+    from search.load import read
 
     laid = [f"{key}={given[option]}" for option, key in SHORT.items() if given[option] is not None]
-    if given["engine"] in limits.ENGINES:  # another engine: its own sampler and pruner, where no others are named
-        laid = [f"search.sampler={limits.SAMPLERS[given['engine']][0]}", "search.pruner=none", *laid]
-    spec = resolve_study(study, Overrides((*settings, *laid), name))
+    first: list[str] = []
+    if given["engine"] in limits.ENGINES and given["engine"] != read(find(study)).get("search", {}).get("engine", "optuna"):
+        # Another engine than the file's: its own sampler and pruner, where no others are named.
+        first = [f"search.sampler={limits.SAMPLERS[given['engine']][0]}", "search.pruner=none"]
+    spec = resolve_study(study, Overrides((*first, *settings, *laid), name))
 
     if cluster is None:
         from experiments.workshop import begin_loading
@@ -57,7 +61,7 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
     from experiments.session import Places, run_search
     from experiments.store import Store
 
-    places = Places(Store.at(given["store"]), given["data"], cluster)
+    places = Places(Store.at(given["store"]), given["data"], cluster, given["enqueue_from"])
     console = Console()
     console.print(f"{spec.name}: {spec.model} on {spec.dataset}, up to {spec.search.trials} trials", highlight=False)
     with screen(console) as shown:
@@ -70,15 +74,15 @@ def _close(study: str, store: Any, experiment_id: str, reason: str, stopped: boo
     """The leaderboard, and what a person wants next."""
     from experiments import links
     from experiments.cli.leaders import print_leaderboard
-    from experiments.leaderboard import objective_of, rows
+    from experiments.leaderboard import goal_of, rows
     from experiments.recorded import find_study, open_client
 
     client = open_client(store)
     found = find_study(client, study)
     if found is None:
         return
-    objective = objective_of(found[1])
-    print_leaderboard(study, objective, rows(client, experiment_id, objective))
+    goal = goal_of(found[1])
+    print_leaderboard(study, goal, rows(client, experiment_id, goal))
     if stopped:
         click.echo(f"Stopped. Nothing is lost; go on with:  {again}")
         return

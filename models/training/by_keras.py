@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from models.errors import ModelError
 from models.training.augmentation import STRENGTHS
+from models.training.losses import CROSSENTROPY
 from models.training.options import TrainOptions
 from models.training.program import Program, Totals
 from models.training.twin import Clock
@@ -24,6 +25,8 @@ class KerasProgram(Program):
     def __init__(self, model: keras.Model, options: TrainOptions, num_classes: int) -> None:
         if wrong := [name for name in ("label_smoothing", *STRENGTHS) if getattr(options, name)]:
             raise ModelError(f"training.{wrong[0]}: a model with a train_step of its own does that itself; leave the option out.")
+        if options.loss != CROSSENTROPY:
+            raise ModelError("training.loss: a model with a train_step of its own is given crossentropy; leave the option out.")
         super().__init__(model, Clock(), options, num_classes, compiled=False)
         model.compile(self.optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
 

@@ -7,17 +7,20 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from models.training.by_keras import KerasProgram, has_own_step
+from models.training.course import Course, pack, unpack
 from models.training.feed import Stretch, stretches
 from models.training.options import TrainOptions
 from models.training.program import Predictions, Program, Totals, program_for
 from models.training.twin import copy
 
+T = TypeVar("T")
 UNIT_SECONDS = 2.0
 FIRST_UNIT = 32  # steps, to learn how long one takes
 
@@ -55,6 +58,22 @@ class FitPlan:
 
 
 @dataclass(frozen=True)
+class Line:
+    """A fit's line outwards, and the checkpoint that it goes on from.
+
+    `report(epoch, metrics)` answers True to stop; `between()` is called between units. `save` takes a checkpoint, every
+    `save_seconds` and when one of the two raises. `replay` is told the epochs that the checkpoint brings.
+    """
+
+    report: Callable[[int, Mapping[str, float]], bool] = lambda epoch, metrics: False
+    between: Callable[[], None] = lambda: None
+    replay: Callable[[int, Mapping[str, float]], None] = lambda epoch, metrics: None
+    save: Callable[[bytes], None] = lambda checkpoint: None
+    save_seconds: float = math.inf
+    checkpoint: bytes | None = None
+
+
+@dataclass(frozen=True)
 class Fitted:
     """What a fit did. `history` has one mapping of metrics an epoch; the model holds the weights of `best_epoch` (from 1)."""
 
@@ -68,45 +87,32 @@ class Fitted:
     latency_ms: float  # of one image, median
 
 
-def fit(
-    model: keras.Model,
-    data: Data,
-    options: TrainOptions,
-    plan: FitPlan,
-    report: Callable[[int, Mapping[str, float]], bool] = lambda epoch, metrics: False,
-    between: Callable[[], None] = lambda: None,
-) -> Fitted:
-    """Train `model` in place. `report(epoch, metrics)` answers True to stop; `between()` is called between units.
-
-    Raises NonFiniteLoss, and whatever `between` raises.
-    """
+def fit(model: keras.Model, data: Data, options: TrainOptions, plan: FitPlan, line: Line = Line()) -> Fitted:
+    """Train `model` in place. Raises NonFiniteLoss, and whatever the line's `between` and `report` raise."""
     steps = (plan.epochs - plan.epochs_done) * math.ceil(int(data.train_images.shape[0]) / options.batch_size)
     if has_own_step(model):
         program: Program = KerasProgram(model, options, data.num_classes)
     else:
         program = program_for(model, options, data.num_classes, steps)
     program.load(model, options, plan.seed, class_weights(data) if options.class_weight == "balanced" else None)
-    trainer = _Trainer(program, data, options, plan, between)
-    history: list[Mapping[str, float]] = []
-    best, best_epoch, best_weights, best_validation = None, 0, [], None
-    pruned, started = False, time.perf_counter()
-    for epoch in range(plan.epochs_done + 1, plan.epochs + 1):
-        metrics, validation = trainer.epoch(epoch)
-        history.append(metrics)
-        if best is None or _improves(metrics, best, plan, 0.0):
-            best, best_epoch, best_validation = metrics, epoch, validation
-            best_weights = [variable.numpy() for variable in program.model.weights]
-        pruned = report(epoch, metrics)
-        if pruned or _stalled(history, plan, options):
-            break
-    for variable, value in zip(program.model.weights, best_weights, strict=True):
+    course = (line.checkpoint and unpack(line.checkpoint, program, repr((plan, options)))) or Course(plan.epochs_done + 1)
+    trainer = _Trainer(program, data, options, plan, line)
+    pruned = trainer.run(course)
+    for variable, value in zip(program.model.weights, course.best_weights, strict=True):
         variable.assign(value)
     if model is not program.model:
         copy(program.model, model)
-    assert best is not None and best_validation is not None  # there is at least one epoch
-    samples = len(history) * int(data.train_images.shape[0])
-    seconds = time.perf_counter() - started
-    return Fitted(tuple(history), best, best_epoch, pruned, best_validation, seconds, samples, latency_ms(program, data))
+    assert course.best is not None and course.validation is not None  # there is at least one epoch
+    return Fitted(
+        history=tuple(course.history),
+        best=course.best,
+        best_epoch=course.best_epoch,
+        pruned=pruned,
+        validation=course.validation,
+        seconds=course.seconds,
+        samples=len(course.history) * int(data.train_images.shape[0]),
+        latency_ms=latency_ms(program, data),
+    )
 
 
 def latency_ms(program: Program, data: Data) -> float:
@@ -128,45 +134,88 @@ def class_weights(data: Data) -> np.ndarray:
 class _Trainer:
     """One fit's epochs."""
 
-    def __init__(self, program: Program, data: Data, options: TrainOptions, plan: FitPlan, between: Callable[[], None]) -> None:
-        self.program, self.data, self.plan, self.between = program, data, plan, between
+    def __init__(self, program: Program, data: Data, options: TrainOptions, plan: FitPlan, line: Line) -> None:
+        self.program, self.data, self.options, self.plan, self.line = program, data, options, plan, line
         self.count = int(data.train_images.shape[0])
-        self.steps = math.ceil(self.count / options.batch_size)
         self.schedule = program.optimizer._learning_rate
-        self.schedule.set(options, self.steps, plan.epochs, plan.epochs_done)
+        self.schedule.set(options, math.ceil(self.count / options.batch_size), plan.epochs, plan.epochs_done)
         self.unit = FIRST_UNIT
+        self.saved = time.monotonic()
 
-    def epoch(self, epoch: int) -> tuple[dict[str, float], Predictions]:
-        """Train one epoch (from 1) and evaluate; the order of the images is a function of (seed, epoch)."""
-        order = np.random.default_rng([self.plan.seed, epoch]).permutation(self.count).astype("int32")
-        rate = float(self.schedule(self.program.optimizer.iterations.value))
-        totals = Totals()
-        for stretch in stretches(self.data.train_images, self.data.train_labels, order, self.program.batch_size):
-            totals += self._stretch(stretch, epoch)
+    def run(self, course: Course) -> bool:
+        """Train from where the course is to its end; answers whether a report asked to stop."""
+        told = len(course.history) - (course.step == 0)  # the last epoch's answer may not have come
+        for past in range(max(0, told)):
+            self.line.replay(self.plan.epochs_done + past + 1, course.history[past])
+        if course.history and course.step == 0 and (stop := self._judged(course)) is not None:
+            return stop
+        while course.epoch <= self.plan.epochs:
+            self._epoch(course)
+            if (stop := self._judged(course)) is not None:
+                return stop
+        return False
+
+    def _judged(self, course: Course) -> bool | None:
+        """Report the last epoch: True where the answer asks to stop, False where early stopping does, None to go on."""
+        if self._outward(lambda: self.line.report(course.epoch - 1, course.history[-1]), course):
+            return True
+        return False if _stalled(course.history, self.plan, self.options) else None
+
+    def _epoch(self, course: Course) -> None:
+        """Train what is left of an epoch and evaluate; the order of the images is a function of (seed, epoch)."""
+        order = np.random.default_rng([self.plan.seed, course.epoch]).permutation(self.count).astype("int32")
+        rate = float(self.schedule(self.program.optimizer.iterations.value - course.step))
+        batch = self.program.batch_size
+        for stretch in stretches(self.data.train_images, self.data.train_labels, order[course.step * batch :], batch):
+            self._stretch(stretch, course)
+        begun = time.perf_counter()
         validation = self.program.evaluate(self.data.val_images, self.data.val_labels)
         if not math.isfinite(validation.loss):
-            raise NonFiniteLoss(f"the validation loss is {validation.loss} in epoch {epoch}; lower the learning rate")
-        return {
-            "train_loss": totals.loss / totals.seen,
-            "train_accuracy": totals.correct / totals.seen,
+            raise NonFiniteLoss(f"the validation loss is {validation.loss} in epoch {course.epoch}; lower the learning rate")
+        metrics = {
+            "train_loss": course.totals.loss / course.totals.seen,
+            "train_accuracy": course.totals.correct / course.totals.seen,
             "val_loss": validation.loss,
             "val_accuracy": validation.accuracy,
             "learning_rate": rate,
-        }, validation
+        }
+        course.history.append(metrics)
+        if course.best is None or _improves(metrics, course.best, self.plan, 0.0):
+            course.best, course.best_epoch, course.validation = metrics, course.epoch, validation
+            course.best_weights = [variable.numpy() for variable in self.program.model.weights]
+        course.epoch, course.step, course.totals = course.epoch + 1, 0, Totals()
+        course.seconds += time.perf_counter() - begun
 
-    def _stretch(self, stretch: Stretch, epoch: int) -> Totals:
-        totals, step = Totals(), 0
-        end = math.ceil(int(stretch.order.shape[0]) / self.program.batch_size)
+    def _stretch(self, stretch: Stretch, course: Course) -> None:
+        step, end = 0, math.ceil(int(stretch.order.shape[0]) / self.program.batch_size)
         while step < end:
             steps = range(step, min(step + self.unit, end))
             begun = time.perf_counter()
-            totals += self.program.train(*stretch, steps)
-            if not math.isfinite(totals.loss):
-                raise NonFiniteLoss(f"the loss is {totals.loss} in epoch {epoch}; lower the learning rate or clip the gradients")
-            self.unit = _next_unit(len(steps), time.perf_counter() - begun)
+            course.totals += self.program.train(*stretch, steps)
+            if not math.isfinite(course.totals.loss):
+                raise NonFiniteLoss(
+                    f"the loss is {course.totals.loss} in epoch {course.epoch}; lower the learning rate or clip the gradients"
+                )
+            seconds = time.perf_counter() - begun
+            self.unit = _next_unit(len(steps), seconds)
+            course.seconds += seconds
+            course.step += len(steps)
             step = steps.stop
-            self.between()
-        return totals
+            self._outward(self.line.between, course)
+            if time.monotonic() - self.saved >= self.line.save_seconds:
+                self._save(course)
+
+    def _outward(self, call: Callable[[], T], course: Course) -> T:
+        """Make a call of the line's. Where it raises, what was trained is saved first."""
+        try:
+            return call()
+        except Exception:
+            self._save(course)
+            raise
+
+    def _save(self, course: Course) -> None:
+        self.line.save(pack(course, self.program, repr((self.plan, self.options))))
+        self.saved = time.monotonic()
 
 
 def _next_unit(steps: int, seconds: float) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.errors import ModelError
+from models.training import losses
 
 OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop", "nadam", "adagrad", "lion")
 SCHEDULES = ("constant", "cosine", "one_cycle", "exponential", "step")
@@ -36,6 +37,7 @@ class TrainOptions:
     clip_norm: float = 0.0  # of all gradients together; 0 leaves them as they are
     schedule: str = "constant"
     warmup_epochs: float = 0.0
+    loss: str = losses.CROSSENTROPY  # of losses.KERAS, or "pkg.mod:function"
     label_smoothing: float = 0.0
     class_weight: str = "none"
     precision: str = "auto"  # decided once per study, by measuring
@@ -68,8 +70,31 @@ _NAMED: dict[str, tuple[str, ...]] = {
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
     "class_weight": CLASS_WEIGHTS,
+    "loss": tuple(losses.KERAS),
     "precision": PRECISIONS,
 }
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of each option, by name."""
+    kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(TrainOptions):
+        if field.name in _NAMED:
+            names = {"enum": list(_NAMED[field.name])}
+            own = {"type": "string", "pattern": ":"}
+            found[field.name] = {"anyOf": [names, own]} if field.name == "loss" else names
+        elif field.name == "early_stopping":
+            table = {"patience": {"type": "integer", "minimum": 1}, "min_delta": {"type": "number", "minimum": 0}}
+            found[field.name] = {
+                "anyOf": [{"const": False}, {"type": "object", "properties": table, "additionalProperties": False}]
+            }
+        else:
+            found[field.name] = {"type": kinds[type(field.default)]}
+            if field.name in _RANGES:
+                low, high = _RANGES[field.name]
+                found[field.name] |= {"minimum": low, "maximum": high}
+    return found
 
 
 def split(values: Mapping[str, Any]) -> tuple[TrainOptions, dict[str, Any]]:
@@ -80,7 +105,8 @@ def split(values: Mapping[str, Any]) -> tuple[TrainOptions, dict[str, Any]]:
 
 def _checked(name: str, value: Any) -> Any:
     if name in _NAMED:
-        if value not in _NAMED[name]:
+        own = name == "loss" and isinstance(value, str) and ":" in value
+        if value not in _NAMED[name] and not own:
             raise ModelError(f"training.{name}: expected one of {', '.join(_NAMED[name])}, got {value!r}.")
         return value
     if name == "nesterov":

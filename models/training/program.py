@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models.training import optimizers
+from models.training import losses, optimizers
 from models.training.augmentation import STRENGTHS, Augmentation
 from models.training.options import TrainOptions
 from models.training.twin import Clock, copy, layers_of, set_values, signature, twin
@@ -72,7 +72,8 @@ class Program:
         self.optimizer.build(model.trainable_variables)
         self._fresh = [variable.numpy() for variable in self.optimizer.variables]
         self.augmentation = Augmentation(options, clock)
-        self.soft = options.label_smoothing > 0 or self.augmentation.mixes
+        self.soft = options.label_smoothing > 0 or self.augmentation.mixes or options.loss != losses.CROSSENTROPY
+        self.loss = losses.named(options.loss) if self.soft else keras.losses.sparse_categorical_crossentropy
         self.smoothing = tf.Variable(0.0, trainable=False)
         self.class_weight = tf.Variable(tf.ones(num_classes), trainable=False)
         self.weighted = options.class_weight != "none"
@@ -155,7 +156,7 @@ class Program:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
             outputs = tf.cast(self.model(_as_input(images, self.model), training=True), tf.float32)
-            loss = tf.add_n([tf.reduce_mean(self._losses(labels, targets, outputs)), *self.model.losses])
+            loss = tf.add_n([tf.reduce_mean(self._weighed(self.loss(targets, outputs), labels)), *self.model.losses])
         self.optimizer.apply(tape.gradient(loss, weights))
         right = tf.equal(tf.argmax(outputs, axis=-1, output_type=labels.dtype), labels)
         return loss, tf.reduce_sum(tf.cast(right, tf.float32))
@@ -166,10 +167,8 @@ class Program:
             return labels
         return tf.one_hot(labels, self.num_classes) * (1.0 - self.smoothing) + self.smoothing / self.num_classes
 
-    def _losses(self, labels: tf.Tensor, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-        entropy = keras.losses.categorical_crossentropy if self.soft else keras.losses.sparse_categorical_crossentropy
-        losses = entropy(targets, outputs)
-        return losses * tf.gather(self.class_weight, labels) if self.weighted else losses
+    def _weighed(self, each: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        return each * tf.gather(self.class_weight, labels) if self.weighted else each
 
     def _evaluate_batch(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         outputs = tf.cast(self.model(_as_input(images, self.model), training=False), tf.float32)

@@ -10,6 +10,19 @@ if TYPE_CHECKING:
     from search.spec import StudySpec
 
 
+def check(spec: StudySpec) -> None:
+    """Make the spec's sampler and pruner once and forget them. Raises StudyError for arguments that they do not take."""
+    if spec.search.engine == "keras-tuner":
+        from search.engines.keras_tuner import make_oracle
+
+        make_oracle(spec)
+        return
+    from search.engines.optuna import make_pruner, make_sampler
+
+    make_sampler(spec.search, 0)
+    make_pruner(spec.search)
+
+
 def open_engine(spec: StudySpec, storage_url: str, folder: Path) -> Engine:
     """The spec's engine on its store, created where it is new: Optuna's at a database's URL, Keras Tuner's in a folder.
 

@@ -98,7 +98,11 @@ class KerasTunerEngine:
         )
 
     def _hparams(self, trial: Trial) -> dict[str, Value]:
-        return walk(self._spec.space, lambda parameter: trial.hyperparameters.values[parameter.name])
+        def value(parameter: Float | Int | Choice) -> Value:
+            found = trial.hyperparameters.values[parameter.name]
+            return min(found, parameter.high) if isinstance(parameter, Float) else found
+
+        return walk(self._spec.space, value)
 
     def _outcome(self, trial: Trial) -> Outcome:
         status = STATUS[trial.status]
@@ -166,7 +170,9 @@ def _declare(found: keras_tuner.HyperParameters, parameter: Parameter, scope: Ma
         found.Choice(parameter.name, list(parameter.choices), **scope)
     elif isinstance(parameter, (Float, Int)):
         declare = found.Int if isinstance(parameter, Int) else found.Float
-        declare(parameter.name, parameter.low, parameter.high, parameter.step, "log" if parameter.log else "linear", **scope)
+        # Keras Tuner counts a float's steps by rounding down, and 0.5 // 0.1 is 4: half a step more keeps the last one.
+        high = parameter.high + parameter.step / 2 if isinstance(parameter, Float) and parameter.step else parameter.high
+        declare(parameter.name, parameter.low, high, parameter.step, "log" if parameter.log else "linear", **scope)
 
 
 def _made(kind: type[keras_tuner.Oracle], sampler: Component, rules: Mapping[str, Any]) -> keras_tuner.Oracle:
@@ -178,24 +184,33 @@ def _made(kind: type[keras_tuner.Oracle], sampler: Component, rules: Mapping[str
 
 def _with_list(kind: type[keras_tuner.Oracle], spec: StudySpec) -> type[keras_tuner.Oracle]:
     """The tuner, first proposing the points that the spec lists: the enqueued ones and, for a grid, all of its own."""
-    first = [dict(point) for point in spec.enqueue]
-    grid = listed_points(spec) if spec.search.sampler.name == "grid" else []  # Keras Tuner's own forgets it on a restart
-    wanted = first + [point for point in grid if point not in first]
+    wanted = [dict(point) for point in spec.enqueue]
+    if spec.search.sampler.name == "grid":  # Keras Tuner's own forgets where it was on a restart
+        wanted += [point for point in listed_points(spec) if point not in wanted]
 
     class Listed(kind):
+        given: tuple[dict[str, Value], ...] = ()  # of the wanted; part of the state
+
         def populate_space(self, trial_id: str) -> dict[str, Any]:
-            given = [trial.hyperparameters.values for trial in self.trials.values()]
-            left = (point for point in wanted if not any(_searched(point, spec.space).items() <= v.items() for v in given))
-            point = next(left, None)
-            if spec.search.sampler.name == "grid":
-                return {"status": "STOPPED"} if point is None else {"status": "RUNNING", "values": _searched(point, spec.space)}
-            answer = super().populate_space(trial_id)
+            point = next((point for point in wanted if point not in self.given), None)
+            grid = kind is keras_tuner.Oracle
+            if point is None and grid:
+                return {"status": "STOPPED"}
+            answer: dict[str, Any] = {"status": "RUNNING", "values": {}} if grid else super().populate_space(trial_id)
             if point is None or answer["status"] != "RUNNING" or f"{OWN}trial_id" in answer["values"]:
                 return answer
+            self.given = (*self.given, point)
             rng = random.Random(f"{spec.search.seed}/{trial_id}")
             drawn = walk(spec.space, lambda p: point[p.name] if p.name in point else draw(p, rng))
             own = {key: value for key, value in answer["values"].items() if key.startswith(OWN)}
             return {**answer, "values": {**_searched(drawn, spec.space), **own}}
+
+        def get_state(self) -> dict[str, Any]:
+            return {**super().get_state(), "given": self.given}
+
+        def set_state(self, state: dict[str, Any]) -> None:
+            super().set_state(state)
+            self.given = tuple(state["given"])
 
     return Listed
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from search.errors import StudyError
-from search.space import Choice, Float, Value, points
+from search.space import Choice, Float, Int, Value, points
 from search.spec import StudySpec
 
 SAMPLERS = {
@@ -26,9 +26,10 @@ def continues(spec: StudySpec) -> bool:
 
 
 def listed_points(spec: StudySpec) -> list[dict[str, Value]]:
-    """The points of a finite space in the order in which every engine gives them out: as they stand, or a grid's shuffled, so
-    that a budget below its size still spreads over it."""
-    found = points(spec.space)
+    """The points of a finite space, searched parameters alone, in the order in which every engine gives them out: as they
+    stand, or a grid's shuffled, so that a budget below its size still spreads over it."""
+    names = {parameter.name for parameter in spec.space.searched}
+    found = [{name: value for name, value in point.items() if name in names} for point in points(spec.space)]
     if spec.search.sampler.name == "grid":
         random.Random(spec.search.seed).shuffle(found)
     return found
@@ -36,14 +37,20 @@ def listed_points(spec: StudySpec) -> list[dict[str, Value]]:
 
 def check(spec: StudySpec) -> None:
     """Raise StudyError for what the spec's engine cannot do, saying which can."""
+    if spec.others and spec.search.pruner.name != "none":
+        raise StudyError("search.pruner: with several objectives nothing can be pruned; leave it out, or keep one objective.")
+    if spec.others and spec.search.sampler.name == "cmaes":
+        raise StudyError("search.sampler: cmaes knows one objective; with several use tpe, nsgaii, random or grid.")
     if spec.search.engine != "keras-tuner":
         return
+    if spec.others or spec.constraints:
+        raise StudyError("study: keras-tuner knows one objective and no constraints; use engine optuna.")
     if not spec.space.searched:
         raise StudyError("search.engine: keras-tuner proposes no point twice, so it cannot repeat one; use engine optuna.")
     declared = {parameter.name: parameter for parameter in spec.space.parameters}
     for parameter in spec.space.searched:
         parent = declared[parameter.when.name] if parameter.when is not None else None
-        if isinstance(parent, Float) and not parent.step:
+        if isinstance(parent, (Float, Int)) and not parent.step and (isinstance(parent, Float) or parent.log):
             raise StudyError(
                 f"space.{parameter.name}.when: keras-tuner knows conditions on listed values only, and {parent.name!r} has no "
                 "list; give it choices or a step, or use engine optuna."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib
+import importlib.util
 import inspect
 import types
 import warnings
@@ -22,6 +23,7 @@ from search.spec import Component, SearchPlan, StudySpec
 
 HPARAMS = "tailor.hparams"
 REASON = "tailor.reason"
+CONSTRAINED = "tailor.constrained"  # the values of what only constraints name
 OUTCOMES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 ASKED = (TrialState.RUNNING, *OUTCOMES)
 STATES = {status: state for state, status in OUTCOMES.items()}
@@ -50,7 +52,7 @@ class OptunaEngine:
             storage=storage_url,
             sampler=make_sampler(spec.search, spec.search.seed),
             pruner=make_pruner(spec.search),
-            direction=spec.objective.direction,
+            directions=[objective.direction for objective in spec.goal.objectives],
             load_if_exists=True,
         )
         return cls(spec, study)
@@ -84,8 +86,14 @@ class OptunaEngine:
         live = self._trial(trial)
         if outcome.reason:
             live.set_user_attr(REASON, outcome.reason)
-        value = outcome.values.get(self._spec.objective.metric)
-        self._study.tell(trial, value if outcome.status == "complete" else None, STATES[outcome.status])
+        values = None
+        if outcome.status == "complete":
+            values = [outcome.values[objective.metric] for objective in self._spec.goal.objectives]
+            if self._spec.constraints:
+                live.set_user_attr(CONSTRAINED, {c.metric: outcome.values[c.metric] for c in self._spec.constraints})
+            for constraint in self._spec.constraints:
+                live.set_constraint(str(constraint), constraint.violation(outcome.values))
+        self._study.tell(trial, values, STATES[outcome.status])
         del self._live[trial]
 
     def unfinished(self) -> list[Suggestion]:
@@ -128,9 +136,10 @@ class OptunaEngine:
         return hparams
 
     def _outcome(self, trial: FrozenTrial) -> Outcome:
-        values = (
-            {self._spec.objective.metric: trial.value} if trial.state == TrialState.COMPLETE and trial.value is not None else {}
-        )
+        values: dict[str, float] = {}
+        if trial.state == TrialState.COMPLETE and trial.values is not None:
+            values = {objective.metric: value for objective, value in zip(self._spec.goal.objectives, trial.values, strict=True)}
+            values |= trial.user_attrs.get(CONSTRAINED, {})
         return Outcome(OUTCOMES[trial.state], values, trial.user_attrs.get(REASON, ""))  # type: ignore[arg-type]
 
 
@@ -192,6 +201,8 @@ def _named(name: str, home: types.ModuleType) -> Callable[..., Any]:
 
 
 def _made(what: str, kind: Callable[..., T], name: str, arguments: Mapping[str, Any]) -> T:
+    if name == "gp" and importlib.util.find_spec("torch") is None:  # it would be missed only after the first random trials
+        raise StudyError("search.sampler: gp needs torch, which is not installed; pip install torch, or use another sampler.")
     taken = inspect.signature(kind).parameters
     if "seed" not in taken:  # brought by Tailor, and not every sampler of somebody's own has one
         arguments = {key: value for key, value in arguments.items() if key != "seed"}
@@ -200,8 +211,6 @@ def _made(what: str, kind: Callable[..., T], name: str, arguments: Mapping[str, 
     except (TypeError, ValueError) as error:
         given = {key: value for key, value in arguments.items() if key != "seed"}
         raise StudyError(f"search.{what}: {name} does not take {given}: {error}.") from error
-    except ImportError as error:
-        raise StudyError(f"search.{what}: {name} needs a package that is not installed ({error}).") from error
 
 
 def _suggest(trial: Trial, parameter: Float | Int | Choice) -> Value:

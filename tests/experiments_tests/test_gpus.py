@@ -1,4 +1,4 @@
-"""A worker's share of a GPU. Machines without one run only the arithmetic, and that claiming is no fault there."""
+"""A worker's share of a GPU: the arithmetic, and how the memory is read. No machine here has one to claim."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Shell
-from searches import runs, start, wait_for_epochs, worker_pids
+from searches import client, runs, start, wait_for_epochs, worker_pids
 
 Write = Callable[..., Path]
 LONG = (("max_epochs = 3", "max_epochs = 9000"), ("trials = 4", "trials = 2"), ('pruner = "median"', 'pruner = "none"'))
@@ -37,6 +38,37 @@ def test_metrics_arrive_while_a_trial_trains_and_ctrl_c_stops_cleanly(tailor: Sh
     assert state == [("0", "1", "stopped"), ("0", "2", "complete"), ("1", "1", "complete")]
 
 
+def test_a_stopped_trial_goes_on_in_its_middle_to_the_same_numbers(tailor: Shell, write_study: Write) -> None:
+    study = write_study(*LONG[1:], ("max_epochs = 3", "max_epochs = 2500"), ("trials = 2", "trials = 1"))
+    one = ("--workers", "1", "--set", "workers.threads=1")
+    search = start(tailor.folder, "small.toml", *one)
+    wait_for_epochs(tailor.folder, 20)
+    search.send_signal(signal.SIGTERM)
+    search.communicate(timeout=40)
+    assert search.returncode == 143
+    assert len(list((tailor.folder / "mlruns" / "checkpoints" / "small").glob("0.1.npz"))) == 1
+    assert tailor("search", "small.toml", *one).returncode == 0
+    whole = Shell(tailor.folder / "whole")
+    whole.folder.mkdir()
+    assert whole("search", str(study), *one).returncode == 0
+    _, (stopped, resumed) = runs(tailor.folder)
+    _, (never,) = runs(whole.folder)
+    assert (stopped.info.status, resumed.info.status) == ("KILLED", "FINISHED")
+    for metric in ("train_loss", "val_loss", "learning_rate"):
+        history = [
+            [(m.step, m.value) for m in client(shell.folder).get_metric_history(run.info.run_id, metric)]
+            for shell, run in ((tailor, resumed), (whole, never))
+        ]
+        assert history[0] == history[1]
+        assert len(history[0]) == 2500
+    replay = json.loads((Path(resumed.info.artifact_uri.removeprefix("file://")) / "trial.json").read_text())
+    assert replay["resumes"] == "0.1.npz"
+    assert int(resumed.data.tags["tailor.epochs"]) < 2500  # the others were brought by the checkpoint
+    assert resumed.data.metrics["best_val_loss"] == never.data.metrics["best_val_loss"]
+    assert len(client(tailor.folder).get_metric_history(stopped.info.run_id, "val_loss")) < 2500
+    assert not (tailor.folder / "mlruns" / "checkpoints" / "small").exists()
+
+
 @pytest.mark.slow
 def test_a_killed_coordinator_loses_nothing_and_doubles_nothing(tailor: Shell, write_study: Write) -> None:
     write_study(*LONG)
@@ -44,6 +76,12 @@ def test_a_killed_coordinator_loses_nothing_and_doubles_nothing(tailor: Shell, w
     wait_for_epochs(tailor.folder, 2)
     search.kill()
     search.communicate(timeout=60)
+    looked = tailor("status", "small")
+    assert looked.stdout.count("its coordinator went away; closed as lost") == 2, looked.stdout + looked.stderr
+    assert "its search was killed; the same `tailor search` goes on with it" in looked.stdout
+    (parent,), trials = runs(tailor.folder)
+    assert {run.info.status for run in (parent, *trials)} == {"KILLED"}
+    assert tailor("fsck", "small").stdout == "nothing to mend\n"
     done = tailor("search", "small.toml", "--workers", "2", *SHORT)
     assert done.returncode == 0, done.stderr
     _, trials = runs(tailor.folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from experiments.selection import Candidate, judge
-from search.spec import Objective
+from search.goal import Objective
 
 ACCURACY, LOSS = Objective("val_accuracy", "maximize"), Objective("val_loss", "minimize")
 

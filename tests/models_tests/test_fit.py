@@ -12,9 +12,9 @@ import tensorflow as tf
 from sklearn.datasets import load_digits
 
 from models.factory import resolve
-from models.training import feed
+from models.training import feed, losses
 from models.training import fit as fitting
-from models.training.fit import Data, FitPlan, NonFiniteLoss, class_weights, fit
+from models.training.fit import Data, FitPlan, Line, NonFiniteLoss, class_weights, fit
 from models.training.options import EarlyStopping, TrainOptions
 from models.training.program import program_for
 from models.training.twin import in_float32
@@ -91,6 +91,17 @@ def test_images_streamed_from_a_file_train_to_the_same_numbers(
     assert streamed.history == resident.history
 
 
+@pytest.mark.parametrize("loss", ["focal", "kl_divergence", "mean_squared_error", "categorical_hinge"])
+def test_other_losses_are_keras_own(data: Data, loss: str) -> None:
+    ours = fit(model(), data, TrainOptions(loss=loss), FitPlan(1, seed=5)).history[0]
+    net = model()
+    net.compile("adam", losses.KERAS[loss])
+    order = np.random.default_rng([5, 1]).permutation(1003)
+    hot = keras.utils.to_categorical(data.train_labels.numpy(), 10)
+    record = net.fit(data.train_images.numpy()[order], hot[order], batch_size=32, shuffle=False, verbose=0).history
+    assert ours["train_loss"] == pytest.approx(record["loss"][0], rel=2e-3)
+
+
 def test_class_weights_weigh_the_loss_as_keras_does(data: Data) -> None:
     weights = class_weights(data)
     assert weights.sum() == pytest.approx(10, rel=0.05)
@@ -149,7 +160,7 @@ def test_early_stopping_follows_the_objective(data: Data) -> None:
 
 
 def test_a_report_that_asks_to_stop_ends_the_fit(data: Data) -> None:
-    fitted = fit(model(), data, TrainOptions(), FitPlan(5, seed=1), report=lambda epoch, metrics: epoch == 2)
+    fitted = fit(model(), data, TrainOptions(), FitPlan(5, seed=1), Line(report=lambda epoch, metrics: epoch == 2))
     assert fitted.pruned and len(fitted.history) == 2
 
 
@@ -164,10 +175,55 @@ def test_how_an_epoch_is_cut_into_units_does_not_change_it(data: Data, monkeypat
     stops = []
     monkeypatch.setattr(fitting, "_next_unit", lambda steps, seconds: 3)
     monkeypatch.setattr(fitting, "FIRST_UNIT", 3)
-    cut = fit(model(dropout=0.2), data, TrainOptions(), FitPlan(2, seed=1), between=lambda: stops.append(1)).history
+    cut = fit(model(dropout=0.2), data, TrainOptions(), FitPlan(2, seed=1), Line(between=lambda: stops.append(1))).history
     assert len(stops) == 2 * 11  # 32 steps an epoch, three at a time
     for one, other in zip(whole, cut, strict=True):
         assert one == pytest.approx(other, rel=1e-6)
+
+
+class Killed(Exception):
+    """Stands for whatever ends a trial from outside."""
+
+
+@pytest.mark.parametrize("where", ["in an epoch", "at a report"])
+@pytest.mark.parametrize("options", [TrainOptions(schedule="cosine"), TrainOptions(optimizer="sgd", learning_rate=0.05)])
+def test_a_fit_goes_on_from_its_checkpoint_to_the_same_numbers(
+    data: Data, monkeypatch: pytest.MonkeyPatch, where: str, options: TrainOptions
+) -> None:
+    monkeypatch.setattr(fitting, "FIRST_UNIT", 7)
+    monkeypatch.setattr(fitting, "UNIT_SECONDS", 0.0)  # a step a unit
+    plan = FitPlan(4, seed=6)
+    whole = fit(model(dropout=0.3, batch_norm=True), data, options, plan)
+    calls, saved, told, replayed = [], [], [], []
+
+    def between() -> None:
+        calls.append(1)
+        if where == "in an epoch" and len(calls) == 45:  # 32 steps an epoch
+            raise Killed
+
+    def report(epoch: int, metrics: object) -> bool:
+        told.append(epoch)
+        if where == "at a report" and told == [1, 2]:
+            raise Killed
+        return False
+
+    with pytest.raises(Killed):
+        fit(model(dropout=0.3, batch_norm=True), data, options, plan, Line(report, between, save=saved.append))
+    again = Line(report, replay=lambda epoch, metrics: replayed.append(epoch), checkpoint=saved[-1])
+    resumed = fit(model(dropout=0.3, batch_norm=True, seed=99), data, options, plan, again)
+    assert resumed.history == whole.history
+    assert (resumed.best_epoch, resumed.validation.loss) == (whole.best_epoch, whole.validation.loss)
+    assert replayed == [1]
+    assert told == ([1, 2, 3, 4] if where == "in an epoch" else [1, 2, 2, 3, 4])
+
+
+def test_a_checkpoint_of_another_fit_is_not_taken(data: Data) -> None:
+    saved: list[bytes] = []
+    fit(model(), data, TrainOptions(), FitPlan(1, seed=6), Line(save=saved.append, save_seconds=0.0))
+    for net, plan in ((model(), FitPlan(2, seed=6)), (model(units=12), FitPlan(1, seed=6))):
+        fresh = fit(net, data, TrainOptions(), plan, Line(checkpoint=saved[-1]))
+        assert len(fresh.history) == plan.epochs
+    assert fit(model(), data, TrainOptions(), FitPlan(1, seed=6), Line(checkpoint=saved[-1][:-50])).best_epoch == 1
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "one_cycle", "exponential", "step"])

@@ -13,8 +13,9 @@ from search.engines import open_engine
 from search.engines.limits import ENGINES, LISTED, PRUNERS, SAMPLERS
 from search.engines.optuna import make_pruner, make_sampler
 from search.errors import StudyError
+from search.goal import Constraint, Objective
 from search.space import Choice, Condition, Fixed, Float, Int, Space, points
-from search.spec import Component, Objective, SearchPlan, StudySpec
+from search.spec import Component, SearchPlan, StudySpec
 
 SPACE = Space(
     (
@@ -171,6 +172,51 @@ def test_a_grid_begins_with_what_is_enqueued(opened: Open) -> None:
     assert len(given) == len(points(GRID))
 
 
+def test_half_a_point_can_be_enqueued_before_a_grid(opened: Open) -> None:
+    space = Space((*GRID.parameters, Fixed("activation", "relu")))
+    engine = opened("grid", space=space, trials=100, enqueue=({"lr": 1e-4},))
+    given = []
+    while isinstance(suggestion := engine.ask(), Suggestion):
+        given.append(dict(suggestion.hparams))
+        complete(engine, suggestion)
+    assert (given[0]["lr"], given[0]["activation"]) == (1e-4, "relu")
+    assert "depth" in given[0]
+    assert len(given) == len(points(space)) + 1
+    assert len(opened("grid", space=space, trials=100).records()) == len(given)
+
+
+def test_every_step_of_a_float_is_proposed_and_none_beyond(opened: Open) -> None:
+    engine = opened("random", space=Space((Float("dropout", 0.0, 0.3, step=0.1), Float("rate", 0.0, 1.0))), trials=60)
+    seen = set()
+    for _ in range(60):
+        suggestion = ask(engine)
+        seen.add(round(suggestion.hparams["dropout"], 6))
+        assert suggestion.hparams["dropout"] <= 0.3
+        complete(engine, suggestion)
+    assert seen == {0.0, 0.1, 0.2, 0.3}
+
+
+CONSTRAINED = Constraint("parameters", "<=", 1234567.0)
+
+
+@OPTUNA
+def test_several_objectives_with_a_constraint_survive_a_restart(tmp_path: Path, engine: str) -> None:
+    spec = StudySpec(
+        "contract", "digits", "mlp", Objective("val_accuracy", "maximize"), SearchPlan(trials=9), SPACE,
+        others=(Objective("latency_ms", "minimize"),), constraints=(CONSTRAINED,),
+    )  # fmt: skip
+    url, folder = f"sqlite:///{tmp_path / 'studies.db'}", tmp_path
+    values = {"val_accuracy": 0.9, "latency_ms": 2.0, "parameters": 1234568.0}
+    first = open_engine(spec, url, folder)
+    first.tell(ask(first).trial, Outcome("complete", values))
+    again = open_engine(spec, url, folder)
+    assert again.records()[0].outcome.values == values
+    assert not spec.goal.feasible(values)
+    assert Constraint.parse(str(CONSTRAINED)) == CONSTRAINED
+    again.tell(ask(again).trial, Outcome("complete", {**values, "parameters": 5.0}))
+    assert len(again.records()) == 2
+
+
 @OPTUNA
 def test_an_empty_space_repeats_its_configuration(opened: Open) -> None:
     engine = opened("tpe", space=Space((Fixed("units", 4),)), trials=3)
@@ -247,7 +293,8 @@ def test_hyperband_goes_on_from_the_better_trials_of_the_earlier_round(opened: O
 @pytest.mark.parametrize("pruner", PRUNERS["optuna"])
 def test_every_pruner_can_be_had_by_its_name(pruner: str) -> None:
     arguments = {"threshold": {"lower": 0.1}, "patient": {"wrapped": "median"}}.get(pruner, {})
-    assert make_pruner(SearchPlan(pruner=Component(pruner, arguments))).prune is not None
+    made = make_pruner(SearchPlan(pruner=Component(pruner, arguments)))
+    assert type(made).__name__.lower() == {"none": "nop"}.get(pruner, pruner.replace("-", "")) + "pruner"
 
 
 def test_a_sampler_of_anybodys_by_module_and_class() -> None:

@@ -1,0 +1,160 @@
+"""Tailor from Python: read or build a study, run it, look at its trials, take its best model. The same in a notebook."""
+
+from __future__ import annotations
+
+import copy
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experiments.errors import RunError
+from experiments.leaderboard import Row, rows
+from experiments.plan import checked, find
+from experiments.progress import Progress
+from experiments.recorded import find_study, open_client
+from experiments.session import Places, run_search
+from experiments.store import Store
+from experiments.workshop import begin_loading
+from search.load import build, lay, read
+from search.spec import StudySpec
+
+if TYPE_CHECKING:
+    import keras
+    import pandas
+
+
+@dataclass(frozen=True)
+class Result:
+    """A study as it stands in the store; its trials are read when they are asked for."""
+
+    spec: StudySpec
+    store: Store
+
+    def leaderboard(self) -> list[Row]:
+        """Every trial, best first."""
+        client = open_client(self.store)
+        found = find_study(client, self.spec.name)
+        return [] if found is None else rows(client, found[0], self.spec.goal)
+
+    @property
+    def trials(self) -> pandas.DataFrame:
+        """A row a trial, best first: its number, status and value, `params.…` with their types, and `metrics.…`."""
+        import pandas
+
+        board = self.leaderboard()
+        plain = [
+            {
+                "trial": row.trial,
+                "status": row.status,
+                "value": row.value,
+                **{f"params.{name}": value for name, value in row.params.items()},
+                **{f"metrics.{name}": value for name, value in row.metrics.items()},
+                "run_id": row.run_id,
+            }
+            for row in board
+        ]
+        frame = pandas.DataFrame(plain)
+        for column in frame.columns:
+            if column.startswith("params."):
+                numbers = pandas.to_numeric(frame[column], errors="coerce")
+                if numbers.notna().sum() == frame[column].notna().sum():
+                    frame[column] = numbers
+        return frame
+
+    @property
+    def best(self) -> Row:
+        """The best complete trial. Raises RunError where none completed."""
+        board = self.leaderboard()
+        if not board or board[0].value is None:
+            raise RunError(f"study {self.spec.name!r} has no complete trial.")
+        return board[0]
+
+    def model(self) -> keras.Model:
+        """The best trial's model: raw uint8 images (n, height, width, channels) in, probabilities (n, classes) out."""
+        from experiments.evaluator import load_model
+        from experiments.registry import best_model, saved_model
+
+        client = open_client(self.store)
+        found = find_study(client, self.spec.name)
+        if found is None:
+            raise RunError(f"there is no study {self.spec.name!r} in {self.store.root}.")
+        _, model_id = best_model(client, found[0], self.spec.name, self.spec.goal)
+        return load_model(saved_model(client, model_id))
+
+
+class _Silent:
+    """A screen for whoever wants none."""
+
+    def show(self, progress: Progress) -> None:
+        pass
+
+    def line(self, text: str) -> None:
+        pass
+
+
+def search(
+    study: str | Path | StudySpec | Mapping[str, Any],
+    *,
+    settings: Mapping[str, Any] | None = None,
+    store: str | Path | None = None,
+    data: str | Path | None = None,
+    quiet: bool = False,
+) -> Result:
+    """Run a study, or go on with it: a shipped name, a file, its tables as a mapping, or a spec.
+
+    `settings` are SECTION.KEY with values ({"search.trials": 8}); `store` and `data` are as the command line's options.
+    Raises StudyError, ModelError or InputError for what is wrong with the input, RunError where no trial completed, and
+    KeyboardInterrupt when Ctrl-C stopped it, cleanly: the same call goes on.
+    """
+    spec = _spec(study, settings or {})
+    place = Store.at(None if store is None else str(store))
+    with _main_hidden():
+        begin_loading()
+        with _screen(quiet) as screen:
+            ended = run_search(spec, Places(place, None if data is None else Path(data)), screen)
+    if ended.signal == signal.SIGINT:
+        raise KeyboardInterrupt
+    if ended.signal:
+        raise SystemExit(128 + ended.signal)
+    return Result(spec, place)
+
+
+def _spec(study: str | Path | StudySpec | Mapping[str, Any], settings: Mapping[str, Any]) -> StudySpec:
+    if isinstance(study, StudySpec):
+        tables = study.tables()
+    elif isinstance(study, Mapping):
+        tables = copy.deepcopy(dict(study))
+    else:
+        tables = read(find(str(study)))
+    for key, value in settings.items():
+        lay(tables, key, value)
+    return checked(build(tables))
+
+
+def _screen(quiet: bool) -> Any:
+    if quiet:
+        return nullcontext(_Silent())
+    from rich.console import Console
+
+    from experiments.screens import screen
+
+    return screen(Console())
+
+
+@contextmanager
+def _main_hidden() -> Iterator[None]:
+    """Keep worker processes from running the caller's script again, as multiprocessing does where it has no `__main__` guard."""
+    main = sys.modules["__main__"]
+    before = {name: getattr(main, name) for name in ("__file__", "__spec__") if hasattr(main, name)}
+    main.__spec__ = None
+    if "__file__" in before:
+        del main.__file__
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(main, name, value)

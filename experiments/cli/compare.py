@@ -1,0 +1,37 @@
+"""`tailor compare RUN RUN…`: parameters that differ, metrics, and the difference of the confusion matrices."""
+
+from __future__ import annotations
+
+import click
+
+from experiments.cli.common import json_option, open_store, print_json, print_table, store_option
+
+
+@click.command("compare")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...")
+@json_option
+@store_option
+def command(runs: tuple[str, ...], as_json: bool, store: str | None) -> None:
+    """Set trials side by side. RUN is a run's id, STUDY:TRIAL (fashion-mlp:3), or STUDY:best."""
+    from experiments.comparison import compare
+    from experiments.errors import InputError
+
+    if len(runs) < 2:
+        raise InputError("RUN: give at least two, such as `tailor compare fashion-mlp:best fashion-mlp:3`.")
+    _, client = open_store(store)
+    found = compare(client, runs)
+    if as_json:
+        print_json(found.to_dict())
+        return
+    names = list(found.runs)
+    parameters = [[key, *("–" if v is None else v for v in values)] for key, values in found.params.items()]
+    print_table("Hyperparameters that differ" if parameters else "No hyperparameter differs", ["", *names], parameters)
+    metrics = [[key, *("–" if v is None else f"{v:,.5g}" for v in values)] for key, values in found.metrics.items()]
+    print_table("Metrics", ["", *names], metrics)
+    if found.confusions:
+        columns = ["true", "taken for", names[0], names[-1], "difference"]
+        cells = [
+            [c["true"], c["predicted"], str(c["before"]), str(c["after"]), f"{c['after'] - c['before']:+d}"]
+            for c in found.confusions
+        ]
+        print_table("Confusions that differ most, on the validation images", columns, cells)

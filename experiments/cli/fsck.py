@@ -1,0 +1,22 @@
+"""`tailor fsck STUDY`: engine, MLflow and checkpoints brought to agree."""
+
+from __future__ import annotations
+
+import click
+
+from experiments.cli.common import open_store, store_option, study_in
+
+
+@click.command("fsck")
+@click.argument("study")
+@store_option
+def command(study: str, store: str | None) -> None:
+    """Look whether the engine, MLflow and the checkpoints of STUDY agree, and mend what a killed search left."""
+    from experiments.session import mend
+
+    place, client = open_store(store)
+    mended = mend(client, study_in(client, study), place)
+    for line in mended:
+        click.echo(line)
+    if not mended:
+        click.echo("nothing to mend")

@@ -1,0 +1,29 @@
+"""`tailor report STUDY`: a study's report, one page that opens offline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from experiments.cli.common import open_store, store_option, study_in
+
+
+@click.command("report")
+@click.argument("study")
+@click.option("-o", "--out", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="Where to [STUDY.html].")
+@store_option
+def command(study: str, out: Path | None, store: str | None) -> None:
+    """Write the report of STUDY: what was searched, the best, what mattered, what to try next."""
+    from experiments.errors import InputError
+    from experiments.reports.report import make
+
+    _, client = open_store(store)
+    experiment_id, run = study_in(client, study)
+    place = out or Path(f"{run.data.tags['tailor.study']}.html")
+    report = make(client, experiment_id, run)
+    try:
+        place.write_text(report.page, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"--out: {place} cannot be written ({error.strerror}).") from error
+    click.echo(f"{place.resolve()}: open it in a browser; it needs no network")

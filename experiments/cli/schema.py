@@ -1,0 +1,18 @@
+"""`tailor schema`: the JSON Schema of a study file."""
+
+from __future__ import annotations
+
+import click
+
+from experiments.cli.common import print_json
+
+
+@click.command("schema")
+def command() -> None:
+    """Print the JSON Schema of a study file, for an editor to complete it by."""
+    from experiments.datasets.catalog import NAMES
+    from models.factory import BUILT_IN
+    from models.training import options
+    from search.schema import schema
+
+    print_json(schema(options.schema(), NAMES, tuple(BUILT_IN)))

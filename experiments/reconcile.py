@@ -1,0 +1,91 @@
+"""Engine, MLflow and checkpoints brought to agree after a search that died; each mending is said in one line.
+
+A trial's end is written to MLflow first and told to the engine second, so what MLflow has and the engine lacks is told now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from experiments.checkpoints import Checkpoints
+from experiments.recorded import trial_runs
+from experiments.tracking import EPOCHS, close_run
+from search.engine import Engine, Outcome
+from search.goal import Goal
+
+COORDINATOR_GONE = "the coordinator went away"
+
+
+@dataclass(frozen=True)
+class Stores:
+    """What must agree. The study's lock is held, so that nobody else is writing."""
+
+    client: MlflowClient
+    experiment_id: str
+    engine: Engine
+    goal: Goal
+    checkpoints: Checkpoints
+
+
+def reconcile(stores: Stores) -> list[str]:
+    """Mend what disagrees and say what was mended; what cannot be mended is said too."""
+    runs = trial_runs(stores.client, stores.experiment_id)
+    return [*_reap(stores, runs), *_tell(stores, runs), *_unknown(stores, runs), *_clean(stores)]
+
+
+def _reap(stores: Stores, runs: Sequence[Run]) -> list[str]:
+    """Close the runs of attempts that died with their coordinator."""
+    mended = []
+    for run in runs:
+        if run.info.status == "RUNNING":
+            trained = len(stores.client.get_metric_history(run.info.run_id, "learning_rate"))
+            stores.client.set_tag(run.info.run_id, EPOCHS, str(trained))
+            close_run(stores.client, run.info.run_id, "lost", COORDINATOR_GONE)
+            mended.append(f"run {run.info.run_name}: its coordinator went away; closed as lost")
+    return mended
+
+
+def _tell(stores: Stores, runs: Sequence[Run]) -> list[str]:
+    """Tell the engine of trials whose end MLflow has: a coordinator died between the two."""
+    mended = []
+    ends = {int(run.data.tags["tailor.trial"]): end for run in runs if (end := ended(run, stores.goal)) is not None}
+    for suggestion in stores.engine.unfinished():
+        if suggestion.trial in ends:
+            outcome = ends[suggestion.trial]
+            stores.engine.tell(suggestion.trial, outcome)
+            mended.append(f"trial {suggestion.trial}: {outcome.status} in MLflow, unfinished in the engine; told")
+    return mended
+
+
+def _unknown(stores: Stores, runs: Sequence[Run]) -> list[str]:
+    """Trials that one side alone has: nothing can be made of them but a word."""
+    told = {record.trial for record in stores.engine.records() if record.outcome.status == "complete"}
+    known = told | {record.trial for record in stores.engine.records()} | {s.trial for s in stores.engine.unfinished()}
+    recorded = {int(run.data.tags["tailor.trial"]) for run in runs}
+    return [f"trial {trial}: complete in the engine, without a run in MLflow" for trial in sorted(told - recorded)] + [
+        f"trial {trial}: has a run in MLflow, and the engine does not know it" for trial in sorted(recorded - known)
+    ]
+
+
+def _clean(stores: Stores) -> list[str]:
+    """Drop the checkpoints of trials that have ended."""
+    over = {record.trial for record in stores.engine.records()}
+    mended = []
+    for trial in sorted(stores.checkpoints.trials() & over):
+        stores.checkpoints.drop(trial)
+        mended.append(f"trial {trial}: has ended; its checkpoint is dropped")
+    return mended
+
+
+def ended(run: Run, goal: Goal) -> Outcome | None:
+    """How the trial of a closed run ended; None for a run that is open, lost or stopped."""
+    status, values = run.data.tags.get("tailor.status"), goal.measured(run.data.metrics)
+    if run.info.status == "FINISHED" and status == "complete" and values is not None:
+        return Outcome("complete", values)
+    if run.info.status in ("FINISHED", "FAILED") and status in ("pruned", "failed"):
+        return Outcome(status, reason=run.data.tags.get("tailor.status_reason", ""))
+    return None

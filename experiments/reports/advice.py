@@ -1,0 +1,81 @@
+"""What to try next, by plain rules over a study's trials. Pure: each rule says what it saw."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+
+from experiments.leaderboard import Row
+from search.space import Float, Int, Parameter
+from search.spec import StudySpec
+
+EDGE = 0.05  # of a range, from either end
+TOP = 5  # trials that are looked at together
+TRIALS_A_PARAMETER = 10
+UNIMPORTANT = 0.02
+
+
+def advice(spec: StudySpec, rows: Sequence[Row], importance: Mapping[str, float], val_size: int) -> list[str]:
+    """One sentence a rule that applies. `rows` are best first; `val_size` is the number of validation images."""
+    complete = [row for row in rows if row.value is not None]
+    if not complete:
+        return ["No trial completed: read the first failure's traceback on its run."]
+    found = [_edge(parameter, complete[:TOP]) for parameter in spec.space.searched]
+    found += [_epochs(spec, complete[0]), _budget(spec, len(rows)), _unimportant(importance), _noise(spec, complete, val_size)]
+    failed = sum(row.status == "failed" for row in rows)
+    if failed > len(rows) / 5:
+        found.append(f"{failed} of {len(rows)} trials failed: look at the reasons; the space may reach too far.")
+    return [sentence for sentence in found if sentence]
+
+
+def _edge(parameter: Parameter, top: Sequence[Row]) -> str:
+    values = [row.params[parameter.name] for row in top if parameter.name in row.params]
+    if not isinstance(parameter, (Float, Int)) or len(values) < 3 or parameter.high == parameter.low:
+        return ""
+    if isinstance(parameter, Int) and parameter.high - parameter.low < 3:
+        return ""
+    scale = math.log if parameter.log else float
+    places = [(scale(float(v)) - scale(parameter.low)) / (scale(parameter.high) - scale(parameter.low)) for v in values]
+    middle = statistics.median(places)
+    if middle > 1 - EDGE:
+        return f"The best trials have {parameter.name} near its upper end, {parameter.high:g}: raise it."
+    if middle < EDGE and parameter.low != 0:
+        return f"The best trials have {parameter.name} near its lower end, {parameter.low:g}: lower it."
+    return ""
+
+
+def _epochs(spec: StudySpec, best: Row) -> str:
+    epoch = best.metrics.get("best_epoch", 0)
+    if spec.objective.by_epoch and epoch >= spec.search.max_epochs:
+        return f"The best trial was still improving in its last epoch, {epoch:.0f}: give trials more (search.max_epochs)."
+    return ""
+
+
+def _budget(spec: StudySpec, trials: int) -> str:
+    wanted = TRIALS_A_PARAMETER * len(spec.space.searched)
+    if 0 < trials < wanted:
+        return f"{trials} trials are few for {len(spec.space.searched)} searched parameters: go on to {wanted} (--trials)."
+    return ""
+
+
+def _unimportant(importance: Mapping[str, float]) -> str:
+    names = [name for name, share in importance.items() if share < UNIMPORTANT]
+    if names and len(importance) > 2:
+        return f"Hardly anything depended on {', '.join(names)}: fix {'it' if len(names) == 1 else 'them'} and search the rest."
+    return ""
+
+
+def _noise(spec: StudySpec, complete: Sequence[Row], val_size: int) -> str:
+    """Whether the first places differ by less than the standard error of an accuracy on so many images."""
+    if spec.objective.metric != "val_accuracy" or len(complete) < 2 or not val_size:
+        return ""
+    best = complete[0].value or 0.0
+    error = math.sqrt(max(best * (1 - best), 0.0) / val_size)
+    close = sum((row.value or 0.0) > best - 2 * error for row in complete)
+    if close < 2:
+        return ""
+    return (
+        f"The first {close} trials lie within two standard errors of the best (±{200 * error:.2f} points on {val_size:,} "
+        "images): their order may be luck."
+    )

@@ -1,0 +1,165 @@
+"""A study's report: read from MLflow, drawn, and written as one page of HTML that needs no network."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, select_autoescape
+from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+
+from experiments.comparison import compare
+from experiments.leaderboard import Row, rows
+from experiments.recorded import recorded_spec
+from experiments.reports.advice import advice
+from search import plots
+from search.plots import Told
+from search.space import Choice, Fixed, Parameter
+from search.spec import StudySpec
+
+MOST_ROWS = 15
+MOST_CURVES = 50  # trials whose values by epoch are read for the plots: a query each
+BEST_PICTURES = ("learning_curves.png", "confusion_matrix.png", "sample_predictions.png")
+SHOWN_PLOTS = (
+    "pareto_front",
+    "optimization_history",
+    "parameter_importance",
+    "slice",
+    "intermediate_values",
+    "parallel_coordinate",
+    "contour",
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """The page, and the files that are logged beside it: by name, PNG pictures and an interactive page of the same plots."""
+
+    page: str
+    files: Mapping[str, bytes]
+
+
+def make(client: MlflowClient, experiment_id: str, study_run: Run) -> Report:
+    """Read the study and make its report."""
+    spec = recorded_spec(study_run)
+    board = rows(client, experiment_id, spec.goal)
+    study = plots.as_optuna(spec, [_told(client, spec, row, i < MOST_CURVES) for i, row in enumerate(board)])
+    pictures = plots.pictures(study)
+    importance = plots.importances(study)
+    page = _render(client, spec, board, study_run, pictures, importance)
+    files = {f"plots/{name}.png": data for name, data in pictures.items()}
+    return Report(page, {**files, "plots/plots.html": plots.page(study).encode()})
+
+
+def log(client: MlflowClient, run_id: str, report: Report, folder: Path) -> None:
+    """Log the report and its files to the study's run; `folder` is an empty one to write them in."""
+    (folder / "plots").mkdir()
+    (folder / "report.html").write_text(report.page, encoding="utf-8")
+    for name, data in report.files.items():
+        (folder / name).write_bytes(data)
+    client.log_artifacts(run_id, str(folder))
+
+
+def _told(client: MlflowClient, spec: StudySpec, row: Row, with_curve: bool) -> Told:
+    by_epoch: dict[int, float] = {}
+    if with_curve and spec.objective.by_epoch:
+        by_epoch = {m.step: m.value for m in client.get_metric_history(row.run_id, spec.objective.metric)}
+    return Told(row.trial, row.status, row.params, row.values, by_epoch, row.start, row.end or row.start)
+
+
+def _render(
+    client: MlflowClient,
+    spec: StudySpec,
+    board: Sequence[Row],
+    study_run: Run,
+    pictures: Mapping[str, bytes],
+    importance: Mapping[str, float],
+) -> str:
+    complete = [row for row in board if row.value is not None]
+    best, runner_up = [*complete, None, None][:2]
+    differs: Mapping[str, Any] = {}
+    confusions: Sequence[Any] = ()
+    if best is not None and runner_up is not None:
+        found = compare(client, [best.run_id, runner_up.run_id])
+        differs, confusions = found.params, found.confusions
+    sizes = json.loads(study_run.data.tags.get("tailor.split_sizes", "{}"))
+    columns, cells = _table(spec, board[:MOST_ROWS])
+    return _template().render(
+        spec=spec,
+        counts=", ".join(f"{count} {status}" for status, count in sorted(Counter(row.status for row in board).items())),
+        ended=study_run.data.tags.get("tailor.ended", "running"),
+        best=best,
+        space=[_described(parameter) for parameter in spec.space.parameters],
+        fixed=", ".join(f"{name} = {value}" for name, value in spec.training.items()),
+        data=", ".join(f"{name} {size:,}" for name, size in sizes.items()) or "as cut by the study",
+        columns=columns,
+        leaderboard=cells,
+        more=max(0, len(board) - MOST_ROWS),
+        best_pictures=[(name, _inline(_artifact(client, best.run_id, name))) for name in BEST_PICTURES] if best else [],
+        runner_up=runner_up,
+        differs=differs,
+        confusions=confusions,
+        importance=importance,
+        plots=[(name, _inline(pictures[name])) for name in SHOWN_PLOTS if name in pictures],
+        advice=advice(spec, board, importance, int(sizes.get("val", 0))),
+    )
+
+
+def _table(spec: StudySpec, board: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    searched = [parameter.name for parameter in spec.space.searched]
+    columns = ["trial", "status", *(o.metric for o in spec.goal.objectives), "best epoch", "parameters", "seconds", *searched]
+    cells = []
+    for row in board:
+        numbers = [row.metrics.get(name) for name in ("best_epoch", "parameters", "train_seconds")]
+        cells.append(
+            [
+                str(row.trial),
+                row.status,
+                *("–" if o.metric not in row.values else f"{row.values[o.metric]:,.4f}" for o in spec.goal.objectives),
+                *("–" if number is None else f"{number:,.{digits}f}" for number, digits in zip(numbers, (0, 0, 1), strict=True)),
+                *(_short(row.params.get(name, "–")) for name in searched),
+            ]
+        )
+    return columns, cells
+
+
+def _described(parameter: Parameter) -> tuple[str, str, str]:
+    if isinstance(parameter, Fixed):
+        values = str(parameter.value)
+    elif isinstance(parameter, Choice):
+        values = "one of " + ", ".join(map(str, parameter.choices))
+    else:
+        extra = ", log scale" if parameter.log else f", step {parameter.step}" if parameter.step else ""
+        values = f"{parameter.low:g} to {parameter.high:g}{extra}"
+    return parameter.name, values, f"where {parameter.when}" if parameter.when else ""
+
+
+def _artifact(client: MlflowClient, run_id: str, name: str) -> bytes:
+    try:
+        return Path(download_artifacts(run_id=run_id, artifact_path=name, tracking_uri=client.tracking_uri)).read_bytes()
+    except (MlflowException, OSError):
+        return b""
+
+
+def _inline(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _short(text: str) -> str:
+    try:
+        return f"{float(text):.4g}"
+    except ValueError:
+        return text
+
+
+def _template() -> Any:
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=select_autoescape())
+    return environment.get_template("page.html")

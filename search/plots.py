@@ -1,0 +1,169 @@
+"""Optuna's own plots of a study, whichever engine ran it: its trials, read from MLflow, as a study of Optuna's in memory."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from search.space import Choice, Float, Int
+from search.spec import StudySpec
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+WIDEST = 4  # parameters in a contour plot, whose cells grow with their square
+ENOUGH = 2  # complete trials, for importances to mean anything
+
+
+@dataclass(frozen=True)
+class Told:
+    """A trial that ended: its hyperparameters as MLflow keeps them (text), values by metric and by epoch, start and end (ms)."""
+
+    trial: int
+    status: str
+    params: Mapping[str, str]
+    values: Mapping[str, float]
+    by_epoch: Mapping[int, float]
+    start: int
+    end: int
+
+
+def as_optuna(spec: StudySpec, told: Sequence[Told]) -> optuna.Study:
+    """The trials as an Optuna study in memory."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(study_name=spec.name, directions=[o.direction for o in spec.goal.objectives])
+    if spec.others:
+        study.set_metric_names([objective.metric for objective in spec.goal.objectives])
+    study.add_trials([_trial(spec, one) for one in sorted(told, key=lambda t: t.trial) if one.status in STATES])
+    return study
+
+
+def pictures(study: optuna.Study) -> dict[str, bytes]:
+    """The plots by name as PNG bytes. One that has nothing to show is left out."""
+    if "matplotlib.pyplot" not in sys.modules:  # in a notebook the backend is the user's
+        import matplotlib
+
+        matplotlib.use("Agg")
+    from matplotlib import pyplot
+    from optuna.visualization import matplotlib as plots
+
+    def draw(plot: Callable[[], Any]) -> bytes:
+        plot()
+        figure = pyplot.gcf()
+        figure.set_size_inches(9, 5.5)
+        data = io.BytesIO()
+        figure.savefig(data, dpi=100, bbox_inches="tight")
+        pyplot.close(figure)
+        return data.getvalue()
+
+    with _calm():
+        return _each(study, plots, draw)
+
+
+def page(study: optuna.Study) -> str:
+    """The same plots as one interactive page, plotly's script inside it."""
+    from optuna import visualization
+
+    def draw(plot: Callable[[], Any]) -> str:
+        figure: Figure = plot()
+        return figure.to_html(full_html=False, include_plotlyjs=False, default_height=520)
+
+    with _calm():
+        drawn = _each(study, visualization, draw)
+    from plotly.offline import get_plotlyjs
+
+    body = "\n".join(f"<h2>{name.replace('_', ' ')}</h2>{html}" for name, html in drawn.items())
+    title = f"{study.study_name}: how the search went"
+    return f'<!doctype html><meta charset="utf-8"><title>{title}</title><script>{get_plotlyjs()}</script><h1>{title}</h1>{body}'
+
+
+def importances(study: optuna.Study) -> dict[str, float]:
+    """The share of the objective's variation that each parameter explains (PED-ANOVA), largest first; empty if none is known."""
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if len(complete) < ENOUGH:
+        return {}
+    with _calm():
+        try:
+            target = None if len(study.directions) == 1 else (lambda trial: trial.values[0])
+            return dict(optuna.importance.get_param_importances(study, target=target))
+        except (RuntimeError, ValueError):  # no two trials share a varied parameter
+            return {}
+
+
+def _each(study: optuna.Study, plots: Any, draw: Callable[[Callable[[], Any]], Any]) -> dict[str, Any]:
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    trials = study.get_trials(deepcopy=False)
+    drawn: dict[str, Any] = {}
+    if trials:
+        drawn["timeline"] = draw(lambda: plots.plot_timeline(study))
+    if any(trial.intermediate_values for trial in trials):
+        drawn["intermediate_values"] = draw(lambda: plots.plot_intermediate_values(study))
+    if not complete:
+        return drawn
+    if len(study.directions) > 1:
+        if len(study.directions) <= 3:
+            drawn["pareto_front"] = draw(lambda: plots.plot_pareto_front(study))
+        return drawn
+    drawn["optimization_history"] = draw(lambda: plots.plot_optimization_history(study))
+    found = importances(study)
+    if found:
+        drawn["parameter_importance"] = draw(lambda: plots.plot_param_importances(study))
+        drawn["slice"] = draw(lambda: plots.plot_slice(study, params=list(found)[:WIDEST]))
+        drawn["parallel_coordinate"] = draw(lambda: plots.plot_parallel_coordinate(study, params=list(found)))
+        if len(found) > 1:
+            drawn["contour"] = draw(lambda: plots.plot_contour(study, params=list(found)[:2]))
+    return drawn
+
+
+class _calm(warnings.catch_warnings):
+    """Optuna's plots are marked experimental, and say so at each call."""
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        warnings.simplefilter("ignore")
+        logging.getLogger("optuna").setLevel(logging.ERROR)
+
+
+def _trial(spec: StudySpec, told: Told) -> FrozenTrial:
+    distributions: dict[str, BaseDistribution] = {}
+    params: dict[str, Any] = {}
+    for parameter in spec.space.searched:
+        if parameter.name not in told.params:
+            continue
+        text = told.params[parameter.name]
+        if isinstance(parameter, Choice):
+            distributions[parameter.name] = CategoricalDistribution(parameter.choices)
+            params[parameter.name] = next(value for value in parameter.choices if str(value) == text)
+        elif isinstance(parameter, Int):
+            distributions[parameter.name] = IntDistribution(
+                parameter.low, parameter.high, parameter.log, 1 if parameter.step is None else parameter.step
+            )
+            params[parameter.name] = int(text)
+        elif isinstance(parameter, Float):
+            distributions[parameter.name] = FloatDistribution(parameter.low, parameter.high, parameter.log, parameter.step)
+            params[parameter.name] = float(text)
+    trial = create_trial(
+        state=STATES[told.status],
+        values=[told.values[o.metric] for o in spec.goal.objectives] if told.status == "complete" else None,
+        params=params,
+        distributions=distributions,
+        intermediate_values=dict(told.by_epoch),
+    )
+    if told.status == "complete":
+        for constraint in spec.constraints:
+            trial.set_constraint(str(constraint), constraint.violation(told.values))
+    trial.datetime_start, trial.datetime_complete = (
+        datetime.datetime.fromtimestamp(ms / 1000, datetime.UTC).replace(tzinfo=None) for ms in (told.start, told.end)
+    )
+    return trial

@@ -1,0 +1,94 @@
+"""The JSON Schema of a study file, so that an editor completes it and marks what is wrong. `load` is what decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from search.engines import limits
+from search.goal import OBJECTIVES
+
+DURATION = {"type": ["string", "number"], "description": '"90s", "30m", "1h30m", or seconds'}
+SCALAR = {"type": ["boolean", "integer", "number", "string"]}
+WHEN = {"type": "string", "description": "exists only where an earlier parameter satisfies this, such as depth >= 3"}
+
+
+def schema(training: Mapping[str, Any], datasets: Sequence[str], models: Sequence[str]) -> dict[str, Any]:
+    """The schema. `training` describes the options that models take by name; data sets and models are those there are."""
+    objective = {"objective": {"enum": list(OBJECTIVES)}, "direction": {"enum": ["maximize", "minimize"]}}
+    study = {
+        "name": {"type": "string", "maxLength": 250},
+        "dataset": {"anyOf": [{"enum": list(datasets)}, {"type": "string", "pattern": "^(idx|folder|npz):"}]},
+        "model": {"anyOf": [{"enum": list(models)}, {"type": "string", "pattern": ":"}]},
+        **objective,
+        "objectives": {"type": "array", "items": _table({"metric": objective["objective"], "direction": objective["direction"]})},
+        "constraints": {"type": "array", "items": {"type": "string", "pattern": "^ *[a-z_0-9]+ *(<=|>=) *[-+.0-9eE_]+ *$"}},
+    }
+    split = {"anyOf": [_whole(1), {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}]}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A study of Tailor's",
+        "type": "object",
+        "required": ["study"],
+        "additionalProperties": False,
+        "properties": {
+            "study": _table(study, required=["name", "dataset", "model"]),
+            "search": _table(_search()),
+            "space": {"type": "object", "additionalProperties": _parameter(), "description": "what is searched"},
+            "training": {"type": "object", "properties": dict(training), "description": "what is fixed"},
+            "data": _table(
+                {
+                    "splits": _table(dict.fromkeys(("val", "holdout", "test"), split)),
+                    "image_size": {"type": "array", "items": _whole(1, 4096), "minItems": 2, "maxItems": 2},
+                    "seed": _whole(0),
+                }
+            ),
+            "workers": _table({"count": _whole(1, 1024), "threads": _whole(1, 1024), "in_memory": {"type": "boolean"}}),
+            "enqueue": {"type": "array", "items": {"type": "object", "additionalProperties": SCALAR}},
+        },
+    }
+
+
+def _search() -> dict[str, Any]:
+    return {
+        "engine": {"enum": list(limits.ENGINES)},
+        "sampler": _component(limits.SAMPLERS),
+        "pruner": _component(limits.PRUNERS),
+        "trials": _whole(1),
+        "max_epochs": _whole(1) | {"description": "of one trial"},
+        "epochs": _whole(1) | {"description": "of all trials together"},
+        "timeout": DURATION,
+        "patience": _whole(1) | {"description": "end when so many trials in a row bring no better value"},
+        "target": {"type": "number", "description": "end when a trial reaches this value"},
+        "seed": _whole(0),
+        "keep_models": _whole(1, 1000),
+        "retries": _whole(0, 100),
+    }
+
+
+def _component(offered: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    names = {"anyOf": [{"enum": sorted({n for group in offered.values() for n in group})}, {"type": "string", "pattern": ":"}]}
+    return {"anyOf": [names, {"type": "object", "properties": {"name": names}, "required": ["name"]}]}
+
+
+def _parameter() -> dict[str, Any]:
+    number = {"type": "number"}
+    reach = {"low": number, "high": number, "log": {"type": "boolean"}, "step": number, "type": {"enum": ["int", "float"]}}
+    listed = {"type": "array", "items": SCALAR, "minItems": 1}
+    return {
+        "anyOf": [
+            SCALAR,
+            listed,
+            _table({**reach, "when": WHEN}, required=["low", "high"]),
+            _table({"choices": listed, "when": WHEN}, required=["choices"]),
+            _table({"value": SCALAR, "when": WHEN}, required=["value"]),
+        ]
+    }
+
+
+def _table(properties: Mapping[str, Any], required: Sequence[str] = ()) -> dict[str, Any]:
+    return {"type": "object", "properties": dict(properties), "required": list(required), "additionalProperties": False}
+
+
+def _whole(low: int, high: int | None = None) -> dict[str, Any]:
+    return {"type": "integer", "minimum": low, **({} if high is None else {"maximum": high})}

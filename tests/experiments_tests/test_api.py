@@ -1,0 +1,60 @@
+"""Tailor from Python: a script without a `__main__` guard, and what a result holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Shell
+
+SCRIPT = """
+import json
+import tailor
+
+print("the script runs")
+result = tailor.search("small.toml", settings={"search.trials": 2, "workers.count": 1}, quiet=True)
+trials = result.trials
+import numpy as np
+digits = np.zeros((3, 8, 8, 1), dtype="uint8")
+print(json.dumps({
+    "columns": list(trials.columns), "values": trials["value"].tolist(), "best": result.best.value,
+    "rate": str(trials["params.learning_rate"].dtype), "shape": result.model().predict(digits, verbose=0).shape,
+}))
+"""
+
+
+def test_a_script_without_a_main_guard_searches_once_and_gets_its_result(
+    tmp_path: Path, write_study: Callable[..., Path]
+) -> None:
+    write_study()
+    (tmp_path / "script.py").write_text(SCRIPT)
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("the script runs") == 1
+    got = json.loads(done.stdout.splitlines()[-1])
+    assert got["values"] == sorted(got["values"], reverse=True)
+    assert got["best"] == got["values"][0]
+    assert {"trial", "status", "params.learning_rate", "metrics.best_val_accuracy"} <= set(got["columns"])
+    assert got["rate"] == "float64"
+    assert got["shape"] == [3, 10]
+
+
+def test_a_mapping_and_a_wrong_one(recorded: Shell) -> None:
+    from experiments.api import Result, _spec
+    from experiments.store import Store
+    from search.errors import StudyError
+
+    tables = {"study": {"name": "small", "dataset": "digits", "model": "mlp"}, "space": {"depth": {"low": 1, "high": 2}}}
+    spec = _spec(tables, {"search.trials": 7, "training.units": 8})
+    assert (spec.search.trials, spec.training) == (7, {"units": 8})
+    with pytest.raises(StudyError, match="Did you mean 'trials'"):
+        _spec(tables, {"search.trails": 7})
+    before = dict(os.environ)
+    result = Result(spec, Store.at(str(recorded.folder / "mlruns"), {}))
+    assert len(result.trials) == 4
+    assert dict(os.environ) == before | {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}  # another store may come next

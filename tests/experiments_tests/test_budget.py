@@ -1,0 +1,45 @@
+"""When a search has had enough."""
+
+from __future__ import annotations
+
+import pytest
+
+from experiments.budget import Budget
+from search.goal import Objective
+from search.spec import SearchPlan
+
+UP, DOWN = Objective("val_accuracy", "maximize"), Objective("val_loss", "minimize")
+
+
+def after(values: list[float | None], objective: Objective = UP, **plan: float) -> str:
+    """What a budget says after trials with those values; None is a failed one."""
+    budget = Budget(SearchPlan(**plan), objective)  # type: ignore[arg-type]
+    for trial, value in enumerate(values):
+        budget.count(trial, "failed" if value is None else "complete", value)
+        budget.epochs += 2
+    return budget.spent()
+
+
+@pytest.mark.parametrize(
+    ("values", "objective", "plan", "says"),
+    [
+        ([0.5, 0.6], UP, {}, ""),
+        ([0.5, 0.6], UP, {"timeout": 100}, ""),
+        ([0.5], UP, {"timeout": -1}, "the time is up"),
+        ([0.5, 0.6], UP, {"epochs": 5}, ""),
+        ([0.5, 0.6], UP, {"epochs": 4}, "all 4 epochs are spent"),
+        ([None, None], UP, {}, ""),
+        ([None, None, None], UP, {}, "the first 3 trials all failed"),
+        ([None, 0.5, None, None], UP, {}, ""),
+        ([0.5, 0.8], UP, {"target": 0.8}, "trial 1 reached the target, 0.8"),
+        ([0.5, 0.79], UP, {"target": 0.8}, ""),
+        ([0.5, 0.3], DOWN, {"target": 0.3}, "trial 1 reached the target, 0.3"),
+        ([0.5, 0.4], DOWN, {"target": 0.3}, ""),
+        ([0.5, 0.6, 0.6, None], UP, {"patience": 2}, "no improvement in 2 trials"),
+        ([0.5, 0.6, 0.6], UP, {"patience": 2}, ""),
+        ([0.5, 0.4, 0.6, 0.3], DOWN, {"patience": 2}, ""),
+        ([None, None], UP, {"patience": 1}, ""),  # nothing to improve on yet
+    ],
+)
+def test_why_no_more_trials_are_asked_for(values: list, objective: Objective, plan: dict, says: str) -> None:
+    assert after(values, objective, **plan) == says

@@ -1,0 +1,147 @@
+"""Trials side by side, the report and its advice, and starting from another study's best."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import SMALL, Shell
+from searches import client, runs
+
+from experiments.leaderboard import Row
+from experiments.reports.advice import advice
+from experiments.starting_points import best_points, fitting
+from search.load import build, load
+from search.space import Choice, Float, Int, Space
+
+
+def test_compare_shows_what_differs(recorded: Shell) -> None:
+    _, trials = runs(recorded.folder)
+    done = recorded("compare", "small:best", trials[2].info.run_id, "--json")
+    assert done.returncode == 0, done.stderr
+    got = json.loads(done.stdout)
+    best = next(run for run in trials if run.info.run_id == next(iter(got["runs"].values())))
+    assert best.data.metrics["best_val_accuracy"] == max(r.data.metrics["best_val_accuracy"] for r in trials)
+    assert got["params"]["learning_rate"] == [best.data.params["learning_rate"], trials[2].data.params["learning_rate"]]
+    assert "units" not in got["params"]  # the same in both
+    assert got["metrics"]["best_val_accuracy"] == [run.data.metrics["best_val_accuracy"] for run in (best, trials[2])]
+    place = [Path(run.info.artifact_uri.removeprefix("file://")) / "confusion_matrix.json" for run in (best, trials[2])]
+    before, after = (np.array(json.loads(p.read_text())["counts"]) for p in place)
+    difference = np.abs(after - before)
+    np.fill_diagonal(difference, 0)
+    assert abs(got["confusions"][0]["after"] - got["confusions"][0]["before"]) == difference.max()
+    assert "Confusions that differ most" in recorded("compare", "small:0", "small:1").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [(("small:0",), "give at least two"), (("small:0", "small:77"), "has no trial 77"), (("small:0", "nope"), "there is no run")],
+)
+def test_compare_says_what_is_wrong(recorded: Shell, arguments: tuple[str, ...], says: str) -> None:
+    done = recorded("compare", *arguments)
+    assert done.returncode == 2
+    assert says in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_finished_study_has_its_report_and_plots(recorded: Shell) -> None:
+    (parent,), _ = runs(recorded.folder)
+    mlflow = client(recorded.folder)
+    found = {item.path for folder in ("", "plots") for item in mlflow.list_artifacts(parent.info.run_id, folder or None)}
+    pictures = {"optimization_history", "parameter_importance", "slice", "parallel_coordinate", "timeline", "intermediate_values"}
+    assert found >= {"report.html", "plots/plots.html", *(f"plots/{name}.png" for name in pictures)}
+    place = Path(parent.info.artifact_uri.removeprefix("file://"))
+    page = (place / "report.html").read_text()
+    assert not re.search(r"(src|href)=.?https?:", page)  # opens offline
+    assert page.count("data:image/png;base64,iVBOR") >= 7
+    assert (place / "plots" / "slice.png").read_bytes().startswith(b"\x89PNG")
+
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+
+
+@pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs Debian's chromium and chromium-driver")
+def test_the_report_opens_in_a_browser_without_a_network(recorded: Shell, tmp_path: Path) -> None:
+    pytest.importorskip("selenium")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    done = recorded("report", "small", "-o", str(tmp_path / "report.html"))
+    assert done.returncode == 0, done.stderr
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"):
+        options.add_argument(flag)
+    driver = webdriver.Chrome(options, Service(DRIVER))
+    try:
+        driver.execute_cdp_cmd("Network.enable", {})
+        driver.execute_cdp_cmd(
+            "Network.emulateNetworkConditions", {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
+        )
+        driver.get((tmp_path / "report.html").as_uri())
+        widths = driver.execute_script("return [...document.images].map(i => i.naturalWidth)")
+        assert len(widths) >= 7 and min(widths) > 100
+        assert "What to try next" in driver.execute_script("return document.body.innerText")
+    finally:
+        driver.quit()
+
+
+def row(trial: int, value: float | None, params: Mapping[str, Any] = {}, **metrics: float) -> Row:
+    status = "failed" if value is None else "complete"
+    values = {} if value is None else {"val_accuracy": value}
+    text = {name: str(v) for name, v in params.items()}
+    return Row(trial, 1, status, value, values, None if value is None else 0, "", text, metrics, "", 0, 1)
+
+
+SPACE = Space((Float("rate", 1e-4, 1e-1, log=True), Int("depth", 1, 6), Choice("kind", ("a", "b"))))
+
+
+@pytest.mark.parametrize(
+    ("rows", "importance", "says"),
+    [
+        ([row(0, None)], {}, "No trial completed"),
+        ([row(i, 0.9, {"rate": 0.095}) for i in range(4)], {}, "rate near its upper end, 0.1: raise it"),
+        ([row(i, 0.9, {"depth": 1}) for i in range(4)], {}, "depth near its lower end, 1: lower it"),
+        ([row(0, 0.9, best_epoch=10.0)], {}, "still improving in its last epoch, 10"),
+        ([row(0, 0.9)], {}, "1 trials are few for 3 searched parameters: go on to 30"),
+        ([row(0, 0.9)], {"rate": 0.9, "depth": 0.09, "kind": 0.01}, "Hardly anything depended on kind: fix it"),
+        ([row(0, 0.9), row(1, 0.899), row(2, 0.5)], {}, "The first 2 trials lie within two standard errors"),
+        ([row(0, 0.9), row(1, None), row(2, None)], {}, "2 of 3 trials failed"),
+    ],
+)
+def test_advice_says_what_it_saw(rows: list[Row], importance: dict[str, float], says: str) -> None:
+    tables = {"study": {"name": "s", "dataset": "digits", "model": "mlp"}}
+    spec = replace(build(tables), space=SPACE)
+    assert says in " ".join(advice(spec, rows, importance, val_size=5000))
+
+
+def test_nothing_is_advised_where_nothing_stands_out() -> None:
+    spec = replace(build({"study": {"name": "s", "dataset": "digits", "model": "mlp"}}), space=SPACE)
+    rows = [row(i, 0.9 - 0.1 * i, {"rate": 0.01, "depth": 3}, best_epoch=4.0) for i in range(5)] + [row(9, 0.1)] * 30
+    assert advice(spec, rows, {"rate": 0.6, "depth": 0.4}, 5000) == []
+
+
+def test_the_best_points_of_a_study_that_lie_in_the_space(recorded: Shell, write_study: Callable[..., Path]) -> None:
+    spec = load(write_study(("low = 1, high = 2", "low = 2, high = 3")))
+    _, trials = runs(recorded.folder)
+    best = max(trials, key=lambda r: r.data.metrics["best_val_accuracy"])
+    points = best_points(client(recorded.folder), "small", spec.space)
+    assert points[0]["learning_rate"] == float(best.data.params["learning_rate"])
+    assert all(point.get("depth", 2) == 2 for point in points)  # depth 1 is outside, and left to the sampler
+    assert fitting({"depth": 1, "units_2": 16, "other": 3}, spec.space) == {"units_2": 16}
+
+
+def test_a_study_begins_with_another_ones_best(recorded: Shell) -> None:
+    (recorded.folder / "next.toml").write_text(SMALL.replace('"small"', '"next"').replace("trials = 4", "trials = 1"))
+    done = recorded("search", "next.toml", "--workers", "1", "--enqueue-from", "small")
+    assert done.returncode == 0, done.stderr
+    best = max(runs(recorded.folder)[1], key=lambda r: r.data.metrics["best_val_accuracy"])
+    assert runs(recorded.folder, "next")[1][0].data.params["learning_rate"] == best.data.params["learning_rate"]
+    wrong = recorded("search", "next.toml", "--enqueue-from", "nothing", "--name", "third")
+    assert wrong.returncode == 2 and "--enqueue-from: there is no study 'nothing'" in wrong.stderr

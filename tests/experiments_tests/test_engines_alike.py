@@ -1,0 +1,86 @@
+"""Both engines by the command line, read back by the same code; several objectives with a constraint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import SMALL, Shell
+from searches import client, runs
+from test_search import check_whole
+
+Write = Callable[..., Path]
+
+
+def test_keras_tuners_hyperband_leaves_what_optuna_leaves(tailor: Shell) -> None:
+    text = SMALL.replace("trials = 4", "trials = 8").replace("max_epochs = 3", "max_epochs = 4")
+    (tailor.folder / "small.toml").write_text(text)
+    done = tailor("search", "small.toml", "--engine", "keras-tuner", "--sampler", "hyperband", "--workers", "2")
+    assert done.returncode == 0, done.stderr
+    assert "Running Trial" not in done.stdout  # Keras Tuner's own printing
+    assert not done.stderr
+    (_,), trials = runs(tailor.folder)
+    assert len(trials) == 8
+    assert {run.data.tags["tailor.engine"] for run in trials} == {"keras-tuner"}
+    later = []
+    for run in trials:
+        replay = json.loads((Path(run.info.artifact_uri.removeprefix("file://")) / "trial.json").read_text())
+        steps = [m.step for m in client(tailor.folder).get_metric_history(run.info.run_id, "val_accuracy")]
+        assert steps == list(range(replay["epochs_done"] + 1, replay["epochs"] + 1))
+        if replay["continues"]:
+            later.append((run, int(replay["continues"].split(".")[0])))
+    assert later
+    for run, before in later:  # the same hyperparameters, and weights that have learnt
+        assert run.data.params == trials[before].data.params
+        first = client(tailor.folder).get_metric_history(run.info.run_id, "train_loss")[0].value
+        begun = client(tailor.folder).get_metric_history(trials[before].info.run_id, "train_loss")[0].value
+        assert first < begun
+    assert not (tailor.folder / "mlruns" / "checkpoints" / "small").exists()
+    again = tailor("search", "small.toml", "--name", "small")
+    assert again.returncode == 2
+    assert "search.engine: keras-tuner → optuna" in again.stderr
+
+
+@pytest.mark.parametrize("sampler", ["random", "grid"])
+def test_keras_tuner_goes_on_with_its_study(tailor: Shell, sampler: str) -> None:
+    text = SMALL.replace("low = 1e-3, high = 1e-2, log = true", "choices = [1e-3, 1e-2]").replace("trials = 4", "trials = 2")
+    (tailor.folder / "small.toml").write_text(text.replace('pruner = "median"', ""))
+    options = ("--engine", "keras-tuner", "--sampler", sampler, "--workers", "1")
+    assert tailor("search", "small.toml", *options).returncode == 0
+    done = tailor("search", "small.toml", *options, "--trials", "4")
+    assert done.returncode == 0, done.stderr
+    check_whole(tailor.folder, "small", trials=4, val_size=180)
+    assert len({tuple(sorted(run.data.params.items())) for run in runs(tailor.folder)[1]}) == 4
+
+
+def test_several_objectives_with_a_constraint_and_the_front_by_brute_force(tailor: Shell) -> None:
+    several = """objectives = [
+  { metric = "val_accuracy", direction = "maximize" },
+  { metric = "parameters", direction = "minimize" },
+]
+constraints = ["parameters <= 2500"]"""
+    text = SMALL.replace('objective = "val_accuracy"\ndirection = "maximize"', several).replace('pruner = "median"', "")
+    text = text.replace("units = 32", "").replace("[training]", "units = { low = 8, high = 64, log = true }\n[training]")
+    (tailor.folder / "small.toml").write_text(text.replace("trials = 4", "trials = 9").replace('"random"', '"nsgaii"'))
+    done = tailor("search", "small.toml", "--workers", "2")
+    assert done.returncode == 0, done.stderr
+    assert "the Pareto front first (*)" in done.stdout
+    (parent,), trials = runs(tailor.folder)
+    points = {
+        int(r.data.tags["tailor.trial"]): (r.data.metrics["best_val_accuracy"], r.data.metrics["parameters"]) for r in trials
+    }
+    kept = {t: p for t, p in points.items() if p[1] <= 2500}
+    assert 0 < len(kept) < len(points)
+    front = {t for t, (a, n) in kept.items() if not any((b >= a and m <= n) and (b, m) != (a, n) for b, m in kept.values())}
+    board = json.loads(tailor("status", "small", "--json").stdout)["leaderboard"]
+    assert {row["trial"] for row in board if row["front"] == 0} == front
+    assert [row["trial"] for row in board][: len(front)] == sorted(front, key=lambda t: -points[t][0])
+    assert {row["trial"] for row in board if row["front"] is None} == points.keys() - kept.keys()
+    plots = {item.path for item in client(tailor.folder).list_artifacts(parent.info.run_id, "plots")}
+    assert "plots/pareto_front.png" in plots
+    promoted = tailor("promote", "small", "--to", "tiny")
+    assert promoted.returncode == 0, promoted.stderr
+    version = client(tailor.folder).get_model_version_by_alias("tiny", "champion")
+    assert int(version.tags["tailor.trial"]) == board[0]["trial"]

@@ -1,0 +1,86 @@
+"""Engine, MLflow and checkpoints that disagree, each way that a kill can leave them, and what is made of it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+from conftest import Shell
+from mlflow.entities import RunTag
+from optuna.trial import TrialState
+from searches import client, runs
+
+from experiments.checkpoints import Checkpoints
+from experiments.store import Store
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def copy(recorded: Shell, tailor: Shell) -> Shell:
+    """A finished study of one's own to break. MLflow's paths are absolute: only its database is used here."""
+    shutil.copytree(recorded.folder / "mlruns", tailor.folder / "mlruns")
+    return tailor
+
+
+def optuna_storage(folder: Path) -> tuple[optuna.storages.BaseStorage, list]:
+    storage = optuna.storages.get_storage(f"sqlite:///{folder / 'mlruns' / 'studies.db'}")
+    return storage, storage.get_all_trials(storage.get_study_id_from_name("small"))
+
+
+def unfinish(folder: Path, number: int) -> None:
+    """Make the engine's trial as it was before it was told, in the database itself."""
+    import sqlite3
+    from contextlib import closing
+
+    _, trials = optuna_storage(folder)
+    with closing(sqlite3.connect(folder / "mlruns" / "studies.db")) as database:
+        trial_id = trials[number]._trial_id
+        database.execute("UPDATE trials SET state = 'RUNNING', datetime_complete = NULL WHERE trial_id = ?", (trial_id,))
+        database.execute("DELETE FROM trial_values WHERE trial_id = ?", (trial_id,))
+        database.commit()
+
+
+def test_a_trial_that_mlflow_has_whole_is_told_to_the_engine(copy: Shell) -> None:
+    _, before = optuna_storage(copy.folder)
+    complete = next(t for t in before if t.state == TrialState.COMPLETE)
+    unfinish(copy.folder, complete.number)
+    assert optuna_storage(copy.folder)[1][complete.number].state == TrialState.RUNNING
+    said = copy("fsck", "small")
+    assert said.stdout == f"trial {complete.number}: complete in MLflow, unfinished in the engine; told\n", said.stderr
+    assert optuna_storage(copy.folder)[1][complete.number].value == complete.value
+    assert copy("fsck", "small").stdout == "nothing to mend\n"
+
+
+def test_a_run_left_open_is_closed_as_lost(copy: Shell) -> None:
+    (parent,), trials = runs(copy.folder)
+    mlflow = client(copy.folder)
+    for run in (parent, trials[1]):
+        mlflow.update_run(run.info.run_id, status="RUNNING")
+    mlflow.log_batch(trials[1].info.run_id, tags=[RunTag("tailor.status", "running")])
+    unfinish(copy.folder, 1)
+    said = copy("fsck", "small").stdout
+    assert "run trial-001: its coordinator went away; closed as lost" in said
+    assert "the study's run: its search was killed; closed" in said
+    (parent,), trials = runs(copy.folder)
+    assert {parent.info.status, trials[1].info.status} == {"KILLED"}
+    assert trials[1].data.tags["tailor.status"] == "lost"
+
+
+def test_what_only_one_side_knows_is_said(copy: Shell) -> None:
+    storage, trials = optuna_storage(copy.folder)
+    number = next(t.number for t in trials if t.state == TrialState.COMPLETE)
+    client(copy.folder).delete_run(runs(copy.folder)[1][number].info.run_id)
+    assert copy("fsck", "small").stdout == f"trial {number}: complete in the engine, without a run in MLflow\n"
+    storage.delete_study(storage.get_study_id_from_name("small"))
+    assert "has a run in MLflow, and the engine does not know it" in copy("fsck", "small").stdout
+
+
+def test_checkpoints_of_ended_trials_are_dropped(copy: Shell) -> None:
+    place = Checkpoints(Store.at(str(copy.folder / "mlruns"), {}).checkpoints, "small").attempt(2, 1)
+    place.write_bytes(b"left over")
+    assert copy("fsck", "small").stdout == "trial 2: has ended; its checkpoint is dropped\n"
+    assert not place.exists()

@@ -1,0 +1,55 @@
+"""The JSON Schema of a study file: it takes what `load` takes, and marks what it refuses."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+from conftest import SMALL
+from jsonschema import Draft202012Validator
+
+from experiments.plan import shipped
+from models.training import options
+from search.engines.limits import SAMPLERS
+from search.load import SEARCH_KEYS, SECTIONS
+from search.schema import schema
+
+SCHEMA = schema(options.schema(), ("digits", "fashion-mnist", "mnist"), ("mlp", "cnn"))
+
+
+def test_it_is_a_schema_and_knows_every_section_and_key() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+    assert set(SCHEMA["properties"]) == {*SECTIONS, "enqueue"}
+    assert set(SCHEMA["properties"]["search"]["properties"]) == set(SEARCH_KEYS)
+    assert set(SCHEMA["properties"]["training"]["properties"]) == set(options.NAMES)
+
+
+@pytest.mark.parametrize("study", shipped())
+def test_the_shipped_studies_pass(study: str) -> None:
+    Draft202012Validator(SCHEMA).validate(tomllib.loads(shipped()[study].read_text()))
+
+
+@pytest.mark.parametrize("sampler", sorted({s for group in SAMPLERS.values() for s in group}))
+def test_every_sampler_passes_by_name_and_with_arguments(sampler: str) -> None:
+    tables = tomllib.loads(SMALL)
+    for value in (sampler, {"name": sampler, "more": 3}):
+        tables["search"]["sampler"] = value
+        Draft202012Validator(SCHEMA).validate(tables)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("trials = 4", "trails = 4"),
+        ("trials = 4", "trials = 0"),
+        ('sampler = "random"', 'sampler = "randm"'),
+        ('dataset = "digits"', 'dataset = "digit"'),
+        ("low = 1, high = 2", "low = 1"),
+        ('direction = "maximize"', 'direction = "up"'),
+        ("units = 32", "units = 32\nbatch_size = 0"),
+        ("units = 32", 'units = 32\noptimizer = "adm"'),
+    ],
+)
+def test_what_is_wrong_is_marked(old: str, new: str) -> None:
+    assert old in SMALL
+    assert list(Draft202012Validator(SCHEMA).iter_errors(tomllib.loads(SMALL.replace(old, new))))
