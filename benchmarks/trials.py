@@ -236,7 +236,7 @@ def a_result() -> dict[str, Any]:
 
     prepare()
     with tempfile.TemporaryDirectory() as cache:
-        spec, splits = opened("mlp-512-128")
+        spec, splits = opened("mlp-512-256-128")  # cut as fashion-cnn
         data = splitting.cache(splits, Path(cache))
         result = _succeed(dataclasses.replace(_job(spec, {}, data), epochs=1), Watch())
     plain = dataclasses.asdict(dataclasses.replace(result, model=None, history=result.history * 10))

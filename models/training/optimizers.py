@@ -50,6 +50,14 @@ class FusedSGD(keras.optimizers.SGD):
 
 def make(options: TrainOptions) -> keras.optimizers.Optimizer:
     """The optimizer that the options name, on a `Schedule` whose values are set trial by trial."""
+    optimizer = _named(options)
+    # There is one replica, so there is nothing to reduce; and TensorFlow's all_reduce enters a gradient function into a table
+    # of the process, which keeps the graph alive for ever: eight megabytes a trial.
+    optimizer._all_reduce_sum_gradients = list
+    return optimizer
+
+
+def _named(options: TrainOptions) -> keras.optimizers.Optimizer:
     rules: dict[str, Any] = {"learning_rate": Schedule(options.schedule)}
     if options.clip_norm:
         rules["global_clipnorm"] = options.clip_norm

@@ -16,6 +16,7 @@ import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from search.engine import Done, Outcome, Record, Suggestion, Wait
+from search.engines.bounded import BoundedTPE
 from search.engines.limits import LISTED, listed_points
 from search.errors import StudyError
 from search.space import Choice, Float, Int, Value, walk
@@ -168,11 +169,12 @@ PRUNERS: Mapping[str, str] = {
 def make_sampler(plan: SearchPlan, seed: int) -> optuna.samplers.BaseSampler:
     """The plan's sampler with that seed. Raises StudyError for arguments that Optuna refuses."""
     name = "random" if plan.sampler.name in LISTED else plan.sampler.name  # what is not listed is drawn
-    kind, defaults = SAMPLERS.get(name, (name, {}))
+    class_name, defaults = SAMPLERS.get(name, (name, {}))
+    kind = BoundedTPE if name == "tpe" else _named(class_name, optuna.samplers)
     if name == "qmc":
         seed = plan.seed  # one sequence for the whole study; how far it is stands in the storage
     arguments = {} if plan.sampler.name in LISTED else plan.sampler.arguments
-    return _made("sampler", _named(kind, optuna.samplers), plan.sampler.name, {"seed": seed, **defaults, **arguments})
+    return _made("sampler", kind, plan.sampler.name, {"seed": seed, **defaults, **arguments})
 
 
 def make_pruner(plan: SearchPlan) -> optuna.pruners.BasePruner:

@@ -43,7 +43,7 @@ def test_keras_tuners_hyperband_leaves_what_optuna_leaves(tailor: Shell) -> None
     assert "search.engine: keras-tuner → optuna" in again.stderr
 
 
-@pytest.mark.parametrize("sampler", ["random", "grid"])
+@pytest.mark.parametrize("sampler", ["random", pytest.param("grid", marks=pytest.mark.slow)])
 def test_keras_tuner_goes_on_with_its_study(tailor: Shell, sampler: str) -> None:
     text = SMALL.replace("low = 1e-3, high = 1e-2, log = true", "choices = [1e-3, 1e-2]").replace("trials = 4", "trials = 2")
     (tailor.folder / "small.toml").write_text(text.replace('pruner = "median"', ""))

@@ -25,7 +25,10 @@ def numbers(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("again", [(), ("--set", "workers.in_memory=false")], ids=["same", "streamed"])
+STREAMED = ("--set", "workers.in_memory=false")
+
+
+@pytest.mark.parametrize("again", [pytest.param((), marks=pytest.mark.slow, id="same"), pytest.param(STREAMED, id="streamed")])
 def test_a_repeat_gives_the_same_numbers(tmp_path: Path, write_study: Callable[..., Path], again: tuple[str, ...]) -> None:
     study = write_study(('sampler = "random"', 'sampler = "tpe"'), ("batch_norm = true", "batch_norm = true\ndropout = 0.2"))
     seen = []

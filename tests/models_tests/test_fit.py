@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 from pathlib import Path
 
 import keras
@@ -12,7 +13,7 @@ import tensorflow as tf
 from sklearn.datasets import load_digits
 
 from models.factory import resolve
-from models.training import feed, losses
+from models.training import feed, losses, program
 from models.training import fit as fitting
 from models.training.fit import Data, FitPlan, Line, NonFiniteLoss, class_weights, fit
 from models.training.options import EarlyStopping, TrainOptions
@@ -179,6 +180,16 @@ def test_how_an_epoch_is_cut_into_units_does_not_change_it(data: Data, monkeypat
     assert len(stops) == 2 * 11  # 32 steps an epoch, three at a time
     for one, other in zip(whole, cut, strict=True):
         assert one == pytest.approx(other, rel=1e-6)
+
+
+def test_a_program_that_is_no_longer_kept_is_freed(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "KEPT_PROGRAMS", 2)
+    graphs = []
+    for units in range(3, 9):
+        fit(model(units=units), data, TrainOptions(batch_size=200), FitPlan(1, seed=1))
+        gc.collect()
+        graphs.append(sum(type(one).__name__ == "FuncGraph" for one in gc.get_objects()))
+    assert graphs[3] == graphs[4] == graphs[5]
 
 
 class Killed(Exception):

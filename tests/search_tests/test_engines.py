@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import optuna
 import pytest
 
 from search.engine import Done, Engine, Outcome, Suggestion
-from search.engines import open_engine
+from search.engines import bounded, open_engine
 from search.engines.limits import ENGINES, LISTED, PRUNERS, SAMPLERS
 from search.engines.optuna import make_pruner, make_sampler
 from search.errors import StudyError
@@ -288,6 +290,32 @@ def test_hyperband_goes_on_from_the_better_trials_of_the_earlier_round(opened: O
         earlier = first[suggestion.continues]
         assert suggestion.hparams == earlier.hparams
         assert suggestion.epochs > earlier.epochs == suggestion.epochs_done
+
+
+def test_of_thousands_of_trials_the_best_the_running_and_an_even_sample_are_learnt_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded, "BEST", 3)
+    monkeypatch.setattr(bounded, "SAMPLED", 4)
+    study = optuna.create_study(direction="minimize")
+    for number in range(20):
+        trial = study.ask()
+        if number != 5:
+            study.tell(trial, abs(number - 9))
+    numbers = [trial.number for trial in bounded.chosen(study.get_trials(), study.directions)]
+    assert numbers == [0, 4, 5, 8, 9, 10, 12, 16]
+    assert len(bounded.chosen(study.get_trials()[:7], study.directions)) == 7
+
+
+@OPTUNA
+def test_tpe_homes_in_though_it_reads_only_some_trials(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded, "BEST", 50)  # still so many that its good side has the 25 that it has at most
+    monkeypatch.setattr(bounded, "SAMPLED", 200)
+    opened_ = opened("tpe", trials=420)
+    off = []
+    for _ in range(420):
+        suggestion = ask(opened_)
+        off.append(abs(math.log10(suggestion.hparams["learning_rate"]) + 2))
+        complete(opened_, suggestion, -off[-1])
+    assert sum(off[-60:]) / 60 < 0.5 * sum(off[:60]) / 60
 
 
 @pytest.mark.parametrize("pruner", PRUNERS["optuna"])

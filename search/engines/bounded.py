@@ -1,0 +1,68 @@
+"""TPE that learns from some of the trials, once there are thousands: its cost grows with every trial that it reads.
+
+Optuna's TPE fits its good side to 25 trials at most; among thousands the others only say where less is to be found, and a
+sample of them, even over the search, says that as well. (The newest alone do not: they lie where the best do.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+BEST, SAMPLED = 100, 900
+
+
+class BoundedTPE(optuna.samplers.TPESampler):
+    """Optuna's own up to BEST + SAMPLED trials, and then over that many. One serves one ask."""
+
+    _shown: _Shown | None = None
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return super().infer_relative_search_space(self._bounded(study), trial)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return super().sample_relative(self._bounded(study), trial, search_space)
+
+    def sample_independent(self, study: optuna.Study, trial: FrozenTrial, name: str, distribution: BaseDistribution) -> Any:
+        return super().sample_independent(self._bounded(study), trial, name, distribution)
+
+    def _bounded(self, study: optuna.Study) -> Any:
+        if self._shown is None:
+            self._shown = _Shown(study)
+        return self._shown
+
+
+class _Shown:
+    """A study of which a sampler sees some trials."""
+
+    def __init__(self, study: optuna.Study) -> None:
+        self._study = study
+        self._trials = chosen(study.get_trials(deepcopy=False), study.directions)
+
+    def _get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
+    ) -> list[FrozenTrial]:
+        return [trial for trial in self._trials if states is None or trial.state in states]
+
+    get_trials = _get_trials
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._study, name)
+
+
+def chosen(trials: list[FrozenTrial], directions: list[optuna.study.StudyDirection]) -> list[FrozenTrial]:
+    """Those that run or wait, by the first objective the best, and an even sample of the others, in their order."""
+    if len(trials) <= BEST + SAMPLED:
+        return trials
+    sign = -1 if directions[0] == optuna.study.StudyDirection.MAXIMIZE else 1
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    best = {trial.number for trial in sorted(complete, key=lambda trial: sign * (trial.values or [0.0])[0])[:BEST]}
+    others = [trial.number for trial in trials if trial.state.is_finished() and trial.number not in best]
+    sampled = {others[i * len(others) // SAMPLED] for i in range(min(SAMPLED, len(others)))}
+    return [trial for trial in trials if not trial.state.is_finished() or trial.number in best or trial.number in sampled]
