@@ -55,7 +55,7 @@ def estimate(spec: StudySpec, data_dir: Path | None) -> Estimate:
     trials, said = spec.search.trials, f"{len(spec.space.searched)} searched parameters"
     if spec.search.sampler.name in LISTED:
         count = len(points(spec.space))
-        trials, said = min(trials, count), f"a grid of {count} points"
+        trials, said = min(trials, count), f"{spec.search.sampler.name} of {count} points"
     with Evaluator(threads=1) as evaluator:
         sizes = []
         for values in ends(spec):

@@ -21,9 +21,13 @@ def command(study: str, name: str | None, settings: tuple[str, ...], as_json: bo
 
     from experiments.estimate import estimate
     from experiments.plan import Overrides, resolve_study
+    from experiments.quiet import quiet
     from experiments.screens import duration
+    from search import engines
 
     spec = resolve_study(study, Overrides(settings, name))
+    with quiet():
+        engines.check(spec)
     found = estimate(spec, data)
     if as_json:
         print_json({"study": spec.tables(), **asdict(found)})

@@ -89,7 +89,8 @@ def _render(
     confusions: Sequence[Any] = ()
     if best is not None and runner_up is not None:
         found = compare(client, [best.run_id, runner_up.run_id])
-        differs, confusions = found.params, found.confusions
+        differs = {name: [None if text is None else _short(text) for text in pair] for name, pair in found.params.items()}
+        confusions = found.confusions
     sizes = json.loads(study_run.data.tags.get("tailor.split_sizes", "{}"))
     columns, cells = _table(spec, board[:MOST_ROWS])
     return _template().render(

@@ -264,6 +264,7 @@ def test_telling_twice_or_a_stranger_raises(opened: Open) -> None:
             engine.tell(trial, Outcome("complete", {"val_accuracy": 1.0}))
 
 
+@pytest.mark.slow
 def test_a_thousand_asks(opened: Open) -> None:
     engine = opened(trials=1000)
     for i in range(1000):
