@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import importlib
 import io
 import logging
 import sys
@@ -49,14 +50,28 @@ def as_optuna(spec: StudySpec, told: Sequence[Told]) -> optuna.Study:
     return study
 
 
-def pictures(study: optuna.Study) -> dict[str, bytes]:
-    """The plots by name as PNG bytes. One that has nothing to show is left out."""
+def warm() -> None:
+    """Import the plotting libraries."""
+    _pyplot()
+    for name in ("optuna.importance", "optuna.visualization", "optuna.visualization.matplotlib", "plotly.offline"):
+        importlib.import_module(name)
+
+
+def _pyplot() -> Any:
     if "matplotlib.pyplot" not in sys.modules:  # in a notebook the backend is the user's
         import matplotlib
 
         matplotlib.use("Agg")
     from matplotlib import pyplot
+
+    return pyplot
+
+
+def pictures(study: optuna.Study) -> dict[str, bytes]:
+    """The plots by name as PNG bytes. One that has nothing to show is left out."""
     from optuna.visualization import matplotlib as plots
+
+    pyplot = _pyplot()
 
     def draw(plot: Callable[[], Any]) -> bytes:
         plot()
