@@ -144,7 +144,8 @@ class Program:
 
         # In float64 a sum of float32 numbers is exact, so that it is the same however an epoch is cut into units.
         begin = (start, tf.constant(0.0, tf.float64), tf.constant(0.0))
-        return tf.while_loop(lambda step, *_: step < stop, body, begin)[1:]
+        # One iteration at a time: a step reads the variables that the one before it writes.
+        return tf.while_loop(lambda step, *_: step < stop, body, begin, parallel_iterations=1)[1:]
 
     def _step(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         self.clock.tick(self.optimizer.iterations.value)
