@@ -63,8 +63,9 @@ def _tell(stores: Stores, runs: Sequence[Run]) -> list[str]:
 
 def _unknown(stores: Stores, runs: Sequence[Run]) -> list[str]:
     """Trials that one side alone has: nothing can be made of them but a word."""
-    told = {record.trial for record in stores.engine.records() if record.outcome.status == "complete"}
-    known = told | {record.trial for record in stores.engine.records()} | {s.trial for s in stores.engine.unfinished()}
+    records = stores.engine.records()
+    told = {record.trial for record in records if record.outcome.status == "complete"}
+    known = {record.trial for record in records} | {suggestion.trial for suggestion in stores.engine.unfinished()}
     recorded = {int(run.data.tags["tailor.trial"]) for run in runs}
     return [f"trial {trial}: complete in the engine, without a run in MLflow" for trial in sorted(told - recorded)] + [
         f"trial {trial}: has a run in MLflow, and the engine does not know it" for trial in sorted(recorded - known)

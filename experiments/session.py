@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import signal
 import tempfile
 import threading
@@ -110,7 +109,7 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
     parts = Parts(spec, splits, data, engine, tracker, pool, decided.screen, checkpoints, precision)
     coordinator = Coordinator(parts)
     with _signals(coordinator) as caught:
-        coordinator.run(ending=_begin_loading_plots)
+        coordinator.run()
     ended = _finish(coordinator, tracker, caught[-1] if caught else 0)
     if not ended.signal:
         _report(tracker, decided.screen)
@@ -180,11 +179,6 @@ def _already_done(client: MlflowClient, spec: StudySpec, store: Store) -> Ended 
 def _engine(spec: StudySpec, store: Store) -> Engine:
     with quiet():  # Keras Tuner brings TensorFlow, which chatters
         return engines.open_engine(spec, store.studies_url, store.oracles)
-
-
-def _begin_loading_plots() -> None:
-    """Import what the report is drawn with while the last trials train: it takes two seconds."""
-    threading.Thread(target=importlib.import_module, args=("experiments.reports.warm",), daemon=True).start()
 
 
 def _report(tracker: Tracker, screen: Screen) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import queue
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,14 +73,10 @@ class Coordinator:
         self.progress = Progress(self._spec.name, metric, trials, parts.pool.count, deadline=self._budget.deadline)
         self._resume()
 
-    def run(self, ending: Callable[[], None] = lambda: None) -> None:
-        """Work until nothing is left to ask for and nothing runs. `ending` is called when the last trials have been given out."""
-        told = False
+    def run(self) -> None:
+        """Work until nothing is left to ask for and nothing runs."""
         while True:
             self._fill()
-            if self.exhausted and not told:
-                told = True
-                ending()
             if not self._running and (self.exhausted or self.stopping):
                 if not self.stopping:
                     self._parts.checkpoints.clear()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import importlib
 import io
 import logging
 import sys
@@ -50,28 +49,14 @@ def as_optuna(spec: StudySpec, told: Sequence[Told]) -> optuna.Study:
     return study
 
 
-def warm() -> None:
-    """Import the plotting libraries."""
-    _pyplot()
-    for name in ("optuna.importance", "optuna.visualization", "optuna.visualization.matplotlib", "plotly.offline"):
-        importlib.import_module(name)
-
-
-def _pyplot() -> Any:
+def pictures(study: optuna.Study, importance: Mapping[str, float]) -> dict[str, bytes]:
+    """The plots by name as PNG bytes, given what `importances` says. One that has nothing to show is left out."""
     if "matplotlib.pyplot" not in sys.modules:  # in a notebook the backend is the user's
         import matplotlib
 
         matplotlib.use("Agg")
     from matplotlib import pyplot
-
-    return pyplot
-
-
-def pictures(study: optuna.Study) -> dict[str, bytes]:
-    """The plots by name as PNG bytes. One that has nothing to show is left out."""
     from optuna.visualization import matplotlib as plots
-
-    pyplot = _pyplot()
 
     def draw(plot: Callable[[], Any]) -> bytes:
         plot()
@@ -83,10 +68,10 @@ def pictures(study: optuna.Study) -> dict[str, bytes]:
         return data.getvalue()
 
     with _calm():
-        return _each(study, plots, draw)
+        return _each(study, importance, plots, draw)
 
 
-def page(study: optuna.Study) -> str:
+def page(study: optuna.Study, importance: Mapping[str, float]) -> str:
     """The same plots as one interactive page, plotly's script inside it."""
     from optuna import visualization
 
@@ -95,7 +80,7 @@ def page(study: optuna.Study) -> str:
         return figure.to_html(full_html=False, include_plotlyjs=False, default_height=520)
 
     with _calm():
-        drawn = _each(study, visualization, draw)
+        drawn = _each(study, importance, visualization, draw)
     from plotly.offline import get_plotlyjs
 
     body = "\n".join(f"<h2>{name.replace('_', ' ')}</h2>{html}" for name, html in drawn.items())
@@ -116,7 +101,9 @@ def importances(study: optuna.Study) -> dict[str, float]:
             return {}
 
 
-def _each(study: optuna.Study, plots: Any, draw: Callable[[Callable[[], Any]], Any]) -> dict[str, Any]:
+def _each(
+    study: optuna.Study, importance: Mapping[str, float], plots: Any, draw: Callable[[Callable[[], Any]], Any]
+) -> dict[str, Any]:
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     trials = study.get_trials(deepcopy=False)
     drawn: dict[str, Any] = {}
@@ -131,13 +118,12 @@ def _each(study: optuna.Study, plots: Any, draw: Callable[[Callable[[], Any]], A
             drawn["pareto_front"] = draw(lambda: plots.plot_pareto_front(study))
         return drawn
     drawn["optimization_history"] = draw(lambda: plots.plot_optimization_history(study))
-    found = importances(study)
-    if found:
+    if importance:
         drawn["parameter_importance"] = draw(lambda: plots.plot_param_importances(study))
-        drawn["slice"] = draw(lambda: plots.plot_slice(study, params=list(found)[:WIDEST]))
-        drawn["parallel_coordinate"] = draw(lambda: plots.plot_parallel_coordinate(study, params=list(found)))
-        if len(found) > 1:
-            drawn["contour"] = draw(lambda: plots.plot_contour(study, params=list(found)[:2]))
+        drawn["slice"] = draw(lambda: plots.plot_slice(study, params=list(importance)[:WIDEST]))
+        drawn["parallel_coordinate"] = draw(lambda: plots.plot_parallel_coordinate(study, params=list(importance)))
+        if len(importance) > 1:
+            drawn["contour"] = draw(lambda: plots.plot_contour(study, params=list(importance)[:2]))
     return drawn
 
 

@@ -52,11 +52,11 @@ def make(client: MlflowClient, experiment_id: str, study_run: Run) -> Report:
     spec = recorded_spec(study_run)
     board = rows(client, experiment_id, spec.goal)
     study = plots.as_optuna(spec, [_told(client, spec, row, i < MOST_CURVES) for i, row in enumerate(board)])
-    pictures = plots.pictures(study)
     importance = plots.importances(study)
+    pictures = plots.pictures(study, importance)
     page = _render(client, spec, board, study_run, pictures, importance)
     files = {f"plots/{name}.png": data for name, data in pictures.items()}
-    return Report(page, {**files, "plots/plots.html": plots.page(study).encode()})
+    return Report(page, {**files, "plots/plots.html": plots.page(study, importance).encode()})
 
 
 def log(client: MlflowClient, run_id: str, report: Report, folder: Path) -> None:
