@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,12 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from common import machine, markdown, spread, write_section
+from worker_side import job_of, opened
 
 from experiments.datasets import splits as splitting
-from experiments.datasets.splits import DataHandle, Splits
-from experiments.plan import Overrides, make_job, open_data, resolve_study
+from experiments.plan import Overrides, resolve_study
 from experiments.store import Store
-from experiments.trial import EpochReport, TrialJob, run_trial
+from experiments.trial import EpochReport
 from search.engine import Outcome, Suggestion
 from search.spec import StudySpec
 
@@ -45,12 +45,6 @@ def row(name: str) -> Callable[..., Any]:
         return measure
 
     return enter
-
-
-def opened(study: str, *settings: str) -> tuple[StudySpec, Splits]:
-    """A shipped study and its data."""
-    spec = resolve_study(study, Overrides(settings))
-    return spec, open_data(spec, Path(os.environ["TAILOR_DATA"]))
 
 
 @row("start")
@@ -82,26 +76,9 @@ def _has_metrics(database: Path) -> bool:
         return False  # its tables are being made
 
 
-@dataclasses.dataclass
-class Watch:
-    """A channel that notes when the first unit of steps was done."""
-
-    first: float = 0.0
-
-    def report(self, report: EpochReport) -> bool:
-        self.first = self.first or time.perf_counter()
-        return False
-
-    def replay(self, report: EpochReport) -> None:
-        raise AssertionError("nothing is resumed here")
-
-    def check(self) -> None:
-        self.first = self.first or time.perf_counter()
-
-
 def in_a_worker(measure: str) -> Any:
-    """What a function of this file answers in a process like a worker: one thread, pinned to a core."""
-    code = f"import sys; sys.path.insert(0, {str(HERE)!r}); import json, trials; print(json.dumps(trials.{measure}()))"
+    """What a function of worker_side.py answers in a process like a worker: one thread, pinned to a core."""
+    code = f"import sys; sys.path.insert(0, {str(HERE)!r}); import json, worker_side; print(json.dumps(worker_side.{measure}()))"
     pin = ["taskset", "-c", "0"] if hasattr(os, "sched_getaffinity") else []
     environment = {**os.environ, "TAILOR_WORKER_THREADS": "1"}
     done = subprocess.run([*pin, sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
@@ -124,72 +101,12 @@ def fixed(folder: Path) -> list[list[str]]:
     ]
 
 
-def fixed_costs() -> tuple[list[float], list[float]]:
-    """Seconds for eight trials of architectures seen before and for as many new ones, in turn."""
-    from experiments.worker import prepare
-
-    prepare()
-    seen: list[float] = []
-    new: list[float] = []
-    with tempfile.TemporaryDirectory() as cache:
-        spec, splits = opened("mlp-512-256-128")
-        data = splitting.cache(splits, Path(cache))
-        first = True
-        for width in range(500, 509):
-            for times, rate in ((new, 1e-3), (seen, 3e-3)):
-                hparams = {"units_1": width, "learning_rate": rate, "dropout": 100 * rate, "batch_size": 64}
-                job = dataclasses.replace(_job(spec, hparams, data), epochs=1)
-                watch, begun = Watch(), time.perf_counter()
-                _succeed(job, watch)
-                if not first:
-                    times.append(watch.first - begun)
-            first = False  # the data set was loaded, once a worker's life
-    return seen, new
-
-
-def _job(spec: StudySpec, hparams: Mapping[str, Any], data: DataHandle, trial: int = 0) -> TrialJob:
-    return make_job(spec, Suggestion(trial, hparams, spec.search.max_epochs), 1, data, "float32")
-
-
-def _succeed(job: TrialJob, watch: Watch) -> Any:
-    result = run_trial(job, watch)
-    if result.status != "complete":
-        raise SystemExit(result.traceback)
-    return result
-
-
 @row("memory")
 def memory(folder: Path) -> list[list[str]]:
     """A worker's resident memory after trial 200 over that after trial 20, every trial sampled from a wide space."""
     early, late = in_a_worker("memory_of_200")
     text = f"**{late / early:.3f}** ({early:.0f} → {late:.0f} MiB)"
     return [["resident memory of a worker, trial 200 over trial 20", text, "≤ 1.1 (1.02)"]]
-
-
-def memory_of_200() -> tuple[float, float]:
-    """MiB after 20 and after 200 trials of a space with hundreds of architectures, on digits."""
-    from experiments.worker import prepare
-    from search.engines import open_engine
-
-    prepare()
-    sizes = []
-    with tempfile.TemporaryDirectory() as folder:
-        spec, splits = opened(
-            "fashion-mlp", "study.dataset=digits", "data.splits={}", "search.sampler=random", "search.trials=200"
-        )
-        spec = dataclasses.replace(spec, data=dataclasses.replace(spec.data, splits={}))
-        data = splitting.cache(splits, Path(folder))
-        engine = open_engine(spec, f"sqlite:///{folder}/studies.db", Path(folder))
-        for trial in range(200):
-            suggestion = engine.ask()
-            assert isinstance(suggestion, Suggestion)
-            _succeed(dataclasses.replace(_job(spec, suggestion.hparams, data, trial), epochs=2), Watch())
-            sizes.append(_resident_mib())
-    return sizes[19], sizes[199]
-
-
-def _resident_mib() -> float:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
 
 
 @row("tracking")
@@ -210,7 +127,7 @@ def tracking(folder: Path) -> list[list[str]]:
     cpu: list[float] = []
     with_model: list[float] = []
     for trial in range(24):
-        job = _job(spec, {"learning_rate": 1e-3, "batch_size": 64, "blocks": 2}, data, trial)
+        job = job_of(spec, {"learning_rate": 1e-3, "batch_size": 64, "blocks": 2}, data, trial)
         begun = _cpu()
         run_id = tracker.start(job, job.values)
         for epoch, metrics in enumerate(ended.history, start=1):
@@ -228,19 +145,6 @@ def tracking(folder: Path) -> list[list[str]]:
         ["the same with its model logged (the kept only)", spread(with_model[4:], 0) + " ms", limit],
         ["the former, share of a 30-second trial", f"{statistics.median(cpu[4:]) / 300:.2f} %", "≤ 1 %"],
     ]
-
-
-def a_result() -> dict[str, Any]:
-    """A real trial's result, as plain data: a small network on Fashion-MNIST for one epoch, its history made ten long."""
-    from experiments.worker import prepare
-
-    prepare()
-    with tempfile.TemporaryDirectory() as cache:
-        spec, splits = opened("mlp-512-256-128")  # cut as fashion-cnn
-        data = splitting.cache(splits, Path(cache))
-        result = _succeed(dataclasses.replace(_job(spec, {}, data), epochs=1), Watch())
-    plain = dataclasses.asdict(dataclasses.replace(result, model=None, history=result.history * 10))
-    return {**plain, "model": result.model.hex()}
 
 
 def _revived(plain: dict[str, Any]) -> Any:

@@ -1,0 +1,50 @@
+"""What the suites over the engines share: a space with all that it can hold, a grid, and engines opened on real storage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from search.engine import Engine, Outcome, Suggestion
+from search.engines import open_engine
+from search.goal import Objective
+from search.space import Choice, Condition, Fixed, Float, Int, Space
+from search.spec import Component, SearchPlan, StudySpec
+
+SPACE = Space(
+    (
+        Float("learning_rate", 1e-4, 1e-1, log=True),
+        Float("dropout", 0.0, 0.5, step=0.1),
+        Int("depth", 1, 4),
+        Int("units_3", 16, 256, log=True, when=Condition("depth", ">=", 3)),
+        Choice("optimizer", ("adam", "sgd")),
+        Fixed("activation", "relu"),
+    )
+)
+GRID = Space((Choice("lr", (1e-3, 1e-4)), Int("depth", 1, 3), Choice("u3", ("a", "b"), when=Condition("depth", ">=", 3))))
+Open = Callable[..., Engine]
+
+
+def opener(folder: Path, engine: str) -> Open:
+    """Opens the study `contract` of that engine in the folder, again and again."""
+
+    def open_(sampler: str = "random", pruner: str = "none", space: Space = SPACE, enqueue: tuple = (), **plan: int) -> Engine:
+        if sampler == "gp":
+            pytest.importorskip("torch", reason="Optuna's GPSampler needs torch")
+        search = SearchPlan(engine=engine, sampler=Component(sampler), pruner=Component(pruner), **plan)
+        spec = StudySpec("contract", "digits", "mlp", Objective("val_accuracy", "maximize"), search, space, enqueue=enqueue)
+        return open_engine(spec, f"sqlite:///{folder / 'studies.db'}", folder / "keras_tuner")
+
+    return open_
+
+
+def ask(engine: Engine) -> Suggestion:
+    answer = engine.ask()
+    assert isinstance(answer, Suggestion)
+    return answer
+
+
+def complete(engine: Engine, suggestion: Suggestion, value: float = 0.5) -> None:
+    engine.tell(suggestion.trial, Outcome("complete", {"val_accuracy": value}))

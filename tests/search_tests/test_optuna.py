@@ -1,0 +1,109 @@
+"""What the engine over Optuna does beyond the contract: pruners, objectives and constraints, any class, thousands of trials."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import optuna
+import pytest
+from engines import SPACE, Open, ask, complete, opener
+
+from search.engine import Outcome, Suggestion
+from search.engines import bounded, open_engine
+from search.engines.limits import PRUNERS
+from search.engines.optuna import make_pruner, make_sampler
+from search.errors import StudyError
+from search.goal import Constraint, Objective
+from search.space import Fixed, Space
+from search.spec import Component, SearchPlan, StudySpec
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Open:
+    return opener(tmp_path, "optuna")
+
+
+CONSTRAINED = Constraint("parameters", "<=", 1234567.0)
+
+
+def test_several_objectives_with_a_constraint_survive_a_restart(tmp_path: Path) -> None:
+    spec = StudySpec(
+        "contract", "digits", "mlp", Objective("val_accuracy", "maximize"), SearchPlan(trials=9), SPACE,
+        others=(Objective("latency_ms", "minimize"),), constraints=(CONSTRAINED,),
+    )  # fmt: skip
+    url, folder = f"sqlite:///{tmp_path / 'studies.db'}", tmp_path
+    values = {"val_accuracy": 0.9, "latency_ms": 2.0, "parameters": 1234568.0}
+    first = open_engine(spec, url, folder)
+    first.tell(ask(first).trial, Outcome("complete", values))
+    again = open_engine(spec, url, folder)
+    assert again.records()[0].outcome.values == values
+    assert not spec.goal.feasible(values)
+    assert Constraint.parse(str(CONSTRAINED)) == CONSTRAINED
+    again.tell(ask(again).trial, Outcome("complete", {**values, "parameters": 5.0}))
+    assert len(again.records()) == 2
+
+
+def test_an_empty_space_repeats_its_configuration(opened: Open) -> None:
+    engine = opened("tpe", space=Space((Fixed("units", 4),)), trials=3)
+    given = []
+    while isinstance(suggestion := engine.ask(), Suggestion):
+        given.append(dict(suggestion.hparams))
+        complete(engine, suggestion)
+    assert given == [{"units": 4}] * 3
+
+
+@pytest.mark.parametrize("pruner", ["median", "hyperband", "percentile", "successive-halving"])
+def test_a_hopeless_trial_is_pruned_and_a_good_one_is_not(opened: Open, pruner: str) -> None:
+    engine = opened("random", pruner, trials=40, max_epochs=9)
+    verdicts = {"good": [], "bad": []}
+    for i in range(40):
+        kind = "bad" if i % 4 == 3 else "good"
+        suggestion = ask(engine)
+        level = 0.9 + 0.001 * i if kind == "good" else 0.1
+        stopped = any(engine.report(suggestion.trial, e, {"val_accuracy": level + 0.001 * e}) for e in range(1, 10))
+        verdicts[kind].append(stopped)
+        engine.tell(suggestion.trial, Outcome("pruned") if stopped else Outcome("complete", {"val_accuracy": level}))
+    assert sum(verdicts["bad"]) >= 6
+    assert sum(verdicts["good"]) <= 10
+
+
+def test_of_thousands_of_trials_the_best_the_running_and_an_even_sample_are_learnt_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded, "BEST", 3)
+    monkeypatch.setattr(bounded, "SAMPLED", 4)
+    study = optuna.create_study(direction="minimize")
+    for number in range(20):
+        trial = study.ask()
+        if number != 5:
+            study.tell(trial, abs(number - 9))
+    numbers = [trial.number for trial in bounded.chosen(study.get_trials(), study.directions)]
+    assert numbers == [0, 4, 5, 8, 9, 10, 12, 16]
+    assert len(bounded.chosen(study.get_trials()[:7], study.directions)) == 7
+
+
+def test_tpe_homes_in_though_it_reads_only_some_trials(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded, "BEST", 50)  # still so many that its good side has the 25 that it has at most
+    monkeypatch.setattr(bounded, "SAMPLED", 200)
+    opened_ = opened("tpe", trials=420)
+    off = []
+    for _ in range(420):
+        suggestion = ask(opened_)
+        off.append(abs(math.log10(suggestion.hparams["learning_rate"]) + 2))
+        complete(opened_, suggestion, -off[-1])
+    assert sum(off[-60:]) / 60 < 0.5 * sum(off[:60]) / 60
+
+
+@pytest.mark.parametrize("pruner", PRUNERS["optuna"])
+def test_every_pruner_can_be_had_by_its_name(pruner: str) -> None:
+    arguments = {"threshold": {"lower": 0.1}, "patient": {"wrapped": "median"}}.get(pruner, {})
+    made = make_pruner(SearchPlan(pruner=Component(pruner, arguments)))
+    assert type(made).__name__.lower() == {"none": "nop"}.get(pruner, pruner.replace("-", "")) + "pruner"
+
+
+def test_a_sampler_of_anybodys_by_module_and_class() -> None:
+    component = Component("optuna.samplers:TPESampler", {"n_startup_trials": 3})
+    assert make_sampler(SearchPlan(sampler=component), 1)._n_startup_trials == 3
+    with pytest.raises(StudyError, match="cannot be imported"):
+        make_sampler(SearchPlan(sampler=Component("no.such:Class")), 1)
+    with pytest.raises(StudyError, match="does not take"):
+        make_sampler(SearchPlan(sampler=Component("tpe", {"startup": 3})), 1)
