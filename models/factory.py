@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import importlib
 import importlib.util
@@ -38,6 +39,8 @@ class Factory:
         """Build and check the model. Raises ModelError when it is no Keras model or its head does not fit the classes."""
         import keras
 
+        if self.source is None:
+            self._check_names(hparams)
         model = self.build({**(self.defaults or {}), **hparams}, input_shape, num_classes)
         if not isinstance(model, keras.Model):
             raise ModelError(
@@ -46,6 +49,12 @@ class Factory:
             )
         check_head(self.name, model, num_classes)
         return model
+
+    def _check_names(self, hparams: Mapping[str, Any]) -> None:
+        for name in hparams.keys() - (self.defaults or {}).keys():
+            near = difflib.get_close_matches(name, self.defaults or (), n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise ModelError(f"model {self.name!r}: no option, nor a hyperparameter, has the name {name!r}.{hint}")
 
 
 def check_head(name: str, model: keras.Model, num_classes: int) -> None:
@@ -76,13 +85,25 @@ def resolve(name: str) -> Factory:
             )
         module = importlib.import_module(f"models.factories.{name}")
         return Factory(name, module.build, module.DEFAULTS, None)
+    build, module = find(name)
+    if not callable(build):
+        raise _missing(name, module)
+    return Factory(name, build, getattr(build, "defaults", None), Path(module.__file__) if module.__file__ else None)
+
+
+def find(name: str) -> tuple[Any, ModuleType]:
+    """What "pkg.module:attribute" or "path/to/file.py:attribute" names, and the module it is in. Raises as `resolve`."""
     place, _, attribute = name.rpartition(":")
     module = load_file(Path(place)) if is_file(name) else _import(place)
-    build = getattr(module, attribute, None)
-    if not callable(build):
-        has = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise ModelError(f"study.model: {place!r} has no factory {attribute!r}; it has: {', '.join(has) or 'none'}.")
-    return Factory(name, build, getattr(build, "defaults", None), Path(module.__file__) if module.__file__ else None)
+    if not hasattr(module, attribute):
+        raise _missing(name, module)
+    return getattr(module, attribute), module
+
+
+def _missing(name: str, module: ModuleType) -> ModelError:
+    place, _, attribute = name.rpartition(":")
+    has = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+    return ModelError(f"study.model: {place!r} has no factory {attribute!r}; it has: {', '.join(has) or 'none'}.")
 
 
 def load_file(path: Path) -> ModuleType:

@@ -1,14 +1,15 @@
-"""The optimizers: Keras's own, and Adam and SGD whose whole update is one TensorFlow kernel."""
+"""The optimizers: Keras's own, and Adam and SGD whose whole update is one TensorFlow kernel; by name, or a model's own."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from models.training.options import TrainOptions
-from models.training.schedules import Schedule
+from models.training.schedules import Followed, Schedule
 
 
 class FusedAdam(keras.optimizers.Adam):
@@ -48,9 +49,12 @@ class FusedSGD(keras.optimizers.SGD):
         )
 
 
+FUSED = {keras.optimizers.Adam: FusedAdam, keras.optimizers.AdamW: FusedAdam, keras.optimizers.SGD: FusedSGD}
+
+
 def make(options: TrainOptions) -> keras.optimizers.Optimizer:
     """The optimizer that the options name, on a `Schedule` whose values are set trial by trial."""
-    optimizer = _named(options)
+    optimizer = _own(options) if options.optimizer.startswith("{") else _named(options)
     # There is one replica, so there is nothing to reduce; and TensorFlow's all_reduce enters a gradient function into a table
     # of the process, which keeps the graph alive for ever: eight megabytes a trial.
     optimizer._all_reduce_sum_gradients = list
@@ -71,3 +75,13 @@ def _named(options: TrainOptions) -> keras.optimizers.Optimizer:
         rules["momentum"] = options.momentum
     kind = {"rmsprop": "RMSprop", "nadam": "Nadam", "adagrad": "Adagrad", "lion": "Lion"}[options.optimizer]
     return getattr(keras.optimizers, kind)(**rules)
+
+
+def _own(options: TrainOptions) -> keras.optimizers.Optimizer:
+    """A compiled model's own, of its class and config, in one kernel where there is one."""
+    own = keras.optimizers.deserialize(json.loads(options.optimizer))
+    config, rate = own.get_config(), own._learning_rate
+    scheduled = isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
+    config["learning_rate"] = Followed(rate) if scheduled else Schedule("constant")
+    kind = type(own) if config.get("amsgrad") else FUSED.get(type(own), type(own))
+    return kind.from_config(config)

@@ -30,7 +30,7 @@ class TrainOptions:
 
     learning_rate: float = 1e-3
     batch_size: int = 32
-    optimizer: str = "adam"
+    optimizer: str = "adam"  # of OPTIMIZERS, or a compiled model's own, serialized (compiled.py)
     momentum: float = 0.9  # of sgd and rmsprop
     nesterov: bool = False
     weight_decay: float = 0.0
@@ -51,6 +51,10 @@ class TrainOptions:
 
 
 NAMES = tuple(field.name for field in dataclasses.fields(TrainOptions))
+COMPILED = (  # what a compiled model says itself
+    "learning_rate", "optimizer", "momentum", "nesterov", "weight_decay", "clip_norm", "schedule", "warmup_epochs", "loss",
+    "label_smoothing",
+)  # fmt: skip
 _RANGES: dict[str, tuple[float, float]] = {  # both ends belong to it
     "learning_rate": (1e-12, 1e3),
     "batch_size": (1, 1_000_000),

@@ -52,6 +52,24 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         return {"kind": self.kind}
 
 
+class Followed(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule of anybody's, followed from where the trial's earlier epochs left it."""
+
+    def __init__(self, inner: keras.optimizers.schedules.LearningRateSchedule) -> None:
+        self.inner = inner
+        self.before = tf.Variable(0, trainable=False, dtype=tf.int64)
+
+    def set(self, options: TrainOptions, steps_per_epoch: int, epochs: int, epochs_done: int = 0) -> None:
+        """As `Schedule.set`; the schedule itself knows its rates."""
+        self.before.assign(epochs_done * steps_per_epoch)
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        return self.inner(tf.cast(step, tf.int64) + self.before)
+
+    def get_config(self) -> dict[str, str]:
+        return {"inner": keras.optimizers.schedules.serialize(self.inner)}
+
+
 def _cosine(x: tf.Tensor) -> tf.Tensor:
     """From 0 at x = 0 to 1 at x = 1, along half a cosine."""
     return 0.5 * (1.0 - tf.cos(np.pi * x))

@@ -110,3 +110,10 @@ def test_an_import_error_inside_a_users_file_is_not_masked(own: str) -> None:
     Path("nets/broken.py").write_text("import no_such_package_anywhere\n")
     with pytest.raises(ModuleNotFoundError, match="no_such_package_anywhere"):
         resolve("nets/broken.py:build")
+
+
+def test_a_built_in_model_takes_no_name_that_it_does_not_know() -> None:
+    with pytest.raises(
+        ModelError, match=r"model 'mlp': no option, nor a hyperparameter, has the name 'unts'. Did you mean 'units'"
+    ):
+        resolve("mlp")({"unts": 3}, (8, 8, 1), 10)

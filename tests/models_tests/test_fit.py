@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from sklearn.datasets import load_digits
+from fits import digits, keras_history
 
 from models.factory import resolve
 from models.training import feed, losses, program
@@ -25,30 +25,13 @@ SHAPE = (8, 8, 1)
 
 @pytest.fixture(scope="module")
 def data() -> Data:
-    bunch = load_digits()
-    images = (bunch.images * (255 / 16)).round().astype("uint8")[..., None]
-    labels = bunch.target.astype("int64")
-    return Data(*map(tf.constant, (images[:1003], labels[:1003], images[1003:], labels[1003:])), num_classes=10)
+    return digits()
 
 
 def model(seed: int = 1, **hparams: object) -> keras.Model:
     keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(seed)
     return resolve("mlp")({"units": 24, **hparams}, SHAPE, 10)
-
-
-def keras_history(net: keras.Model, data: Data, optimizer: keras.optimizers.Optimizer, seed: int, epochs: int, **fit_: object):
-    """model.fit in the loop's own order of images: one batch of `train_on_batch` after another."""
-    net.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
-    images, labels = data.train_images.numpy(), data.train_labels.numpy()
-    history = []
-    for epoch in range(1, epochs + 1):
-        order = np.random.default_rng([seed, epoch]).permutation(len(labels))
-        record = net.fit(images[order], labels[order], batch_size=32, shuffle=False, verbose=0, **fit_).history
-        loss, accuracy = net.evaluate(data.val_images, data.val_labels, verbose=0)
-        train = {"train_loss": record["loss"][0], "train_accuracy": record["accuracy"][0]}
-        history.append({**train, "val_loss": loss, "val_accuracy": accuracy})
-    return history
 
 
 @pytest.mark.parametrize(
