@@ -1,4 +1,4 @@
-"""The one error that this room raises for a wrong study file or option."""
+"""The errors of this room: a wrong study file or option, and a database of studies that cannot be used."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from collections.abc import Iterable
 
 class StudyError(ValueError):
     """A study file or an option over it is wrong; the message says the field, what was expected, what came, what to do."""
+
+
+class StoreError(RuntimeError):
+    """The engine's database cannot be read or written; the message says why and what to do."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> StudyError:

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from search.declarations import parameter
 from search.engines import limits
 from search.errors import StudyError, unknown
 from search.goal import OBJECTIVES, Constraint, Goal, Objective
-from search.space import Choice, Condition, Fixed, Float, Int, Parameter, Space, Value, check_point
-from search.spec import Component, DataPlan, SearchPlan, StudySpec, WorkersPlan
+from search.space import Space, Value, check_point
+from search.spec import APIS, Component, DataPlan, Found, SearchPlan, StudySpec, WorkersPlan
 from search.table import Table
 
 MAX_BYTES = 1 << 20
 SECTIONS = ("study", "search", "space", "training", "data", "workers")
 ENQUEUE = "enqueue"  # an array of tables beside the sections
-STUDY_KEYS = ("name", "dataset", "model", "objective", "direction", "objectives", "constraints")
+FOUND = "found"  # a table that Tailor writes into the study that it records
+STUDY_KEYS = ("name", "dataset", "model", "api", "space", "objective", "direction", "objectives", "constraints")
 SEARCH_KEYS = (
-    "engine", "sampler", "pruner", "trials", "max_epochs", "epochs", "timeout", "patience", "target", "seed", "keep_models",
-    "retries",
+    "engine", "sampler", "pruner", "trials", "max_epochs", "epochs", "timeout", "patience", "target", "defaults_first", "seed",
+    "keep_models", "retries",
 )  # fmt: skip
 MOST = 1_000_000
+SHORTEST_GRACE = 6.0
 SEED = 2**31 - 1
 
 
@@ -88,18 +92,20 @@ def lay(raw: dict[str, Any], path: str, value: Any) -> None:
 
 def build(raw: Mapping[str, Any]) -> StudySpec:
     """Check the tables and return the spec. Raises StudyError for the first thing that is wrong."""
-    Table("", raw, (*SECTIONS, ENQUEUE))
+    Table("", raw, (*SECTIONS, ENQUEUE, FOUND))
     study = Table("study", raw.get("study", {}), STUDY_KEYS)
-    space = Space(tuple(_parameter(k, v) for k, v in Table("space", raw.get("space", {})).values.items()))
+    space = Space(tuple(parameter(k, v) for k, v in Table("space", raw.get("space", {})).values.items()))
     training = dict(Table("training", raw.get("training", {})).values)
-    for parameter in space.parameters:
-        if parameter.name in training:
-            raise StudyError(f"{parameter.name}: stands in [training] (fixed) and in [space] (searched); keep one of them.")
+    for name in (declared.name for declared in space.parameters):
+        if name in training:
+            raise StudyError(f"{name}: stands in [training] (fixed) and in [space] (searched); keep one of them.")
     goal = _goal(study)
     spec = StudySpec(
         name=check_name("study.name", study.text("name")),
         dataset=study.text("dataset"),
         model=study.text("model"),
+        api=study.text("api", APIS[0], APIS),
+        by_run=study.text("space") if "space" in study.values else "",
         objective=goal.first,
         others=goal.objectives[1:],
         constraints=goal.constraints,
@@ -107,11 +113,23 @@ def build(raw: Mapping[str, Any]) -> StudySpec:
         space=space,
         training=training,
         data=_data(Table("data", raw.get("data", {}), ("splits", "image_size", "seed"))),
-        workers=_workers(Table("workers", raw.get("workers", {}), ("count", "threads", "in_memory"))),
-        enqueue=_enqueue(raw.get(ENQUEUE, []), space),
+        workers=_workers(Table("workers", raw.get("workers", {}), ("count", "threads", "in_memory", "grace"))),
+        enqueue=_enqueue(raw.get(ENQUEUE, [])),
+        found=_found(Table(FOUND, raw.get(FOUND, {}), ("declared", "space_sha256"))),
     )
+    if "pruner" not in raw.get("search", {}):
+        spec = dataclasses.replace(spec, search=dataclasses.replace(spec.search, pruner=limits.usual_pruner(spec)))
     limits.check(spec)
+    if not spec.declares:
+        check_whole(spec)
     return spec
+
+
+def check_whole(spec: StudySpec) -> None:
+    """Check what can be checked only when the space is known whole: what is enqueued, and what the engine can do with it."""
+    for i, point in enumerate(spec.enqueue):
+        check_point(spec.space, point, f"enqueue[{i}]")
+    limits.check_space(spec)
 
 
 def check_name(field: str, name: str) -> str:
@@ -160,13 +178,14 @@ def _search(table: Table) -> SearchPlan:
     return SearchPlan(
         engine=engine,
         sampler=_component(table, "sampler", limits.SAMPLERS, engine),
-        pruner=_component(table, "pruner", limits.PRUNERS, engine),
+        pruner=_component(table, "pruner", limits.PRUNERS, engine) if "pruner" in table.values else default.pruner,
         trials=table.whole("trials", default.trials, 1, MOST),
         max_epochs=table.whole("max_epochs", default.max_epochs, 1, 100_000),
         epochs=table.whole("epochs", 1, 1, MOST) if "epochs" in table.values else None,
         timeout=table.seconds("timeout"),
         patience=table.whole("patience", 1, 1, MOST) if "patience" in table.values else None,
         target=table.number("target") if "target" in table.values else None,
+        defaults_first=table.flag("defaults_first", default.defaults_first),
         seed=table.whole("seed", default.seed, 0, SEED),
         keep_models=table.whole("keep_models", default.keep_models, 1, 1000),
         retries=table.whole("retries", default.retries, 0, 100),
@@ -203,60 +222,25 @@ def _data(table: Table) -> DataPlan:
     return DataPlan(splits, size, table.whole("seed", 0, 0, SEED))
 
 
-def _enqueue(points: Any, space: Space) -> tuple[dict[str, Value], ...]:
+def _enqueue(points: Any) -> tuple[dict[str, Value], ...]:
     if not isinstance(points, list) or not all(isinstance(point, Mapping) for point in points):
         raise StudyError(f"enqueue: expected [[enqueue]] tables of PARAMETER = VALUE lines, got {points!r}.")
-    return tuple(check_point(space, point, f"enqueue[{i}]") for i, point in enumerate(points))
+    return tuple(map(dict, points))
+
+
+def _found(table: Table) -> Found:
+    declared = table.values.get("declared", [])
+    if not isinstance(declared, list) or not all(isinstance(name, str) for name in declared):
+        raise StudyError(f"found.declared: expected a list of names, got {declared!r}; leave it out, Tailor writes it.")
+    return Found(tuple(declared), table.text("space_sha256") if "space_sha256" in table.values else "")
 
 
 def _workers(table: Table) -> WorkersPlan:
     counts = {key: table.whole(key, 1, 1, 1024) for key in ("count", "threads") if key in table.values}
-    return WorkersPlan(**counts, in_memory=table.flag("in_memory", True) if "in_memory" in table.values else None)
-
-
-def _parameter(name: str, value: Any) -> Parameter:
-    if not re.fullmatch(r"[A-Za-z_]\w{0,99}", name):
-        raise StudyError(f"space: expected a parameter name of letters, digits and '_', got {name[:60]!r}.")
-    if isinstance(value, (bool, int, float, str)):
-        return Fixed(name, value)
-    if isinstance(value, list):
-        return Choice(name, tuple(_value(name, v) for v in value))
-    table = Table(f"space.{name}", value, ("low", "high", "log", "step", "type", "choices", "value", "when"))
-    given = set(table.values)
-    when = Condition.parse(name, table.text("when")) if "when" in given else None
-    for key, others in (("choices", {"when"}), ("value", {"when"})):
-        if key in given:
-            if extra := sorted(given - others - {key}):
-                raise StudyError(f"space.{name}: {key} stands alone (with 'when' at most), got also {', '.join(extra)}.")
-            content = table.values[key]
-            if key == "value":
-                return Fixed(name, _value(name, content), when)
-            if not isinstance(content, list):
-                raise StudyError(f"space.{name}.choices: expected a list of values, got {content!r}.")
-            return Choice(name, tuple(_value(name, v) for v in content), when)
-    return _range(name, table, when)
-
-
-def _range(name: str, table: Table, when: Condition | None) -> Float | Int:
-    low, high, step = (table.values.get(key) for key in ("low", "high", "step"))
-    for key, number in (("low", low), ("high", high)):
-        if isinstance(number, bool) or not isinstance(number, (int, float)):
-            raise StudyError(
-                f"space.{name}.{key}: expected a number, got {number!r}; give low and high, choices = [...], or one value."
-            )
-    if step is not None and (isinstance(step, bool) or not isinstance(step, (int, float))):
-        raise StudyError(f"space.{name}.step: expected a number, got {step!r}.")
-    whole = all(isinstance(n, int) for n in (low, high, step) if n is not None)
-    kind = table.text("type", "int" if whole else "float", ("int", "float"))
-    log = table.flag("log", False)
-    if kind == "float":
-        return Float(name, float(low), float(high), log, None if step is None else float(step), when)  # type: ignore[arg-type]
-    if not whole:
-        raise StudyError(f'space.{name}: type = "int" needs whole low, high and step, got {dict(table.values)!r}.')
-    return Int(name, low, high, log, step, when)  # type: ignore[arg-type]
-
-
-def _value(name: str, value: Any) -> bool | int | float | str:
-    if isinstance(value, (bool, int, float, str)):
-        return value
-    raise StudyError(f"space.{name}: expected numbers, texts or true/false as values, got {value!r}.")
+    grace = table.seconds("grace") or WorkersPlan.grace
+    if grace < SHORTEST_GRACE:
+        raise StudyError(
+            f"workers.grace: expected {SHORTEST_GRACE:g} seconds or more, got {grace:g}; signs of life come every two."
+        )
+    in_memory = table.flag("in_memory", True) if "in_memory" in table.values else None
+    return WorkersPlan(**counts, in_memory=in_memory, grace=grace)

@@ -8,6 +8,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -104,27 +105,37 @@ def importances(study: optuna.Study) -> dict[str, float]:
 def _each(
     study: optuna.Study, importance: Mapping[str, float], plots: Any, draw: Callable[[Callable[[], Any]], Any]
 ) -> dict[str, Any]:
+    """What there is to show, drawn, by name. A plot that fails costs itself alone."""
+    drawn: dict[str, Any] = {}
+    for name, plot in _wanted(study, importance, plots).items():
+        with suppress(Exception):
+            drawn[name] = draw(plot)
+    return drawn
+
+
+def _wanted(study: optuna.Study, importance: Mapping[str, float], plots: Any) -> dict[str, Callable[[], Any]]:
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     trials = study.get_trials(deepcopy=False)
-    drawn: dict[str, Any] = {}
+    wanted: dict[str, Callable[[], Any]] = {}
     if trials:
-        drawn["timeline"] = draw(lambda: plots.plot_timeline(study))
+        wanted["timeline"] = lambda: plots.plot_timeline(study)
     if any(trial.intermediate_values for trial in trials):
-        drawn["intermediate_values"] = draw(lambda: plots.plot_intermediate_values(study))
+        wanted["intermediate_values"] = lambda: plots.plot_intermediate_values(study)
     if not complete:
-        return drawn
+        return wanted
     if len(study.directions) > 1:
         if len(study.directions) <= 3:
-            drawn["pareto_front"] = draw(lambda: plots.plot_pareto_front(study))
-        return drawn
-    drawn["optimization_history"] = draw(lambda: plots.plot_optimization_history(study))
+            wanted["pareto_front"] = lambda: plots.plot_pareto_front(study)
+        return wanted
+    wanted["optimization_history"] = lambda: plots.plot_optimization_history(study)
     if importance:
-        drawn["parameter_importance"] = draw(lambda: plots.plot_param_importances(study))
-        drawn["slice"] = draw(lambda: plots.plot_slice(study, params=list(importance)[:WIDEST]))
-        drawn["parallel_coordinate"] = draw(lambda: plots.plot_parallel_coordinate(study, params=list(importance)))
-        if len(importance) > 1:
-            drawn["contour"] = draw(lambda: plots.plot_contour(study, params=list(importance)[:2]))
-    return drawn
+        names = list(importance)
+        wanted["parameter_importance"] = lambda: plots.plot_param_importances(study)
+        wanted["slice"] = lambda: plots.plot_slice(study, params=names[:WIDEST])
+        wanted["parallel_coordinate"] = lambda: plots.plot_parallel_coordinate(study, params=names)
+        if len(names) > 1:
+            wanted["contour"] = lambda: plots.plot_contour(study, params=names[:2])
+    return wanted
 
 
 class _calm(warnings.catch_warnings):

@@ -7,9 +7,11 @@ from typing import Any
 
 from search.engines import limits
 from search.goal import OBJECTIVES
+from search.spec import APIS
 
 DURATION = {"type": ["string", "number"], "description": '"90s", "30m", "1h30m", or seconds'}
 SCALAR = {"type": ["boolean", "integer", "number", "string"]}
+DEFAULT = {"description": "what a search begins with"}
 WHEN = {"type": "string", "description": "exists only where an earlier parameter satisfies this, such as depth >= 3"}
 
 
@@ -20,6 +22,12 @@ def schema(training: Mapping[str, Any], datasets: Sequence[str], models: Sequenc
         "name": {"type": "string", "maxLength": 250},
         "dataset": {"anyOf": [{"enum": list(datasets)}, {"type": "string", "pattern": "^(idx|folder|npz):"}]},
         "model": {"anyOf": [{"enum": list(models)}, {"type": "string", "pattern": ":"}]},
+        "api": {"enum": list(APIS), "description": "what model names: a factory, or a build(hp) or HyperModel of Keras Tuner's"},
+        "space": {
+            "type": "string",
+            "pattern": ":",
+            "description": "a function that suggests with Optuna's trial, in the place of [space]",
+        },
         **objective,
         "objectives": {"type": "array", "items": _table({"metric": objective["objective"], "direction": objective["direction"]})},
         "constraints": {"type": "array", "items": {"type": "string", "pattern": "^ *[a-z_0-9]+ *(<=|>=) *[-+.0-9eE_]+ *$"}},
@@ -43,8 +51,12 @@ def schema(training: Mapping[str, Any], datasets: Sequence[str], models: Sequenc
                     "seed": _whole(0),
                 }
             ),
-            "workers": _table({"count": _whole(1, 1024), "threads": _whole(1, 1024), "in_memory": {"type": "boolean"}}),
+            "workers": _table(
+                {"count": _whole(1, 1024), "threads": _whole(1, 1024), "in_memory": {"type": "boolean"}, "grace": DURATION}
+            ),
             "enqueue": {"type": "array", "items": {"type": "object", "additionalProperties": SCALAR}},
+            "found": _table({"declared": {"type": "array", "items": {"type": "string"}}, "space_sha256": {"type": "string"}})
+            | {"description": "what Tailor found out and wrote into the study that it recorded; leave it out"},
         },
     }
 
@@ -60,6 +72,7 @@ def _search() -> dict[str, Any]:
         "timeout": DURATION,
         "patience": _whole(1) | {"description": "end when so many trials in a row bring no better value"},
         "target": {"type": "number", "description": "end when a trial reaches this value"},
+        "defaults_first": {"type": "boolean", "description": "begin with the model's own defaults; true where it is left out"},
         "seed": _whole(0),
         "keep_models": _whole(1, 1000),
         "retries": _whole(0, 100),
@@ -79,8 +92,8 @@ def _parameter() -> dict[str, Any]:
         "anyOf": [
             SCALAR,
             listed,
-            _table({**reach, "when": WHEN}, required=["low", "high"]),
-            _table({"choices": listed, "when": WHEN}, required=["choices"]),
+            _table({**reach, "when": WHEN, "default": number | DEFAULT}, required=["low", "high"]),
+            _table({"choices": listed, "when": WHEN, "default": SCALAR | DEFAULT}, required=["choices"]),
             _table({"value": SCALAR, "when": WHEN}, required=["value"]),
         ]
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import operator
-import random
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from search.errors import StudyError, unknown
 
 Value = bool | int | float | str
 
+NAME = r"[A-Za-z_][\w ./-]*?"  # of a parameter; as MLflow takes it
 MOST_POINTS = 100_000
 
 OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
@@ -39,7 +39,7 @@ class Condition:
 
     @classmethod
     def parse(cls, owner: str, text: str) -> Condition:
-        match = re.fullmatch(r"\s*([A-Za-z_]\w*)\s*(==|!=|<=|>=|<|>|\bin\b)\s*(.+?)\s*", text)
+        match = re.fullmatch(rf"\s*({NAME})\s*(==|!=|<=|>=|<|>|\bin\b)\s*(.+?)\s*", text)
         if match is None:
             raise StudyError(f"space.{owner}.when: expected 'NAME OP VALUE' such as 'depth >= 3', got {text!r}.")
         name, op, literal = match.groups()
@@ -62,7 +62,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Float:
-    """A real number in [low, high], on a log scale or in steps from low."""
+    """A real number in [low, high], on a log scale or in steps from low; `default` is what a search begins with."""
 
     name: str
     low: float
@@ -70,9 +70,11 @@ class Float:
     log: bool = False
     step: float | None = None
     when: Condition | None = None
+    default: float | None = None
 
     def __post_init__(self) -> None:
         _check_range(self)
+        _check_default(self)
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,11 @@ class Int:
     log: bool = False
     step: int | None = None
     when: Condition | None = None
+    default: int | None = None
 
     def __post_init__(self) -> None:
         _check_range(self)
+        _check_default(self)
 
 
 @dataclass(frozen=True)
@@ -97,12 +101,14 @@ class Choice:
     name: str
     choices: tuple[Value, ...]
     when: Condition | None = None
+    default: Value | None = None
 
     def __post_init__(self) -> None:
         if not self.choices:
             raise StudyError(f"space.{self.name}: choices is empty; list at least one value.")
         if len(set(map(repr, self.choices))) < len(self.choices):
             raise StudyError(f"space.{self.name}: choices {list(self.choices)} names a value twice; keep one of each.")
+        _check_default(self)
 
 
 @dataclass(frozen=True)
@@ -155,29 +161,6 @@ def walk(space: Space, suggest: Suggester) -> dict[str, Value]:
     return values
 
 
-def smallest(parameter: Float | Int | Choice) -> Value:
-    """The low end of one parameter, for the smallest model of a space."""
-    return min(parameter.choices, key=_size) if isinstance(parameter, Choice) else parameter.low
-
-
-def largest(parameter: Float | Int | Choice) -> Value:
-    """The high end of one parameter, for the largest model of a space."""
-    return max(parameter.choices, key=_size) if isinstance(parameter, Choice) else parameter.high
-
-
-def draw(parameter: Float | Int | Choice, rng: random.Random) -> Value:
-    """A value drawn at random, on the parameter's own scale."""
-    if isinstance(parameter, Choice):
-        return rng.choice(parameter.choices)
-    if parameter.step is not None or (isinstance(parameter, Int) and not parameter.log):
-        return rng.choice(listed(parameter))
-    if not parameter.log:
-        return rng.uniform(parameter.low, parameter.high)
-    high = parameter.high + (1 if isinstance(parameter, Int) else 0)
-    value = math.exp(rng.uniform(math.log(parameter.low), math.log(high)))
-    return min(int(value), parameter.high) if isinstance(parameter, Int) else min(max(value, parameter.low), parameter.high)
-
-
 def points(space: Space) -> list[dict[str, Value]]:
     """Each distinct combination of a finite space, conditions honoured. Raises StudyError where a parameter has no list."""
     found: list[dict[str, Value]] = [{}]
@@ -199,21 +182,23 @@ def check_point(space: Space, point: Mapping[str, Any], where: str) -> dict[str,
     for name, value in point.items():
         if name not in searched:
             raise unknown(f"{where} (no searched parameter)", name, searched)
-        parameter = searched[name]
-        if isinstance(parameter, Choice):
-            right, expected = value in parameter.choices, f"one of {list(parameter.choices)}"
-        else:
-            kinds = (int,) if isinstance(parameter, Int) else (int, float)
-            right = isinstance(value, kinds) and not isinstance(value, bool) and parameter.low <= value <= parameter.high
-            expected = (
-                f"{'a whole number' if isinstance(parameter, Int) else 'a number'} from {parameter.low} to {parameter.high}"
-            )
-            if right and parameter.step:
-                steps = (value - parameter.low) / parameter.step
-                right, expected = abs(steps - round(steps)) < 1e-6, f"{expected} in steps of {parameter.step}"
-        if not right:
-            raise StudyError(f"{where}.{name}: expected {expected}, got {value!r}.")
+        if said := refusal(searched[name], value):
+            raise StudyError(f"{where}.{name}: {said}.")
     return dict(point)
+
+
+def refusal(parameter: Float | Int | Choice, value: Any) -> str:
+    """Why the parameter cannot take the value; empty where it can."""
+    if isinstance(parameter, Choice):
+        right, expected = value in parameter.choices, f"one of {list(parameter.choices)}"
+    else:
+        kinds = (int,) if isinstance(parameter, Int) else (int, float)
+        right = isinstance(value, kinds) and not isinstance(value, bool) and parameter.low <= value <= parameter.high
+        expected = f"{'a whole number' if isinstance(parameter, Int) else 'a number'} from {parameter.low} to {parameter.high}"
+        if right and parameter.step:
+            steps = (value - parameter.low) / parameter.step
+            right, expected = abs(steps - round(steps)) < 1e-6, f"{expected} in steps of {parameter.step}"
+    return "" if right else f"expected {expected}, got {value!r}"
 
 
 def listed(parameter: Float | Int | Choice) -> list[Value]:
@@ -246,5 +231,6 @@ def _check_range(parameter: Float | Int) -> None:
         raise StudyError(f"{where}: step must be above 0, got {parameter.step}.")
 
 
-def _size(value: Value) -> float:
-    return float(value) if isinstance(value, (int, float)) else 0.0
+def _check_default(parameter: Float | Int | Choice) -> None:
+    if parameter.default is not None and (said := refusal(parameter, parameter.default)):
+        raise StudyError(f"space.{parameter.name}.default: {said}.")

@@ -26,6 +26,7 @@ class SearchPlan:
     """How the space is searched, and the budgets: trials, epochs a trial, epochs and seconds in all.
 
     It ends early when `patience` trials in a row bring no better value, or when one reaches the objective's `target`.
+    With `defaults_first` it begins with what the model would train with if nothing were searched, where no point is enqueued.
     """
 
     engine: str = "optuna"
@@ -37,6 +38,7 @@ class SearchPlan:
     timeout: float | None = None
     patience: int | None = None
     target: float | None = None
+    defaults_first: bool = True
     seed: int = 0
     keep_models: int = 5
     retries: int = 2
@@ -55,20 +57,36 @@ class DataPlan:
 class WorkersPlan:
     """The worker processes, TensorFlow threads in each, and whether they hold the images in memory or stream them.
 
-    None leaves it to the machine's cores and memory.
+    None leaves it to the machine's cores and memory. A worker that is silent for `grace` seconds is given up.
     """
 
     count: int | None = None
     threads: int | None = None
     in_memory: bool | None = None
+    grace: float = 60.0
+
+
+APIS = ("tailor", "keras-tuner")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a study file does not say and Tailor finds out: the names that a Keras Tuner model declares by its hp, and the
+    SHA-256 of the file that holds the function which is the space.
+    """
+
+    declared: tuple[str, ...] = ()
+    space_sha256: str = ""
 
 
 @dataclass(frozen=True)
 class StudySpec:
     """A whole study. `others` are the objectives after the first, which steers each trial.
 
-    `training` holds the fixed training options and hyperparameters by name, checked by the room `models`; `enqueue` the
-    points that are tried before the sampler's own, each with values for some or all searched parameters.
+    `api` says what `model` names: a factory, or a `build(hp)` or HyperModel of Keras Tuner's. `training` holds the fixed
+    training options and hyperparameters by name, checked by the room `models`; `enqueue` the points that are tried before
+    the sampler's own, each with values for some or all searched parameters. `by_run` names a function that suggests and
+    returns each trial's values, in the place of a space (by_run.py).
     """
 
     name: str
@@ -83,6 +101,14 @@ class StudySpec:
     enqueue: tuple[Mapping[str, Value], ...] = ()
     others: tuple[Objective, ...] = ()
     constraints: tuple[Constraint, ...] = ()
+    api: str = APIS[0]
+    by_run: str = ""
+    found: Found = Found()
+
+    @property
+    def declares(self) -> bool:
+        """Whether the model declares its hyperparameters itself, so that the space is known when it has been called."""
+        return self.api == "keras-tuner"
 
     @property
     def goal(self) -> Goal:
@@ -100,6 +126,8 @@ class StudySpec:
                 "name": self.name,
                 "dataset": self.dataset,
                 "model": self.model,
+                "api": self.api,
+                **({"space": self.by_run} if self.by_run else {}),
                 **self._goal_tables(),
             },
             "search": _given(search),
@@ -108,6 +136,7 @@ class StudySpec:
             "data": _given(data),
             "workers": _given(dataclasses.asdict(self.workers)),
             "enqueue": [dict(point) for point in self.enqueue],
+            "found": {key: value for key, value in vars(self.found).items() if value},
         }
         return json.loads(json.dumps(plain))
 
@@ -118,17 +147,19 @@ class StudySpec:
         return {"objective": self.objective.metric, "direction": self.objective.direction, **constraints}
 
     def identity(self) -> dict[str, Any]:
-        """What makes it the same study on resume: everything but its name, budgets, workers and the rules of search.
+        """What makes it the same study on resume: everything but its name, budgets, workers, first points and rules of search.
 
         The engine belongs to it, and so do Keras Tuner's tuner and rounds: what one remembers another cannot read.
         """
         tables = self.tables()
         del tables["study"]["name"]
+        for declared in tables["space"].values():
+            declared.pop("default", None)
         fixed = ["engine"]
         if self.search.engine == "keras-tuner":
             fixed += ["sampler", *(["max_epochs"] if self.search.sampler.name == "hyperband" else [])]
         return {
-            **{key: tables[key] for key in ("study", "space", "training", "data")},
+            **{key: tables[key] for key in ("study", "space", "training", "data", "found")},
             "search": {key: tables["search"][key] for key in fixed},
         }
 

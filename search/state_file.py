@@ -8,18 +8,25 @@ import os
 from pathlib import Path
 from typing import Any
 
-from search.errors import StudyError
+from search.errors import StoreError, StudyError
 
 
 def write(path: Path, value: Any) -> None:
-    """Write plain data: to a draft first, synced, then renamed; what stood there before stays as the last good one."""
+    """Write plain data: to a draft first, synced, then renamed; what stood there before stays as the last good one.
+
+    Raises StoreError where it cannot be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = path.with_suffix(".draft")
     body = json.dumps(value)
-    with open(draft, "w", encoding="utf-8", opener=_private) as file:
-        file.write(f"{_digest(body)}\n{body}")
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with open(draft, "w", encoding="utf-8", opener=_private) as file:
+            file.write(f"{_digest(body)}\n{body}")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise StoreError(f"{path} cannot be written ({error.strerror}); make room, and the same command goes on.") from error
     if path.exists():
         os.replace(path, _last_good(path))
     os.replace(draft, path)

@@ -17,7 +17,8 @@ from search import state_file
 from search.engine import Done, Outcome, Record, Suggestion, Wait
 from search.engines.limits import listed_points
 from search.errors import StudyError
-from search.space import Choice, Fixed, Float, Int, Parameter, Space, Value, draw, listed, walk
+from search.picks import draw
+from search.space import Choice, Fixed, Float, Int, Parameter, Space, Value, listed, walk
 from search.spec import Component, StudySpec
 
 OWN = "tuner/"  # Hyperband passes these among the values

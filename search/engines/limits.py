@@ -6,7 +6,7 @@ import random
 
 from search.errors import StudyError
 from search.space import Choice, Float, Int, Value, points
-from search.spec import StudySpec
+from search.spec import Component, StudySpec
 
 SAMPLERS = {
     "optuna": ("tpe", "random", "grid", "gp", "cmaes", "qmc", "nsgaii", "brute-force"),
@@ -17,7 +17,20 @@ PRUNERS = {
     "keras-tuner": ("none",),
 }
 ENGINES = tuple(SAMPLERS)
+NO_PRUNER = Component("none")
 LISTED = ("grid", "brute-force")  # samplers that give out every point of a finite space, once
+
+
+def usual_pruner(spec: StudySpec) -> Component:
+    """The pruner of a study that names none: what was measured to be soonest (docs/decisions.md), where there is one to choose.
+
+    None where every trial is wanted whole: of a list of points, or of one point again and again.
+    """
+    searched = spec.space.searched or spec.by_run or spec.declares
+    steered = spec.objective.by_epoch and not spec.others
+    if spec.search.engine != "optuna" or spec.search.sampler.name in LISTED or not searched or not steered:
+        return NO_PRUNER
+    return Component("successive-halving")
 
 
 def continues(spec: StudySpec) -> bool:
@@ -41,10 +54,34 @@ def check(spec: StudySpec) -> None:
         raise StudyError("search.pruner: with several objectives nothing can be pruned; leave it out, or keep one objective.")
     if spec.others and spec.search.sampler.name == "cmaes":
         raise StudyError("search.sampler: cmaes knows one objective; with several use tpe, nsgaii, random or grid.")
+    if spec.search.engine == "keras-tuner" and (spec.others or spec.constraints):
+        raise StudyError("study: keras-tuner knows one objective and no constraints; use engine optuna.")
+    if spec.by_run:
+        _check_by_run(spec)
+
+
+def _check_by_run(spec: StudySpec) -> None:
+    """What cannot stand beside a space that is defined by running a function."""
+    if spec.declares:
+        raise StudyError("study.space: with api keras-tuner the model declares what is searched; leave one of the two out.")
+    if spec.space.parameters:
+        raise StudyError("study.space: the function is the space; leave [space] out, or study.space.")
+    if spec.search.engine != "optuna":
+        raise StudyError(
+            f"study.space: {spec.search.engine} takes declared spaces only; use engine optuna, which calls the function."
+        )
+    if spec.search.sampler.name in LISTED:
+        raise StudyError(
+            f"search.sampler: {spec.search.sampler.name} needs a declared [space]; with study.space use tpe or random."
+        )
+    if spec.enqueue:
+        raise StudyError("enqueue: points are of a declared [space]; leave them out, or study.space.")
+
+
+def check_space(spec: StudySpec) -> None:
+    """Raise StudyError for a space, known whole, that the spec's engine cannot search, saying which can."""
     if spec.search.engine != "keras-tuner":
         return
-    if spec.others or spec.constraints:
-        raise StudyError("study: keras-tuner knows one objective and no constraints; use engine optuna.")
     if not spec.space.searched:
         raise StudyError("search.engine: keras-tuner proposes no point twice, so it cannot repeat one; use engine optuna.")
     declared = {parameter.name: parameter for parameter in spec.space.parameters}

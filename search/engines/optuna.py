@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import importlib
 import importlib.util
 import inspect
 import types
@@ -15,9 +14,12 @@ from typing import Any, TypeVar, cast
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from search import code
+from search.by_run import suggested
 from search.engine import Done, Outcome, Record, Suggestion, Wait
 from search.engines.bounded import BoundedTPE
 from search.engines.limits import LISTED, listed_points
+from search.engines.storage import lasting, open_storage, place, refusing
 from search.errors import StudyError
 from search.space import Choice, Float, Int, Value, walk
 from search.spec import Component, SearchPlan, StudySpec
@@ -28,6 +30,7 @@ CONSTRAINED = "tailor.constrained"  # the values of what only constraints name
 OUTCOMES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 ASKED = (TrialState.RUNNING, *OUTCOMES)
 STATES = {status: state for state, status in OUTCOMES.items()}
+PATIENCE = 60.0  # seconds that a database server may be away
 
 T = TypeVar("T")
 
@@ -35,9 +38,12 @@ T = TypeVar("T")
 class OptunaEngine:
     """The Engine over one Optuna study."""
 
-    def __init__(self, spec: StudySpec, study: optuna.Study) -> None:
+    def __init__(self, spec: StudySpec, study: optuna.Study, storage_url: str) -> None:
         self._spec = spec
         self._study = study
+        self.place = place(storage_url)
+        self.patience = 0.0 if storage_url.startswith("sqlite") else PATIENCE  # SQLite waits for its lock by itself
+        self._given: set[int] = set()  # the running trials that the coordinator knows of
         self._live: dict[int, Trial] = {}
         self._listed = [dict(point) for point in spec.enqueue]  # to be tried before the sampler's own
         if spec.search.sampler.name in LISTED:
@@ -48,31 +54,36 @@ class OptunaEngine:
         """Create or load the study named by the spec. Raises StudyError for arguments that Optuna refuses."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-        study = optuna.create_study(
-            study_name=spec.name,
-            storage=storage_url,
-            sampler=make_sampler(spec.search, spec.search.seed),
-            pruner=make_pruner(spec.search),
-            directions=[objective.direction for objective in spec.goal.objectives],
-            load_if_exists=True,
-        )
-        return cls(spec, study)
+        with refusing(storage_url):
+            study = optuna.create_study(
+                study_name=spec.name,
+                storage=open_storage(storage_url),
+                sampler=make_sampler(spec.search, spec.search.seed),
+                pruner=make_pruner(spec.search),
+                directions=[objective.direction for objective in spec.goal.objectives],
+                load_if_exists=True,
+            )
+        return cls(spec, study, storage_url)
 
+    @lasting
     def ask(self) -> Suggestion | Wait | Done:
         plan = self._spec.search
+        for begun in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if begun.number not in self._given:  # of an ask that the database's going away cut off
+                return self._suggestion(begun)
         asked = len(self._study.get_trials(deepcopy=False, states=ASKED))
         if asked >= plan.trials:
             return Done(f"all {plan.trials} trials are given out")
         if not self._enqueue_next() and plan.sampler.name in LISTED:
             return Done(f"all {len(self._listed)} points of the {plan.sampler.name} are given out")
-        # A sampler seeded once would propose its first trials again after a restart.
-        self._study.sampler = make_sampler(plan, seed=_mix(plan.seed, asked))
+        self._reseed(asked)
         trial = self._study.ask()
-        hparams = walk(self._spec.space, lambda parameter: _suggest(trial, parameter))
-        trial.set_user_attr(HPARAMS, hparams)
         self._live[trial.number] = trial
-        return Suggestion(trial.number, hparams, plan.max_epochs)
+        suggestion = Suggestion(trial.number, self._drawn(trial), plan.max_epochs)
+        self._given.add(trial.number)
+        return suggestion
 
+    @lasting
     def report(self, trial: int, epoch: int, values: Mapping[str, float]) -> bool:
         objective = self._spec.objective
         if not objective.by_epoch or self._spec.search.pruner.name == "none":
@@ -83,7 +94,11 @@ class OptunaEngine:
             live.report(values[objective.metric], epoch)
         return live.should_prune()
 
+    @lasting
     def tell(self, trial: int, outcome: Outcome) -> None:
+        if trial in self._live and self._study.get_trials(deepcopy=False)[trial].state.is_finished():
+            del self._live[trial]  # told just before the database went away, which kept its answer from us
+            return
         live = self._trial(trial)
         if outcome.reason:
             live.set_user_attr(REASON, outcome.reason)
@@ -97,10 +112,11 @@ class OptunaEngine:
         self._study.tell(trial, values, STATES[outcome.status])
         del self._live[trial]
 
+    @lasting
     def unfinished(self) -> list[Suggestion]:
-        waiting = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        return [Suggestion(t.number, self._hparams(t), self._spec.search.max_epochs) for t in waiting]
+        return [self._suggestion(trial) for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))]
 
+    @lasting
     def records(self) -> list[Record]:
         told = self._study.get_trials(deepcopy=False, states=tuple(OUTCOMES))
         return [Record(t.number, self._hparams(t), self._outcome(t)) for t in told]
@@ -127,14 +143,34 @@ class OptunaEngine:
             self._live[number] = Trial(self._study, trials[number]._trial_id)
         return self._live[number]
 
+    def _suggestion(self, trial: FrozenTrial) -> Suggestion:
+        self._given.add(trial.number)
+        return Suggestion(trial.number, self._hparams(trial), self._spec.search.max_epochs)
+
     def _hparams(self, trial: FrozenTrial) -> dict[str, Value]:
         """What was walked; a trial killed within its ask has some parameters only, and the rest are drawn now."""
         if HPARAMS in trial.user_attrs:
             return dict(trial.user_attrs[HPARAMS])
-        live = self._trial(trial.number)
-        hparams = walk(self._spec.space, lambda parameter: _suggest(live, parameter))
-        live.set_user_attr(HPARAMS, hparams)
+        self._reseed(trial.number)
+        return self._drawn(self._trial(trial.number))
+
+    def _drawn(self, trial: Trial) -> dict[str, Value]:
+        """The trial's values, by the space or by the function that is the space; noted on it."""
+        if self._spec.by_run:
+            try:
+                hparams = suggested(self._spec.by_run, trial)
+            except StudyError as error:  # ended, or every later start would run into it
+                trial.set_user_attr(HPARAMS, {})
+                self.tell(trial.number, Outcome("failed", reason=str(error)))
+                raise
+        else:
+            hparams = walk(self._spec.space, lambda parameter: _suggest(trial, parameter))
+        trial.set_user_attr(HPARAMS, hparams)
         return hparams
+
+    def _reseed(self, trial: int) -> None:
+        """A sampler seeded once would propose its first trials again after a restart."""
+        self._study.sampler = make_sampler(self._spec.search, _mix(self._spec.search.seed, trial))
 
     def _outcome(self, trial: FrozenTrial) -> Outcome:
         values: dict[str, float] = {}
@@ -182,6 +218,8 @@ def make_pruner(plan: SearchPlan) -> optuna.pruners.BasePruner:
     name, arguments = plan.pruner.name, dict(plan.pruner.arguments)
     if name == "hyperband":
         arguments = {"min_resource": 1, "max_resource": plan.max_epochs, **arguments}
+    if name == "successive-halving":
+        arguments = {"min_resource": 1, "reduction_factor": 3, **arguments}
     if name == "percentile":
         arguments = {"percentile": 25.0, **arguments}
     if name == "patient":
@@ -192,14 +230,10 @@ def make_pruner(plan: SearchPlan) -> optuna.pruners.BasePruner:
 
 
 def _named(name: str, home: types.ModuleType) -> Callable[..., Any]:
-    """A class of Optuna's by its name, or anybody's by "pkg.mod:Class"."""
+    """A class of Optuna's by its name, or anybody's by reference."""
     if ":" not in name:
         return getattr(home, name)
-    module, _, attribute = name.partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise StudyError(f"search: {name!r} cannot be imported ({error}); give an installed module and a class of it.") from error
+    return code.find("search", name)[0]
 
 
 def _made(what: str, kind: Callable[..., T], name: str, arguments: Mapping[str, Any]) -> T:

@@ -30,7 +30,10 @@ def test_a_file_becomes_records(write_study: Write) -> None:
 def test_the_tables_of_a_spec_make_the_same_spec(write_study: Write) -> None:
     path = write_study(
         ('sampler = "random"', 'sampler = { name = "tpe", n_startup_trials = 3 }\ntimeout = "1h30m"'),
-        ("batch_norm = true", "batch_norm = true\n[[enqueue]]\ndepth = 2\nunits_2 = 16"),
+        (
+            "batch_norm = true",
+            "batch_norm = true\n[space.drop]\nlow = 0.0\nhigh = 0.5\ndefault = 0.2\n[[enqueue]]\ndepth = 2\nunits_2 = 16",
+        ),
     )
     spec = load(path)
     assert spec.search.timeout == 5400
@@ -47,6 +50,21 @@ def test_setting_a_searched_parameter_fixes_it_and_conditions_still_see_it(write
     assert "depth" not in spec.training
 
 
+@pytest.mark.parametrize(
+    ("settings", "pruner"),
+    [
+        ([], "successive-halving"),
+        (["search.sampler=tpe"], "successive-halving"),
+        (["search.sampler=grid", "space.learning_rate=0.01"], "none"),  # every point is wanted whole
+        (["search.engine=keras-tuner"], "none"),  # it prunes nothing
+        (["study.objective=latency_ms", "study.direction=minimize"], "none"),  # known at a trial's end only
+        (["space.learning_rate=0.01", "space.depth=2", "space.units_2=16"], "none"),  # one point again and again
+    ],
+)
+def test_a_study_that_names_no_pruner_has_the_usual_one(write_study: Write, settings: list[str], pruner: str) -> None:
+    assert load(write_study(('pruner = "median"', "")), settings).search.pruner == Component(pruner)
+
+
 def test_options_reach_every_section(write_study: Write) -> None:
     spec = load(write_study(), ["search.trials=7", "data.splits.val=100", "workers.count=3", "space.opt=[1, 2]"], name="other")
     assert (spec.search.trials, spec.data.splits["val"], spec.workers.count, spec.name) == (7, 100, 3, "other")
@@ -57,6 +75,8 @@ def test_budgets_do_not_change_what_a_study_is(write_study: Write) -> None:
     spec = load(write_study())
     assert load(write_study(), ["search.trials=99", "workers.count=1"], name="other").identity() == spec.identity()
     assert load(write_study(), ["space.depth=2"]).identity() != spec.identity()
+    default = load(write_study(), ["space.depth.default=2", "search.defaults_first=false"])
+    assert default.space.searched[1].default == 2 and default.identity() == spec.identity()
 
 
 @pytest.mark.parametrize(
@@ -90,6 +110,12 @@ def test_budgets_do_not_change_what_a_study_is(write_study: Write) -> None:
             ("batch_norm = true", "batch_norm = true\n[[enqueue]]\nunits_2 = 20"),
             "enqueue[0].units_2: expected one of [16, 32], got 20",
         ),
+        (
+            ("batch_norm = true", "batch_norm = true\n[space.drop]\nlow = 0.0\nhigh = 0.5\ndefault = 0.6"),
+            "space.drop.default: expected",
+        ),
+        (("batch_norm = true", 'batch_norm = true\n[space.act]\nvalue = "relu"\ndefault = "tanh"'), "value stands alone"),
+        (("trials = 4", "trials = 4\ndefaults_first = 1"), "search.defaults_first: expected true or false, got 1"),
         (("units = 32", "units = "), "not valid TOML: Invalid value (at line 2"),
     ],
 )

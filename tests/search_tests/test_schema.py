@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from experiments.plan import shipped
 from models.training import options
 from search.engines.limits import SAMPLERS
-from search.load import SEARCH_KEYS, SECTIONS
+from search.load import ENQUEUE, FOUND, SEARCH_KEYS, SECTIONS, STUDY_KEYS
 from search.schema import schema
 
 SCHEMA = schema(options.schema(), ("digits", "fashion-mnist", "mnist"), ("mlp", "cnn"))
@@ -19,7 +19,8 @@ SCHEMA = schema(options.schema(), ("digits", "fashion-mnist", "mnist"), ("mlp", 
 
 def test_it_is_a_schema_and_knows_every_section_and_key() -> None:
     Draft202012Validator.check_schema(SCHEMA)
-    assert set(SCHEMA["properties"]) == {*SECTIONS, "enqueue"}
+    assert set(SCHEMA["properties"]) == {*SECTIONS, ENQUEUE, FOUND}
+    assert set(SCHEMA["properties"]["study"]["properties"]) == set(STUDY_KEYS)
     assert set(SCHEMA["properties"]["search"]["properties"]) == set(SEARCH_KEYS)
     assert set(SCHEMA["properties"]["training"]["properties"]) == set(options.NAMES)
 

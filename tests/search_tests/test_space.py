@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from search.errors import StudyError
-from search.space import Choice, Condition, Fixed, Float, Int, Space, largest, points, smallest, walk
+from search.picks import largest, smallest
+from search.space import Choice, Condition, Fixed, Float, Int, Space, points, walk
 
 
 def test_walk_visits_in_order_and_skips_what_a_condition_excludes() -> None:

@@ -1,0 +1,106 @@
+"""A space that is defined by running: a function of a person's own suggests with Optuna's trial and returns a trial's values."""
+
+from __future__ import annotations
+
+import random
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from search import code
+from search.engines.storage import AWAY
+from search.errors import StudyError
+from search.picks import draw, largest, smallest
+from search.space import Choice, Float, Int, Parameter, Space, Suggester, Value
+
+FIELD = "study.space"
+DRY = 32  # draws at random, for a look at what the function returns before a search begins
+LOG_SPAN = 100.0  # values that span more are drawn on a log scale
+
+
+def suggested(reference: str, trial: optuna.Trial) -> dict[str, Value]:
+    """The values that the function returns for a trial, by name. Raises StudyError where it fails or returns something else."""
+    function, path = code.find(FIELD, reference)
+    try:
+        found = function(trial)
+    except AWAY:  # of the database that the trial is in
+        raise
+    except Exception as error:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path.resolve())]
+        raise StudyError(
+            f"{FIELD}: {reference!r} failed{f' in line {lines[-1]}' if lines else ''}: {type(error).__name__}: {error}."
+        ) from error
+    plain = isinstance(found, Mapping) and all(
+        isinstance(key, str) and isinstance(value, (bool, int, float, str)) for key, value in found.items()
+    )
+    if not plain:
+        raise StudyError(
+            f"{FIELD}: expected {reference!r} to return a dict of numbers, texts and true/false by name, got {str(found)[:200]}."
+        )
+    return dict(found)
+
+
+def picked(reference: str, pick: Suggester, study: optuna.Study | None = None) -> dict[str, Value]:
+    """What the function returns where a rule, such as `smallest`, picks each value that it asks for; of one study if given."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = study or optuna.create_study()
+    study.sampler = _Picks(pick)
+    return suggested(reference, study.ask())
+
+
+def looked_over(reference: str) -> Iterator[dict[str, Value]]:
+    """What the function returns at both ends and at random, as trials of one study: the same at each call."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    rng, study = random.Random(0), optuna.create_study()
+    yield picked(reference, smallest, study)
+    yield picked(reference, largest, study)
+    for _ in range(DRY):
+        yield picked(reference, lambda parameter: draw(parameter, rng), study)
+
+
+def seen(trials: Sequence[Mapping[str, str]]) -> Space:
+    """The parameters that varied among trials, over the values that they took (as text), for plots and tables."""
+    names = dict.fromkeys(name for params in trials for name in params)
+    values = {name: list(dict.fromkeys(params[name] for params in trials if name in params)) for name in names}
+    return Space(tuple(_seen(name, texts) for name, texts in values.items() if len(texts) > 1))
+
+
+class _Picks(optuna.samplers.BaseSampler):
+    """Asks a rule for each value."""
+
+    def __init__(self, pick: Suggester) -> None:
+        self._pick = pick
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: Any) -> dict[str, BaseDistribution]:
+        return {}
+
+    def sample_relative(self, study: optuna.Study, trial: Any, search_space: Any) -> dict[str, Any]:
+        return {}
+
+    def sample_independent(self, study: optuna.Study, trial: Any, name: str, distribution: BaseDistribution) -> Any:
+        return self._pick(_parameter(name, distribution))
+
+
+def _parameter(name: str, distribution: BaseDistribution) -> Float | Int | Choice:
+    if isinstance(distribution, CategoricalDistribution):
+        return Choice(name, tuple(distribution.choices))  # type: ignore[arg-type]
+    if isinstance(distribution, IntDistribution):
+        step = None if distribution.step == 1 else distribution.step
+        return Int(name, distribution.low, distribution.high, distribution.log, step)
+    assert isinstance(distribution, FloatDistribution)  # there are three
+    return Float(name, distribution.low, distribution.high, distribution.log, distribution.step)
+
+
+def _seen(name: str, texts: Sequence[str]) -> Parameter:
+    try:
+        numbers = [float(text) for text in texts]
+    except ValueError:
+        return Choice(name, tuple(texts))
+    low, high = min(numbers), max(numbers)
+    log = low > 0 and high > LOG_SPAN * low
+    if all(text.lstrip("-").isdigit() for text in texts):
+        return Int(name, int(low), int(high), log)
+    return Float(name, low, high, log)

@@ -1,0 +1,86 @@
+"""Optuna's database: opened, waited for while a server is away, and its errors told in one line."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+import optuna
+import sqlalchemy.exc
+from optuna.exceptions import StorageInternalError
+
+from search.errors import StoreError, StudyError
+
+AGAIN_SECONDS = 0.5
+AWAY = (StorageInternalError, sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Patient(Protocol):
+    """Whoever waits for a database: which one, for a person to read, and for how many seconds."""
+
+    place: str
+    patience: float
+
+
+S = TypeVar("S", bound=Patient)
+
+
+def open_storage(url: str) -> optuna.storages.RDBStorage:
+    """The storage at a SQLAlchemy URL. Connections are tried before use: a server that was restarted has dropped them."""
+    options: dict[str, Any] = {} if url.startswith("sqlite") else {"pool_pre_ping": True}
+    return optuna.storages.RDBStorage(url, engine_kwargs=options)
+
+
+@contextmanager
+def refusing(url: str) -> Iterator[None]:
+    """Turn what goes wrong while a database is opened into a StudyError or StoreError; no password is in either."""
+    where = place(url)
+    try:
+        yield
+    except (ImportError, RuntimeError, sqlalchemy.exc.ArgumentError) as error:  # no driver, another's tables, no URL
+        raise StudyError(
+            f"--studies: {where} cannot be opened ({_first_line(error)}); give a database of its own, such as "
+            "postgresql+psycopg://USER@HOST/DB, with pip install -e '.[postgres]' for that one."
+        ) from None
+    except AWAY as error:
+        raise _store_error(where, error) from error
+
+
+def place(url: str) -> str:
+    """Which database that is, without a password."""
+    return url.removeprefix("sqlite:///").rpartition("@")[2].partition("?")[0]
+
+
+def lasting(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
+    """A method that is called again while the database is away, for `patience` seconds. Raises StoreError after that."""
+
+    @functools.wraps(method)
+    def lasts(self: S, *arguments: P.args, **named: P.kwargs) -> R:
+        deadline = time.monotonic() + self.patience
+        while True:
+            try:
+                return method(self, *arguments, **named)
+            except AWAY as error:
+                if time.monotonic() >= deadline:
+                    raise _store_error(self.place, error) from error
+                time.sleep(AGAIN_SECONDS)
+
+    return lasts
+
+
+def _store_error(where: str, error: Exception) -> StoreError:
+    cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ is not None else error
+    return StoreError(
+        f"the studies' database {where} cannot be used ({_first_line(cause)}); mend it, or wait for whoever holds it, "
+        "and the same command goes on."
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
