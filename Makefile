@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STORE := $(or $(TAILOR_STORE),mlruns)
 
-.PHONY: quickstart test test-slow bench bench-searches lint types clean install
+.PHONY: quickstart test test-slow test-faults test-faults-short soak postgres-check bench bench-searches bench-race bench-defaults lint \
+	types audit clean install
 
 install: $(VENV)/installed
 
@@ -25,10 +26,10 @@ quickstart: install
 	@echo "  $(BIN)/tailor check fashion-mlp  look at a larger study before you run it"
 
 test: install
-	$(BIN)/python -m pytest -q -m "not slow" --durations=10
+	$(BIN)/python -m pytest -q -m "not slow and not faults" --durations=10
 
 test-slow: install
-	$(BIN)/python -m pytest -q -m slow --durations=10
+	$(BIN)/python -m pytest -q -m "slow and not faults" --durations=10
 
 lint: install
 	$(BIN)/ruff check .
@@ -37,12 +38,39 @@ lint: install
 types: install
 	$(BIN)/mypy
 
+audit: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/pip-audit --progress-spinner off --skip-editable
+
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+test-faults: install
+	$(BIN)/python -m pytest -q -m faults --durations=10
+
+test-faults-short: install
+	TAILOR_FAULTS=short $(BIN)/python -m pytest -q -m faults --durations=10
+
+soak: install
+	$(BIN)/python tests/soak.py --minutes $(or $(MINUTES),10)
+
+postgres-check: install
+	$(BIN)/python -m pytest -q tests/fault_tests/test_postgres_away.py tests/experiments_tests/test_postgres.py
 
 bench: install
 	$(BIN)/python benchmarks/throughput.py --out benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/trials.py --out benchmarks/RESULTS.md
+	$(MAKE) bench-searches EPOCHS=3
+	$(MAKE) bench-searches EPOCHS=15
+	$(MAKE) bench-defaults
+	$(MAKE) bench-race
+
+bench-defaults: install
+	$(BIN)/python benchmarks/defaults.py --out benchmarks/RESULTS.md
+
+bench-race: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/python benchmarks/race.py --out benchmarks/RESULTS.md
 
 bench-searches: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'

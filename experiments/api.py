@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.errors import RunError
+from experiments.impatience import impatient
 from experiments.leaderboard import Row, rows
 from experiments.plan import checked, find
 from experiments.progress import Progress
@@ -107,12 +108,12 @@ def search(
     """Run a study, or go on with it: a shipped name, a file, its tables as a mapping, or a spec.
 
     `settings` are SECTION.KEY with values ({"search.trials": 8}); `store` and `data` are as the command line's options.
-    Raises StudyError, ModelError or InputError for what is wrong with the input, RunError where no trial completed, and
-    KeyboardInterrupt when Ctrl-C stopped it, cleanly: the same call goes on.
+    Raises StudyError, ModelError or InputError for what is wrong with the input, RunError where no trial completed or MLflow
+    stayed away, and KeyboardInterrupt when Ctrl-C stopped it, cleanly: the same call goes on.
     """
     spec = _spec(study, settings or {})
     place = Store.at(None if store is None else str(store))
-    with _main_hidden():
+    with _main_hidden(), impatient():
         begin_loading()
         with _screen(quiet) as screen:
             ended = run_search(spec, Places(place, None if data is None else Path(data)), screen)
@@ -120,6 +121,8 @@ def search(
         raise KeyboardInterrupt
     if ended.signal:
         raise SystemExit(128 + ended.signal)
+    if ended.waiting:
+        raise RunError(f"MLflow cannot be written to, and {ended.waiting}; the same call writes them when it can.")
     return Result(spec, place)
 
 

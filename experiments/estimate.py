@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from experiments.cores import cores
-from experiments.datasets.splits import DataHandle
+from experiments.datasets.splits import DataHandle, Splits
 from experiments.errors import InputError
 from experiments.evaluator import Evaluator
-from experiments.plan import ends, make_job, open_data
+from experiments.plan import ends, make_job
 from experiments.trial import TrialJob, build
 from models.errors import ModelError
 from search.engine import Suggestion
@@ -47,12 +46,13 @@ class Estimate:
     search_seconds: tuple[float, float]
 
 
-def estimate(spec: StudySpec, data_dir: Path | None) -> Estimate:
-    """Measure the ends of the space. Raises InputError for a model that cannot be built."""
-    splits = open_data(spec, data_dir)
+def estimate(spec: StudySpec, splits: Splits) -> Estimate:
+    """Measure the ends of the space, known whole. Raises InputError for a model that cannot be built."""
     shape = splits.train.images.shape[1:]
     handle = DataHandle("", (shape[0], shape[1], shape[2]), len(splits.class_names))
     trials, said = spec.search.trials, f"{len(spec.space.searched)} searched parameters"
+    if spec.by_run:
+        said = f"a space by {spec.by_run}"
     if spec.search.sampler.name in LISTED:
         count = len(points(spec.space))
         trials, said = min(trials, count), f"{spec.search.sampler.name} of {count} points"

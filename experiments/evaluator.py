@@ -33,16 +33,22 @@ class SavedModel:
     sha256: str | None = None
     source: Path | None = None
 
+    def verify(self) -> None:
+        """Raise InputError where the file is not the one that was registered."""
+        if self.sha256 is not None and (got := hashlib.sha256(self.path.read_bytes()).hexdigest()) != self.sha256:
+            raise InputError(f"{self.path}: its SHA-256 is {got}, not the registered {self.sha256}; the file was changed.")
+
 
 class Evaluator:
     """Owns the process; a context manager. Its errors come through as they were raised."""
 
-    def __init__(self, threads: int | None = None) -> None:
+    def __init__(self, threads: int | None = None, method: str = "spawn") -> None:
         self._threads = threads
+        self._method = method
 
     def __enter__(self) -> Evaluator:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context(self._method)
         self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_prepare, initargs=(self._threads,))
         return self
 
@@ -73,15 +79,14 @@ def load_model(saved: SavedModel) -> keras.Model:
 
     if saved.path.suffix != ".keras":
         raise InputError(f"{saved.path.name}: only .keras files are loaded (in safe mode); .h5 and pickles can run any code.")
-    if saved.sha256 is not None and (got := hashlib.sha256(saved.path.read_bytes()).hexdigest()) != saved.sha256:
-        raise InputError(f"{saved.path}: its SHA-256 is {got}, not the registered {saved.sha256}; the file was changed.")
+    saved.verify()
     layers: dict[str, Any] = {}
     if saved.source is not None:  # safe mode imports nobody's layers: they must be known before
         module = load_file(saved.source)
         layers = {key: value for key, value in vars(module).items() if isinstance(value, type)}
     try:
         return keras.saving.load_model(saved.path, custom_objects=layers, compile=False, safe_mode=True)
-    except (ValueError, TypeError, OSError) as error:
+    except Exception as error:  # what a file of somebody's may lead to is anything
         raise InputError(
             f"{saved.path.name}: Keras refuses to load it in safe mode ({(str(error).splitlines() or [''])[0][:300]}). "
             "Lambda layers are never loaded; other layers of one's own need the factory's file (model = \"nets/mine.py:build\")."

@@ -30,7 +30,10 @@ CURVES = ("val_accuracy", "val_loss", "train_accuracy", "train_loss")
 
 def base_url(tracking_uri: str, port: int = PORT) -> str:
     """Where the pages are: the tracking server itself, or the `tailor ui` that a person starts."""
-    return tracking_uri.rstrip("/") if tracking_uri.startswith("http") else f"http://{HOST}:{port}"
+    if not tracking_uri.startswith("http"):
+        return f"http://{HOST}:{port}"
+    scheme, _, place = tracking_uri.rstrip("/").partition("://")
+    return f"{scheme}://{place.rpartition('@')[2]}"  # without the user and password, which a browser asks for
 
 
 def study_url(base: str, experiment_id: str, charts: bool = True) -> str:

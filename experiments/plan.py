@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,13 @@ from experiments.errors import InputError
 from experiments.trial import TrialJob
 from models.factory import BUILT_IN, resolve
 from models.training import options
+from search import code
 from search.engine import Suggestion
 from search.engines.limits import LISTED
 from search.errors import unknown
 from search.load import load
-from search.space import Choice, Fixed, largest, points, smallest, walk
+from search.picks import largest, smallest
+from search.space import Choice, Fixed, points, walk
 from search.spec import StudySpec
 
 
@@ -57,6 +59,9 @@ def resolve_study(study: str, overrides: Overrides = Overrides()) -> StudySpec:
 def checked(spec: StudySpec) -> StudySpec:
     """The spec, its data set's name and its parameters' names and ranges looked over. Raises as `resolve_study`."""
     check_uri(spec.dataset)
+    if spec.by_run:
+        spec = replace(spec, found=replace(spec.found, space_sha256=code.digest("study.space", spec.by_run)))
+        check_returned(spec)
     check_names(spec)
     if spec.search.sampler.name in LISTED:
         points(spec.space)
@@ -65,8 +70,10 @@ def checked(spec: StudySpec) -> StudySpec:
 
 def check_names(spec: StudySpec) -> None:
     """Check each option's and hyperparameter's name, and its value at both ends of its range. Raises the first error."""
+    own = [parameter for parameter in spec.space.parameters if parameter.name not in spec.found.declared]
+    _check_known(spec, {"space": [parameter.name for parameter in own], "training": list(spec.training)})
     options.split(spec.training)
-    for parameter in spec.space.parameters:
+    for parameter in own:
         if parameter.name in options.NAMES:
             if isinstance(parameter, Fixed):
                 ends: Iterable[Any] = (parameter.value,)
@@ -74,14 +81,42 @@ def check_names(spec: StudySpec) -> None:
                 ends = parameter.choices if isinstance(parameter, Choice) else (parameter.low, parameter.high)
             for value in ends:
                 options.split({parameter.name: value})
-    if spec.model in BUILT_IN:
+
+
+def check_returned(spec: StudySpec) -> None:
+    """Check what the function that is the space returns, at both ends and at random; raises as `check_names`."""
+    from search.by_run import looked_over
+
+    for values in looked_over(spec.by_run):
+        _check_known(spec, {"study.space": values})
+        options.split(values)
+        for name in values:
+            if name in spec.training:
+                raise InputError(f"{name}: stands in [training] (fixed) and is returned by {spec.by_run!r}; keep one of them.")
+
+
+def _check_known(spec: StudySpec, sections: Mapping[str, Iterable[str]]) -> None:
+    """Check the names that stand in the study file's sections against those that the model and its training take."""
+    if spec.declares:
+        if ":" not in spec.model:
+            raise InputError(
+                f"study.model: with api keras-tuner it is 'my_pkg.my_module:build' or 'nets/mine.py:build', got {spec.model!r}."
+            )
+        known = tuple(name for name in options.NAMES if name not in options.COMPILED)
+        what = "no option; hyperparameters are declared by the model"
+    elif spec.model in BUILT_IN:
         known = (*options.NAMES, *(resolve(spec.model).defaults or {}))
-        for section, names in (("space", [p.name for p in spec.space.parameters]), ("training", list(spec.training))):
-            for name in names:
-                if name not in known:
-                    raise unknown(f"{section} (no option, nor a hyperparameter of model {spec.model!r})", name, known)
-    elif ":" not in spec.model:
-        resolve(spec.model)  # raises, naming the built-ins
+        what = f"no option, nor a hyperparameter of model {spec.model!r}"
+    else:
+        if ":" not in spec.model:
+            resolve(spec.model)  # raises, naming the built-ins
+        return
+    for section, names in sections.items():
+        for name in names:
+            if spec.declares and name in options.COMPILED:
+                raise InputError(f"{section}.{name}: the model is compiled with its own optimizer and loss; set it there.")
+            if name not in known:
+                raise unknown(f"{section} ({what})", name, known)
 
 
 def open_data(spec: StudySpec, data_dir: Path | None) -> Splits:
@@ -91,6 +126,10 @@ def open_data(spec: StudySpec, data_dir: Path | None) -> Splits:
 
 def ends(spec: StudySpec) -> tuple[dict[str, Any], dict[str, Any]]:
     """The values of the smallest and of the largest model of the space."""
+    if spec.by_run:
+        from search.by_run import picked
+
+        return {**spec.training, **picked(spec.by_run, smallest)}, {**spec.training, **picked(spec.by_run, largest)}
     return {**spec.training, **walk(spec.space, smallest)}, {**spec.training, **walk(spec.space, largest)}
 
 
@@ -115,6 +154,7 @@ def make_job(spec: StudySpec, suggestion: Suggestion, attempt: int, data: DataHa
         folder=str(Path.cwd()),
         in_memory=spec.workers.in_memory,
         epochs_done=suggestion.epochs_done,
+        declared=spec.found.declared if spec.declares else None,
     )
 
 

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+import os
 import queue
+import signal
+import time
 import uuid
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import dask
 from distributed import Client, Event, Future, LocalCluster, Queue
 
+import experiments.clocks  # noqa: F401 (before any loop runs)
 from experiments import worker
 from experiments.errors import InputError, RunError
+from experiments.losses import NOT_BEGUN, WORKER_GONE
+from experiments.roster import Roster
 from experiments.trial import EpochReport, TrialJob, TrialResult
 from experiments.workshop import METHOD, begin_loading
 
 START_SECONDS = 60
+LOOK_SECONDS = 2.0  # between two looks at who is there on somebody else's cluster
 DASK_CONFIG: dict[str, Any] = {
     "distributed.scheduler.allowed-failures": 0,  # only the coordinator retries
     "distributed.worker.multiprocessing-method": METHOD,
+    "distributed.scheduler.worker-ttl": None,  # it reads the wall clock, which may jump; see Pool.watch
     "distributed.nanny.pre-spawn-environ": {},  # Dask's own trims malloc at 64 KiB, which costs TensorFlow 10–20 %
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
@@ -36,32 +47,56 @@ class Lost:
     reason: str
 
 
+@dataclass(frozen=True)
+class Sign:
+    """A running attempt's sign of life: its worker's address and process, and when it was heard (monotonic seconds)."""
+
+    address: str
+    pid: int
+    heard: float
+
+
 PoolEvent = EpochReport | TrialResult | Lost
 
 
 class Pool:
     """Runs attempts on workers, one at a time each. `events` brings reports, results and losses in order per worker."""
 
-    def __init__(self, client: Client, cluster: LocalCluster | None, count: int) -> None:
-        self.count = count
+    def __init__(self, client: Client, cluster: LocalCluster | None, count: int, grace: float) -> None:
+        self._roster = Roster(_addresses(client)) if cluster is None else None
+        self._count = count
+        self._grace = grace
         self.events: queue.Queue[PoolEvent] = queue.Queue()
+        self.notes: queue.Queue[str] = queue.Queue()  # for a person to read
         self._client = client
         self._cluster = cluster
         self._futures: dict[str, Future] = {}
         self._answers: dict[str, Queue] = {}
+        self._jobs: dict[str, TrialJob] = {}
+        self._signs: dict[str, Sign] = {}  # the last one of each running attempt
+        self._begun: set[str] = set()
+        self._watched = self._looked = time.monotonic()
         self._line = f"tailor-{uuid.uuid4().hex}"  # others may use the same cluster
         self._stop = Event(self._line, client=client)
-        client.subscribe_topic(self._line, lambda event: self.events.put(EpochReport(**event[1]["report"])))
+        client.subscribe_topic(self._line, lambda event: self._heard(event[1]))
+
+    @property
+    def count(self) -> int:
+        """How many attempts can run at once."""
+        return self._count if self._roster is None else self._roster.count
 
     @classmethod
-    def open(cls, count: int, threads: int, address: str | None = None) -> Pool:
-        """Start `count` workers of `threads` threads each, or connect to the scheduler at `address` and use all of its own."""
+    def open(cls, count: int, threads: int, grace: float, address: str | None = None) -> Pool:
+        """Start `count` workers of `threads` threads each, or connect to the scheduler at `address` and use all of its own.
+
+        One that gives no sign of life for `grace` seconds is given up.
+        """
         begin_loading()
         dask.config.set(DASK_CONFIG)
         for name in ("distributed", "distributed.worker", "distributed.nanny", "distributed.scheduler", "bokeh", "tornado"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         if address is not None:
-            return cls._connect(address)
+            return cls._connect(address, grace)
         cluster = LocalCluster(
             n_workers=count,
             threads_per_worker=1,
@@ -73,10 +108,10 @@ class Pool:
             preload=["experiments.worker"],
             env={worker.THREADS: str(threads), worker.COUNT: str(count)},
         )
-        return cls(Client(cluster), cluster, count)
+        return cls(Client(cluster), cluster, count, grace)
 
     @classmethod
-    def _connect(cls, address: str) -> Pool:
+    def _connect(cls, address: str, grace: float) -> Pool:
         try:
             client = Client(address, timeout=5)
         except (OSError, ValueError) as error:
@@ -84,11 +119,11 @@ class Pool:
                 f"--cluster: no Dask scheduler answers at {address!r} ({type(error).__name__}); start one with `dask scheduler` "
                 "and workers with `dask worker ADDRESS --nthreads 1`."
             ) from error
-        count = len(client.scheduler_info(n_workers=-1)["workers"])
+        count = len(_addresses(client))
         if not count:
             client.close()
             raise InputError(f"--cluster: the scheduler at {address} has no workers; start some with `dask worker {address}`.")
-        return cls(client, None, count)
+        return cls(client, None, count, grace)
 
     def preflight(self, job: TrialJob) -> worker.Preflight:
         """Build the job's model on a worker, and say what was found. Raises what the trial would fail with."""
@@ -102,7 +137,12 @@ class Pool:
         """Start an attempt; its end comes as a TrialResult or a Lost."""
         if job.waits:
             self._answers[job.key] = Queue(job.key, client=self._client)
-        future = self._client.submit(worker.attempt, job, self._line, key=job.key, pure=False)
+        self._jobs[job.key] = job
+        chosen = {}
+        if self._roster is not None:
+            chosen = {"workers": [self._roster.take(job.key)]}
+            self._signs[job.key] = Sign(chosen["workers"][0], 0, time.monotonic())  # nothing is in its way there
+        future = self._client.submit(worker.attempt, job, self._line, key=job.key, pure=False, **chosen)
         self._futures[job.key] = future
         future.add_done_callback(lambda done: self._ended(job, done))
 
@@ -114,9 +154,63 @@ class Pool:
     def forget(self, job: TrialJob) -> None:
         """Release what is held for an ended attempt."""
         self._futures.pop(job.key, None)
+        self._jobs.pop(job.key, None)
+        self._signs.pop(job.key, None)
+        self._begun.discard(job.key)
+        if self._roster is not None:
+            self._roster.release(job.key)
         answers = self._answers.pop(job.key, None)
         if answers is not None:
             answers.close()
+
+    def watch(self) -> None:
+        """Give up the attempts whose workers are silent: a Lost comes as an event. To be called several times a second.
+
+        Dask notices a process that dies; one that is frozen, or whose machine is gone without a word, is for us to notice.
+        """
+        now, late = time.monotonic(), time.monotonic() - self._watched > self._grace / 2
+        self._watched = now
+        for key, sign in list(self._signs.items()):
+            if key not in self._jobs:  # heard while it was forgotten
+                self._signs.pop(key, None)
+            elif late:  # it was this process that slept
+                self._signs[key] = dataclasses.replace(sign, heard=now)
+            elif now - sign.heard > self._grace:
+                del self._signs[key]
+                self._give_up(key, sign)
+        if self._roster is not None and now - self._looked > LOOK_SECONDS:
+            self._looked = now
+            for key in self._roster.look(_addresses(self._client)):
+                self._lose(key, WORKER_GONE if key in self._begun else NOT_BEGUN)
+
+    def _give_up(self, key: str, sign: Sign) -> None:
+        if key in self._answers:  # or it would wait for one as soon as it wakes
+            self._answers[key].put((None, True))
+        self._lose(key, f"its worker gave no sign of life for {self._grace:g} s" if key in self._begun else NOT_BEGUN)
+        if self._roster is not None:
+            self._roster.distrust(key)
+        else:
+            with suppress(ProcessLookupError):
+                os.kill(sign.pid, signal.SIGKILL)  # frozen or not; its nanny starts another
+
+    def _lose(self, key: str, reason: str) -> None:
+        job = self._jobs[key]
+        self._signs.pop(key, None)
+        self.events.put(Lost(job.trial, job.attempt, reason))
+
+    def _heard(self, event: Mapping[str, Any]) -> None:
+        """An event of a worker's, on Dask's own thread."""
+        if "report" in event:
+            self.events.put(EpochReport(**event["report"]))
+            return
+        if "note" in event:
+            self.notes.put(event["note"])
+            return
+        if event["alive"] in self._jobs:
+            self._begun.add(event["alive"])
+            self._signs[event["alive"]] = Sign(event["address"], event["pid"], time.monotonic())
+        if event["over"] and self._roster is not None:
+            self._roster.trust(event["address"])
 
     def stop(self) -> None:
         """Ask every running attempt to end; their results come as events."""
@@ -124,6 +218,7 @@ class Pool:
 
     def close(self) -> None:
         """End the workers that were started here, and the connection."""
+        self._client.unsubscribe_topic(self._line)  # attempts that still run would report to a closed door, which Dask tells
         self._futures.clear()
         self._client.close(timeout=5)
         if self._cluster is not None:
@@ -134,5 +229,10 @@ class Pool:
             self.events.put(future.result())
             return
         error = future.exception() if future.status == "error" else None
-        reason = "its worker went away" if error is None or type(error).__name__ == "KilledWorker" else f"{error}"
+        gone = error is None or type(error).__name__ == "KilledWorker"
+        reason = f"{error}" if not gone else WORKER_GONE if job.key in self._begun else NOT_BEGUN
         self.events.put(Lost(job.trial, job.attempt, reason))
+
+
+def _addresses(client: Client) -> list[str]:
+    return list(client.scheduler_info(n_workers=-1)["workers"])

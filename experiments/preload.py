@@ -5,7 +5,13 @@ Nothing runs here, it is only imported: a fork is safe as long as TensorFlow has
 
 from __future__ import annotations
 
+import atexit
+import gc
+
+import experiments.clocks
 from experiments.quiet import quiet
+
+atexit.register(gc.freeze)  # this process ends at once, rather than after a second of looking through TensorFlow's objects
 
 with quiet():
     import tensorflow as tf
@@ -14,4 +20,4 @@ with quiet():
 
 tf.get_logger().setLevel("ERROR")
 
-__all__ = ["models", "tf"]
+__all__ = ["experiments", "models", "tf"]

@@ -12,12 +12,12 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from experiments.checkpoints import Checkpoints
+from experiments.errors import InputError
+from experiments.losses import COORDINATOR_GONE
 from experiments.recorded import trial_runs
 from experiments.tracking import EPOCHS, close_run
 from search.engine import Engine, Outcome
 from search.goal import Goal
-
-COORDINATOR_GONE = "the coordinator went away"
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,27 @@ def _tell(stores: Stores, runs: Sequence[Run]) -> list[str]:
 
 def _unknown(stores: Stores, runs: Sequence[Run]) -> list[str]:
     """Trials that one side alone has: nothing can be made of them but a word."""
-    records = stores.engine.records()
-    told = {record.trial for record in records if record.outcome.status == "complete"}
-    known = {record.trial for record in records} | {suggestion.trial for suggestion in stores.engine.unfinished()}
+    told = {record.trial for record in stores.engine.records() if record.outcome.status == "complete"}
     recorded = {int(run.data.tags["tailor.trial"]) for run in runs}
     return [f"trial {trial}: complete in the engine, without a run in MLflow" for trial in sorted(told - recorded)] + [
-        f"trial {trial}: has a run in MLflow, and the engine does not know it" for trial in sorted(recorded - known)
+        f"trial {trial}: has a run in MLflow, and the engine does not know it" for trial in _strange(stores.engine, runs)
     ]
+
+
+def check_known(study: str, engine: Engine, runs: Sequence[Run]) -> None:
+    """Raise InputError where MLflow has trials that the engine does not know: its numbers would be given out twice."""
+    strange = _strange(engine, runs)
+    if strange:
+        raise InputError(
+            f"study {study!r}: MLflow has trials that the studies' database does not know ({', '.join(map(str, strange[:5]))}"
+            f"{', …' if len(strange) > 5 else ''}). Was it begun with another --studies or TAILOR_STUDIES? Then give that one "
+            "again; if its database is lost, begin a new study with --name, and --enqueue-from this one."
+        )
+
+
+def _strange(engine: Engine, runs: Sequence[Run]) -> list[int]:
+    known = {record.trial for record in engine.records()} | {suggestion.trial for suggestion in engine.unfinished()}
+    return sorted({int(run.data.tags["tailor.trial"]) for run in runs} - known)
 
 
 def _clean(stores: Stores) -> list[str]:

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.artifacts import load_text
 from mlflow.entities import Run
 
 from experiments.store import Store
@@ -25,8 +24,9 @@ STUDY_FILE = "study.json"
 def open_client(store: Store) -> MlflowClient:
     """A client on the store, by an absolute address. MLflow's chatter of migrations stays off the screen."""
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    for name in ("mlflow", "alembic"):
+    for name in ("mlflow", "alembic", "urllib3"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it prints a traceback of what it raises
     return MlflowClient(tracking_uri=store.tracking_uri, registry_uri=store.tracking_uri)
 
 
@@ -60,9 +60,10 @@ def study_names(client: MlflowClient) -> list[str]:
     return sorted(e.name for e in experiments if find_study(client, e.name) is not None)
 
 
-def recorded_spec(study_run: Run) -> StudySpec:
+def recorded_spec(client: MlflowClient, study_run: Run) -> StudySpec:
     """The spec that a study's run was last started with."""
-    return build(json.loads(load_text(f"{study_run.info.artifact_uri}/{STUDY_FILE}")))
+    with tempfile.TemporaryDirectory() as folder:
+        return build(json.loads(Path(client.download_artifacts(study_run.info.run_id, STUDY_FILE, folder)).read_text()))
 
 
 def trial_runs(client: MlflowClient, experiment_id: str) -> list[Run]:

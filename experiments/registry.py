@@ -145,6 +145,7 @@ def registered_model(client: MlflowClient, version: ModelVersion) -> SavedModel:
 def pull(client: MlflowClient, version: ModelVersion, folder: Path) -> list[Path]:
     """Write model.keras, labels.json, preprocessing.json, card.md and the model's own code into `folder`."""
     model = registered_model(client, version)
+    model.verify()
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"-o: {folder} is not empty; name a new folder.")
     folder.mkdir(parents=True, exist_ok=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import signal
-import tempfile
 import threading
 import types
 from collections.abc import Iterator
@@ -13,28 +13,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.entities import Run
 
 from experiments.checkpoints import Checkpoints
 from experiments.cores import cores
 from experiments.datasets import splits as splitting
 from experiments.datasets.splits import DataHandle, Splits
+from experiments.discovery import whole
+from experiments.ending import Ended, draw_report, finish
 from experiments.errors import InputError, RunError
-from experiments.lock import known_lock, study_lock
+from experiments.lock import study_lock
+from experiments.mending import catch_up, engine_of
+from experiments.outbox import Outbox
 from experiments.plan import differences, ends, make_job, open_data
 from experiments.pool import Pool
 from experiments.progress import Screen
 from experiments.quiet import quiet
-from experiments.reconcile import Stores, reconcile
-from experiments.recorded import find_study, new_database, open_client, recorded_spec
-from experiments.starting_points import best_points
+from experiments.reconcile import check_known
+from experiments.recorded import find_study, new_database, open_client, recorded_spec, trial_runs
+from experiments.spool import Spool
+from experiments.starting_points import best_points, with_defaults, with_recorded
 from experiments.store import Store
 from experiments.study import Coordinator, Parts
-from experiments.tags import common_tags
-from experiments.tracking import Tracker
+from experiments.tags import common_tags, study_tags
+from experiments.tracking import Tracker, decided_once, open_study
 from experiments.worker import Preflight
 from search import engines
-from search.engine import Engine, Suggestion
+from search.engine import Suggestion
 from search.spec import StudySpec
 
 
@@ -48,44 +52,52 @@ class Places:
     enqueue_from: str | None = None  # a study whose best points are tried first
 
 
-@dataclass(frozen=True)
-class Ended:
-    """How a session ended: why it asked for no more, and the signal that stopped it (0 for none)."""
-
-    experiment_id: str
-    reason: str
-    signal: int
-    complete: int
-
-
 def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
     """Run a study, or go on with it. Raises InputError for what is wrong before anything is created, RunError otherwise."""
     with quiet():
         engines.check(spec)
     splits = open_data(spec, places.data_dir)
+    if spec.declares:
+        screen.line("the model is called for the hyperparameters that it declares")
+        spec = whole(spec, splits)
+        screen.line(f"declared: {', '.join(spec.found.declared) or 'none'}")
     store = places.store
-    if places.enqueue_from is not None:
-        if not store.exists:
-            raise InputError(f"--enqueue-from: there is no study {places.enqueue_from!r}: the store {store.root} is empty.")
-        found_points = best_points(open_client(store), places.enqueue_from, spec.space)
-        spec = dataclasses.replace(spec, enqueue=(*spec.enqueue, *found_points))
-        screen.line(f"{len(found_points)} points of study {places.enqueue_from} are tried first")
-    if store.exists:
-        with study_lock(store.locks, spec.name):  # told at once, rather than when the workers have started
+    with store.reserved(), study_lock(store.locks, spec.name, keep=lambda: store.exists):
+        if places.enqueue_from is not None:
+            spec = _enqueued(spec, store, places.enqueue_from, screen)
+        if store.exists:
             client = open_client(store)
             check_same(client, spec, splits)
-            if find_study(client, spec.name) is not None and (ended := _already_done(client, spec, store)):
+            if (ended := _already_done(client, spec, store, screen)) is not None:
                 return ended
-    screen.line("the workers are starting")
-    with new_database(store) as keep_database, _pool(spec, places) as pool:
-        shape = splits.train.images.shape[1:]
-        found = preflight(pool, spec, DataHandle("", shape, len(splits.class_names)))
-        store.create()
-        keep_database()
-        with study_lock(store.locks, spec.name):
-            client = open_client(store)
-            check_same(client, spec, splits)  # another process may have been first
-            return _coordinate(spec, store, splits, pool, Decided(client, screen, found))
+        screen.line("the workers are starting")
+        with new_database(store) as keep_database, _pool(spec, places) as pool:
+            shape = splits.train.images.shape[1:]
+            found = preflight(pool, spec, DataHandle("", shape, len(splits.class_names)))
+            with _room_on_disk(store):
+                store.create()
+                keep_database()
+                return _coordinate(spec, store, splits, pool, Decided(open_client(store), screen, found))
+
+
+@contextmanager
+def _room_on_disk(store: Store) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        place = error.filename or store.root
+        raise RunError(f"{place} cannot be written ({error.strerror}); make room, and the same command goes on.") from error
+
+
+def _enqueued(spec: StudySpec, store: Store, study: str, screen: Screen) -> StudySpec:
+    """The spec with another study's best points enqueued."""
+    if not store.exists:
+        raise InputError(f"--enqueue-from: there is no study {study!r}: the store {store.root} is empty.")
+    points = best_points(open_client(store), study, spec.space)
+    screen.line(f"{len(points)} points of study {study} are tried first")
+    return dataclasses.replace(spec, enqueue=(*spec.enqueue, *points))
 
 
 @dataclass(frozen=True)
@@ -100,9 +112,17 @@ class Decided:
 def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decided: Decided) -> Ended:
     """Open the stores and run the coordinator to its end; the study's lock is held."""
     data = splitting.cache(splits, store.cache)
-    engine = _engine(spec, store)
-    tracker = Tracker.open(decided.client, store, spec, splits, common_tags(Path.cwd()))
-    precision = tracker.decided("tailor.precision", decided.found.precision)
+    before = find_study(decided.client, spec.name)
+    spec = with_defaults(spec, decided.found.defaults) if before is None else with_recorded(spec, decided.client, before[1])
+    engine = engine_of(spec, store)
+    if before is not None:  # before its run is opened again: what was kept may be the end of it
+        catch_up(Outbox(decided.client, (before[0], before[1].info.run_id), Spool(store.spool, spec.name), decided.screen.line))
+        check_known(spec.name, engine, trial_runs(decided.client, before[0]))
+    tags = {**common_tags(Path.cwd()), **study_tags(spec, splits)}
+    study = open_study(decided.client, store, spec, splits, tags)
+    outbox = Outbox(decided.client, study, Spool(store.spool, spec.name), decided.screen.line)
+    tracker = Tracker(outbox, splits, tags)
+    precision = decided_once(decided.client, study[1], "tailor.precision", decided.found.precision)
     if decided.found.note:
         decided.screen.line(decided.found.note)
     checkpoints = Checkpoints(store.checkpoints, spec.name)
@@ -110,28 +130,10 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
     coordinator = Coordinator(parts)
     with _signals(coordinator) as caught:
         coordinator.run()
-    ended = _finish(coordinator, tracker, caught[-1] if caught else 0)
-    if not ended.signal:
-        _report(tracker, decided.screen)
+    ended = finish(coordinator, tracker, caught[-1] if caught else 0)
+    if not ended.signal and not ended.waiting:
+        draw_report(outbox, decided.screen)
     return ended
-
-
-def mend(client: MlflowClient, study: tuple[str, Run], store: Store) -> list[str]:
-    """Reconcile a study that nobody runs, and say what was mended. Raises InputError where somebody does, or might."""
-    experiment_id, run = study
-    spec = recorded_spec(run)
-    if not known_lock(store.locks, spec.name):
-        raise InputError(
-            f"study {spec.name!r} was not run from the store {store.root}: whether it is running now is known only there; "
-            "name that store with --store."
-        )
-    with study_lock(store.locks, spec.name):
-        stores = Stores(client, experiment_id, _engine(spec, store), spec.goal, Checkpoints(store.checkpoints, spec.name))
-        mended = reconcile(stores)
-        if run.info.status == "RUNNING":
-            client.set_terminated(run.info.run_id, "KILLED")
-            mended.append("the study's run: its search was killed; closed")
-        return mended
 
 
 def check_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> None:
@@ -140,7 +142,7 @@ def check_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> None:
     if found is None:
         return
     _, run = found
-    changed = differences(recorded_spec(run).identity(), spec.identity())
+    changed = differences(recorded_spec(client, run).identity(), spec.identity())
     digest = run.data.tags.get("tailor.dataset_sha256")
     if digest != splits.digest:
         changed.append(f"data digest: {digest} → {splits.digest}")
@@ -166,46 +168,19 @@ def preflight(pool: Pool, spec: StudySpec, data: DataHandle) -> Preflight:
         raise InputError(f"model {spec.model!r} failed while it was built: {_traced(error)}") from error
 
 
-def _already_done(client: MlflowClient, spec: StudySpec, store: Store) -> Ended | None:
-    engine = _engine(spec, store)
+def _already_done(client: MlflowClient, spec: StudySpec, store: Store, screen: Screen) -> Ended | None:
+    """How a study ended of which nothing is left to do; None where there is."""
+    found = find_study(client, spec.name)
+    if found is None:
+        return None
+    engine = engine_of(spec, store)
     told = engine.records()
     if engine.unfinished() or len(told) < spec.search.trials:
         return None
-    experiment_id, _ = find_study(client, spec.name) or ("", None)
+    experiment_id, run = found
+    catch_up(Outbox(client, (experiment_id, run.info.run_id), Spool(store.spool, spec.name), screen.line))
     complete = sum(record.outcome.status == "complete" for record in told)
     return Ended(experiment_id, f"all {len(told)} trials were done before; a larger --trials goes on", 0, complete)
-
-
-def _engine(spec: StudySpec, store: Store) -> Engine:
-    with quiet():  # Keras Tuner brings TensorFlow, which chatters
-        return engines.open_engine(spec, store.studies_url, store.oracles)
-
-
-def _report(tracker: Tracker, screen: Screen) -> None:
-    """Draw the study's report and log it to its run. A search is not lost for a picture: what fails is told."""
-    from experiments.reports import report
-
-    screen.line("drawing the report")
-    try:
-        made = report.make(tracker.client, tracker.experiment_id, tracker.client.get_run(tracker.run_id))
-        with tempfile.TemporaryDirectory() as folder:
-            report.log(tracker.client, tracker.run_id, made, Path(folder))
-    except Exception as error:
-        screen.line(f"the report could not be made ({type(error).__name__}: {error}); `tailor report` tries again")
-
-
-def _finish(coordinator: Coordinator, tracker: Tracker, caught: int) -> Ended:
-    progress = coordinator.progress
-    tags = {"tailor.ended": coordinator.exhausted or "stopped"}
-    if progress.best is not None:
-        tags["tailor.best_trial"] = str(progress.best[0])
-    tracker.end_study("KILLED" if caught else "FINISHED", tags)
-    if progress.failed and not progress.complete and not caught:
-        raise RunError(
-            f"no trial completed ({progress.failed} failed, {progress.pruned} pruned); the first failed with: "
-            f"{coordinator.first_failure or 'see the runs in MLflow'}."
-        )
-    return Ended(tracker.experiment_id, coordinator.exhausted, caught, progress.complete)
 
 
 def crew(spec: StudySpec) -> tuple[int, int]:
@@ -216,7 +191,7 @@ def crew(spec: StudySpec) -> tuple[int, int]:
 
 @contextmanager
 def _pool(spec: StudySpec, places: Places) -> Iterator[Pool]:
-    pool = Pool.open(*crew(spec), places.cluster)
+    pool = Pool.open(*crew(spec), spec.workers.grace, places.cluster)
     try:
         yield pool
     finally:

@@ -1,21 +1,60 @@
-"""Points to begin a study with: those of another study's best trials that lie in this one's space."""
+"""Points to begin a study with: the model's own defaults, or those of another study's best trials that lie in its space."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.artifacts import load_text
+from mlflow.entities import Run
 
 from experiments.errors import InputError
 from experiments.leaderboard import goal_of, rows
-from experiments.recorded import find_study, study_names
+from experiments.recorded import find_study, recorded_spec, study_names
+from models.training.options import TrainOptions
+from search.engines.limits import LISTED
 from search.errors import StudyError
-from search.space import Space, Value, check_point
+from search.picks import middle
+from search.space import Choice, Float, Int, Space, Value, check_point, refusal, walk
+from search.spec import StudySpec
 
 MOST = 5
+
+
+def with_defaults(spec: StudySpec, defaults: Mapping[str, Any]) -> StudySpec:
+    """The spec with the usual point enqueued, where it begins with one: a list of all points has it, and a person's own win."""
+    search = spec.search
+    if not search.defaults_first or search.sampler.name in LISTED or spec.enqueue or not spec.space.searched:
+        return spec
+    known = {**vars(TrainOptions()), **defaults, **spec.training}
+    known = {name: value for name, value in known.items() if name not in spec.found.declared}  # hp's names are its own
+    return replace(spec, enqueue=(usual_point(spec.space, known),))
+
+
+def with_recorded(spec: StudySpec, client: MlflowClient, study_run: Run) -> StudySpec:
+    """The spec with the points that the study was begun with, whoever enqueued them, before those that are new."""
+    before = recorded_spec(client, study_run).enqueue
+    return replace(spec, enqueue=(*before, *(point for point in spec.enqueue if point not in before)))
+
+
+def usual_point(space: Space, known: Mapping[str, Any]) -> dict[str, Value]:
+    """What is searched, at its declared default, or else the known one, or else in the middle of its range.
+
+    A layer's own width that is None takes what stands under the name without the number (`filters_2`: `filters`).
+    """
+
+    def value(parameter: Float | Int | Choice) -> Value:
+        general = known.get(parameter.name.rpartition("_")[0]) if parameter.name in known else None
+        for default in (parameter.default, known.get(parameter.name), general):
+            if default is not None and not refusal(parameter, default):
+                return default
+        return middle(parameter)
+
+    searched = {parameter.name for parameter in space.searched}
+    return {name: value for name, value in walk(space, value).items() if name in searched}
 
 
 def best_points(client: MlflowClient, study: str, space: Space) -> list[dict[str, Value]]:

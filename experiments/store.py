@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,19 +20,32 @@ class Store:
 
     root: Path
     tracking_uri: str
+    studies: str = ""  # Optuna's storage, where it is not this folder's own
 
     @classmethod
     def at(cls, folder: str | None, environ: Mapping[str, str] = os.environ) -> Store:
-        """The store that `--store`, `TAILOR_STORE` or ./mlruns names; MLFLOW_TRACKING_URI wins for MLflow when set."""
+        """The store that `--store`, `TAILOR_STORE` or ./mlruns names.
+
+        Where they are set, MLFLOW_TRACKING_URI wins for MLflow, and TAILOR_STUDIES, a SQLAlchemy URL, for Optuna.
+        """
         root = Path(folder or environ.get("TAILOR_STORE") or "mlruns").expanduser().resolve()
         if root.exists() and not root.is_dir():
             raise InputError(f"--store: expected a folder, got the file {root}.")
-        return cls(root, environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}")
+        tracking = environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
+        studies = environ.get("TAILOR_STUDIES", "")
+        if studies == tracking:
+            raise InputError("--studies: it is MLflow's database too, and the two do not share one; give Optuna its own.")
+        return cls(root, tracking, studies)
 
     @property
     def local(self) -> bool:
         """Whether MLflow's data is this folder's own, rather than a server's."""
         return self.tracking_uri == f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
+    def served(self) -> bool:
+        """Whether MLflow is a server's, which keeps the artifacts too."""
+        return self.tracking_uri.startswith(("http://", "https://"))
 
     @property
     def exists(self) -> bool:
@@ -45,12 +59,12 @@ class Store:
     @property
     def optuna_url(self) -> str:
         """Optuna's storage, as other tools take it."""
-        return f"sqlite:///{self.root / 'studies.db'}"
+        return self.studies or f"sqlite:///{self.root / 'studies.db'}"
 
     @property
     def studies_url(self) -> str:
-        """Optuna's storage for a writer, which waits up to a minute for another's lock (SQLite's `timeout`)."""
-        return f"{self.optuna_url}?timeout=60"
+        """Optuna's storage for a writer, which waits half a minute for another's lock (SQLite's `timeout`)."""
+        return self.studies or f"{self.optuna_url}?timeout=30"
 
     @property
     def oracles(self) -> Path:
@@ -62,6 +76,11 @@ class Store:
         return self.root / "checkpoints"
 
     @property
+    def spool(self) -> Path:
+        """What MLflow lacks while it is away, a folder a study."""
+        return self.root / "spool"
+
+    @property
     def cache(self) -> Path:
         return self.root / "cache"
 
@@ -69,18 +88,30 @@ class Store:
     def locks(self) -> Path:
         return self.root / "locks"
 
-    def create(self) -> None:
-        """Make the folder, for its owner alone. Raises InputError where it cannot be made."""
+    @contextmanager
+    def reserved(self) -> Iterator[None]:
+        """Make the folder, for its owner alone, and remove it again if nothing comes into it. Raises InputError."""
+        made = [folder for folder in (self.locks, self.root) if not folder.exists()]
         try:
             self.root.mkdir(parents=True, exist_ok=True, mode=MODE)
-            self.artifacts.mkdir(exist_ok=True, mode=MODE)
+            self.locks.mkdir(exist_ok=True, mode=MODE)
         except OSError as error:
             raise InputError(
                 f"--store: {self.root} cannot be made ({error.strerror}); name a folder that you may write to."
             ) from error
         if not os.access(self.root, os.W_OK | os.X_OK):
             raise InputError(f"--store: {self.root} may not be written to; name another folder with --store or TAILOR_STORE.")
-        (self.root / "studies.db").touch(mode=0o600)  # before SQLite makes it readable to everyone
+        try:
+            yield
+        finally:
+            for folder in made:
+                with suppress(OSError):  # not empty
+                    folder.rmdir()
+
+    def create(self) -> None:
+        """Make what the stores' libraries would make readable to everyone."""
+        self.artifacts.mkdir(exist_ok=True, mode=MODE)
+        (self.root / "studies.db").touch(mode=0o600)
 
     def adopt_database(self, draft: Path) -> None:
         """Put a new MLflow database in its place, whole or not at all; another process may have been first."""

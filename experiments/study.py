@@ -12,11 +12,12 @@ from pathlib import Path
 from experiments.budget import Budget
 from experiments.checkpoints import Checkpoints
 from experiments.datasets.splits import DataHandle, Splits
+from experiments.losses import NOT_BEGUN, Losses
 from experiments.model_files import ModelFile
 from experiments.plan import make_job
 from experiments.pool import Lost, Pool, PoolEvent
 from experiments.progress import Progress, RunningTrial, Screen
-from experiments.reconcile import COORDINATOR_GONE, Stores, reconcile
+from experiments.reconcile import Stores, reconcile
 from experiments.recorded import trial_runs
 from experiments.tracking import EPOCHS, Tracker
 from experiments.trial import EpochReport, TrialJob, TrialResult
@@ -49,7 +50,6 @@ class Attempt:
 
     job: TrialJob
     suggestion: Suggestion
-    run_id: str
     started: float = field(default_factory=time.monotonic)
 
 
@@ -62,8 +62,8 @@ class Coordinator:
         self._pending: list[Suggestion] = []
         self._running: dict[tuple[int, int], Attempt] = {}
         self._attempts: dict[int, int] = {}
-        self._losses: dict[int, int] = {}
-        self._kept: dict[int, str] = {}
+        self._losses = Losses(self._spec.search.retries)
+        self._kept: set[int] = set()  # the trials whose models are logged
         self._values: dict[int, Mapping[str, float]] = {}  # of the complete trials, by metric
         self.exhausted = ""
         self.first_failure = ""
@@ -87,6 +87,9 @@ class Coordinator:
                     self._handle(self._parts.pool.events.get_nowait())
             except queue.Empty:
                 pass
+            self._parts.pool.watch()
+            while not self._parts.pool.notes.empty():
+                self._parts.screen.line(self._parts.pool.notes.get_nowait())
             self._parts.tracker.flush_due()
             self._parts.screen.show(self.progress)
 
@@ -98,21 +101,24 @@ class Coordinator:
 
     def _resume(self) -> None:
         """Take up what earlier sessions left: mend it, then count attempts, losses, values and kept models."""
-        parts, tracker = self._parts, self._parts.tracker
-        stores = Stores(tracker.client, tracker.experiment_id, parts.engine, self._spec.goal, parts.checkpoints)
+        parts, tracker, outbox = self._parts, self._parts.tracker, self._parts.tracker.outbox
+        stores = Stores(outbox.client, outbox.experiment_id, parts.engine, self._spec.goal, parts.checkpoints)
         for mended in reconcile(stores):
             parts.screen.line(f"mended: {mended}")
-        for run in trial_runs(tracker.client, tracker.experiment_id):
+        for run in trial_runs(outbox.client, outbox.experiment_id):
             trial = int(run.data.tags["tailor.trial"])
             self._attempts[trial] = max(self._attempts.get(trial, 0), int(run.data.tags["tailor.attempt"]))
             self._budget.epochs += int(run.data.tags.get(EPOCHS, "0"))
-            lost = run.data.tags.get("tailor.status") == "lost"
-            if lost and run.data.tags.get("tailor.status_reason") != COORDINATOR_GONE:  # that was no fault of the trial's
-                self._losses[trial] = self._losses.get(trial, 0) + 1
+            if run.data.tags.get("tailor.status") == "lost":
+                self._losses.add(trial, run.data.tags.get("tailor.status_reason", ""))
         self._pending = parts.engine.unfinished()
         for record in parts.engine.records():
             self._count(record.trial, record.outcome.status, record.outcome.values)
-        self._kept = tracker.kept_models()
+        logged = outbox.models()
+        complete = {trial: self._values[trial] for trial in logged & self._values.keys()}
+        self._kept = set(self._spec.goal.order(complete)[: self._spec.search.keep_models])
+        for trial in logged - self._kept:  # displaced, or of a lost attempt, just before a coordinator died
+            tracker.drop_model(trial)
 
     def _fill(self) -> None:
         while len(self._running) < self._parts.pool.count and not self.stopping:
@@ -134,8 +140,8 @@ class Coordinator:
         attempt = self._attempts.get(suggestion.trial, 0) + 1
         self._attempts[suggestion.trial] = attempt
         job = self._job(suggestion, attempt)
-        run_id = self._parts.tracker.start(job, {**self._spec.training, **suggestion.hparams})
-        self._running[job.trial, job.attempt] = Attempt(job, suggestion, run_id)
+        self._parts.tracker.start(job, {**self._spec.training, **suggestion.hparams})
+        self._running[job.trial, job.attempt] = Attempt(job, suggestion)
         self.progress.running[job.trial] = RunningTrial(job.trial, attempt, job.epochs)
         self._parts.pool.submit(job)
 
@@ -165,7 +171,7 @@ class Coordinator:
         del self.progress.running[event.trial]
         self._parts.pool.forget(attempt.job)
         if isinstance(event, Lost):
-            self._lost(attempt, event.reason)
+            self._lost(attempt, event)
         else:
             self._ended(attempt, event)
 
@@ -180,26 +186,29 @@ class Coordinator:
         stop = self._parts.engine.report(report.trial, report.epoch, report.metrics)
         self._parts.pool.answer(attempt.job, report.epoch, stop)
 
-    def _lost(self, attempt: Attempt, reason: str) -> None:
+    def _lost(self, attempt: Attempt, lost: Lost) -> None:
         trial = attempt.job.trial
-        self._parts.tracker.lose(attempt.job, reason)
-        self._losses[trial] = self._losses.get(trial, 0) + 1
-        if self._losses[trial] <= self._spec.search.retries:
-            self._parts.screen.line(f"trial {trial}: attempt {attempt.job.attempt} lost ({reason}); trying again")
-            self._pending.append(attempt.suggestion)
+        self._parts.tracker.lose(attempt.job, lost.reason)
+        self._losses.add(trial, lost.reason)
+        if times := self._losses.enough(trial):
+            self._tell(trial, Outcome("failed", reason=f"lost {times} times: {lost.reason}"))
             return
-        self._tell(trial, Outcome("failed", reason=f"lost {self._losses[trial]} times: {reason}"))
+        if lost.reason != NOT_BEGUN:
+            self._parts.screen.line(f"trial {trial}: attempt {attempt.job.attempt} lost ({lost.reason}); trying again")
+        self._pending.append(attempt.suggestion)
 
     def _ended(self, attempt: Attempt, result: TrialResult) -> None:
-        # MLflow first, then the engine: a trial that the engine knows to have ended has its run.
-        run_id = self._parts.tracker.end(attempt.job, result)
+        # MLflow first, then the engine: a trial that the engine knows to have ended has its run. The model before the run is
+        # closed: a trial that MLflow knows to be complete has its model.
+        values = self._spec.goal.measured(result.metrics) if result.status == "complete" else None
+        displaced = self._keep(attempt.job, result, values) if values is not None else set()
+        self._parts.tracker.end(attempt.job, result)
+        for trial in displaced:
+            self._parts.tracker.drop_model(trial)
         if result.status == "stopped":
             return
         self.progress.seconds.append(time.monotonic() - attempt.started)
-        if result.status == "complete":
-            values = self._spec.goal.measured(result.metrics)
-            assert values is not None  # a complete trial has every metric
-            self._keep(attempt.job, result, run_id, values)
+        if values is not None:
             if continues(self._spec) and result.model is not None:
                 self._parts.checkpoints.save(result.trial, result.model)
             self._tell(result.trial, Outcome("complete", values))
@@ -225,19 +234,17 @@ class Coordinator:
         self._budget.count(trial, status, values[self._spec.objective.metric] if keeps else None)
         self.progress.best = self._budget.best
 
-    def _keep(self, job: TrialJob, result: TrialResult, run_id: str, values: Mapping[str, float]) -> None:
-        """Log the model while its trial is among the best, and drop the one that it displaces."""
-        if result.model is None:
-            return
+    def _keep(self, job: TrialJob, result: TrialResult, values: Mapping[str, float]) -> set[int]:
+        """Log the model while its trial is among the best. Answers the trials whose models it displaces."""
         candidates = {**{trial: self._values[trial] for trial in self._kept}, job.trial: values}
-        best = self._spec.goal.order(candidates)[: self._spec.search.keep_models]
-        if job.trial not in best:
-            return
+        best = set(self._spec.goal.order(candidates)[: self._spec.search.keep_models])
+        if result.model is None or job.trial not in best:
+            return set()
         source = factory_source(self._spec.model, job.folder)
         model = ModelFile(result.model, job.data.input_shape, job.data.num_classes, source)
-        self._kept[job.trial] = self._parts.tracker.log_model(run_id, job, model, result.best_epoch)
-        for trial in self._kept.keys() - set(best):
-            self._parts.tracker.drop_model(self._kept.pop(trial))
+        self._parts.tracker.log_model(job, model, result.best_epoch)
+        displaced, self._kept = self._kept - best, best
+        return displaced
 
 
 def _short(value: float) -> str:

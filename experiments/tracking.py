@@ -1,90 +1,57 @@
-"""The one place that writes a study to MLflow: its run, a child run for each attempt, metrics live, artifacts and models."""
+"""What a study leaves in MLflow: its run, a child run for each attempt, metrics live, artifacts and models, as entries.
+
+This file composes the entries; the outbox sees that they arrive.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModelOutput, Metric, Param, Run, RunTag
+from mlflow.entities import RunTag
 
 from experiments import evaluation, figures, links, model_files
 from experiments.datasets.splits import Splits
+from experiments.outbox import Outbox
 from experiments.recorded import STUDY_FILE, find_study
+from experiments.spool import Entry
 from experiments.store import Store
-from experiments.tags import study_tags
 from experiments.trial import EpochReport, TrialJob, TrialResult
 from search.spec import StudySpec
 
 FLUSH_SECONDS = 2.0
-MODEL_NAME = "model"
 EPOCHS = "tailor.epochs"
 RUN_STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "stopped": "KILLED", "lost": "KILLED"}
+Timed = tuple[str, float, int, int]  # a metric: name, value, milliseconds, step
 
 
 @dataclass
 class _Live:
-    """A run that is written to, and what waits to be written."""
+    """An attempt under way: what waits to be written of it, and the epochs that it trained itself."""
 
-    run_id: str
-    metrics: list[Metric]
-    epochs: int = 0  # trained by this attempt
+    metrics: list[Timed]
+    epochs: int = 0
 
 
 class Tracker:
-    """Writes one study. One coordinator owns it."""
+    """Composes the entries of one study. One coordinator owns it."""
 
-    def __init__(self, client: MlflowClient, spec: StudySpec, splits: Splits, run: Run, tags: Mapping[str, str]) -> None:
-        self.client = client
-        self.experiment_id = run.info.experiment_id
-        self.run_id = run.info.run_id
-        self._spec = spec
+    def __init__(self, outbox: Outbox, splits: Splits, tags: Mapping[str, str]) -> None:
+        self.outbox = outbox
         self._splits = splits
         self._tags = tags  # of every run
         self._live: dict[tuple[int, int], _Live] = {}
         self._flushed = time.monotonic()
 
-    @classmethod
-    def open(cls, client: MlflowClient, store: Store, spec: StudySpec, splits: Splits, common_tags: Mapping[str, str]) -> Tracker:
-        """Find or make the study's experiment and run."""
-        experiment = client.get_experiment_by_name(spec.name)
-        if experiment is None:
-            location = (store.artifacts / spec.name).as_uri() if store.local else None
-            experiment_id = client.create_experiment(spec.name, location, {"mlflow.experimentKind": "custom_model_development"})
-        else:
-            experiment_id = experiment.experiment_id
-        found = find_study(client, spec.name)
-        tags = {**common_tags, **study_tags(spec, splits)}
-        if found is None:
-            run = client.create_run(experiment_id, tags={**tags, "tailor.kind": "study"}, run_name=spec.name)
-        else:
-            _, run = found
-            client.log_batch(run.info.run_id, tags=[RunTag(k, v) for k, v in tags.items()])
-            client.update_run(run.info.run_id, status="RUNNING")
-            if "tailor.ended" in run.data.tags:
-                client.delete_tag(run.info.run_id, "tailor.ended")
-        for key, value in links.view_tags(spec).items():
-            client.set_experiment_tag(experiment_id, key, value)
-        client.log_text(run.info.run_id, json.dumps(spec.tables(), indent=2), STUDY_FILE)
-        return cls(client, spec, splits, run, tags)
-
-    def decided(self, tag: str, value: str) -> str:
-        """What was decided once for this study: the tag's value where it stands already, else this one, noted."""
-        tags = self.client.get_run(self.run_id).data.tags
-        if tag not in tags:
-            self.client.set_tag(self.run_id, tag, value)
-        return tags.get(tag, value)
-
-    def start(self, job: TrialJob, hparams: Mapping[str, Any]) -> str:
-        """Open the run of an attempt and return its id."""
+    def start(self, job: TrialJob, hparams: Mapping[str, Any]) -> None:
+        """Open the run of an attempt."""
         suffix = f"-{job.attempt}" if job.attempt > 1 else ""
         tags = {
             "tailor.kind": "trial",
@@ -93,123 +60,143 @@ class Tracker:
             "tailor.status": "running",
             "tailor.seed": str(job.seed),
             "tailor.precision": job.values["precision"],
-            "mlflow.parentRunId": self.run_id,
+            "mlflow.parentRunId": self.outbox.study_run,
             "mlflow.runColor": links.COLOURS[job.trial % len(links.COLOURS)],
             **self._tags,
         }
-        run = self.client.create_run(self.experiment_id, tags=tags, run_name=f"trial-{job.trial:03d}{suffix}")
-        params = [Param(name, str(value)) for name, value in flat(hparams).items()]
-        self.client.log_batch(run.info.run_id, params=params)
-        self._live[job.trial, job.attempt] = _Live(run.info.run_id, [])
-        return run.info.run_id
+        params = {name: str(value) for name, value in flat(hparams).items()}
+        fields = {"name": f"trial-{job.trial:03d}{suffix}", "tags": tags, "params": params, "time": _now()}
+        self.outbox.put(Entry("start", (job.trial, job.attempt), fields))
+        self._live[job.trial, job.attempt] = _Live([])
 
     def epoch(self, report: EpochReport) -> None:
         """Note an epoch's metrics; they are written within FLUSH_SECONDS by `flush_due`."""
         live = self._live.get((report.trial, report.attempt))
         if live is not None:
             live.epochs += not report.replayed
-            now = int(time.time() * 1000)
-            live.metrics += [Metric(name, value, now, report.epoch) for name, value in report.metrics.items()]
+            live.metrics += [(name, value, _now(), report.epoch) for name, value in report.metrics.items()]
 
     def flush_due(self) -> None:
-        """Write what has waited, if it has waited long enough."""
+        """Write what has waited, if it has waited long enough, and what was kept while MLflow was away."""
         if time.monotonic() - self._flushed >= FLUSH_SECONDS:
             self.flush()
+        self.outbox.retry()
 
     def flush(self) -> None:
         """Write what has waited."""
         self._flushed = time.monotonic()
-        for live in self._live.values():
-            self._flush(live)
+        for attempt, live in self._live.items():
+            self._flush(attempt, live)
 
-    def end(self, job: TrialJob, result: TrialResult) -> str:
-        """Write all that an ended attempt leaves, close its run and return the run's id."""
-        live = self._live.pop((job.trial, job.attempt))
-        now = int(time.time() * 1000)
-        live.metrics += [Metric(name, value, now, result.best_epoch) for name, value in result.metrics.items()]
-        self._flush(live)
-        self._artifacts(live.run_id, job, result)
-        self.client.set_tag(live.run_id, EPOCHS, str(live.epochs))
-        close_run(self.client, live.run_id, result.status, result.reason)
-        return live.run_id
+    def end(self, job: TrialJob, result: TrialResult) -> None:
+        """Write all that an ended attempt leaves, and close its run."""
+        attempt = (job.trial, job.attempt)
+        live = self._live.pop(attempt)
+        live.metrics += [(name, value, _now(), result.best_epoch) for name, value in result.metrics.items()]
+        self._flush(attempt, live)
+        self._close(attempt, live, result.status, result.reason, self._artifacts(job, result))
 
     def lose(self, job: TrialJob, reason: str) -> None:
         """Close the run of an attempt whose worker went away."""
-        live = self._live.pop((job.trial, job.attempt))
-        self._flush(live)
-        self.client.set_tag(live.run_id, EPOCHS, str(live.epochs))
-        close_run(self.client, live.run_id, "lost", reason)
+        attempt = (job.trial, job.attempt)
+        live = self._live.pop(attempt)
+        self._flush(attempt, live)
+        self._close(attempt, live, "lost", reason, {})
 
     def end_study(self, status: str, tags: Mapping[str, str]) -> None:
         """Close the study's run: FINISHED, or KILLED when it was stopped and can go on."""
-        self.client.log_batch(self.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
-        self.client.set_terminated(self.run_id, status)
+        self.outbox.put(Entry("end", None, {"tags": dict(tags), "status": status, "time": _now()}))
 
-    def log_model(self, run_id: str, job: TrialJob, model: model_files.ModelFile, step: int) -> str:
-        """Log a trial's model as a LoggedModel of its run and return the model's id."""
-        labels = json.dumps(list(self._splits.class_names), ensure_ascii=False)
+    def log_model(self, job: TrialJob, model: model_files.ModelFile, step: int) -> None:
+        """Log a trial's model as a LoggedModel of its attempt's run."""
         tags = {
             "tailor.study": job.study,
             "tailor.trial": str(job.trial),
             "tailor.sha256": sha256(model.keras),
             "tailor.dataset_sha256": self._splits.digest,
         }
-        logged = self.client.create_logged_model(self.experiment_id, MODEL_NAME, run_id, tags=tags, model_type="keras")
-        with tempfile.TemporaryDirectory() as draft:
-            folder = Path(draft) / "model"
-            folder.mkdir()
-            model_files.write(model, folder, logged.model_id, {"labels.json": labels})
-            self.client.log_model_artifacts(logged.model_id, str(folder))
-        self.client.finalize_logged_model(logged.model_id, "READY")
-        self.client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step)])
-        return logged.model_id
+        files = {"model.keras": model.keras, "labels.json": json.dumps(self._splits.class_names, ensure_ascii=False).encode()}
+        if model.source is not None:
+            files[model.source.name] = model.source.read_bytes()
+        fields = {
+            "tags": tags,
+            "shape": model.input_shape,
+            "classes": model.num_classes,
+            "step": step,
+            "source": None if model.source is None else model.source.name,
+        }
+        self.outbox.put(Entry("model", (job.trial, job.attempt), fields, files))
 
-    def drop_model(self, model_id: str) -> None:
-        """Delete a model that is no longer among the kept, from disk too; one that a registered version points to stays."""
-        if self.client.search_model_versions(f"source_path = 'models:/{model_id}'", max_results=1):
-            return
-        location = self.client.get_logged_model(model_id).artifact_location
-        self.client.delete_logged_model(model_id)
-        if location.startswith("file://"):  # <experiment>/models/<model id>/artifacts
-            shutil.rmtree(Path(location.removeprefix("file://")).parent, ignore_errors=True)
+    def drop_model(self, trial: int) -> None:
+        """Delete the model of a trial that is no longer among the kept; one that a registered version points to stays."""
+        self.outbox.put(Entry("drop", None, {"trial": trial}))
 
-    def kept_models(self) -> dict[int, str]:
-        """The ids of the models that are logged now, by trial."""
-        logged = self.client.search_logged_models([self.experiment_id], max_results=1000)
-        return {int(model.tags["tailor.trial"]): model.model_id for model in logged if "tailor.trial" in model.tags}
-
-    def _flush(self, live: _Live) -> None:
+    def _flush(self, attempt: tuple[int, int], live: _Live) -> None:
         if live.metrics:
-            self.client.log_batch(live.run_id, metrics=live.metrics)
+            self.outbox.put(Entry("metrics", attempt, {"metrics": live.metrics}))
             live.metrics = []
 
-    def _artifacts(self, run_id: str, job: TrialJob, result: TrialResult) -> None:
+    def _close(self, attempt: tuple[int, int], live: _Live, status: str, reason: str, files: Mapping[str, bytes]) -> None:
+        tags = {EPOCHS: str(live.epochs), **ending(status, reason)}
+        self.outbox.put(Entry("end", attempt, {"tags": tags, "status": RUN_STATUS[status], "time": _now()}, files))
+
+    def _artifacts(self, job: TrialJob, result: TrialResult) -> dict[str, bytes]:
         names = self._splits.class_names
-        made: dict[str, Callable[[], bytes]] = {"trial.json": lambda: _json(_replay(job))}
+        made = {"trial.json": _json(_replay(job))}
         if result.traceback:
-            made["traceback.txt"] = result.traceback.encode
+            made["traceback.txt"] = result.traceback.encode()
         if result.history:
-            made["learning_curves.png"] = lambda: figures.learning_curves(result.history, result.best_epoch, job.epochs_done + 1)
+            made["learning_curves.png"] = figures.learning_curves(result.history, result.best_epoch, job.epochs_done + 1)
         scored = result.evaluation
         if scored is not None:
             confusion = np.array(scored.confusion)
-            made["confusion_matrix.json"] = lambda: _json({"labels": names, "counts": scored.confusion})
-            made["confusion_matrix.png"] = lambda: figures.confusion_matrix(confusion, names)
-            made["classification_report.json"] = lambda: _json(evaluation.report(confusion, names))
-            made["sample_predictions.png"] = lambda: figures.sample_predictions(self._splits.val.images, scored.samples, names)
-        with tempfile.TemporaryDirectory() as folder:
-            for name, make in made.items():
-                (Path(folder) / name).write_bytes(make())
-            self.client.log_artifacts(run_id, folder)
+            made["confusion_matrix.json"] = _json({"labels": names, "counts": scored.confusion})
+            made["confusion_matrix.png"] = figures.confusion_matrix(confusion, names)
+            made["classification_report.json"] = _json(evaluation.report(confusion, names))
+            made["sample_predictions.png"] = figures.sample_predictions(self._splits.val.images, scored.samples, names)
+        return made
+
+
+def open_study(client: MlflowClient, store: Store, spec: StudySpec, splits: Splits, tags: Mapping[str, str]) -> tuple[str, str]:
+    """Find or make the study's experiment and run, and write the spec to it. Answers their ids."""
+    experiment = client.get_experiment_by_name(spec.name)
+    if experiment is None:
+        location = None if store.served else (store.artifacts / spec.name).as_uri()
+        experiment_id = client.create_experiment(spec.name, location, {"mlflow.experimentKind": "custom_model_development"})
+    else:
+        experiment_id = experiment.experiment_id
+    found = find_study(client, spec.name)
+    if found is None:
+        run = client.create_run(experiment_id, tags={**tags, "tailor.kind": "study"}, run_name=spec.name)
+    else:
+        _, run = found
+        client.log_batch(run.info.run_id, tags=[RunTag(k, v) for k, v in tags.items()])
+        client.update_run(run.info.run_id, status="RUNNING")
+        if "tailor.ended" in run.data.tags:
+            client.delete_tag(run.info.run_id, "tailor.ended")
+    for key, value in links.view_tags(spec).items():
+        client.set_experiment_tag(experiment_id, key, value)
+    client.log_text(run.info.run_id, json.dumps(spec.tables(), indent=2), STUDY_FILE)
+    return experiment_id, run.info.run_id
+
+
+def decided_once(client: MlflowClient, run_id: str, tag: str, value: str) -> str:
+    """What was decided once for this study: the tag's value where it stands already, else this one, noted."""
+    tags = client.get_run(run_id).data.tags
+    if tag not in tags:
+        client.set_tag(run_id, tag, value)
+    return tags.get(tag, value)
 
 
 def close_run(client: MlflowClient, run_id: str, status: str, reason: str) -> None:
     """End a run with its status and reason as tags. Statuses: complete, pruned, failed, stopped, lost."""
-    tags = [RunTag("tailor.status", status)]
-    if reason:
-        tags.append(RunTag("tailor.status_reason", reason[:4000]))
-    client.log_batch(run_id, tags=tags)
+    client.log_batch(run_id, tags=[RunTag(name, value) for name, value in ending(status, reason).items()])
     client.set_terminated(run_id, RUN_STATUS[status])
+
+
+def ending(status: str, reason: str) -> dict[str, str]:
+    """The tags of an ended attempt."""
+    return {"tailor.status": status, **({"tailor.status_reason": reason[:4000]} if reason else {})}
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -242,3 +229,7 @@ def _replay(job: TrialJob) -> dict[str, Any]:
 
 def _json(value: Any) -> bytes:
     return json.dumps(value, indent=1, ensure_ascii=False).encode()
+
+
+def _now() -> int:
+    return int(time.time() * 1000)

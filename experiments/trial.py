@@ -18,8 +18,10 @@ import numpy as np
 
 from experiments.datasets.splits import DataHandle
 from experiments.evaluation import Evaluation, evaluate
+from models import hypermodel
 from models.errors import ModelError
 from models.factory import resolve
+from models.seeding import seeded
 from models.training.options import TrainOptions, split
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ class TrialJob:
     in_memory: bool | None = None  # whether the images are held in memory; None leaves it to their size
     weights: str | None = None  # a .keras file whose weights the model begins with, after `epochs_done` epochs
     epochs_done: int = 0
+    declared: tuple[str, ...] | None = None  # the values that go to a Keras Tuner model's hp; None for a factory
     saves_to: str | None = None  # the file for this attempt's checkpoints
     resumes: str | None = None  # an earlier attempt's checkpoint, to go on from
 
@@ -99,6 +102,9 @@ class Channel(Protocol):
     def check(self) -> None:
         """Raise Stopped when the coordinator asks every trial to end."""
 
+    def note(self, text: str) -> None:
+        """Tell a person something about this attempt."""
+
 
 class Stopped(Exception):
     """The coordinator asked every trial to end."""
@@ -137,11 +143,15 @@ def build(job: TrialJob, policy: str | None = None) -> tuple[keras.Model, TrainO
     if job.folder not in sys.path:
         sys.path.append(job.folder)  # last, so that a user's folder never shadows an installed package
     os.chdir(job.folder)
-    options, hparams = split(job.values)
+    declared = job.declared or ()
+    options, hparams = split({name: value for name, value in job.values.items() if name not in declared})
     keras.utils.clear_session(free_memory=False)  # the layers' automatic names begin again, so that equal models are equal
-    keras.utils.set_random_seed(job.seed)
     keras.config.set_dtype_policy(policy or ("mixed_bfloat16" if options.precision == "bfloat16" else "float32"))
-    return resolve(job.model)(hparams, job.data.input_shape, job.data.num_classes), options
+    with seeded(job.seed):
+        if job.declared is None:
+            return resolve(job.model)(hparams, job.data.input_shape, job.data.num_classes), options
+        hp = {name: job.values[name] for name in declared if name in job.values}
+        return hypermodel.build(job.model, hp, options, (job.data.input_shape, job.data.num_classes))
 
 
 def _run(job: TrialJob, channel: Channel) -> TrialResult:
@@ -165,7 +175,7 @@ def _run(job: TrialJob, channel: Channel) -> TrialResult:
         channel.replay(EpochReport(job.trial, job.attempt, epoch, metrics, 0.0, replayed=True))
 
     plan = FitPlan(job.epochs, job.seed, job.monitor, job.maximize, job.epochs_done)
-    line = Line(report, channel.check, replay, partial(save, job), CHECKPOINT_SECONDS, saved(job))
+    line = Line(report, channel.check, replay, partial(save, job, channel), CHECKPOINT_SECONDS, saved(job))
     fitted = fit(model, data, options, plan, line)
     evaluation = evaluate(
         data.val_labels.numpy(), fitted.validation.labels, fitted.validation.confidence, fitted.validation.loss, data.num_classes
@@ -196,14 +206,19 @@ def _metrics(model: keras.Model, fitted: Fitted, evaluation: Evaluation) -> dict
     }
 
 
-def save(job: TrialJob, checkpoint: bytes) -> None:
+def save(job: TrialJob, channel: Channel, checkpoint: bytes) -> None:
     """Write the attempt's checkpoint, whole or not at all. A trial is not lost for a checkpoint that cannot be written."""
-    if job.saves_to is not None:
-        place = Path(job.saves_to)
-        draft = place.with_suffix(".draft")
+    if job.saves_to is None:
+        return
+    place = Path(job.saves_to)
+    draft = place.with_suffix(".draft")
+    try:
+        draft.write_bytes(checkpoint)
+        os.replace(draft, place)
+    except OSError as error:
         with suppress(OSError):
-            draft.write_bytes(checkpoint)
-            os.replace(draft, place)
+            draft.unlink(missing_ok=True)
+        channel.note(f"its checkpoint {place} cannot be written ({error.strerror}); if it is killed now, it begins anew")
 
 
 def saved(job: TrialJob) -> bytes | None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+import threading
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from experiments.gpus import claim
 from experiments.quiet import quiet
 from experiments.trial import EpochReport, Stopped, TrialJob, TrialResult, run_trial
+from models.factory import resolve
 
 if TYPE_CHECKING:
     from distributed import Worker
@@ -20,6 +24,9 @@ THREADS = "TAILOR_WORKER_THREADS"
 COUNT = "TAILOR_WORKERS"
 INDEX = "TAILOR_WORKER_INDEX"
 LOOK_SECONDS = 1.0  # between looks at the stop flag
+ANSWER_SECONDS = 600.0  # how long a report waits for its answer
+PULSE_SECONDS = 2.0  # between two signs of life
+UNSCALED = "the model takes the images as they are, 0 to 255, and nothing in it scales them: was it written for 0 to 1?"
 
 
 def dask_setup(worker: Worker) -> None:
@@ -56,6 +63,7 @@ class Preflight:
 
     precision: str
     note: str = ""
+    defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # the factory's hyperparameters
 
 
 def preflight(job: TrialJob) -> Preflight:
@@ -65,24 +73,49 @@ def preflight(job: TrialJob) -> Preflight:
     prepare()
     from models.training import losses
     from models.training.by_keras import has_own_step
+    from models.training.compiled import scales
     from models.training.precision import faster
 
     model, options = build(job)
     losses.named(options.loss)
+    notes = [UNSCALED] if job.declared is not None and not scales(model) else []
+    precision = "float32" if options.precision == "auto" else options.precision
     if has_own_step(model):
-        note = "the model has a train_step of its own: Keras trains it, batch by batch, which is slower"
-        return Preflight("float32" if options.precision == "auto" else options.precision, note)
-    if options.precision != "auto":
-        return Preflight(options.precision)
-    precision = faster(lambda policy: build(job, policy)[0], options, job.data.num_classes)
-    fast = "" if precision == "float32" else f"precision: {precision}, measured to be faster for this model on this machine"
-    return Preflight(precision, fast)
+        notes.append("the model has a train_step of its own: Keras trains it, batch by batch, which is slower")
+    elif options.precision == "auto":
+        precision = faster(lambda policy: build(job, policy)[0], options, job.data.num_classes)
+        if precision != "float32":
+            notes.append(f"precision: {precision}, measured to be faster for this model on this machine")
+    defaults = {} if job.declared is not None else resolve(job.model).defaults or {}
+    return Preflight(precision, "; ".join(notes), defaults)
 
 
 def attempt(job: TrialJob, line: str) -> TrialResult:
     """Run one attempt at a trial on this worker; `line` names the coordinator's topic and its stop flag."""
-    prepare()
-    return run_trial(job, DaskChannel(job, line))
+    with _pulse(job, line):
+        prepare()
+        return run_trial(job, DaskChannel(job, line))
+
+
+@contextmanager
+def _pulse(job: TrialJob, line: str) -> Iterator[None]:
+    """Give signs of life while an attempt runs, from a thread of their own: a trace or a compilation may take long."""
+    from distributed import get_worker
+
+    worker, over = get_worker(), threading.Event()
+    sign = {"alive": job.key, "address": worker.address, "pid": os.getpid()}
+
+    def beat() -> None:
+        worker.log_event(line, {**sign, "over": False})
+        while not over.wait(PULSE_SECONDS):
+            worker.log_event(line, {**sign, "over": False})
+        worker.log_event(line, {**sign, "over": True})
+
+    threading.Thread(target=beat, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 class DaskChannel:
@@ -92,6 +125,7 @@ class DaskChannel:
         from distributed import Event, Queue, get_worker
 
         self._line = line
+        self._trial = job.trial
         self._worker = get_worker()
         self._stop = Event(line)
         self._answers = Queue(job.key) if job.waits else None
@@ -99,18 +133,26 @@ class DaskChannel:
 
     def report(self, report: EpochReport) -> bool:
         self._worker.log_event(self._line, {"report": dataclasses.asdict(report)})
+        asked = time.monotonic()
         while self._answers is not None:
             try:
                 epoch, stop = self._answers.get(timeout=LOOK_SECONDS)
             except TimeoutError:
                 self._look()
+                if time.monotonic() - asked > ANSWER_SECONDS:  # nobody is there any more; somebody else may use this worker
+                    raise Stopped from None
                 continue
+            if epoch is None:  # it was given up
+                raise Stopped
             if epoch == report.epoch:
                 return bool(stop)
         return False
 
     def replay(self, report: EpochReport) -> None:
         self._worker.log_event(self._line, {"report": dataclasses.asdict(report)})
+
+    def note(self, text: str) -> None:
+        self._worker.log_event(self._line, {"note": f"trial {self._trial}: {text}"})
 
     def check(self) -> None:
         if time.monotonic() - self._looked >= LOOK_SECONDS:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["ledger"]
 ROOT = Path(__file__).resolve().parents[1]
 TAILOR = Path(sys.executable).parent / "tailor"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import signal
@@ -10,6 +11,9 @@ import traceback
 from collections.abc import Sequence
 
 import click
+
+from experiments.impatience import impatient
+from experiments.secrets import masked
 
 COMMANDS = {
     "search": "Run a study, or go on with it.",
@@ -66,13 +70,16 @@ def tailor() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
-    sys.exit(run(arguments))
+    code = run(arguments)
+    gc.freeze()  # or Python looks through all that the libraries made, for half a second, before it lets go of it
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; errors become one line and a code, and a bug shows its traceback."""
     try:
-        return tailor.main(arguments, prog_name="tailor", standalone_mode=False) or DONE
+        with impatient():
+            return tailor.main(arguments, prog_name="tailor", standalone_mode=False) or DONE
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
@@ -96,21 +103,21 @@ def code_of(number: int) -> int:
 def _expected(error: Exception) -> int:
     from experiments.errors import InputError, RunError
     from models.errors import ModelError
-    from search.errors import StudyError
+    from search.errors import StoreError, StudyError
 
     if isinstance(error, (InputError, ModelError, StudyError)):
         _say(str(error))
         return WRONG_INPUT
-    if isinstance(error, RunError):
+    if isinstance(error, (RunError, StoreError)):
         _say(str(error))
         return FAILED
-    if type(error).__module__ == "mlflow.exceptions":  # a server that is away, a database of another version
+    if type(error).__module__ in ("mlflow.exceptions", "sqlalchemy.exc"):  # a server that is away, a database of another version
         _say(f"MLflow: {str(error).splitlines()[0]}")
         return FAILED
-    traceback.print_exc()
+    click.echo(masked(traceback.format_exc()).rstrip(), err=True)
     _say("this is a bug of Tailor's; please report the lines above")
     return FAILED
 
 
 def _say(text: str) -> None:
-    click.echo(f"tailor: {text}", err=True)
+    click.echo(f"tailor: {masked(text)}", err=True)

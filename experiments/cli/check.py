@@ -19,8 +19,9 @@ def command(study: str, name: str | None, settings: tuple[str, ...], as_json: bo
     """Check STUDY without training it: resolve the file, build its smallest and largest model, estimate memory and time."""
     from dataclasses import asdict
 
+    from experiments.discovery import whole
     from experiments.estimate import estimate
-    from experiments.plan import Overrides, resolve_study
+    from experiments.plan import Overrides, open_data, resolve_study
     from experiments.quiet import quiet
     from experiments.screens import duration
     from search import engines
@@ -28,12 +29,14 @@ def command(study: str, name: str | None, settings: tuple[str, ...], as_json: bo
     spec = resolve_study(study, Overrides(settings, name))
     with quiet():
         engines.check(spec)
-    found = estimate(spec, data)
+    splits = open_data(spec, data)
+    spec = whole(spec, splits)
+    found = estimate(spec, splits)
     if as_json:
         print_json({"study": spec.tables(), **asdict(found)})
         return
-    splits = ", ".join(f"{name} {size:,}" for name, size in found.splits.items())
-    click.echo(f"{spec.name}: {spec.model} on {spec.dataset} ({splits}), {found.points}")
+    sizes = ", ".join(f"{name} {size:,}" for name, size in found.splits.items())
+    click.echo(f"{spec.name}: {spec.model} on {spec.dataset} ({sizes}), {found.points}")
     columns = ["model", "parameters", "memory, MB", "ms a batch", "seconds an epoch", "hyperparameters"]
     rows = [
         [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,7 +18,24 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-store_option: Callable[[F], F] = click.option("--store", metavar="DIR", help="Where everything is kept [TAILOR_STORE, ./mlruns].")
+
+def store_option(command: F) -> F:
+    """`--store`, and `--studies` beside it, which reaches the store by its variable."""
+
+    def set_studies(context: click.Context, parameter: click.Parameter, url: str | None) -> None:
+        if url is not None:
+            os.environ["TAILOR_STUDIES"] = url
+
+    command = click.option(
+        "--studies",
+        metavar="URL",
+        expose_value=False,
+        callback=set_studies,
+        help="Optuna's database, such as postgresql+psycopg://USER@HOST/DB [TAILOR_STUDIES, a file in the store].",
+    )(command)
+    return click.option("--store", metavar="DIR", help="Where everything is kept [TAILOR_STORE, ./mlruns].")(command)
+
+
 data_option: Callable[[F], F] = click.option(
     "--data",
     envvar="TAILOR_DATA",

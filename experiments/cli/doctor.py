@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from experiments.cli.common import data_option, json_option, print_json, store_option
+from experiments.secrets import masked
 
 PACKAGES = ("tensorflow", "keras", "optuna", "mlflow", "distributed", "numpy", "scikit-learn")
 ROOMS = ("search", "models", "experiments", "tailor")
@@ -65,7 +66,8 @@ def _store(folder: str | None) -> Iterator[Finding]:
     parent = next(p for p in (store.root, *store.root.parents) if p.exists())
     writable = os.access(parent, os.W_OK)
     yield "store", f"{store.root}" + ("" if store.exists else " (new)"), None if writable else f"{parent} may not be written to"
-    yield "tracking", store.tracking_uri.split("@")[-1], None  # never a password
+    yield "tracking", masked(store.tracking_uri), None
+    yield "studies", masked(store.optuna_url), None
     free = shutil.disk_usage(parent).free / 1e9
     yield "disk", f"{free:.1f} GB free", None if free > 1 else "less than 1 GB is left; free some, or name another --store"
 

@@ -14,6 +14,7 @@ from experiments.cli.common import json_option, print_json, store_option
 @store_option
 def command(as_json: bool, store: str | None) -> None:
     """Print the lines that point mlflow, optuna-dashboard or a script at the store:  eval "$(tailor env)" """
+    from experiments.secrets import masked
     from experiments.store import Store
 
     place = Store.at(store)
@@ -24,8 +25,9 @@ def command(as_json: bool, store: str | None) -> None:
         "OPTUNA_STORAGE": place.optuna_url,
     }
     if as_json:
-        print_json(variables)
+        print_json({name: masked(value) for name, value in variables.items()})
         return
     for name, value in variables.items():
-        click.echo(f"export {name}={shlex.quote(value)}")
+        hidden = masked(value) != value
+        click.echo(f"# {name} holds a password; set it yourself" if hidden else f"export {name}={shlex.quote(value)}")
     click.echo('# eval "$(tailor env)", then: mlflow ui, or optuna-dashboard "$OPTUNA_STORAGE"')

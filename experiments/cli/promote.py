@@ -21,16 +21,20 @@ def command(study: str, name: str, as_json: bool, store: str | None, data: Path 
     """Register STUDY's best model under NAME: as champion, or as challenger where it is no better than the champion."""
     from dataclasses import asdict
 
+    from experiments.lock import waiting_lock
     from experiments.plan import open_data
     from experiments.recorded import recorded_spec
     from experiments.registry import CHAMPION, promote
     from search.load import check_name
 
     check_name("--to", name)
-    _, client = open_store(store)
+    place, client = open_store(store)
     found = study_in(client, study)
-    spec = recorded_spec(found[1])
-    promotion = promote(client, found, spec, open_data(spec, data), name)
+    spec = recorded_spec(client, found[1])
+    splits = open_data(spec, data)
+    place.locks.mkdir(exist_ok=True, parents=True)
+    with waiting_lock(place.locks / f".promote-{name}"):  # or two at once would register one model twice
+        promotion = promote(client, found, spec, splits, name)
     if as_json:
         print_json(asdict(promotion))
     else:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from typing import Any
 
 import click
 
-from experiments.cli import code_of
+from experiments.cli import FAILED, code_of
 from experiments.cli.common import data_option, name_option, set_option, store_option
+from experiments.secrets import masked
 
 SHORT = {  # options that are a key of the study file under a shorter name
     "trials": "search.trials",
@@ -47,7 +50,8 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
     first: list[str] = []
     if given["engine"] in limits.ENGINES and given["engine"] != read(find(study)).get("search", {}).get("engine", "optuna"):
         # Another engine than the file's: its own sampler and pruner, where no others are named.
-        first = [f"search.sampler={limits.SAMPLERS[given['engine']][0]}", "search.pruner=none"]
+        first = [f"search.sampler={limits.SAMPLERS[given['engine']][0]}"]
+        first += ["search.pruner=none"] if given["engine"] == "keras-tuner" else []
     spec = resolve_study(study, Overrides((*first, *settings, *laid), name))
 
     if cluster is None:
@@ -66,7 +70,11 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
     console.print(f"{spec.name}: {spec.model} on {spec.dataset}, up to {spec.search.trials} trials", highlight=False)
     with screen(console) as shown:
         ended = run_search(spec, places, shown)
-    _close(spec.name, places.store, ended.experiment_id, ended.reason, stopped=bool(ended.signal), again=_again(study, name))
+    again = _again()
+    if ended.waiting:
+        click.echo(f"MLflow cannot be written to, and {ended.waiting}. Nothing is lost; when it can, this goes on:  {again}")
+        return code_of(ended.signal) or FAILED
+    _close(spec.name, places.store, ended.experiment_id, ended.reason, stopped=bool(ended.signal), again=again)
     return code_of(ended.signal)
 
 
@@ -90,8 +98,15 @@ def _close(study: str, store: Any, experiment_id: str, reason: str, stopped: boo
     click.echo("Next:")
     click.echo(f"  tailor promote {study} --to NAME    register the best model")
     click.echo(f"  tailor ui {study}    compare the trials: {links.study_url(links.base_url(store.tracking_uri), experiment_id)}")
-    click.echo(f"  {again} --trials N    go on with more trials")
+    click.echo(f"  {_again(but='--trials')} --trials N    go on with more trials")
 
 
-def _again(study: str, name: str | None) -> str:
-    return f"tailor search {study}" + (f" --name {name}" if name else "")
+def _again(but: str = "") -> str:
+    """The command as it was typed, with or without one option: without another the study might be looked for elsewhere."""
+    words, given = ["tailor"], iter(sys.argv[1:])
+    for word in given:
+        if word == but:
+            next(given, None)
+        elif not (but and word.startswith(f"{but}=")):
+            words.append(word)
+    return masked(shlex.join(words))

@@ -31,7 +31,7 @@ def command(study: str, whole: bool, as_json: bool, store: str | None) -> None:
 
     place, client = open_store(store)
     experiment_id, run = study_in(client, study)
-    goal, spec = goal_of(run), recorded_spec(run)
+    goal, spec = goal_of(run), recorded_spec(client, run)
     if run.info.status == "RUNNING" and (mended := _mended(client, (experiment_id, run), place)):
         run = client.get_run(run.info.run_id)
         if not as_json:
@@ -52,7 +52,7 @@ def command(study: str, whole: bool, as_json: bool, store: str | None) -> None:
 def _mended(client: MlflowClient, study: tuple[str, Run], store: Store) -> list[str]:
     """What was mended of a study whose search was killed; nothing where a search is running."""
     from experiments.errors import InputError
-    from experiments.session import mend
+    from experiments.mending import mend
 
     try:
         return mend(client, study, store)

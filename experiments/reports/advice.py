@@ -21,7 +21,8 @@ def advice(spec: StudySpec, rows: Sequence[Row], importance: Mapping[str, float]
     complete = [row for row in rows if row.value is not None]
     if not complete:
         return ["No trial completed: read the first failure's traceback on its run."]
-    found = [_edge(parameter, complete[:TOP]) for parameter in spec.space.searched]
+    declared = () if spec.by_run else spec.space.searched  # the values that were seen have no ends to be raised
+    found = [_edge(parameter, complete[:TOP]) for parameter in declared]
     found += [_epochs(spec, complete[0]), _budget(spec, len(rows)), _unimportant(importance), _noise(spec, complete, val_size)]
     failed = sum(row.status == "failed" for row in rows)
     if failed > len(rows) / 5:

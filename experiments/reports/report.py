@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from experiments.leaderboard import Row, rows
 from experiments.recorded import recorded_spec
 from experiments.reports.advice import advice
 from search import plots
+from search.by_run import seen
 from search.plots import Told
 from search.space import Choice, Fixed, Parameter
 from search.spec import StudySpec
@@ -49,8 +51,10 @@ class Report:
 
 def make(client: MlflowClient, experiment_id: str, study_run: Run) -> Report:
     """Read the study and make its report."""
-    spec = recorded_spec(study_run)
+    spec = recorded_spec(client, study_run)
     board = rows(client, experiment_id, spec.goal)
+    if spec.by_run:  # what varied among the trials stands for the space
+        spec = dataclasses.replace(spec, space=seen([row.params for row in board]))
     study = plots.as_optuna(spec, [_told(client, spec, row, i < MOST_CURVES) for i, row in enumerate(board)])
     importance = plots.importances(study)
     pictures = plots.pictures(study, importance)

@@ -55,6 +55,48 @@ def test_keras_tuner_goes_on_with_its_study(tailor: Shell, sampler: str) -> None
     assert len({tuple(sorted(run.data.params.items())) for run in runs(tailor.folder)[1]}) == 4
 
 
+@pytest.mark.slow
+def test_the_grid_of_27_trains_the_same_under_both_engines(tailor: Shell) -> None:
+    # Digits are too small for its pooling; the grid is the shipped one.
+    settings = (
+        "study.dataset=digits",
+        "data.splits={}",
+        "training.precision=float32",
+        "training.padding=same",
+        "training.pools=1",
+    )
+    small = ("--max-epochs", "1", *(word for setting in settings for word in ("--set", setting)))
+    boards = []
+    for engine in ("optuna", "keras-tuner"):
+        of_engine = ("--engine", engine, "--sampler", "grid", "--name", engine)
+        done = tailor("search", "cnn-32-64-64", *of_engine, *small)
+        assert done.returncode == 0, done.stderr
+        boards.append(json.loads(tailor("status", engine, "--json").stdout)["leaderboard"])
+    seen = [[(row["trial"], row["params"], row["value"], row["metrics"]["best_val_loss"]) for row in board] for board in boards]
+    assert seen[0] == seen[1]
+    assert len({tuple(sorted(row["params"].items())) for row in boards[0]}) == 27
+
+
+@pytest.mark.slow
+def test_one_script_reads_the_convolutional_search_of_either_engine(tailor: Shell, data_dir: Path) -> None:
+    few = ("--set", "data.splits={ val = 1000, holdout = 57000 }", "--max-epochs", "2", "--trials", "3")
+    few = (*few, "--set", "training.precision=float32")
+    read = {}
+    for engine, sampler in (("keras-tuner", "hyperband"), ("optuna", "tpe")):
+        options = ("--engine", engine, "--sampler", sampler, "--name", engine, "--data", str(data_dir))
+        done = tailor("search", "fashion-cnn", *options, *few)
+        assert done.returncode == 0, done.stderr
+        check_whole(tailor.folder, engine, trials=3, val_size=1000)
+        (study,), trials = runs(tailor.folder, engine)
+        read[engine] = {
+            "study": sorted(study.data.tags.keys()),
+            "tags": sorted({name for run in trials for name in run.data.tags} - {"tailor.status_reason"}),
+            "metrics": sorted({name for run in trials for name in run.data.metrics}),
+            "artifacts": sorted(item.path for item in client(tailor.folder).list_artifacts(trials[0].info.run_id)),
+        }
+    assert read["keras-tuner"] == read["optuna"]
+
+
 def test_several_objectives_with_a_constraint_and_the_front_by_brute_force(tailor: Shell) -> None:
     several = """objectives = [
   { metric = "val_accuracy", direction = "maximize" },

@@ -43,5 +43,5 @@ def test_search_promote_and_use(tmp_path: Path, data_dir: Path) -> None:
     )
     accuracy = float(next(line for line in done.stdout.splitlines() if line.startswith("accuracy")).split()[1])
     assert accuracy == pytest.approx(float(version.tags["tailor.test_accuracy"]), abs=2e-4)
-    assert f"{accuracy:.3f}" in version.description
+    assert f"{accuracy:.4f}" in version.description
     assert accuracy > 0.85

@@ -79,6 +79,17 @@ def test_what_only_one_side_knows_is_said(copy: Shell) -> None:
     assert "has a run in MLflow, and the engine does not know it" in copy("fsck", "small").stdout
 
 
+def test_a_search_with_another_database_of_studies_is_refused_and_loses_nothing(copy: Shell, write_study: Write) -> None:
+    """As when `--studies` is forgotten: it would give numbers out again, and delete the models of trials that it misses."""
+    write_study()
+    mlflow = client(copy.folder)
+    (experiment,) = [e.experiment_id for e in mlflow.search_experiments() if e.name == "small"]
+    before = {model.model_id for model in mlflow.search_logged_models([experiment])}
+    said = copy("search", "small.toml", "--trials", "9", "--studies", f"sqlite:///{copy.folder}/other.db")
+    assert said.returncode == 2 and "MLflow has trials that the studies' database does not know (0, 1" in said.stderr
+    assert before and {model.model_id for model in mlflow.search_logged_models([experiment])} == before
+
+
 def test_checkpoints_of_ended_trials_are_dropped(copy: Shell) -> None:
     place = Checkpoints(Store.at(str(copy.folder / "mlruns"), {}).checkpoints, "small").attempt(2, 1)
     place.write_bytes(b"left over")

@@ -1,0 +1,55 @@
+"""How a session ends: the study's run closed, what MLflow still lacks tried once more, the report drawn."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.errors import RunError
+from experiments.outbox import Outbox
+from experiments.progress import Screen
+from experiments.secrets import masked
+from experiments.study import Coordinator
+from experiments.tracking import Tracker
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a session ended: why it asked for no more, the signal that stopped it (0 for none), what MLflow has not taken yet."""
+
+    experiment_id: str
+    reason: str
+    signal: int
+    complete: int
+    waiting: str = ""
+
+
+def finish(coordinator: Coordinator, tracker: Tracker, caught: int) -> Ended:
+    """Close the study's run; `caught` is the signal that stopped the search, or 0. Raises RunError where no trial completed."""
+    progress = coordinator.progress
+    tags = {"tailor.ended": coordinator.exhausted or "stopped"}
+    if progress.best is not None:
+        tags["tailor.best_trial"] = str(progress.best[0])
+    tracker.end_study("KILLED" if caught else "FINISHED", tags)
+    tracker.outbox.retry(at_once=True)
+    if progress.failed and not progress.complete and not caught:
+        raise RunError(
+            f"no trial completed ({progress.failed} failed, {progress.pruned} pruned); the first failed with: "
+            f"{coordinator.first_failure or 'see the runs in MLflow'}."
+        )
+    outbox = tracker.outbox
+    return Ended(outbox.experiment_id, coordinator.exhausted, caught, progress.complete, outbox.waiting)
+
+
+def draw_report(outbox: Outbox, screen: Screen) -> None:
+    """Draw the study's report and log it to its run. A search is not lost for a picture: what fails is told."""
+    from experiments.reports import report
+
+    screen.line("drawing the report")
+    try:
+        made = report.make(outbox.client, outbox.experiment_id, outbox.client.get_run(outbox.study_run))
+        with tempfile.TemporaryDirectory() as folder:
+            report.log(outbox.client, outbox.study_run, made, Path(folder))
+    except Exception as error:
+        screen.line(f"the report could not be made ({type(error).__name__}: {masked(str(error))}); `tailor report` tries again")

@@ -1,0 +1,49 @@
+"""Who does what on somebody else's cluster: which workers are there, which of them are trusted, and which attempt each has. Pure.
+
+An attempt is given to one worker alone. Dask would otherwise run it again elsewhere when that one dies, by the rules of a
+scheduler that is not ours, and the same attempt would run twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class Roster:
+    """Of workers by their addresses, and attempts by their keys."""
+
+    def __init__(self, present: Iterable[str]) -> None:
+        self._present = set(present)
+        self._silent: set[str] = set()
+        self._places: dict[str, str] = {}
+
+    @property
+    def count(self) -> int:
+        """How many workers can be given an attempt, busy or not."""
+        return len(self._present - self._silent)
+
+    def take(self, key: str) -> str:
+        """Give an attempt to a worker that has none, or where there is no such to any."""
+        trusted = sorted(self._present - self._silent) or sorted(self._present) or ["none"]
+        busy = set(self._places.values())
+        self._places[key] = next((address for address in trusted if address not in busy), trusted[0])
+        return self._places[key]
+
+    def release(self, key: str) -> None:
+        """The attempt is over."""
+        self._places.pop(key, None)
+
+    def distrust(self, key: str) -> None:
+        """The attempt's worker is silent: it gets nothing more until it is trusted again."""
+        if key in self._places:
+            self._silent.add(self._places[key])
+
+    def trust(self, address: str) -> None:
+        """The worker is awake, and done with what it was at."""
+        self._silent.discard(address)
+
+    def look(self, present: Iterable[str]) -> list[str]:
+        """Take note of who is there now; answers the attempts whose workers are gone."""
+        self._present = set(present)
+        self._silent &= self._present  # one that comes back under the same address begins anew
+        return [key for key, address in self._places.items() if address not in self._present]

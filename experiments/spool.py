@@ -1,0 +1,80 @@
+"""What could not be written to MLflow yet: entries in order, each a folder that is there whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing to write: its kind, the attempt (trial, attempt) that it is of (None: the study), JSON fields, files by name."""
+
+    kind: str
+    attempt: tuple[int, int] | None
+    fields: Mapping[str, Any]
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+
+class Spool:
+    """One study's folder of entries. Its coordinator alone writes it."""
+
+    def __init__(self, root: Path, study: str) -> None:
+        self.folder = root / study
+        self._numbers = sorted(int(path.name) for path in self.folder.glob("[0-9]*"))
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def append(self, entry: Entry) -> None:
+        """Put an entry last. It is on the disk when this returns. Raises OSError where it cannot be written."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        number = self._numbers[-1] + 1 if self._numbers else 1
+        draft = self.folder / f".{number:08}"
+        shutil.rmtree(draft, ignore_errors=True)  # of a process that was killed
+        try:
+            self._fill(draft, entry)
+        except OSError:
+            shutil.rmtree(draft, ignore_errors=True)  # room for others
+            raise
+        draft.rename(self._place(number))
+        handle = os.open(self.folder, os.O_RDONLY)
+        os.fsync(handle)
+        os.close(handle)
+        self._numbers.append(number)
+
+    def _fill(self, draft: Path, entry: Entry) -> None:
+        (draft / "files").mkdir(parents=True)
+        head = {"kind": entry.kind, "attempt": entry.attempt, "fields": dict(entry.fields)}
+        for path, data in {
+            draft / "entry.json": json.dumps(head).encode(),
+            **{draft / "files" / name: data for name, data in entry.files.items()},
+        }.items():
+            with path.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+
+    def first(self) -> Entry:
+        """The entry that is due next; there must be one."""
+        place = self._place(self._numbers[0])
+        head = json.loads((place / "entry.json").read_bytes())
+        files = {path.name: path.read_bytes() for path in (place / "files").iterdir()}
+        return Entry(head["kind"], head["attempt"] and tuple(head["attempt"]), head["fields"], files)
+
+    def drop(self) -> None:
+        """Remove the first entry: it has been written."""
+        place = self._place(self._numbers.pop(0))
+        gone = place.with_name(f".{place.name}")
+        place.rename(gone)
+        shutil.rmtree(gone)
+        if not self._numbers:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _place(self, number: int) -> Path:
+        return self.folder / f"{number:08}"

@@ -1,0 +1,135 @@
+"""Entries kept while MLflow is away: in order, whole or not at all, written once; on a real store that is made to fail."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from experiments.errors import RunError
+from experiments.outbox import Outbox
+from experiments.recorded import open_client
+from experiments.spool import Entry, Spool
+from experiments.store import Store
+from experiments.writer import Writer
+
+START = {"name": "trial-000", "tags": {"tailor.trial": "0", "tailor.attempt": "1"}, "params": {"depth": "2"}, "time": 1000}
+END = {"tags": {"tailor.status": "complete"}, "status": "FINISHED", "time": 9000}
+
+
+class Place:
+    """A study in an MLflow of its own, its outbox, and what was said of it."""
+
+    def __init__(self, folder: Path) -> None:
+        store = Store.at(str(folder), {})
+        self.client: MlflowClient = open_client(store)
+        experiment = self.client.create_experiment("small", (folder / "artifacts").as_uri())
+        self.study = (experiment, self.client.create_run(experiment).info.run_id)
+        self.database, self.spool, self.said = folder / "mlflow.db", folder / "spool", list[str]()
+
+    def outbox(self) -> Outbox:
+        return Outbox(self.client, self.study, Spool(self.spool, "small"), self.said.append)
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Its tables gone for a while, so that every write fails, as a database does that cannot be used."""
+        with closing(sqlite3.connect(self.database)) as database:
+            database.execute("ALTER TABLE runs RENAME TO gone")
+            database.commit()
+        yield
+        with closing(sqlite3.connect(self.database)) as database:
+            database.execute("ALTER TABLE gone RENAME TO runs")
+            database.commit()
+
+    def trial_runs(self) -> list:
+        return self.client.search_runs([self.study[0]], "tags.`tailor.trial` = '0'")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path / "store")
+
+
+def put_all(outbox: Outbox) -> None:
+    outbox.put(Entry("start", (0, 1), START))
+    outbox.put(Entry("metrics", (0, 1), {"metrics": [["val_loss", 0.5, 2000, 1], ["val_loss", 0.4, 3000, 2]]}))
+    outbox.put(Entry("end", (0, 1), END, {"note.txt": b"whole"}))
+
+
+def check_written(place: Place) -> None:
+    (run,) = place.trial_runs()
+    assert (run.info.status, run.info.start_time, run.info.end_time) == ("FINISHED", 1000, 9000)
+    assert run.data.params == {"depth": "2"} and run.data.tags["tailor.status"] == "complete"
+    history = place.client.get_metric_history(run.info.run_id, "val_loss")
+    assert [(m.step, m.value, m.timestamp) for m in history] == [(1, 0.5, 2000), (2, 0.4, 3000)]
+    assert [item.path for item in place.client.list_artifacts(run.info.run_id)] == ["note.txt"]
+
+
+def test_what_mlflow_takes_is_written_at_once(place: Place) -> None:
+    put_all(place.outbox())
+    check_written(place)
+    assert not place.said and not place.spool.exists()
+
+
+def test_what_it_does_not_take_waits_and_is_written_in_order_once(place: Place) -> None:
+    outbox = place.outbox()
+    with place.away():
+        put_all(outbox)
+        assert outbox.waiting == f"3 entries wait in {place.spool / 'small'}"
+    again = place.outbox()  # of another process: the first one was killed
+    again.retry(at_once=True)
+    check_written(place)
+    assert not again.waiting and not place.spool.joinpath("small").exists()
+    assert len(place.said) == 2
+    assert "MLflow cannot be written to (no such table: runs)" in place.said[0] and "MLflow is back" in place.said[1]
+
+
+def test_every_entry_may_be_written_twice(place: Place) -> None:
+    put_all(place.outbox())
+    writer = Writer(place.client, *place.study)
+    for kind, fields, files in (
+        ("start", START, {}),
+        ("metrics", {"metrics": [["val_loss", 0.5, 2000, 1]]}, {}),
+        ("end", END, {"note.txt": b"whole"}),
+    ):
+        writer.write(Entry(kind, (0, 1), fields, files), again=True)
+    check_written(place)
+
+
+def test_an_entry_cut_off_by_a_kill_is_not_there(place: Place) -> None:
+    spool = Spool(place.spool, "small")
+    spool.append(Entry("start", (0, 1), START))
+    draft = place.spool / "small" / ".00000002"
+    draft.mkdir()
+    (draft / "entry.json").write_bytes(b'{"kind": "e')
+    spool = Spool(place.spool, "small")
+    assert len(spool) == 1
+    spool.append(Entry("end", (0, 1), END))
+    assert [spool.first().kind, spool.drop(), spool.first().kind] == ["start", None, "end"]
+
+
+def test_what_mlflow_refuses_for_good_does_not_stand_in_the_way(place: Place) -> None:
+    outbox = place.outbox()
+    with place.away():
+        outbox.put(Entry("metrics", (7, 1), {"metrics": [["val_loss", 0.5, 2000, 1]]}))  # of a run that nobody has
+        put_all(outbox)
+    outbox.retry(at_once=True)
+    check_written(place)
+    assert "it is left out: " in place.said[1] and "was it deleted?" in place.said[1]
+
+
+def test_where_nothing_can_be_kept_it_says_so(place: Place) -> None:
+    place.spool.write_text("a file where the folder should be")
+    with place.away(), pytest.raises(RunError, match=r"neither MLflow nor .*spool"):
+        put_all(place.outbox())
+
+
+def test_a_password_in_mlflows_address_is_not_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    place.client = MlflowClient("http://me:s3cr3t@127.0.0.1:1")
+    place.outbox().put(Entry("start", (0, 1), START))
+    assert "http://me:***@127.0.0.1:1" in place.said[0] and "s3cr3t" not in place.said[0]

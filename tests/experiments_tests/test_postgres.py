@@ -1,0 +1,83 @@
+"""Optuna's storage and MLflow's on a real PostgreSQL server, and passwords in addresses, which never show."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy
+from conftest import Shell
+from postgres import database
+
+Write = Callable[..., Path]
+SECRET = "s3cr3t-pw"
+
+
+def asked(url: str, query: str) -> Any:
+    """One value of a database's."""
+    engine = sqlalchemy.create_engine(url)
+    with engine.connect() as connection:
+        value = connection.execute(sqlalchemy.text(query)).scalar()
+    engine.dispose()
+    return value
+
+
+@pytest.mark.slow
+def test_a_whole_study_on_postgresql(tailor: Shell, write_study: Write) -> None:
+    write_study()
+    with database() as studies, database() as tracking:
+        secret = [url.replace("postgres@", f"postgres:{SECRET}@") for url in (studies, tracking)]  # the server trusts anybody
+        on_server = {"TAILOR_STUDIES": secret[0], "MLFLOW_TRACKING_URI": secret[1]}
+        said = [
+            tailor("search", "small.toml", "--workers", "2", **on_server),
+            tailor("search", "small.toml", "--trials", "5", **on_server),
+            tailor("status", "small", "--json", **on_server),
+            tailor("promote", "small", "--to", "served", **on_server),
+            tailor("fsck", "small", **on_server),
+        ]
+        assert [done.returncode for done in said] == [0] * 5, said
+        assert json.loads(said[2].stdout)["counts"]["complete"] >= 3
+        assert said[4].stdout == "nothing to mend\n"
+        assert not (tailor.folder / "mlruns" / "mlflow.db").exists()
+        trials, runs = asked(studies, "SELECT COUNT(*) FROM trials"), asked(tracking, "SELECT COUNT(*) FROM runs")
+        dump = asked(tracking, "SELECT string_agg(value, ' ') FROM tags")
+        assert (trials, runs) == (5, 6)  # as many runs as trials, and the study's own
+        assert SECRET not in dump
+        assert all(SECRET not in done.stdout + done.stderr for done in said)
+        files = [
+            path for path in (tailor.folder / "mlruns").rglob("*") if path.is_file() and path.suffix in (".json", ".html", "")
+        ]
+        assert files and all(SECRET not in path.read_text(errors="replace") for path in files)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "setting", "code", "says"),
+    [
+        (
+            ("search", "small.toml"),
+            ("TAILOR_STUDIES", f"postgresql+psycopg://me:{SECRET}@127.0.0.1:1/x"),
+            1,
+            "the studies' database",
+        ),
+        (("search", "small.toml"), ("TAILOR_STUDIES", f"nosuch://me:{SECRET}@127.0.0.1:1/x"), 2, "--studies: 127.0.0.1:1/x"),
+        (("status", "small"), ("MLFLOW_TRACKING_URI", f"http://me:{SECRET}@127.0.0.1:1"), 1, "MLflow: "),
+        (("env",), ("TAILOR_STUDIES", f"postgresql+psycopg://me:{SECRET}@127.0.0.1:1/x"), 0, "# OPTUNA_STORAGE holds a password"),
+        (
+            ("doctor",),
+            ("TAILOR_STUDIES", f"postgresql+psycopg://me:{SECRET}@127.0.0.1:1/x"),
+            None,
+            "postgresql+psycopg://me:***@127.0.0.1:1/x",
+        ),
+    ],
+)
+def test_a_password_in_an_address_never_shows(
+    tailor: Shell, write_study: Write, arguments: tuple[str, ...], setting: tuple[str, str], code: int | None, says: str
+) -> None:
+    write_study()
+    done = tailor(*arguments, **dict([setting]))
+    said = done.stdout + done.stderr
+    assert says in said and SECRET not in said and "Traceback" not in said
+    assert done.returncode == code or code is None

@@ -1,0 +1,73 @@
+"""Whole searches over a space that a function defines by running: what is recorded, a changed function, unknown names."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from conftest import SMALL, Shell
+from searches import client, runs
+
+SUGGEST = """
+def suggest(trial):
+    depth = trial.suggest_int("how deep", 1, 2)
+    units = {f"units_{layer}": trial.suggest_categorical(f"width {layer}", [8, 16]) for layer in range(1, depth + 1)}
+    return {"depth": depth, "learning_rate": trial.suggest_float("rate", 1e-3, 1e-1, log=True), **units}
+
+
+def misspelt(trial):
+    values = suggest(trial)
+    return {"dpth" if name == "depth" and values["depth"] == 2 else name: value for name, value in values.items()}
+"""
+
+
+@pytest.fixture
+def study(tailor: Shell) -> Path:
+    head, _, rest = SMALL.partition("[space]")
+    text = (
+        head.replace('model = "mlp"', 'model = "mlp"\nspace = "mine.py:suggest"') + "[training]" + rest.partition("[training]")[2]
+    )
+    (tailor.folder / "small.toml").write_text(text)
+    (tailor.folder / "mine.py").write_text(SUGGEST)
+    return tailor.folder / "small.toml"
+
+
+def test_a_search_records_what_is_returned(tailor: Shell, study: Path) -> None:
+    done = tailor("search", "small.toml", "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    assert "could not be made" not in done.stdout
+    (parent,), trials = runs(tailor.folder)
+    for run in trials:
+        params = run.data.params
+        wide = {f"units_{layer}" for layer in range(1, int(params["depth"]) + 1)}
+        assert set(params) == {"depth", "learning_rate", "units", "batch_norm"} | wide
+        layers = [64, *(int(params[name]) for name in sorted(wide)), 10]
+        dense = sum((a + 1) * b for a, b in pairwise(layers))
+        assert run.data.metrics["parameters"] == dense + sum(4 * n for n in layers[1:-1])
+    plots = {item.path for item in client(tailor.folder).list_artifacts(parent.info.run_id, "plots")}
+    assert "plots/optimization_history.png" in plots
+
+
+@pytest.mark.slow
+def test_a_search_goes_on_with_the_same_function_and_tells_of_another(tailor: Shell, study: Path) -> None:
+    assert tailor("search", "small.toml", "--workers", "1").returncode == 0
+    assert tailor("search", "small.toml", "--workers", "1", "--trials", "5").returncode == 0
+    assert len(runs(tailor.folder)[1]) == 5
+    (tailor.folder / "mine.py").write_text(SUGGEST.replace("1, 2)", "1, 3)"))
+    other = tailor("search", "small.toml", "--trials", "6")
+    assert other.returncode == 2
+    assert "differs: found.space_sha256: " in other.stderr
+
+
+def test_a_name_that_nothing_takes_is_found_before_the_first_trial(tailor: Shell, study: Path) -> None:
+    for arguments, says in (
+        (("check", "--set", "study.space=mine.py:misspelt"), "study.space (no option, nor a hyperparameter of model 'mlp')"),
+        (("search", "--set", "study.space=mine.py:misspelt"), "Did you mean 'depth'?"),
+        (("search", "--set", "training.depth=1"), "depth: stands in [training] (fixed) and is returned by 'mine.py:suggest'"),
+        (("search", "--engine", "keras-tuner"), "study.space: keras-tuner takes declared spaces only; use engine optuna"),
+    ):  # fmt: skip
+        done = tailor(arguments[0], "small.toml", *arguments[1:])
+        assert (done.returncode, len(done.stderr.strip().splitlines())) == (2, 1), done.stderr
+        assert says in done.stderr
+    assert not (tailor.folder / "mlruns").exists()

@@ -1,0 +1,76 @@
+"""The point that a study begins with where nobody names one: the model's and the training's defaults, or the middle."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from experiments.starting_points import with_defaults
+from models.factory import resolve
+from search.goal import Objective
+from search.load import build
+from search.space import Float, Space
+from search.spec import Component, Found, SearchPlan, StudySpec
+
+TABLES = {
+    "study": {"name": "s", "dataset": "digits", "model": "mlp"},
+    "space": {
+        "learning_rate": {"low": 1e-4, "high": 1e-2, "log": True},
+        "batch_size": {"choices": [64, 128]},
+        "depth": {"low": 1, "high": 4},
+        "units_1": {"low": 16, "high": 256, "log": True},
+        "units_2": {"low": 10, "high": 40, "step": 10, "when": "depth >= 2"},
+        "units_3": {"low": 10, "high": 40, "step": 10, "when": "depth >= 3"},
+        "dropout": {"low": 0.1, "high": 0.5},
+        "optimizer": ["sgd", "adam"],
+        "width": {"low": 3, "high": 8},
+        "momentum": {"low": 0.5, "high": 0.99, "default": 0.8},
+        "activation": {"choices": ["tanh", "relu"], "default": "tanh"},
+        "epsilon": 0.5,
+    },
+}
+
+
+def spec(**changes: object) -> StudySpec:
+    return dataclasses.replace(build(TABLES), **changes)  # type: ignore[arg-type]
+
+
+def test_each_parameter_begins_at_its_default_or_in_the_middle() -> None:
+    (found,) = with_defaults(spec(), resolve("mlp").defaults or {}).enqueue
+    assert found == {
+        "learning_rate": 1e-3,  # the training's default
+        "batch_size": 64,  # 32 is not among the choices: the first
+        "depth": 2,  # the model's default
+        "units_1": 128,  # None there, which takes `units`
+        "units_2": 20,  # which does not fit: the middle of the steps; units_3 does not exist at depth 2
+        "dropout": pytest.approx(0.3),  # 0.0 is out of range
+        "optimizer": "adam",
+        "width": 6,  # known to nobody
+        "momentum": 0.8,  # the study file's own word, before the training's 0.9
+        "activation": "tanh",
+    }
+
+
+def test_what_is_fixed_counts_and_what_hp_declares_is_its_own() -> None:
+    wide = dataclasses.replace(spec(), training={"units": 200})
+    assert with_defaults(wide, resolve("mlp").defaults or {}).enqueue[0]["units_1"] == 200
+    declared = dataclasses.replace(spec(), found=Found(("learning_rate",)))
+    assert with_defaults(declared, {}).enqueue[0]["learning_rate"] == pytest.approx(1e-3)  # the middle
+    low = dataclasses.replace(
+        spec(), space=Space((Float("learning_rate", 1e-5, 1e-2, log=True),)), found=Found(("learning_rate",))
+    )
+    assert with_defaults(low, {}).enqueue[0]["learning_rate"] == pytest.approx(10**-3.5)
+
+
+def test_it_is_enqueued_where_nothing_else_is() -> None:
+    plain = spec()
+    assert [len(point) for point in with_defaults(plain, {}).enqueue] == [10]
+    own = spec(enqueue=({"depth": 4},))
+    for other in (
+        own,
+        spec(search=SearchPlan(defaults_first=False)),
+        spec(search=SearchPlan(sampler=Component("grid"))),
+        StudySpec("s", "digits", "mlp", Objective("val_accuracy", "maximize"), space=Space()),
+    ):
+        assert with_defaults(other, {}) is other

@@ -1,0 +1,99 @@
+"""Faults 7 and 20: a worker that is frozen past its grace and wakes again, and a wall clock that jumps."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from conftest import Shell
+from faults import broken, finish, free_port, search, study
+from ledger import Ledger, whole_table
+from searches import client, runs, wait_for_epochs, worker_pids
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """A Dask scheduler and two workers without nannies, started by hand."""
+    address = f"tcp://127.0.0.1:{(port := free_port())}"
+    log = (folder / "dask.log").open("wb")
+    scheduler = ["scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
+    worker = ["worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard"]
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "distributed.cli.dask_" + what[0], *what[1:]], env=environ, stdout=log, stderr=log
+        )
+        for what in (scheduler, worker, worker)
+    ]
+    try:
+        time.sleep(5)
+        yield address, started[1:]
+    finally:
+        for process in started:
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+            process.wait()
+
+
+@whole_table
+@pytest.mark.parametrize("pruner", ["none", "median"])
+def test_7_a_frozen_worker_of_a_cluster_is_given_up_and_its_late_result_fenced_off(
+    tailor: Shell, ledger: Ledger, pruner: str
+) -> None:
+    """With a pruner it waits for an answer when it wakes, and must be of use again: the other one is killed then."""
+    with cluster(tailor.folder) as (address, workers):
+        # With a pruner each epoch is a round trip.
+        path = study(tailor.folder, trials=5, epochs=1500 if pruner == "none" else 400, grace=6)
+        path.write_text(path.read_text().replace('pruner = "none"', f'pruner = "{pruner}"'))
+        running = search(tailor.folder, "--cluster", address)
+        wait_for_epochs(tailor.folder, 20)
+        workers[0].send_signal(signal.SIGSTOP)
+        deadline = time.monotonic() + 40
+        while time.monotonic() < deadline and not any(r.data.tags["tailor.status"] == "lost" for r in runs(tailor.folder)[1]):
+            time.sleep(0.3)
+        workers[0].send_signal(signal.SIGCONT)
+        if pruner != "none":
+            time.sleep(2)
+            workers[1].kill()
+        said = finish(running)
+        wrong = [] if running.returncode == 0 else [said]
+        wrong += broken(tailor.folder, trials=5)
+        lost = [run for run in runs(tailor.folder)[1] if run.data.tags["tailor.status"] == "lost"]
+        wrong += [] if len(lost) == (1 if pruner == "none" else 2) else [f"{len(lost)} attempts were lost"]
+        wrong += [] if "gave no sign of life for 6 s" in said else [said]
+        mlflow = client(tailor.folder)
+        for run in lost:
+            written = [m.timestamp for m in mlflow.get_metric_history(run.info.run_id, "val_loss")]
+            wrong += [] if max(written, default=0) <= run.info.end_time else ["the lost run was written to after its end"]
+        ledger.check("7 SIGSTOP of a cluster's worker past its grace, then SIGCONT", wrong)
+
+
+def test_7_a_frozen_worker_of_our_own_is_replaced(tailor: Shell, ledger: Ledger) -> None:
+    study(tailor.folder, trials=4, epochs=1500, grace=6)
+    running = search(tailor.folder)
+    wait_for_epochs(tailor.folder, 20)
+    os.kill(worker_pids(running.pid)[0], signal.SIGSTOP)
+    said = finish(running)
+    wrong = [] if running.returncode == 0 and "gave no sign of life for 6 s" in said else [said]
+    ledger.check("7 SIGSTOP of a worker of our own", wrong + broken(tailor.folder, trials=4))
+
+
+@whole_table
+def test_20_nobody_is_given_up_when_the_clock_jumps(tailor: Shell, ledger: Ledger) -> None:
+    for seconds in (600, -600):
+        study(tailor.folder, trials=4, epochs=1500, grace=20)
+        path = tailor.folder / "small.toml"
+        path.write_text(path.read_text().replace('name = "small"', f'name = "small{seconds}"'))
+        running = search(tailor.folder, driver=("clock", str(seconds), "8"))
+        said = finish(running)
+        wrong = [] if running.returncode == 0 else [said]
+        wrong += broken(tailor.folder, trials=4, name=f"small{seconds}")
+        wrong += [] if len(runs(tailor.folder, f"small{seconds}")[1]) == 4 else ["an attempt was given up"]
+        ledger.check("20 the clock jumps ten minutes", wrong)

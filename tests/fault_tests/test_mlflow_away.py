@@ -1,0 +1,136 @@
+"""Faults 11 and 12: MLflow's server goes away while a search runs, and an upload is cut off half-way."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+
+import pytest
+from conftest import Shell
+from faults import broken, finish, search, study, times, to_the_end
+from ledger import Ledger, whole_table
+from mlflow import MlflowClient
+from servers import Cutter, Server, mlflow_server
+
+from experiments.recorded import find_study, trial_runs
+from experiments.registry import saved_model
+
+EPOCHS = 2500
+
+
+def environ(url: str) -> dict[str, str]:
+    return {"MLFLOW_TRACKING_URI": url, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+
+
+def wait_for_metrics(url: str, study_: str = "small") -> None:
+    deadline = time.monotonic() + 90
+    client = MlflowClient(url)
+    while time.monotonic() < deadline:
+        found = find_study(client, study_)
+        if found and any("val_loss" in run.data.metrics for run in trial_runs(client, found[0])):
+            return
+        time.sleep(0.3)
+    raise AssertionError("no metric came in 90 seconds")
+
+
+def doubled_or_missing(url: str, epochs: int) -> list[str]:
+    """Every epoch's metrics stand once on every complete run, and its artifacts are there."""
+    client = MlflowClient(url)
+    found = find_study(client, "small")
+    assert found is not None
+    wrong = []
+    for run in trial_runs(client, found[0]):
+        if run.data.tags["tailor.status"] != "complete":
+            continue
+        for metric in ("train_loss", "val_accuracy"):
+            steps = Counter(m.step for m in client.get_metric_history(run.info.run_id, metric))
+            if steps != Counter(range(1, epochs + 1)):
+                wrong.append(f"{run.info.run_name} {metric}: {len(steps)} steps, {sum(steps.values())} values")
+        names = {file.path for file in client.list_artifacts(run.info.run_id)}
+        if not {"confusion_matrix.json", "confusion_matrix.png", "learning_curves.png", "trial.json"} <= names:
+            wrong.append(f"{run.info.run_name} has only {sorted(names)}")
+    return wrong
+
+
+def test_11_training_goes_on_while_mlflow_is_away(tailor: Shell, ledger: Ledger) -> None:
+    with mlflow_server(tailor.folder) as server:
+        trials = times(30, 12)
+        study(tailor.folder, trials=trials, epochs=EPOCHS)
+        running = search(tailor.folder, **environ(server.url))
+        wait_for_metrics(server.url)
+        server.kill()
+        time.sleep(times(30, 8))
+        assert running.poll() is None
+        server.start()
+        said = finish(running)
+        assert running.returncode == 0, said
+        assert "MLflow cannot be written to" in said and "MLflow is back; all that was kept for it is written" in said
+        assert "Traceback" not in said
+        wrong = broken(tailor.folder, trials, environ=environ(server.url)) + doubled_or_missing(server.url, EPOCHS)
+        ledger.check(f"11 MLflow's server away for {times(30, 8)} s", wrong)
+
+
+@whole_table
+def test_11_a_search_that_ends_while_mlflow_is_away_is_written_when_it_is_back(tailor: Shell, ledger: Ledger) -> None:
+    with mlflow_server(tailor.folder) as server:
+        study(tailor.folder, trials=4, epochs=EPOCHS)
+        running = search(tailor.folder, **environ(server.url))
+        wait_for_metrics(server.url)
+        server.kill()
+        said = finish(running)
+        assert running.returncode == 1
+        assert "entries wait in" in said and "when it can, this goes on:  tailor search small.toml" in said, said
+        again = tailor("search", "small.toml", **environ(server.url))
+        assert again.returncode == 1 and "Traceback" not in again.stderr
+        server.start()
+        to_the_end(tailor, **environ(server.url))
+        wrong = broken(tailor.folder, trials=4, environ=environ(server.url)) + doubled_or_missing(server.url, EPOCHS)
+        ledger.check("11 MLflow's server away until after the search", wrong)
+
+
+@whole_table
+def test_11_a_coordinator_killed_while_mlflow_is_away(tailor: Shell, ledger: Ledger) -> None:
+    with mlflow_server(tailor.folder) as server:
+        study(tailor.folder, trials=4, epochs=EPOCHS)
+        running = search(tailor.folder, **environ(server.url))
+        wait_for_metrics(server.url)
+        server.kill()
+        deadline = time.monotonic() + 60
+        while not list((tailor.folder / "mlruns" / "spool").rglob("entry.json")) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        running.kill()
+        running.communicate()
+        server.start()
+        to_the_end(tailor, **environ(server.url))
+        wrong = broken(tailor.folder, trials=4, environ=environ(server.url)) + doubled_or_missing(server.url, EPOCHS)
+        ledger.check("11 MLflow's server away, and the coordinator killed", wrong)
+
+
+@pytest.mark.parametrize("name", ["model.keras", pytest.param("confusion_matrix.png", marks=whole_table)])
+def test_12_an_upload_cut_off_half_way_is_made_again(tailor: Shell, ledger: Ledger, name: str) -> None:
+    with mlflow_server(tailor.folder) as server:
+        cutter = Cutter(server.port, name)
+        study(tailor.folder, trials=3)
+        running = search(tailor.folder, **environ(cutter.url))
+        said = finish(running)
+        if running.returncode:  # it was the last thing to write
+            to_the_end(tailor, **environ(server.url))
+        assert cutter.cuts == 1, said
+        wrong = broken(tailor.folder, trials=3, environ=environ(server.url)) + doubled_or_missing(server.url, 3)
+        wrong += _shas_wrong(server)
+        promoted = tailor("promote", "small", "--to", "cut", **environ(server.url))
+        wrong += [] if promoted.returncode == 0 else [promoted.stderr]
+        ledger.check(f"12 an upload of {name} cut off half-way", wrong)
+
+
+def _shas_wrong(server: Server) -> list[str]:
+    client = MlflowClient(server.url)
+    experiment = client.get_experiment_by_name("small")
+    assert experiment is not None
+    wrong = []
+    for model in client.search_logged_models([experiment.experiment_id]):
+        got = hashlib.sha256(saved_model(client, model.model_id).path.read_bytes()).hexdigest()
+        if got != model.tags["tailor.sha256"]:
+            wrong.append(f"model {model.model_id} is not what was sent")
+    return wrong

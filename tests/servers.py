@@ -1,0 +1,99 @@
+"""Real servers of a test's own: MLflow's, which can be stopped and started again, and a way to it that cuts uploads off."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from faults import free_port
+
+QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PYTHONWARNINGS": "ignore"}
+
+
+@dataclass
+class Server:
+    """`mlflow server` on a port of this machine, with a database and artifacts of its own."""
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        command = [
+            *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"),
+            *("--backend-store-uri", f"sqlite:///{self.folder / 'server.db'}"),
+            *("--artifacts-destination", (self.folder / "served").as_uri(), "--serve-artifacts"),
+        ]
+        log = (self.folder / "server.log").open("ab")
+        environ = {**os.environ, **QUIET}
+        self.process = subprocess.Popen(command, env=environ, stdout=log, stderr=log, start_new_session=True)
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and self.process.poll() is None:
+            with suppress(urllib.error.URLError, OSError), urllib.request.urlopen(f"{self.url}/health", timeout=2):
+                return
+            time.sleep(0.2)
+        raise AssertionError((self.folder / "server.log").read_text()[-2000:])
+
+    def kill(self) -> None:
+        """As a crash: the server and its workers, at once."""
+        if self.process is not None and self.process.poll() is None:
+            os.killpg(self.process.pid, 9)
+            self.process.wait()
+
+
+@contextmanager
+def mlflow_server(folder: Path) -> Iterator[Server]:
+    server = Server(folder, free_port())
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+class Cutter:
+    """A way to a server that cuts the connection once in the middle of an upload of a file of that name."""
+
+    def __init__(self, port: int, name: str) -> None:
+        self.cuts = 0
+        self.wanted = True
+        self._target = port
+        self._name = name.encode()
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            near, _ = self._socket.accept()
+            far = socket.create_connection(("127.0.0.1", self._target))
+            threading.Thread(target=self._pass, args=(near, far, True), daemon=True).start()
+            threading.Thread(target=self._pass, args=(far, near, False), daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket, upwards: bool) -> None:
+        with suppress(OSError):
+            while data := source.recv(4096):
+                if upwards and self.wanted and data.startswith(b"PUT ") and self._name in data.partition(b"\r\n")[0]:
+                    self.wanted = False
+                    self.cuts += 1
+                    target.sendall(data + source.recv(4096))
+                    break
+                target.sendall(data)
+        for end in (source, target):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
