@@ -28,6 +28,7 @@ direction = "maximize"
 
 [search]
 sampler = "tpe"
+pruner = "none"
 trials = {len(POINTS)}
 max_epochs = {epochs}
 

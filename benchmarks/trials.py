@@ -113,30 +113,33 @@ def memory(folder: Path) -> list[list[str]]:
 def tracking(folder: Path) -> list[list[str]]:
     """CPU of this process and its children for what the coordinator writes of a trial of ten epochs, its model too."""
     from experiments.model_files import ModelFile
+    from experiments.outbox import Outbox
     from experiments.recorded import open_client
-    from experiments.tags import common_tags
-    from experiments.tracking import Tracker
+    from experiments.spool import Spool
+    from experiments.tags import common_tags, study_tags
+    from experiments.tracking import Tracker, open_study
 
     spec, splits = opened("fashion-cnn")
     data = splitting.cache(splits, folder / "cache")
     result = in_a_worker("a_result")
     store = Store.at(str(folder / "tracking"), {})
-    store.create()
-    tracker = Tracker.open(open_client(store), store, spec, splits, common_tags(folder))
+    client, tags = open_client(store), {**common_tags(folder), **study_tags(spec, splits)}
+    outbox = Outbox(client, open_study(client, store, spec, splits, tags), Spool(store.spool, spec.name), print)
+    tracker = Tracker(outbox, splits, tags)
     ended = _revived(result)
     cpu: list[float] = []
     with_model: list[float] = []
     for trial in range(24):
         job = job_of(spec, {"learning_rate": 1e-3, "batch_size": 64, "blocks": 2}, data, trial)
         begun = _cpu()
-        run_id = tracker.start(job, job.values)
+        tracker.start(job, job.values)
         for epoch, metrics in enumerate(ended.history, start=1):
             tracker.epoch(EpochReport(trial, 1, epoch, metrics, 3.0))
             if epoch % 2 == 0:
                 tracker.flush()
         tracker.end(job, dataclasses.replace(ended, trial=trial))
         written = _cpu()
-        tracker.log_model(run_id, job, ModelFile(ended.model, data.input_shape, data.num_classes, None), ended.best_epoch)
+        tracker.log_model(job, ModelFile(ended.model, data.input_shape, data.num_classes, None), ended.best_epoch)
         cpu.append(1000 * (written - begun))
         with_model.append(1000 * (_cpu() - begun))
     limit = "≤ 250 ms (100 ms)"
