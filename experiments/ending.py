@@ -9,6 +9,7 @@ from pathlib import Path
 from experiments.errors import RunError
 from experiments.outbox import Outbox
 from experiments.progress import Screen
+from experiments.recorded import REPORT
 from experiments.secrets import masked
 from experiments.study import Coordinator
 from experiments.tracking import Tracker
@@ -40,6 +41,11 @@ def finish(coordinator: Coordinator, tracker: Tracker, caught: int) -> Ended:
         )
     outbox = tracker.outbox
     return Ended(outbox.experiment_id, coordinator.exhausted, caught, progress.complete, outbox.waiting)
+
+
+def report_drawn(outbox: Outbox) -> bool:
+    """Whether the study's run has its report."""
+    return any(file.path == REPORT for file in outbox.client.list_artifacts(outbox.study_run))
 
 
 def draw_report(outbox: Outbox, screen: Screen) -> None:

@@ -27,16 +27,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class SavedModel:
-    """A .keras file with the checksum that it must have, and the source file of its own layers where it has some."""
+    """A .keras file and the source file of its own layers, where it has some, with the checksums that they must have."""
 
     path: Path
-    sha256: str | None = None
+    sha256: str
     source: Path | None = None
+    source_sha256: str | None = None
 
     def verify(self) -> None:
-        """Raise InputError where the file is not the one that was registered."""
-        if self.sha256 is not None and (got := hashlib.sha256(self.path.read_bytes()).hexdigest()) != self.sha256:
-            raise InputError(f"{self.path}: its SHA-256 is {got}, not the registered {self.sha256}; the file was changed.")
+        """Raise InputError where a file is not the one that was registered."""
+        for path, wanted in ((self.path, self.sha256), (self.source, self.source_sha256)):
+            if path is not None and (got := hashlib.sha256(path.read_bytes()).hexdigest()) != wanted:
+                raise InputError(f"{path}: its SHA-256 is {got}, not the registered {wanted}; the file was changed.")
 
 
 class Evaluator:

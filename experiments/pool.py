@@ -18,9 +18,10 @@ import dask
 from distributed import Client, Event, Future, LocalCluster, Queue
 
 import experiments.clocks  # noqa: F401 (before any loop runs)
-from experiments import worker
+from experiments import memory, worker
 from experiments.errors import InputError, RunError
 from experiments.losses import NOT_BEGUN, WORKER_GONE
+from experiments.memory import OUT_OF_MEMORY
 from experiments.roster import Roster
 from experiments.trial import EpochReport, TrialJob, TrialResult
 from experiments.workshop import METHOD, begin_loading
@@ -35,6 +36,8 @@ DASK_CONFIG: dict[str, Any] = {
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
+    "distributed.scheduler.http.routes": [],  # pages that nobody looks at: what is not served cannot be misused
+    "distributed.worker.http.routes": [],
 }
 
 
@@ -75,6 +78,7 @@ class Pool:
         self._jobs: dict[str, TrialJob] = {}
         self._signs: dict[str, Sign] = {}  # the last one of each running attempt
         self._begun: set[str] = set()
+        self._killed = memory.kills()  # of all processes here, for want of memory
         self._watched = self._looked = time.monotonic()
         self._line = f"tailor-{uuid.uuid4().hex}"  # others may use the same cluster
         self._stop = Event(self._line, client=client)
@@ -102,7 +106,7 @@ class Pool:
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
+            dashboard_address=None,
             silence_logs=logging.CRITICAL,
             memory_limit=0,
             preload=["experiments.worker"],
@@ -136,13 +140,13 @@ class Pool:
     def submit(self, job: TrialJob) -> None:
         """Start an attempt; its end comes as a TrialResult or a Lost."""
         if job.waits:
-            self._answers[job.key] = Queue(job.key, client=self._client)
+            self._answers[job.key] = Queue(worker.queue_name(job, self._line), client=self._client)
         self._jobs[job.key] = job
         chosen = {}
         if self._roster is not None:
             chosen = {"workers": [self._roster.take(job.key)]}
             self._signs[job.key] = Sign(chosen["workers"][0], 0, time.monotonic())  # nothing is in its way there
-        future = self._client.submit(worker.attempt, job, self._line, key=job.key, pure=False, **chosen)
+        future = self._client.submit(worker.attempt, job, self._line, key=f"{self._line}/{job.key}", pure=False, **chosen)
         self._futures[job.key] = future
         future.add_done_callback(lambda done: self._ended(job, done))
 
@@ -179,16 +183,20 @@ class Pool:
                 del self._signs[key]
                 self._give_up(key, sign)
         if self._roster is not None and now - self._looked > LOOK_SECONDS:
-            self._looked = now
-            for key in self._roster.look(_addresses(self._client)):
-                self._lose(key, WORKER_GONE if key in self._begun else NOT_BEGUN)
+            self._looked, before = now, self._roster.count
+            for key in self._roster.look(_addresses(self._client), now):
+                self._lose(key, self._went_away(key))
+            if before and not self._roster.count:
+                self.notes.put("no worker of the cluster answers; the search waits for one (Ctrl-C stops it; nothing is lost)")
 
     def _give_up(self, key: str, sign: Sign) -> None:
         if key in self._answers:  # or it would wait for one as soon as it wakes
             self._answers[key].put((None, True))
         self._lose(key, f"its worker gave no sign of life for {self._grace:g} s" if key in self._begun else NOT_BEGUN)
-        if self._roster is not None:
-            self._roster.distrust(key)
+        if self._roster is not None and key in self._begun:
+            self._roster.distrust(key)  # until that attempt is over there
+        elif self._roster is not None:  # at somebody else's work, it may be, which nobody tells us the end of
+            self._roster.distrust(key, time.monotonic() + self._grace)
         else:
             with suppress(ProcessLookupError):
                 os.kill(sign.pid, signal.SIGKILL)  # frozen or not; its nanny starts another
@@ -230,8 +238,13 @@ class Pool:
             return
         error = future.exception() if future.status == "error" else None
         gone = error is None or type(error).__name__ == "KilledWorker"
-        reason = f"{error}" if not gone else WORKER_GONE if job.key in self._begun else NOT_BEGUN
-        self.events.put(Lost(job.trial, job.attempt, reason))
+        self.events.put(Lost(job.trial, job.attempt, self._went_away(job.key) if gone else f"{error}"))
+
+    def _went_away(self, key: str) -> str:
+        if key not in self._begun:
+            return NOT_BEGUN
+        before, self._killed = self._killed, memory.kills()
+        return OUT_OF_MEMORY if self._cluster is not None and self._killed > before else WORKER_GONE
 
 
 def _addresses(client: Client) -> list[str]:

@@ -65,25 +65,30 @@ def _unknown(stores: Stores, runs: Sequence[Run]) -> list[str]:
     """Trials that one side alone has: nothing can be made of them but a word."""
     told = {record.trial for record in stores.engine.records() if record.outcome.status == "complete"}
     recorded = {int(run.data.tags["tailor.trial"]) for run in runs}
+    strange = _strange(stores.engine, runs, stores.goal)
     return [f"trial {trial}: complete in the engine, without a run in MLflow" for trial in sorted(told - recorded)] + [
-        f"trial {trial}: has a run in MLflow, and the engine does not know it" for trial in _strange(stores.engine, runs)
+        f"trial {trial}: ended in MLflow, and the engine does not know it" for trial in strange
     ]
 
 
-def check_known(study: str, engine: Engine, runs: Sequence[Run]) -> None:
-    """Raise InputError where MLflow has trials that the engine does not know: its numbers would be given out twice."""
-    strange = _strange(engine, runs)
+def check_known(study: str, engine: Engine, runs: Sequence[Run], goal: Goal) -> None:
+    """Raise InputError where trials ended in MLflow that the engine does not know: their numbers would be given out twice.
+
+    One that did not end may be unknown: what an engine wrote last can be lost with a disk, and the number is given out again.
+    """
+    strange = _strange(engine, runs, goal)
     if strange:
+        some = ", ".join(map(str, strange[:5])) + (", …" if len(strange) > 5 else "")
         raise InputError(
-            f"study {study!r}: MLflow has trials that the studies' database does not know ({', '.join(map(str, strange[:5]))}"
-            f"{', …' if len(strange) > 5 else ''}). Was it begun with another --studies or TAILOR_STUDIES? Then give that one "
-            "again; if its database is lost, begin a new study with --name, and --enqueue-from this one."
+            f"study {study!r}: in MLflow trials ended that the studies' database does not know ({some}). "
+            "Was it begun with another --studies or TAILOR_STUDIES? Then give that again; if its database is lost, begin a new "
+            "study with --name, and --enqueue-from this one."
         )
 
 
-def _strange(engine: Engine, runs: Sequence[Run]) -> list[int]:
+def _strange(engine: Engine, runs: Sequence[Run], goal: Goal) -> list[int]:
     known = {record.trial for record in engine.records()} | {suggestion.trial for suggestion in engine.unfinished()}
-    return sorted({int(run.data.tags["tailor.trial"]) for run in runs} - known)
+    return sorted({int(run.data.tags["tailor.trial"]) for run in runs if ended(run, goal) is not None} - known)
 
 
 def _clean(stores: Stores) -> list[str]:

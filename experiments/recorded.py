@@ -18,7 +18,7 @@ from experiments.store import Store
 from search.load import build
 from search.spec import StudySpec
 
-STUDY_FILE = "study.json"
+STUDY_FILE, REPORT = "study.json", "report.html"
 
 
 def open_client(store: Store) -> MlflowClient:

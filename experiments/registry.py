@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -19,11 +20,13 @@ from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from experiments.card import model_card
 from experiments.datasets.splits import Splits
 from experiments.errors import InputError, RunError
 from experiments.evaluation import Evaluation
 from experiments.evaluator import Evaluator, SavedModel
 from experiments.leaderboard import Row, goal_of, rows
+from experiments.pulled import SUMS
 from experiments.selection import Candidate, Verdict, judge
 from search.goal import Goal, Objective
 from search.load import check_name
@@ -31,11 +34,16 @@ from search.spec import StudySpec
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 OPENINGS = "tailor.test_openings"
+SETTLED = "tailor.alias"  # the alias that a version was given when it was promoted; it may have moved on since
+SHA256, CODE_SHA256 = "tailor.sha256", "tailor.code_sha256"
 
 
 @dataclass(frozen=True)
 class Promotion:
-    """What a promotion did. `test` is None where the model was registered before, and the test set stayed closed."""
+    """What a promotion did. `test` is None where the model was registered before, and the test set stayed closed.
+
+    `alias` is empty where the version's has moved on.
+    """
 
     name: str
     version: str
@@ -58,7 +66,10 @@ def promote(client: MlflowClient, study: tuple[str, Run], spec: StudySpec, split
         raise InputError(f"study {spec.name!r} was trained on other data: the digest of {spec.dataset!r} is now {splits.digest}.")
     known = _version_of(client, name, model_id)
     if known is not None:
-        alias = next((a for a in known.aliases), "none")
+        if not known.aliases and SETTLED not in known.tags:
+            _settle(client, name, known)  # the promotion that registered it died before that
+            known = client.get_model_version(name, known.version)
+        alias = next((a for a in known.aliases), "")
         verdict = Verdict(alias == CHAMPION, "this model is registered already", row.value or 0.0, None)
         return Promotion(name, str(known.version), alias, verdict, row, None)
     champion = find_champion(client, name)
@@ -67,15 +78,23 @@ def promote(client: MlflowClient, study: tuple[str, Run], spec: StudySpec, split
     with Evaluator() as evaluator:
         test = evaluator.score(saved_model(client, model_id), splits.test, len(splits.class_names))
     _count_opening(client, name)
-    tags = _tags(run, row, candidate, test, verdict) | {"tailor.sha256": client.get_logged_model(model_id).tags["tailor.sha256"]}
+    tags = _tags(run, row, candidate, test, verdict) | _checksums(client.get_logged_model(model_id).tags)
     card = model_card(name, spec, row, tags, splits)
     with _process_uri(client.tracking_uri):
         version = client.create_model_version(
             name, f"models:/{model_id}", run_id=row.run_id, tags=tags, description=card, model_id=model_id
         )
-    alias = CHAMPION if verdict.better else CHALLENGER
+    return Promotion(name, str(version.version), _settle(client, name, version), verdict, row, test)
+
+
+def _settle(client: MlflowClient, name: str, version: ModelVersion) -> str:
+    """Make a registered version champion or challenger, and note that it was; answers which."""
+    champion, mine = find_champion(client, name), client.get_model_version(name, version.version)
+    first = champion is None or champion.version == mine.version
+    alias = CHAMPION if first or judge(_candidate(mine), _candidate(champion)).better else CHALLENGER
     client.set_registered_model_alias(name, alias, version.version)
-    return Promotion(name, str(version.version), alias, verdict, row, test)
+    client.set_model_version_tag(name, version.version, SETTLED, alias)
+    return alias
 
 
 @contextmanager
@@ -129,21 +148,26 @@ def find_champion(client: MlflowClient, name: str) -> ModelVersion | None:
     return None
 
 
-def saved_model(client: MlflowClient, model_id: str, sha256: str | None = None) -> SavedModel:
-    """The files of a logged model, on this machine."""
-    location = client.get_logged_model(model_id).artifact_location
-    folder = Path(download_artifacts(artifact_uri=location, tracking_uri=client.tracking_uri))
+def saved_model(client: MlflowClient, model_id: str, tags: Mapping[str, str] | None = None) -> SavedModel:
+    """The files of a logged model, on this machine, with the checksums of its own tags, or these. Raises InputError without."""
+    logged = client.get_logged_model(model_id)
+    sums = _checksums(logged.tags if tags is None else tags)
+    if SHA256 not in sums:
+        raise InputError(f"model {model_id} has no tag {SHA256}: Tailor did not log it, and loads no file that it cannot check.")
+    folder = Path(download_artifacts(artifact_uri=logged.artifact_location, tracking_uri=client.tracking_uri))
     code = sorted((folder / "code").glob("*.py"))
-    return SavedModel(folder / "data" / "model.keras", sha256, code[0] if code else None)
+    if len(code) > 1 or (code and CODE_SHA256 not in sums):
+        raise InputError(f"model {model_id}: code lies beside it that no tag {CODE_SHA256} vouches for; it is not run.")
+    return SavedModel(folder / "data" / "model.keras", sums[SHA256], code[0] if code else None, sums.get(CODE_SHA256))
 
 
 def registered_model(client: MlflowClient, version: ModelVersion) -> SavedModel:
-    """The files of a version, with the checksum that the registry holds."""
-    return saved_model(client, version.source.removeprefix("models:/"), version.tags.get("tailor.sha256"))
+    """The files of a version, with the checksums that the registry holds."""
+    return saved_model(client, version.source.removeprefix("models:/"), version.tags)
 
 
 def pull(client: MlflowClient, version: ModelVersion, folder: Path) -> list[Path]:
-    """Write model.keras, labels.json, preprocessing.json, card.md and the model's own code into `folder`."""
+    """Write model.keras, labels.json, preprocessing.json, card.md, the model's own code and SHA256SUMS into `folder`."""
     model = registered_model(client, version)
     model.verify()
     if folder.exists() and any(folder.iterdir()):
@@ -155,6 +179,8 @@ def pull(client: MlflowClient, version: ModelVersion, folder: Path) -> list[Path
     (folder / "card.md").write_text(version.description or "")
     if model.source is not None:
         shutil.copyfile(model.source, folder / model.source.name)
+    sums = "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in sorted(folder.iterdir()))
+    (folder / SUMS).write_text(sums)
     return sorted(folder.iterdir())
 
 
@@ -167,39 +193,6 @@ def preprocessing(version: ModelVersion) -> dict[str, Any]:
 def labels(model: SavedModel) -> list[str]:
     """The class names, in the order of the model's outputs."""
     return json.loads((model.path.parent.parent / "labels.json").read_text())
-
-
-def model_card(name: str, spec: StudySpec, row: Row, tags: Mapping[str, str], splits: Splits) -> str:
-    """Where a model came from and what it scored, as Markdown."""
-    lines = [
-        f"# {name}",
-        "",
-        f"Trial {row.trial} of study `{spec.name}` (model `{spec.model}` on `{spec.dataset}`), run `{row.run_id}`.",
-        "",
-        "| measured on | images | accuracy | loss |",
-        "| --- | --- | --- | --- |",
-        f"| validation (steered the search) | {splits.sizes['val']} | {row.metrics['best_val_accuracy']:.4f} "
-        f"| {row.metrics['best_val_loss']:.4f} |",
-        f"| test (opened for this card) | {splits.sizes['test']} | {float(tags['tailor.test_accuracy']):.4f} "
-        f"| {float(tags['tailor.test_loss']):.4f} |",
-        "",
-        f"Verdict: {tags['tailor.verdict']}.",
-        "",
-        "| hyperparameter | value |",
-        "| --- | --- |",
-        *(f"| {key} | {value} |" for key, value in sorted(row.params.items())),
-        "",
-        f"Input: raw uint8 images, 0–255, shaped (n, {', '.join(map(str, splits.train.images.shape[1:]))}); "
-        "rescaling is inside the model.",
-        f"Classes: {', '.join(splits.class_names)}.",
-        f"Data digest `{splits.digest}`; SHA-256 of model.keras `{tags['tailor.sha256']}`.",
-        "",
-        "```python",
-        "import keras",
-        'model = keras.saving.load_model("model.keras", compile=False)',
-        "```",
-    ]
-    return "\n".join(lines)
 
 
 def best_model(client: MlflowClient, experiment_id: str, study: str, goal: Goal) -> tuple[Row, str]:
@@ -217,6 +210,10 @@ def _version_of(client: MlflowClient, name: str, model_id: str) -> ModelVersion 
         if version.source == f"models:/{model_id}" or version.model_id == model_id:
             return client.get_model_version(name, version.version)
     return None
+
+
+def _checksums(tags: Mapping[str, str]) -> dict[str, str]:
+    return {name: tags[name] for name in (SHA256, CODE_SHA256) if name in tags}
 
 
 def _candidate(version: ModelVersion) -> Candidate:

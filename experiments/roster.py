@@ -6,6 +6,7 @@ scheduler that is not ours, and the same attempt would run twice.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 
@@ -14,17 +15,17 @@ class Roster:
 
     def __init__(self, present: Iterable[str]) -> None:
         self._present = set(present)
-        self._silent: set[str] = set()
+        self._silent: dict[str, float] = {}  # until when (monotonic seconds)
         self._places: dict[str, str] = {}
 
     @property
     def count(self) -> int:
         """How many workers can be given an attempt, busy or not."""
-        return len(self._present - self._silent)
+        return len(self._present - self._silent.keys())
 
     def take(self, key: str) -> str:
         """Give an attempt to a worker that has none, or where there is no such to any."""
-        trusted = sorted(self._present - self._silent) or sorted(self._present) or ["none"]
+        trusted = sorted(self._present - self._silent.keys()) or sorted(self._present) or ["none"]
         busy = set(self._places.values())
         self._places[key] = next((address for address in trusted if address not in busy), trusted[0])
         return self._places[key]
@@ -33,17 +34,18 @@ class Roster:
         """The attempt is over."""
         self._places.pop(key, None)
 
-    def distrust(self, key: str) -> None:
-        """The attempt's worker is silent: it gets nothing more until it is trusted again."""
+    def distrust(self, key: str, until: float = math.inf) -> None:
+        """The attempt's worker is silent: it gets nothing more until it is trusted again, or that moment (monotonic seconds)."""
         if key in self._places:
-            self._silent.add(self._places[key])
+            self._silent[self._places[key]] = until
 
     def trust(self, address: str) -> None:
         """The worker is awake, and done with what it was at."""
-        self._silent.discard(address)
+        self._silent.pop(address, None)
 
-    def look(self, present: Iterable[str]) -> list[str]:
+    def look(self, present: Iterable[str], now: float) -> list[str]:
         """Take note of who is there now; answers the attempts whose workers are gone."""
         self._present = set(present)
-        self._silent &= self._present  # one that comes back under the same address begins anew
+        # One that comes back under the same address begins anew.
+        self._silent = {address: until for address, until in self._silent.items() if address in self._present and until > now}
         return [key for key, address in self._places.items() if address not in self._present]

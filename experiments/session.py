@@ -19,7 +19,7 @@ from experiments.cores import cores
 from experiments.datasets import splits as splitting
 from experiments.datasets.splits import DataHandle, Splits
 from experiments.discovery import whole
-from experiments.ending import Ended, draw_report, finish
+from experiments.ending import Ended, draw_report, finish, report_drawn
 from experiments.errors import InputError, RunError
 from experiments.lock import study_lock
 from experiments.mending import catch_up, engine_of
@@ -117,7 +117,7 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
     engine = engine_of(spec, store)
     if before is not None:  # before its run is opened again: what was kept may be the end of it
         catch_up(Outbox(decided.client, (before[0], before[1].info.run_id), Spool(store.spool, spec.name), decided.screen.line))
-        check_known(spec.name, engine, trial_runs(decided.client, before[0]))
+        check_known(spec.name, engine, trial_runs(decided.client, before[0]), spec.goal)
     tags = {**common_tags(Path.cwd()), **study_tags(spec, splits)}
     study = open_study(decided.client, store, spec, splits, tags)
     outbox = Outbox(decided.client, study, Spool(store.spool, spec.name), decided.screen.line)
@@ -169,7 +169,7 @@ def preflight(pool: Pool, spec: StudySpec, data: DataHandle) -> Preflight:
 
 
 def _already_done(client: MlflowClient, spec: StudySpec, store: Store, screen: Screen) -> Ended | None:
-    """How a study ended of which nothing is left to do; None where there is."""
+    """How a study ended of which nothing is left to do; None where there is, if only its run to close and its report to draw."""
     found = find_study(client, spec.name)
     if found is None:
         return None
@@ -178,8 +178,11 @@ def _already_done(client: MlflowClient, spec: StudySpec, store: Store, screen: S
     if engine.unfinished() or len(told) < spec.search.trials:
         return None
     experiment_id, run = found
-    catch_up(Outbox(client, (experiment_id, run.info.run_id), Spool(store.spool, spec.name), screen.line))
+    outbox = Outbox(client, (experiment_id, run.info.run_id), Spool(store.spool, spec.name), screen.line)
+    catch_up(outbox)
     complete = sum(record.outcome.status == "complete" for record in told)
+    if client.get_run(run.info.run_id).info.status != "FINISHED" or (complete and not report_drawn(outbox)):
+        return None
     return Ended(experiment_id, f"all {len(told)} trials were done before; a larger --trials goes on", 0, complete)
 
 

@@ -8,10 +8,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from experiments.errors import InputError
 
 MODE = 0o700
+KNOWN_TO_ALL = "password1234"
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,11 @@ class Store:
         if root.exists() and not root.is_dir():
             raise InputError(f"--store: expected a folder, got the file {root}.")
         tracking = environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
+        if KNOWN_TO_ALL in (environ.get("MLFLOW_TRACKING_PASSWORD"), urlsplit(tracking).password):
+            raise InputError(
+                "MLFLOW_TRACKING_PASSWORD: it is the one that MLflow's older servers give to their administrator, and everyone "
+                "knows it; change it on the server, then here."
+            )
         studies = environ.get("TAILOR_STUDIES", "")
         if studies == tracking:
             raise InputError("--studies: it is MLflow's database too, and the two do not share one; give Optuna its own.")
@@ -110,7 +117,8 @@ class Store:
 
     def create(self) -> None:
         """Make what the stores' libraries would make readable to everyone."""
-        self.artifacts.mkdir(exist_ok=True, mode=MODE)
+        for folder in (self.artifacts, self.cache, self.checkpoints, self.oracles, self.spool):
+            folder.mkdir(exist_ok=True, mode=MODE)
         (self.root / "studies.db").touch(mode=0o600)
 
     def adopt_database(self, draft: Path) -> None:

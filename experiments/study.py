@@ -77,7 +77,7 @@ class Coordinator:
         """Work until nothing is left to ask for and nothing runs."""
         while True:
             self._fill()
-            if not self._running and (self.exhausted or self.stopping):
+            if not self._running and (self.stopping or (self.exhausted and not self._pending)):
                 if not self.stopping:
                     self._parts.checkpoints.clear()
                 return
@@ -188,11 +188,13 @@ class Coordinator:
 
     def _lost(self, attempt: Attempt, lost: Lost) -> None:
         trial = attempt.job.trial
-        self._parts.tracker.lose(attempt.job, lost.reason)
         self._losses.add(trial, lost.reason)
         if times := self._losses.enough(trial):
-            self._tell(trial, Outcome("failed", reason=f"lost {times} times: {lost.reason}"))
+            outcome = Outcome("failed", reason=f"{lost.reason} (lost {times} times)")
+            self._parts.tracker.lose(attempt.job, outcome.reason, "failed")
+            self._tell(trial, outcome)
             return
+        self._parts.tracker.lose(attempt.job, lost.reason)
         if lost.reason != NOT_BEGUN:
             self._parts.screen.line(f"trial {trial}: attempt {attempt.job.attempt} lost ({lost.reason}); trying again")
         self._pending.append(attempt.suggestion)
@@ -206,6 +208,8 @@ class Coordinator:
         for trial in displaced:
             self._parts.tracker.drop_model(trial)
         if result.status == "stopped":
+            if not self.stopping:  # its worker waited too long for an answer: this process slept, say
+                self._pending.append(attempt.suggestion)
             return
         self.progress.seconds.append(time.monotonic() - attempt.started)
         if values is not None:

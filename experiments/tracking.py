@@ -20,7 +20,7 @@ from mlflow.entities import RunTag
 from experiments import evaluation, figures, links, model_files
 from experiments.datasets.splits import Splits
 from experiments.outbox import Outbox
-from experiments.recorded import STUDY_FILE, find_study
+from experiments.recorded import STUDY_FILE, find_study, recorded_spec
 from experiments.spool import Entry
 from experiments.store import Store
 from experiments.trial import EpochReport, TrialJob, TrialResult
@@ -96,12 +96,12 @@ class Tracker:
         self._flush(attempt, live)
         self._close(attempt, live, result.status, result.reason, self._artifacts(job, result))
 
-    def lose(self, job: TrialJob, reason: str) -> None:
-        """Close the run of an attempt whose worker went away."""
+    def lose(self, job: TrialJob, reason: str, status: str = "lost") -> None:
+        """Close the run of an attempt whose worker went away: lost, or failed where the trial is not tried again."""
         attempt = (job.trial, job.attempt)
         live = self._live.pop(attempt)
         self._flush(attempt, live)
-        self._close(attempt, live, "lost", reason, {})
+        self._close(attempt, live, status, reason, {})
 
     def end_study(self, status: str, tags: Mapping[str, str]) -> None:
         """Close the study's run: FINISHED, or KILLED when it was stopped and can go on."""
@@ -117,7 +117,8 @@ class Tracker:
         }
         files = {"model.keras": model.keras, "labels.json": json.dumps(self._splits.class_names, ensure_ascii=False).encode()}
         if model.source is not None:
-            files[model.source.name] = model.source.read_bytes()
+            code = files[model.source.name] = model.source.read_bytes()
+            tags["tailor.code_sha256"] = sha256(code)
         fields = {
             "tags": tags,
             "shape": model.input_shape,
@@ -166,17 +167,21 @@ def open_study(client: MlflowClient, store: Store, spec: StudySpec, splits: Spli
     else:
         experiment_id = experiment.experiment_id
     found = find_study(client, spec.name)
-    if found is None:
-        run = client.create_run(experiment_id, tags={**tags, "tailor.kind": "study"}, run_name=spec.name)
-    else:
-        _, run = found
+    if found is not None:
+        run = found[1]
         client.log_batch(run.info.run_id, tags=[RunTag(k, v) for k, v in tags.items()])
         client.update_run(run.info.run_id, status="RUNNING")
         if "tailor.ended" in run.data.tags:
             client.delete_tag(run.info.run_id, "tailor.ended")
+    else:  # a draft until its spec is written, or a search killed in between would leave a study that nobody can read
+        drafts = client.search_runs([experiment_id], "tags.`tailor.kind` = 'draft'", max_results=1)
+        run = drafts[0] if drafts else client.create_run(experiment_id, tags={**tags, "tailor.kind": "draft"}, run_name=spec.name)
     for key, value in links.view_tags(spec).items():
         client.set_experiment_tag(experiment_id, key, value)
-    client.log_text(run.info.run_id, json.dumps(spec.tables(), indent=2), STUDY_FILE)
+    if found is None or recorded_spec(client, run) != spec:
+        client.log_text(run.info.run_id, json.dumps(spec.tables(), indent=2), STUDY_FILE)
+    if found is None:
+        client.set_tag(run.info.run_id, "tailor.kind", "study")
     return experiment_id, run.info.run_id
 
 

@@ -58,7 +58,7 @@ class TrialJob:
 
     @property
     def key(self) -> str:
-        """The attempt's name, unique for ever."""
+        """The attempt's name, unique in its store for ever."""
         return f"{self.study}-{self.trial}-{self.attempt}"
 
 
@@ -175,7 +175,11 @@ def _run(job: TrialJob, channel: Channel) -> TrialResult:
         channel.replay(EpochReport(job.trial, job.attempt, epoch, metrics, 0.0, replayed=True))
 
     plan = FitPlan(job.epochs, job.seed, job.monitor, job.maximize, job.epochs_done)
-    line = Line(report, channel.check, replay, partial(save, job, channel), CHECKPOINT_SECONDS, saved(job))
+
+    def anew() -> None:
+        channel.note(f"its checkpoint {job.resumes} cannot be read, or is of another training; it begins anew")
+
+    line = Line(report, channel.check, replay, partial(save, job, channel), CHECKPOINT_SECONDS, saved(job), anew)
     fitted = fit(model, data, options, plan, line)
     evaluation = evaluate(
         data.val_labels.numpy(), fitted.validation.labels, fitted.validation.confidence, fitted.validation.loss, data.num_classes
@@ -222,11 +226,13 @@ def save(job: TrialJob, channel: Channel, checkpoint: bytes) -> None:
 
 
 def saved(job: TrialJob) -> bytes | None:
-    """The checkpoint to go on from, or None where there is none to be had."""
-    if job.resumes is not None:
-        with suppress(OSError):
-            return Path(job.resumes).read_bytes()
-    return None
+    """The checkpoint to go on from, empty where it cannot be read, or None where there is none."""
+    if job.resumes is None:
+        return None
+    try:
+        return Path(job.resumes).read_bytes()
+    except OSError:
+        return b""
 
 
 def keras_bytes(model: keras.Model) -> bytes:

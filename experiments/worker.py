@@ -97,6 +97,11 @@ def attempt(job: TrialJob, line: str) -> TrialResult:
         return run_trial(job, DaskChannel(job, line))
 
 
+def queue_name(job: TrialJob, line: str) -> str:
+    """The queue of an attempt's answers; others on the same cluster may have a study of the same name."""
+    return f"{line}/{job.key}"
+
+
 @contextmanager
 def _pulse(job: TrialJob, line: str) -> Iterator[None]:
     """Give signs of life while an attempt runs, from a thread of their own: a trace or a compilation may take long."""
@@ -128,7 +133,7 @@ class DaskChannel:
         self._trial = job.trial
         self._worker = get_worker()
         self._stop = Event(line)
-        self._answers = Queue(job.key) if job.waits else None
+        self._answers = Queue(queue_name(job, line)) if job.waits else None
         self._looked = time.monotonic()
 
     def report(self, report: EpochReport) -> bool:

@@ -6,6 +6,8 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import sqlalchemy.exc
 from mlflow import MlflowClient
@@ -127,4 +129,4 @@ class Writer:
         """Delete a logged model, from this disk too: MLflow only marks it."""
         self._client.delete_logged_model(model.model_id)
         if model.artifact_location.startswith("file://"):  # <experiment>/models/<model id>/artifacts
-            shutil.rmtree(Path(model.artifact_location.removeprefix("file://")).parent, ignore_errors=True)
+            shutil.rmtree(Path(url2pathname(urlsplit(model.artifact_location).path)).parent, ignore_errors=True)

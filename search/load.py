@@ -56,6 +56,8 @@ def read(path: Path) -> dict[str, Any]:
         raise StudyError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8.") from error
     except tomllib.TOMLDecodeError as error:
         raise StudyError(f"{path}: not valid TOML: {error}.") from error
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, tables in tables in tables
+        raise StudyError(f"{path}: not a study file ({error}).") from error
 
 
 def override(raw: dict[str, Any], text: str) -> None:

@@ -7,6 +7,8 @@ import subprocess
 import time
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from conftest import TAILOR
 from mlflow import MlflowClient
@@ -28,6 +30,11 @@ def runs(folder: Path, study: str = "small") -> tuple[list[Run], list[Run]]:
     return [run for run in found if run not in trials], sorted(trials, key=key)
 
 
+def artifacts(run: Run) -> Path:
+    """The folder of a run's artifacts."""
+    return Path(url2pathname(urlsplit(run.info.artifact_uri).path))
+
+
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     command = [str(TAILOR), "search", *arguments]
     return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -45,6 +52,24 @@ def wait_for_epochs(folder: Path, count: int) -> None:
         if seen >= count:
             return
     raise AssertionError("the search logged no epoch in 90 seconds")
+
+
+def count_runs(folder: Path) -> int:
+    """How many attempts have a run."""
+    if not (folder / "mlruns" / "mlflow.db").exists():
+        return 0
+    with closing(sqlite3.connect(folder / "mlruns" / "mlflow.db", timeout=30)) as database:
+        return int(database.execute("SELECT COUNT(*) FROM tags WHERE key = 'tailor.attempt'").fetchone()[0])
+
+
+def wait_for_runs(folder: Path, count: int) -> None:
+    """Until the study's trials have that many runs, of attempts that ended too."""
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        time.sleep(0.3)
+        if count_runs(folder) >= count:
+            return
+    raise AssertionError(f"the search began no trial in 90 seconds; expected {count} runs in all")
 
 
 def worker_pids(search: int) -> list[int]:

@@ -77,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; errors become one line and a code, and a bug shows its traceback."""
+    os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"  # a model is a .keras file, or is not loaded
     try:
         with impatient():
             return tailor.main(arguments, prog_name="tailor", standalone_mode=False) or DONE

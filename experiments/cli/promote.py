@@ -32,19 +32,20 @@ def command(study: str, name: str, as_json: bool, store: str | None, data: Path 
     found = study_in(client, study)
     spec = recorded_spec(client, found[1])
     splits = open_data(spec, data)
-    place.locks.mkdir(exist_ok=True, parents=True)
-    with waiting_lock(place.locks / f".promote-{name}"):  # or two at once would register one model twice
+    with place.reserved(), waiting_lock(place.locks / f".promote-{name}"):  # or two at once would register one model twice
         promotion = promote(client, found, spec, splits, name)
     if as_json:
         print_json(asdict(promotion))
     else:
         where = f"{promotion.name} version {promotion.version}"
-        click.echo(f"{where} is {promotion.alias}: trial {promotion.row.trial} of {spec.name}; {promotion.verdict.reason}.")
+        by = f"{name}@{promotion.alias}" if promotion.alias else f"{name}/{promotion.version}"
+        alias = promotion.alias or "neither champion nor challenger any more"
+        click.echo(f"{where} is {alias}: trial {promotion.row.trial} of {spec.name}; {promotion.verdict.reason}.")
         if promotion.test is not None:
             test = promotion.test
             click.echo(f"On the test images, opened once for its card: accuracy {test.accuracy:.4f}, loss {test.loss:.4f}.")
         click.echo("Next:")
         click.echo(f"  tailor predict {name} IMAGE…    classify images")
-        click.echo(f"  tailor pull {name}@{promotion.alias} -o DIR    fetch model.keras, its labels and its card")
-        click.echo(f'  mlflow.pyfunc.load_model("models:/{name}@{promotion.alias}")    from a script; see `tailor env`')
+        click.echo(f"  tailor pull {by} -o DIR    fetch model.keras, its labels and its card")
+        click.echo(f'  mlflow.pyfunc.load_model("models:/{by}")    from a script; see `tailor env`')
     return 0 if promotion.alias == CHAMPION else NOT_BETTER

@@ -84,6 +84,7 @@ def _close(study: str, store: Any, experiment_id: str, reason: str, stopped: boo
     from experiments.cli.leaders import print_leaderboard
     from experiments.leaderboard import goal_of, rows
     from experiments.recorded import find_study, open_client
+    from experiments.store import Store
 
     client = open_client(store)
     found = find_study(client, study)
@@ -96,8 +97,10 @@ def _close(study: str, store: Any, experiment_id: str, reason: str, stopped: boo
         return
     click.echo(f"Ended: {reason}.")
     click.echo("Next:")
-    click.echo(f"  tailor promote {study} --to NAME    register the best model")
-    click.echo(f"  tailor ui {study}    compare the trials: {links.study_url(links.base_url(store.tracking_uri), experiment_id)}")
+    there = "" if store.root == Store.at(None).root else f" --store {shlex.quote(str(store.root))}"
+    click.echo(f"  tailor promote {study} --to NAME{there}    register the best model")
+    page = links.study_url(links.base_url(store.tracking_uri), experiment_id)
+    click.echo(f"  tailor ui {study}{there}    compare the trials: {page}")
     click.echo(f"  {_again(but='--trials')} --trials N    go on with more trials")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,7 @@ MD5S: dict[str, dict[str, tuple[str, ...]]] = {
         "t10k-labels-idx1-ubyte": ("ec29112dd5afa0611ce80d1b7f02629c", "27ae3e4e09519cfbb04c329615203637"),
     },
 }
+MNIST_NPZ = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"  # SHA-256, as keras.datasets.mnist has it
 NAMES = ("digits", "fashion-mnist", "mnist")
 SCHEMES = ("idx", "folder", "npz")
 
@@ -75,15 +77,22 @@ def _published(name: str, data_dir: Path | None) -> Dataset:
     keras_home = Path.home() / ".keras" / "datasets"
     if not _downloaded(keras_home, name):
         _download(name)
-    if name == "mnist":
-        archive = npz.load(name, keras_home / "mnist.npz")
-        return Dataset(name, archive.pool, archive.test, class_names)
+    archive = keras_home / "mnist.npz"
     try:
+        if name == "mnist":
+            _check_archive(archive)
+            arrays = npz.load(name, archive)
+            return Dataset(name, arrays.pool, arrays.test, class_names)
         return idx.load(name, keras_home / name, MD5S[name], class_names)
     except InputError:
-        for path in (keras_home / name).glob("*-ubyte*"):
+        for path in [archive] if name == "mnist" else (keras_home / name).glob("*-ubyte*"):
             path.unlink()  # so that the next start downloads it whole
         raise
+
+
+def _check_archive(path: Path) -> None:
+    if (got := hashlib.sha256(path.read_bytes()).hexdigest()) != MNIST_NPZ:
+        raise InputError(f"{path}: its SHA-256 is {got}, not the published one; it is deleted, and fetched again next time.")
 
 
 def _downloaded(keras_home: Path, name: str) -> bool:

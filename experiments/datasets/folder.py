@@ -38,7 +38,7 @@ def read_image(path: Path, size: tuple[int, int], channels: int) -> np.ndarray:
     image = _opened(path)
     try:
         image = image.convert("L" if channels == 1 else "RGB")
-    except OSError as error:
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow's for broken chunks, and for text that unpacks to too much
         raise InputError(f"{path}: the image is damaged ({error}); remove it or replace it.") from error
     if image.size != (size[1], size[0]):
         image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
@@ -52,7 +52,7 @@ def _opened(path: Path) -> Image.Image:
             image = Image.open(path)
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file.") from error
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         raise InputError(f"{path}: not an image that can be read ({type(error).__name__}).") from error
     if image.width * image.height > MOST_PIXELS:
         raise InputError(f"{path}: {image.width}×{image.height} pixels are more than the {MOST_PIXELS:,} that are read.")

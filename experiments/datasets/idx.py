@@ -17,6 +17,7 @@ from experiments.errors import InputError
 
 UNSIGNED_BYTE = 0x08
 MOST_BYTES = 16 << 30
+PIECE = 16 << 20
 STEMS = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
@@ -34,6 +35,8 @@ def read_idx(path: Path, md5s: tuple[str, ...] = ()) -> np.ndarray:
             header, body, shape = _parts(path, file)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read as IDX ({error}); fetch the file again.") from error
+    except MemoryError as error:
+        raise InputError(f"{path}: it holds more than fits into this machine's memory.") from error
     if md5s and not {hashlib.md5(raw).hexdigest(), hashlib.md5(header + body).hexdigest()} & set(md5s):
         raise InputError(f"{path}: its checksum is not the published one; fetch the file again, or use idx:{path.parent}.")
     return np.frombuffer(body, np.uint8).reshape(shape)
@@ -80,11 +83,20 @@ def _parts(path: Path, file: IO[bytes] | gzip.GzipFile) -> tuple[bytes, bytes, t
         raise InputError(f"{path}: its header promises {total:,} bytes, more than the {MOST_BYTES:,} that are read.")
     if path.suffix != ".gz" and (got := path.stat().st_size - len(magic + sizes)) != total:
         raise InputError(f"{path}: the header promises {total:,} bytes ({shape}), the file holds {got:,}; fetch it again.")
-    body = file.read(total + 1)  # one more, to see whether the file goes on; a gzip bomb stops here
+    body = _read(file, total + 1)  # one more, to see whether the file goes on; a gzip bomb stops here
     if len(body) != total:
         more = "more" if len(body) > total else f"only {len(body):,}"
         raise InputError(f"{path}: the header promises {total:,} bytes ({shape}), the file holds {more}; fetch it again.")
     return magic + sizes, body, shape
+
+
+def _read(file: IO[bytes] | gzip.GzipFile, most: int) -> bytes:
+    """So many bytes, or all there are: piece by piece, so that a header's promise alone takes no memory."""
+    pieces = []
+    while most and (piece := file.read(min(most, PIECE))):
+        pieces.append(piece)
+        most -= len(piece)
+    return b"".join(pieces)
 
 
 def _has(folder: Path, stems: tuple[str, str]) -> bool:

@@ -10,6 +10,8 @@ import numpy as np
 from experiments.datasets.images import Dataset, checked
 from experiments.errors import InputError
 
+MOST_CLASSES = 1_000_000
+
 
 def load(name: str, path: Path) -> Dataset:
     """Read the arrays; never a pickle. Raises InputError naming the arrays that are missing or wrong."""
@@ -18,6 +20,8 @@ def load(name: str, path: Path) -> Dataset:
             arrays = {key: file[key] for key in file.files}
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(f"{name}: {path} cannot be read as .npz without pickles ({error}).") from error
+    except MemoryError as error:
+        raise InputError(f"{name}: {path} holds more than fits into this machine's memory.") from error
     for x, y in (("x_train", "y_train"), ("images", "labels"), ("x", "y")):
         if x in arrays and y in arrays:
             break
@@ -29,6 +33,8 @@ def load(name: str, path: Path) -> Dataset:
     if "class_names" in arrays:
         class_names = tuple(str(c) for c in arrays["class_names"])
     elif np.issubdtype(labels.dtype, np.integer) and labels.size:
+        if labels.max() >= MOST_CLASSES:
+            raise InputError(f"{name}: labels out of range: expected 0 to {MOST_CLASSES - 1:,} at most, got {labels.max():,}.")
         class_names = tuple(str(c) for c in range(int(labels.max()) + 1))
     else:
         raise InputError(f"{name}: expected whole-number labels in {y!r}, got {labels.dtype} {labels.shape}.")

@@ -19,7 +19,7 @@ from mlflow.exceptions import MlflowException
 
 from experiments.comparison import compare
 from experiments.leaderboard import Row, rows
-from experiments.recorded import recorded_spec
+from experiments.recorded import REPORT, recorded_spec
 from experiments.reports.advice import advice
 from search import plots
 from search.by_run import seen
@@ -66,7 +66,7 @@ def make(client: MlflowClient, experiment_id: str, study_run: Run) -> Report:
 def log(client: MlflowClient, run_id: str, report: Report, folder: Path) -> None:
     """Log the report and its files to the study's run; `folder` is an empty one to write them in."""
     (folder / "plots").mkdir()
-    (folder / "report.html").write_text(report.page, encoding="utf-8")
+    (folder / REPORT).write_text(report.page, encoding="utf-8")
     for name, data in report.files.items():
         (folder / name).write_bytes(data)
     client.log_artifacts(run_id, str(folder))

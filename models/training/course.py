@@ -9,6 +9,7 @@ import dataclasses
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,9 +64,9 @@ def unpack(checkpoint: bytes, program: Program, identity: str) -> Course | None:
     try:
         with np.load(io.BytesIO(checkpoint), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (ValueError, OSError, zipfile.BadZipFile):
+        header = json.loads(arrays["header"].tobytes())
+    except (ValueError, OSError, EOFError, KeyError, zlib.error, zipfile.BadZipFile):
         return None
-    header = json.loads(arrays["header"].tobytes())
     if header["identity"] != identity:
         return None
     variables = _variables(program)

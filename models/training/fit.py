@@ -62,7 +62,8 @@ class Line:
     """A fit's line outwards, and the checkpoint that it goes on from.
 
     `report(epoch, metrics)` answers True to stop; `between()` is called between units. `save` takes a checkpoint, every
-    `save_seconds` and when one of the two raises. `replay` is told the epochs that the checkpoint brings.
+    `save_seconds` and when one of the two raises. `replay` is told the epochs that the checkpoint brings; `anew()` is called
+    where it cannot be gone on from.
     """
 
     report: Callable[[int, Mapping[str, float]], bool] = lambda epoch, metrics: False
@@ -71,6 +72,7 @@ class Line:
     save: Callable[[bytes], None] = lambda checkpoint: None
     save_seconds: float = math.inf
     checkpoint: bytes | None = None
+    anew: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,10 @@ def fit(model: keras.Model, data: Data, options: TrainOptions, plan: FitPlan, li
     else:
         program = program_for(model, options, data.num_classes, steps)
     program.load(model, options, plan.seed, class_weights(data) if options.class_weight == "balanced" else None)
-    course = (line.checkpoint and unpack(line.checkpoint, program, repr((plan, options)))) or Course(plan.epochs_done + 1)
+    course = None
+    if line.checkpoint is not None and (course := unpack(line.checkpoint, program, repr((plan, options)))) is None:
+        line.anew()
+    course = course or Course(plan.epochs_done + 1)
     trainer = _Trainer(program, data, options, plan, line)
     pruned = trainer.run(course)
     for variable, value in zip(program.model.weights, course.best_weights, strict=True):

@@ -24,10 +24,11 @@ LISTED = ("grid", "brute-force")  # samplers that give out every point of a fini
 def usual_pruner(spec: StudySpec) -> Component:
     """The pruner of a study that names none: what was measured to be soonest (docs/decisions.md), where there is one to choose.
 
-    None where every trial is wanted whole: of a list of points, or of one point again and again.
+    None where every trial is wanted whole: of a list of points, or of one point again and again; nor with constraints, which
+    are known at a trial's end only: those that break them would push out those that keep them.
     """
     searched = spec.space.searched or spec.by_run or spec.declares
-    steered = spec.objective.by_epoch and not spec.others
+    steered = spec.objective.by_epoch and not spec.others and not spec.constraints
     if spec.search.engine != "optuna" or spec.search.sampler.name in LISTED or not searched or not steered:
         return NO_PRUNER
     return Component("successive-halving")

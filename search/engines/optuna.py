@@ -26,6 +26,7 @@ from search.spec import Component, SearchPlan, StudySpec
 
 HPARAMS = "tailor.hparams"
 REASON = "tailor.reason"
+PRUNED = "tailor.pruned"  # the epoch after which the pruner said so
 CONSTRAINED = "tailor.constrained"  # the values of what only constraints name
 OUTCOMES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 ASKED = (TrialState.RUNNING, *OUTCOMES)
@@ -92,7 +93,12 @@ class OptunaEngine:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # a resumed attempt reports the same epochs again
             live.report(values[objective.metric], epoch)
-        return live.should_prune()
+        if PRUNED in live.user_attrs:  # of an attempt that died before it could end so: its rung is passed, and not asked again
+            return True
+        if epoch >= self._spec.search.max_epochs or not live.should_prune():
+            return False  # after the last epoch there is nothing left to save, and the trial is whole
+        live.set_user_attr(PRUNED, epoch)
+        return True
 
     @lasting
     def tell(self, trial: int, outcome: Outcome) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import SMALL, Shell
-from searches import client, runs
+from searches import artifacts, client, runs
 
 from experiments.leaderboard import Row
 from experiments.reports.advice import advice
@@ -32,7 +32,7 @@ def test_compare_shows_what_differs(recorded: Shell) -> None:
     assert got["params"]["learning_rate"] == [best.data.params["learning_rate"], trials[2].data.params["learning_rate"]]
     assert "units" not in got["params"]  # the same in both
     assert got["metrics"]["best_val_accuracy"] == [run.data.metrics["best_val_accuracy"] for run in (best, trials[2])]
-    place = [Path(run.info.artifact_uri.removeprefix("file://")) / "confusion_matrix.json" for run in (best, trials[2])]
+    place = [artifacts(run) / "confusion_matrix.json" for run in (best, trials[2])]
     before, after = (np.array(json.loads(p.read_text())["counts"]) for p in place)
     difference = np.abs(after - before)
     np.fill_diagonal(difference, 0)
@@ -56,7 +56,7 @@ def test_a_finished_study_has_its_report_and_plots(recorded: Shell) -> None:
     found = {item.path for folder in ("", "plots") for item in mlflow.list_artifacts(parent.info.run_id, folder or None)}
     pictures = {"optimization_history", "parameter_importance", "slice", "parallel_coordinate", "timeline", "intermediate_values"}
     assert found >= {"report.html", "plots/plots.html", *(f"plots/{name}.png" for name in pictures)}
-    place = Path(parent.info.artifact_uri.removeprefix("file://"))
+    place = artifacts(parent)
     page = (place / "report.html").read_text()
     assert not re.search(r"(src|href)=.?https?:", page)  # opens offline
     assert page.count("data:image/png;base64,iVBOR") >= 7

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import struct
+import tracemalloc
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +84,17 @@ def test_a_gzip_bomb_is_read_no_further_than_its_header_promises(tmp_path: Path,
     assert max(read) == 201 and min(read) > 0
 
 
+def test_a_header_that_promises_gigabytes_takes_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "promise.gz"
+    write_idx(path, np.zeros(100, "uint8"), (15 << 10, 1 << 10, 1 << 10))
+    tracemalloc.start()
+    with pytest.raises(InputError, match="the file holds only 100"):
+        idx.read_idx(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100 << 20
+
+
 def test_a_truncated_gzip_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "cut.gz"
     write_idx(path, RNG.integers(0, 256, (60, 5, 4), dtype="uint8"))
@@ -96,6 +109,24 @@ def test_a_published_set_with_another_content_is_refused(idx_folder: Path) -> No
     with pytest.raises(InputError, match="its checksum is not the published one"):
         open_dataset("fashion-mnist", idx_folder)
     assert len(MD5S["mnist"]) == len(MD5S["fashion-mnist"]) == 4
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+def test_a_download_that_is_not_the_published_file_is_deleted(
+    tmp_path: Path, idx_folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    place = tmp_path / ".keras" / "datasets"
+    place.mkdir(parents=True)
+    if name == "mnist":
+        np.savez(place / "mnist.npz", x_train=np.zeros((9, 4, 4), "uint8"), y_train=np.arange(9))
+    else:
+        (place / name).mkdir()
+        for path in idx_folder.glob("*-ubyte*"):
+            path.rename(place / name / path.name)
+    with pytest.raises(InputError, match="the published one"):
+        open_dataset(name, None)
+    assert not [path for path in place.rglob("*") if path.is_file()]
 
 
 def test_the_real_fashion_mnist_has_its_published_checksums(data_dir: Path) -> None:
@@ -144,6 +175,27 @@ def test_what_is_no_image_is_named(tmp_path: Path) -> None:
         read_image(tmp_path / "none.png", (8, 8), 1)
 
 
+def png(*chunks: tuple[bytes, bytes]) -> bytes:
+    """A grey picture of 8×8 with further chunks before its pixels."""
+    head = struct.pack(">IIBBBBB", 8, 8, 8, 0, 0, 0, 0)
+    pixels = zlib.compress(b"\0" * 8 * 9)
+    parts = [(b"IHDR", head), *chunks, (b"IDAT", pixels), (b"IEND", b"")]
+    framed = (struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(framed)
+
+
+def test_a_damaged_image_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "odd.png"
+    path.write_bytes(png())
+    assert read_image(path, (8, 8), 1).shape == (8, 8, 1)
+    text_bomb = b"comment\0\0" + zlib.compress(bytes(64 << 20))
+    whole = png()
+    for damaged in (png((b"zTXt", text_bomb)), whole[:-30], whole[:45] + b"\0" * 8 + whole[53:]):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"odd\.png: (not an image|the image is damaged)"):
+            read_image(path, (8, 8), 1)
+
+
 def test_npz_with_class_names(tmp_path: Path) -> None:
     path = tmp_path / "set.npz"
     np.savez(path, images=np.zeros((9, 4, 4), "uint8"), labels=np.arange(9) % 3, class_names=["a", "b", "c"])
@@ -159,6 +211,7 @@ def test_npz_with_class_names(tmp_path: Path) -> None:
         ({"images": np.zeros((9, 4, 4), "uint8"), "labels": np.arange(8) % 3}, "9 images but 8 labels"),
         ({"images": np.zeros((9, 4, 4), "uint8"), "labels": np.arange(9) - 1}, "labels out of range"),
         ({"images": np.zeros((9, 4, 4), "uint8"), "labels": np.arange(9), "class_names": ["a", "b"]}, "labels out of range"),
+        ({"images": np.zeros((9, 4, 4), "uint8"), "labels": np.arange(9) * 10**12}, "labels out of range"),
         ({"images": np.zeros((9, 4, 4), "uint8"), "labels": np.zeros(9, int)}, "at least two classes"),
         ({"pictures": np.zeros(3)}, "expected arrays x_train and y_train"),
         ({"images": np.array([{}], object), "labels": np.zeros(1)}, "without pickles"),

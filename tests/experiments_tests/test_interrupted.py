@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Shell
-from searches import client, runs, start, wait_for_epochs, worker_pids
+from searches import artifacts, client, runs, start, wait_for_epochs, worker_pids
 
 Write = Callable[..., Path]
 LONG = (("max_epochs = 3", "max_epochs = 9000"), ("trials = 4", "trials = 2"), ('pruner = "median"', 'pruner = "none"'))
@@ -62,7 +62,7 @@ def test_a_stopped_trial_goes_on_in_its_middle_to_the_same_numbers(tailor: Shell
         ]
         assert history[0] == history[1]
         assert len(history[0]) == 1500
-    replay = json.loads((Path(resumed.info.artifact_uri.removeprefix("file://")) / "trial.json").read_text())
+    replay = json.loads((artifacts(resumed) / "trial.json").read_text())
     assert replay["resumes"] == "0.1.npz"
     assert int(resumed.data.tags["tailor.epochs"]) < 1500  # the others were brought by the checkpoint
     assert resumed.data.metrics["best_val_loss"] == never.data.metrics["best_val_loss"]

@@ -76,7 +76,7 @@ def test_what_only_one_side_knows_is_said(copy: Shell) -> None:
     client(copy.folder).delete_run(runs(copy.folder)[1][number].info.run_id)
     assert copy("fsck", "small").stdout == f"trial {number}: complete in the engine, without a run in MLflow\n"
     storage.delete_study(storage.get_study_id_from_name("small"))
-    assert "has a run in MLflow, and the engine does not know it" in copy("fsck", "small").stdout
+    assert "ended in MLflow, and the engine does not know it" in copy("fsck", "small").stdout
 
 
 def test_a_search_with_another_database_of_studies_is_refused_and_loses_nothing(copy: Shell, write_study: Write) -> None:
@@ -86,7 +86,7 @@ def test_a_search_with_another_database_of_studies_is_refused_and_loses_nothing(
     (experiment,) = [e.experiment_id for e in mlflow.search_experiments() if e.name == "small"]
     before = {model.model_id for model in mlflow.search_logged_models([experiment])}
     said = copy("search", "small.toml", "--trials", "9", "--studies", f"sqlite:///{copy.folder}/other.db")
-    assert said.returncode == 2 and "MLflow has trials that the studies' database does not know (0, 1" in said.stderr
+    assert said.returncode == 2 and "trials ended that the studies' database does not know (0, 1" in said.stderr
     assert before and {model.model_id for model in mlflow.search_logged_models([experiment])} == before
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Shell
+from files import as_registered
 from mlflow import MlflowClient
 
 DIGIT = Path(__file__).resolve().parents[2] / "docs" / "pictures" / "digit.png"
@@ -75,7 +76,11 @@ def test_pull_gives_the_model_its_labels_preprocessing_and_card(recorded: Shell,
     done = recorded("pull", "digits@champion", "-o", str(tmp_path / "got"))
     assert done.returncode == 0, done.stderr
     names = {path.name for path in (tmp_path / "got").iterdir()}
-    assert names == {"card.md", "labels.json", "model.keras", "preprocessing.json"}
+    assert names == {"SHA256SUMS", "card.md", "labels.json", "model.keras", "preprocessing.json"}
+    told = subprocess.run(
+        ["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=tmp_path / "got", capture_output=True, check=True
+    )
+    assert told.stdout.count(b": OK") == 4
     assert json.loads((tmp_path / "got" / "labels.json").read_text()) == list("0123456789")
     assert json.loads((tmp_path / "got" / "preprocessing.json").read_text())["shape"] == ["n", 8, 8, 1]
     card = (tmp_path / "got" / "card.md").read_text()
@@ -129,12 +134,12 @@ def test_a_lambda_layer_and_other_formats_are_refused(tmp_path: Path) -> None:
     import keras
 
     from experiments.errors import InputError
-    from experiments.evaluator import SavedModel, load_model
+    from experiments.evaluator import load_model
 
     net = keras.Sequential([keras.Input((4,)), keras.layers.Lambda(lambda x: x * 2)])
     net.save(tmp_path / "bad.keras")
     with pytest.raises(InputError, match="Lambda layers are never loaded"):
-        load_model(SavedModel(tmp_path / "bad.keras"))
+        load_model(as_registered(tmp_path / "bad.keras"))
     (tmp_path / "old.h5").write_bytes(b"x")
     with pytest.raises(InputError, match=r"only \.keras files are loaded"):
-        load_model(SavedModel(tmp_path / "old.h5"))
+        load_model(as_registered(tmp_path / "old.h5"))

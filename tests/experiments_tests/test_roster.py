@@ -15,9 +15,9 @@ def test_each_attempt_has_a_worker_of_its_own() -> None:
 def test_attempts_of_workers_that_are_gone_are_told() -> None:
     roster = Roster(["a", "b"])
     roster.take("one"), roster.take("two")
-    assert roster.look(["b", "c"]) == ["one"] and roster.count == 2
+    assert roster.look(["b", "c"], 0.0) == ["one"] and roster.count == 2
     roster.release("one")
-    assert roster.take("one, again") == "c" and roster.look(["b", "c"]) == []
+    assert roster.take("one, again") == "c" and roster.look(["b", "c"], 0.0) == []
 
 
 def test_a_silent_worker_gets_nothing_until_it_is_awake_and_free() -> None:
@@ -26,7 +26,7 @@ def test_a_silent_worker_gets_nothing_until_it_is_awake_and_free() -> None:
     roster.distrust("one")
     roster.release("one")
     assert roster.count == 1 and roster.take("again") == "b"
-    roster.look(["a", "b"])
+    roster.look(["a", "b"], 0.0)
     assert roster.count == 1
     roster.trust("a")
     assert roster.count == 2 and roster.take("next") == "a"
@@ -36,6 +36,17 @@ def test_a_worker_that_comes_back_begins_anew() -> None:
     roster = Roster(["a", "b"])
     roster.take("one")
     roster.distrust("one")
-    roster.look(["b"])
-    roster.look(["a", "b"])
+    roster.look(["b"], 0.0)
+    roster.look(["a", "b"], 0.0)
     assert roster.count == 2
+
+
+def test_a_worker_that_never_began_is_tried_again_after_a_while() -> None:
+    """It was at somebody else's work, it may be, and nobody tells us when that is over."""
+    roster = Roster(["a"])
+    roster.take("one")
+    roster.distrust("one", until=60.0)
+    roster.look(["a"], 59.0)
+    assert roster.count == 0
+    roster.look(["a"], 61.0)
+    assert roster.count == 1

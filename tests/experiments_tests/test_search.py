@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from searches import client, runs
 
 from experiments.errors import InputError
 from experiments.plan import open_data
+from experiments.pulled import load as tailor_load
 from experiments.session import check_same
 from search.load import load
 
@@ -61,7 +63,7 @@ def check_whole(folder: Path, study: str, trials: int, val_size: int) -> None:
         assert set(metrics) >= EPOCH | FINAL
         artifacts = {item.path for item in mlflow.list_artifacts(run.info.run_id)}
         assert artifacts >= ARTIFACTS
-        place = Path(run.info.artifact_uri.removeprefix("file://"))
+        place = artifacts(run)
         confusion = json.loads((place / "confusion_matrix.json").read_text())
         counts = np.array(confusion["counts"])
         assert counts.sum() == val_size
@@ -108,7 +110,16 @@ def test_the_same_command_again_says_that_it_is_done_and_changes_nothing(recorde
     done = recorded("search", "small.toml")
     assert done.returncode == 0
     assert "all 4 trials were done before" in done.stdout
+    assert "tailor promote small --to NAME  " in done.stdout
     assert [run.info.run_id for run in runs(recorded.folder)[1]] == before
+
+
+def test_what_to_do_next_names_a_store_that_is_elsewhere(recorded: Shell, tmp_path: Path) -> None:
+    store = recorded.folder / "mlruns"
+    done = Shell(tmp_path)("search", str(recorded.folder / "small.toml"), "--store", str(store))
+    quoted = shlex.quote(str(store))
+    assert f"tailor promote small --to NAME --store {quoted}  " in done.stdout
+    assert f"tailor ui small --store {quoted}  " in done.stdout
 
 
 def test_a_larger_budget_goes_on(tailor: Shell, write_study: Write) -> None:
@@ -182,6 +193,7 @@ def test_a_factory_of_ones_own_is_searched_promoted_and_pulled(tailor: Shell, tm
         done = tailor(*arguments)
         assert done.returncode == 0, done.stderr
     assert {p.name for p in (tmp_path / "got").iterdir()} == {
+        "SHA256SUMS",
         "card.md",
         "labels.json",
         "mine.py",
@@ -193,6 +205,15 @@ def test_a_factory_of_ones_own_is_searched_promoted_and_pulled(tailor: Shell, tm
     done = tailor("predict", "own", str(digit))
     assert done.returncode == 0, done.stderr
     assert "%" in done.stdout
+    (version,) = client(tmp_path).search_model_versions("name = 'own'")
+    model = version.source.removeprefix("models:/")
+    for code in (tmp_path / "mlruns/artifacts/small/models" / model / "artifacts/code/mine.py", tmp_path / "got" / "mine.py"):
+        code.write_text(f"open({str(tmp_path / 'was-run')!r}, 'w')")
+    done = tailor("predict", "own", str(digit))  # code that was changed is not run
+    assert done.returncode == 2 and "mine.py: its SHA-256 is" in done.stderr
+    with pytest.raises(InputError, match=r"mine\.py: its SHA-256 is"):
+        tailor_load(tmp_path / "got")
+    assert not (tmp_path / "was-run").exists()
 
 
 def test_a_factory_that_raises_shows_its_traceback_and_creates_nothing(tailor: Shell, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import Shell
+from files import as_registered
 
 from experiments.errors import InputError
 from experiments.secrets import masked
@@ -85,19 +86,19 @@ def called(module: str, name: str, argument: str) -> dict:
 
 
 def test_a_model_file_that_names_a_function_to_call_is_refused(tmp_path: Path, mark: Path) -> None:
-    from experiments.evaluator import SavedModel, load_model
+    from experiments.evaluator import load_model
 
     for module, name in (("os", "mkdir"), ("builtins", "exec"), ("keras.src.utils.python_utils", "func_load")):
         path = keras_file(tmp_path / "model.keras", called(module, name, str(mark)))
         with pytest.raises(InputError, match="safe mode"):
-            load_model(SavedModel(path))
+            load_model(as_registered(path))
         assert not mark.exists()
 
 
 def test_a_model_file_whose_archive_climbs_out_writes_nothing_outside(tmp_path: Path) -> None:
     import keras
 
-    from experiments.evaluator import SavedModel, load_model
+    from experiments.evaluator import load_model
 
     net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     path = tmp_path / "inner" / "model.keras"
@@ -107,14 +108,14 @@ def test_a_model_file_whose_archive_climbs_out_writes_nothing_outside(tmp_path: 
         archive.writestr("../climbed.txt", b"x")
         archive.writestr("assets/../../climbed.txt", b"x")
     with suppress(InputError):
-        load_model(SavedModel(path))
+        load_model(as_registered(path))
     assert not list(tmp_path.rglob("climbed.txt"))
 
 
 def test_a_model_file_that_claims_a_huge_shape_is_refused(tmp_path: Path) -> None:
     import keras
 
-    from experiments.evaluator import SavedModel, load_model
+    from experiments.evaluator import load_model
 
     path = tmp_path / "model.keras"
     keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="d")]).save(path)
@@ -125,7 +126,7 @@ def test_a_model_file_that_claims_a_huge_shape_is_refused(tmp_path: Path) -> Non
         for name, data in members.items():
             archive.writestr(name, data)
     with pytest.raises(InputError):
-        load_model(SavedModel(path))
+        load_model(as_registered(path))
 
 
 def test_an_image_that_unpacks_to_gigabytes_is_refused(recorded: Shell, tmp_path: Path) -> None:
@@ -174,9 +175,19 @@ def test_no_form_of_password_is_shown(text: str, shown: str) -> None:
 
 def test_databases_and_folders_are_their_owners_alone(recorded: Shell) -> None:
     store = recorded.folder / "mlruns"
-    assert stat.S_IMODE(store.stat().st_mode) == 0o700
+    for folder in (store, *(path for path in store.iterdir() if path.is_dir())):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700, folder
     for name in ("mlflow.db", "studies.db"):
         assert stat.S_IMODE((store / name).stat().st_mode) == 0o600
+
+
+def test_the_password_that_everyone_knows_is_refused(tailor: Shell) -> None:
+    for environment in (
+        {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "MLFLOW_TRACKING_PASSWORD": "password1234"},
+        {"MLFLOW_TRACKING_URI": "http://admin:password1234@127.0.0.1:9"},
+    ):
+        done = tailor("studies", **environment)
+        assert done.returncode == 2 and "everyone knows it" in done.stderr, done.stderr
 
 
 def test_the_pages_answer_on_this_machine_alone_and_to_its_own_name(recorded: Shell) -> None:
@@ -212,8 +223,11 @@ def test_a_pulled_model_file_of_another_content_is_never_opened(recorded: Shell,
         place.write_bytes(pickle.dumps(Bomb(mark)))
         done = recorded("pull", "digits", "-o", str(mark.parent / "out"))
         again = recorded("predict", "digits", str(Path(__file__).resolve().parents[2] / "docs/pictures/digit.png"))
+        promoted = recorded("promote", "small", "--to", "tampered")
     finally:
         place.write_bytes(kept)
+    assert promoted.returncode == 2 and "not the registered" in promoted.stderr
+    assert not client.search_model_versions("name = 'tampered'")
     assert again.returncode == 2 and "not the registered" in again.stderr
     assert done.returncode == 2 and "not the registered" in done.stderr
     assert not mark.exists() and not (mark.parent / "out").exists()

@@ -5,6 +5,8 @@ The product knows nothing of it: a function of it is wrapped here, before it run
 
 from __future__ import annotations
 
+import importlib
+import itertools
 import os
 import signal
 import sys
@@ -51,6 +53,23 @@ def tell(when: str, number: str) -> None:
     at_call(OptunaEngine, "tell", int(number), when)
 
 
+def call(target: str, when: str, number: str) -> None:
+    """Die before or after the n-th call of MODULE:NAME or MODULE:CLASS.NAME."""
+    module, _, path = target.partition(":")
+    *owners, name = path.split(".")
+    owner = importlib.import_module(module)
+    for part in owners:
+        owner = getattr(owner, part)
+    at_call(owner, name, int(number), when)
+
+
+def oom() -> None:
+    """Let the kernel's count of processes that it killed for want of memory rise whenever it is looked at."""
+    from experiments import memory
+
+    memory.kills = itertools.count().__next__
+
+
 def clock(seconds: str, after: str) -> None:
     """Let the wall clock jump by so many seconds, so many seconds from now."""
     plain, jump_at = time.time, time.monotonic() + float(after)
@@ -60,7 +79,7 @@ def clock(seconds: str, after: str) -> None:
 if __name__ == "__main__":
     cut = sys.argv.index("--")
     fault, *given = sys.argv[1:cut]
-    {"entry": entry, "tell": tell, "clock": clock}[fault](*given)
+    {"entry": entry, "tell": tell, "call": call, "oom": oom, "clock": clock}[fault](*given)
     from experiments.cli import main
 
     sys.argv[1:] = sys.argv[cut + 1 :]

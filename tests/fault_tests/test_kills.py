@@ -12,7 +12,7 @@ import pytest
 from conftest import Shell
 from faults import broken, dice, finish, search, study, times, to_the_end
 from ledger import Ledger, whole_table
-from searches import runs, wait_for_epochs, worker_pids
+from searches import client, count_runs, runs, wait_for_epochs, wait_for_runs, worker_pids
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
 
@@ -28,11 +28,14 @@ def test_1_workers_killed_at_random(tailor: Shell, ledger: Ledger) -> None:
         time.sleep(chance.uniform(0.1, 1.5))
         workers = worker_pids(running.pid)
         if workers:
+            chosen = chance.choice(workers)
             try:
-                os.kill(chance.choice(workers), signal.SIGKILL)
+                os.kill(chosen, signal.SIGKILL)
                 killed += 1
             except ProcessLookupError:
                 continue
+            gone = [pid for pid in workers if pid != chosen and _state(pid) == "Z"]
+            assert not gone, "the other worker went with it"
     said = finish(running)
     assert running.returncode == 0, said
     wrong = broken(tailor.folder, trials=2 * kills)
@@ -45,18 +48,23 @@ def test_1_workers_killed_at_random(tailor: Shell, ledger: Ledger) -> None:
 
 
 def test_2_coordinators_killed_at_random(tailor: Shell, ledger: Ledger) -> None:
-    study(tailor.folder, trials=10, epochs=100)
+    """Each in the middle of its trials; the budget grows with the kills, so that no search ends before its own."""
+    study(tailor.folder, trials=1000, epochs=100)
     chance = dice("coordinators")
     kills = times(20, 4)
     for _ in range(kills):
+        begun = count_runs(tailor.folder)
         running = search(tailor.folder)
-        time.sleep(chance.uniform(2.0, 9.0))
+        wait_for_runs(tailor.folder, begun + 1)
+        time.sleep(chance.uniform(0.0, 4.0))
         workers = worker_pids(running.pid)
         running.kill()
         running.communicate()
+        assert running.returncode == -signal.SIGKILL
         ledger.check("2 SIGKILL of the coordinator", _alive(workers))
-    to_the_end(tailor)
-    assert not (wrong := broken(tailor.folder, trials=10)), wrong
+    budget = 2 + len({run.data.tags["tailor.trial"] for run in runs(tailor.folder)[1]})
+    to_the_end(tailor, "--trials", str(budget))
+    assert not (wrong := broken(tailor.folder, trials=budget)), wrong
 
 
 @pytest.mark.parametrize(
@@ -69,6 +77,14 @@ def test_2_coordinators_killed_at_random(tailor: Shell, ledger: Ledger) -> None:
         ("5 SIGKILL between writing MLflow and telling the engine", ("entry", "end", "after", "1")),
         pytest.param("5 SIGKILL right before telling the engine", ("tell", "before", "2"), marks=whole_table),
         ("5 SIGKILL right after telling the engine", ("tell", "after", "2")),
+        ("5 SIGKILL between the study's run and its spec", ("call", "mlflow:MlflowClient.create_run", "after", "1")),
+        (
+            "5 SIGKILL between the last trial and the study's end",
+            ("call", "experiments.tracking:Tracker.end_study", "before", "1"),
+        ),
+        pytest.param(
+            "5 SIGKILL before the report is there", ("call", "experiments.reports.report:log", "before", "1"), marks=whole_table
+        ),
     ],
 )
 def test_3_and_5_a_coordinator_killed_between_two_writes(
@@ -79,7 +95,10 @@ def test_3_and_5_a_coordinator_killed_between_two_writes(
     finish(running)
     assert running.returncode == -signal.SIGKILL
     to_the_end(tailor)
-    ledger.check(fault, broken(tailor.folder, trials=3))
+    wrong = broken(tailor.folder, trials=3)
+    (parent,), _ = runs(tailor.folder)
+    drawn = {file.path for file in client(tailor.folder).list_artifacts(parent.info.run_id)}
+    ledger.check(fault, wrong + ([] if "report.html" in drawn else ["there is no report"]))
 
 
 def test_4_a_coordinator_killed_in_the_last_trial_is_mended_by_looking(tailor: Shell, ledger: Ledger) -> None:

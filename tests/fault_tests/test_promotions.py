@@ -2,12 +2,42 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
+import sys
+from pathlib import Path
 
 from conftest import TAILOR, Shell
 from faults import study, times, to_the_end
 from ledger import Ledger, whole_table
 from searches import client
+
+HERE = Path(__file__).resolve().parent
+
+
+def test_13_a_promotion_killed_half_way_is_finished_by_the_next(tailor: Shell, ledger: Ledger) -> None:
+    study(tailor.folder, trials=1)
+    to_the_end(tailor)
+    driver = [
+        sys.executable,
+        str(HERE / "driver.py"),
+        "call",
+        "mlflow:MlflowClient.set_registered_model_alias",
+        "before",
+        "1",
+        "--",
+    ]
+    killed = subprocess.run([*driver, "promote", "small", "--to", "half"], cwd=tailor.folder, capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    mlflow = client(tailor.folder)
+    assert mlflow.search_model_versions("name = 'half'") and not mlflow.get_registered_model("half").aliases
+    again = tailor("promote", "small", "--to", "half")
+    wrong = [] if again.returncode == 0 else [again.stdout + again.stderr]
+    wrong += (
+        [] if {k: str(v) for k, v in mlflow.get_registered_model("half").aliases.items()} == {"champion": "1"} else ["no alias"]
+    )
+    wrong += [] if mlflow.get_registered_model("half").tags["tailor.test_openings"] == "1" else ["opened the test set twice"]
+    ledger.check("13 a promotion killed before its alias", wrong)
 
 
 @whole_table

@@ -33,6 +33,10 @@ def build(hparams, input_shape, num_classes):
         import numpy
 
         numpy.ones(1 << 50)
+    if hparams.get("fails") == "killed":
+        import os
+
+        os.kill(os.getpid(), 9)
     if hparams.get("fails") == "error":
         raise LookupError("no such layer")
     layers = [keras.layers.Input(input_shape), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
@@ -82,6 +86,25 @@ def test_17_a_worker_out_of_memory_fails_that_trial_alone(tailor: Shell, ledger:
         reason = run.data.tags["tailor.status_reason"]
         wrong += [] if reason.startswith("out_of_memory") else [f"reason {reason}"]
         ledger.check("17 a worker out of memory", wrong)
+
+
+def test_17_a_worker_that_the_system_kills_fails_that_trial_alone(tailor: Shell, ledger: Ledger) -> None:
+    """A kernel that wants memory gives no word; its count of such kills tells them from others."""
+    of_factory(tailor.folder, 'fails = { choices = ["no", "killed"] }', trials=3)
+    path = tailor.folder / "small.toml"
+    points = (
+        f'[[enqueue]]\nfails = "{kind}"\nlearning_rate = {rate}\n'
+        for kind, rate in (("killed", 1e-3), ("no", 2e-3), ("no", 3e-3))
+    )
+    path.write_text(path.read_text() + "".join(points))
+    running = search(tailor.folder, driver=("oom",))
+    said = finish(running)
+    wrong = [] if running.returncode == 0 else [said]
+    first = [run for run in runs(tailor.folder)[1] if run.data.tags["tailor.trial"] == "0"]
+    wrong += [] if [run.info.status for run in first] == ["KILLED", "KILLED", "FAILED"] else [f"attempts: {first}"]
+    reasons = [run.data.tags["tailor.status_reason"] for run in first]
+    wrong += [] if all(reason.startswith("out_of_memory") for reason in reasons) else reasons
+    ledger.check("17 a worker killed for want of memory", wrong + broken(tailor.folder, trials=3))
 
 
 def test_18_a_study_whose_trials_all_fail_stops_and_says_why(tailor: Shell, ledger: Ledger) -> None:

@@ -217,7 +217,20 @@ def test_a_checkpoint_of_another_fit_is_not_taken(data: Data) -> None:
     for net, plan in ((model(), FitPlan(2, seed=6)), (model(units=12), FitPlan(1, seed=6))):
         fresh = fit(net, data, TrainOptions(), plan, Line(checkpoint=saved[-1]))
         assert len(fresh.history) == plan.epochs
-    assert fit(model(), data, TrainOptions(), FitPlan(1, seed=6), Line(checkpoint=saved[-1][:-50])).best_epoch == 1
+
+
+def test_a_damaged_checkpoint_is_told_and_the_fit_begins_anew(data: Data) -> None:
+    saved: list[bytes] = []
+    plan = FitPlan(1, seed=6)
+    whole = fit(model(), data, TrainOptions(), plan, Line(save=saved.append, save_seconds=0.0))
+    told: list[int] = []
+    for i in range(10):  # cut short anywhere, from nothing at all on
+        cut = saved[-1][: i * len(saved[-1]) // 10]
+        fresh = fit(model(), data, TrainOptions(), plan, Line(checkpoint=cut, anew=lambda i=i: told.append(i)))
+        assert fresh.history == whole.history
+    assert told == list(range(10))
+    fit(model(), data, TrainOptions(), plan, Line(checkpoint=saved[-1], anew=lambda: told.append(10)))
+    assert 10 not in told
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "one_cycle", "exponential", "step"])

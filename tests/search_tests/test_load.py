@@ -59,6 +59,7 @@ def test_setting_a_searched_parameter_fixes_it_and_conditions_still_see_it(write
         (["search.engine=keras-tuner"], "none"),  # it prunes nothing
         (["study.objective=latency_ms", "study.direction=minimize"], "none"),  # known at a trial's end only
         (["space.learning_rate=0.01", "space.depth=2", "space.units_2=16"], "none"),  # one point again and again
+        (['study.constraints=["parameters <= 1000"]'], "none"),  # they are known at a trial's end only
     ],
 )
 def test_a_study_that_names_no_pruner_has_the_usual_one(write_study: Write, settings: list[str], pruner: str) -> None:
@@ -124,6 +125,13 @@ def test_a_wrong_file_is_answered_by_field(write_study: Write, change: tuple[str
         load(write_study(change))
     assert says in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["trials = " + "9" * 5000, "x = " + "[" * 100_000], ids=["a long number", "deep nesting"])
+def test_a_file_that_python_cannot_read_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "odd.toml").write_text(text)
+    with pytest.raises(StudyError, match=r"odd\.toml: not a"):
+        load(tmp_path / "odd.toml")
 
 
 def test_a_file_over_one_mebibyte_is_refused(tmp_path: Path) -> None:

@@ -68,6 +68,31 @@ def test_a_hopeless_trial_is_pruned_and_a_good_one_is_not(opened: Open, pruner: 
     assert sum(verdicts["good"]) <= 10
 
 
+@pytest.mark.parametrize(("epochs", "pruned"), [(9, False), (10, True)])
+def test_a_trial_that_reached_its_last_epoch_is_whole(opened: Open, epochs: int, pruned: bool) -> None:
+    """Successive halving looks after 1, 3 and 9 epochs; after the ninth of nine there is nothing left to save."""
+    engine = opened("random", "successive-halving", trials=8, max_epochs=epochs)
+    for level in (0.9, 0.9, 0.9, 0.9, 0.9, 0.1):
+        suggestion = ask(engine)
+        assert not any(engine.report(suggestion.trial, epoch, {"val_accuracy": 0.9}) for epoch in (1, 3))
+        assert engine.report(suggestion.trial, 9, {"val_accuracy": level}) == (pruned and level == 0.1)
+        engine.tell(suggestion.trial, Outcome("complete", {"val_accuracy": level}))
+
+
+def test_what_the_pruner_said_outlives_the_attempt_that_died_of_it(opened: Open) -> None:
+    """It would say otherwise at the next epoch: halving looks at a rung once."""
+    engine = opened("random", "successive-halving", trials=8, max_epochs=9)
+    for _ in range(4):
+        complete_at = ask(engine)
+        engine.report(complete_at.trial, 1, {"val_accuracy": 0.9})
+        engine.tell(complete_at.trial, Outcome("complete", {"val_accuracy": 0.9}))
+    bad = ask(engine)
+    assert engine.report(bad.trial, 1, {"val_accuracy": 0.1})
+    again = opened("random", "successive-halving", trials=8, max_epochs=9)
+    assert [s.trial for s in again.unfinished()] == [bad.trial]
+    assert again.report(bad.trial, 2, {"val_accuracy": 0.2})
+
+
 def test_of_thousands_of_trials_the_best_the_running_and_an_even_sample_are_learnt_from(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounded, "BEST", 3)
     monkeypatch.setattr(bounded, "SAMPLED", 4)

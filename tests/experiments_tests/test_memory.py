@@ -1,0 +1,34 @@
+"""The kernel's count of processes that it killed for want of memory, as its several versions give it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from experiments.memory import kills
+
+
+@pytest.mark.parametrize(
+    ("files", "count"),
+    [
+        ({}, 0),
+        ({"proc/vmstat": "pgfault 9\noom_kill 4\n"}, 4),
+        ({"proc/vmstat": "oom_kill 4\n", "sys/fs/cgroup/memory/memory.oom_control": "under_oom 0\noom_kill 2\n"}, 2),
+        (
+            {
+                "proc/vmstat": "oom_kill 4\n",
+                "proc/self/cgroup": "0::/user.slice/me\n",
+                "sys/fs/cgroup/user.slice/me/memory.events": "max 7\noom 5\noom_kill 3\noom_group_kill 1\n",
+            },
+            3,
+        ),
+        ({"proc/vmstat": "oom_kill 4\n", "proc/self/cgroup": "0::/\n"}, 4),
+    ],
+)
+def test_the_nearest_count_is_read(tmp_path: Path, files: dict[str, str], count: int) -> None:
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert kills(tmp_path) == count
