@@ -14,6 +14,7 @@ from test_search import check_whole
 Write = Callable[..., Path]
 
 
+@pytest.mark.slow
 def test_keras_tuners_hyperband_leaves_what_optuna_leaves(tailor: Shell) -> None:
     text = SMALL.replace("trials = 4", "trials = 8").replace("max_epochs = 3", "max_epochs = 4")
     (tailor.folder / "small.toml").write_text(text)
@@ -43,7 +44,8 @@ def test_keras_tuners_hyperband_leaves_what_optuna_leaves(tailor: Shell) -> None
     assert "search.engine: keras-tuner → optuna" in again.stderr
 
 
-@pytest.mark.parametrize("sampler", ["random", pytest.param("grid", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("sampler", ["random", "grid"])
 def test_keras_tuner_goes_on_with_its_study(tailor: Shell, sampler: str) -> None:
     text = SMALL.replace("low = 1e-3, high = 1e-2, log = true", "choices = [1e-3, 1e-2]").replace("trials = 4", "trials = 2")
     (tailor.folder / "small.toml").write_text(text.replace('pruner = "median"', ""))

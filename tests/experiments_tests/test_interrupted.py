@@ -17,6 +17,7 @@ LONG = (("max_epochs = 3", "max_epochs = 9000"), ("trials = 4", "trials = 2"), (
 SHORT = ("--set", "search.max_epochs=3")
 
 
+@pytest.mark.slow
 def test_metrics_arrive_while_a_trial_trains_and_ctrl_c_stops_cleanly(tailor: Shell, write_study: Write) -> None:
     write_study(*LONG)
     search = start(tailor.folder, "small.toml", "--workers", "1")

@@ -28,7 +28,8 @@ def numbers(folder: Path) -> list[dict[str, Any]]:
 STREAMED = ("--set", "workers.in_memory=false")
 
 
-@pytest.mark.parametrize("again", [pytest.param((), marks=pytest.mark.slow, id="same"), pytest.param(STREAMED, id="streamed")])
+@pytest.mark.slow
+@pytest.mark.parametrize("again", [pytest.param((), id="same"), pytest.param(STREAMED, id="streamed")])
 def test_a_repeat_gives_the_same_numbers(tmp_path: Path, write_study: Callable[..., Path], again: tuple[str, ...]) -> None:
     study = write_study(('sampler = "random"', 'sampler = "tpe"'), ("batch_norm = true", "batch_norm = true\ndropout = 0.2"))
     seen = []

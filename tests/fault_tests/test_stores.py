@@ -51,8 +51,9 @@ def locked(path: Path) -> Iterator[None]:
         database.execute("ROLLBACK")
 
 
-@pytest.mark.parametrize("name", ["mlflow.db", pytest.param("studies.db", marks=whole_table)])
-@pytest.mark.parametrize("seconds", [15, pytest.param(60, marks=whole_table)])
+@whole_table
+@pytest.mark.parametrize("name", ["mlflow.db", "studies.db"])
+@pytest.mark.parametrize("seconds", [15, 60])
 def test_10_another_process_holds_a_database(tailor: Shell, ledger: Ledger, name: str, seconds: int) -> None:
     study(tailor.folder, trials=4, epochs=600)
     running = search(tailor.folder)

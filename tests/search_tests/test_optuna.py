@@ -106,6 +106,7 @@ def test_of_thousands_of_trials_the_best_the_running_and_an_even_sample_are_lear
     assert len(bounded.chosen(study.get_trials()[:7], study.directions)) == 7
 
 
+@pytest.mark.slow
 def test_tpe_homes_in_though_it_reads_only_some_trials(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounded, "BEST", 50)  # still so many that its good side has the 25 that it has at most
     monkeypatch.setattr(bounded, "SAMPLED", 200)
