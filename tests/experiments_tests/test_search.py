@@ -61,8 +61,8 @@ def check_whole(folder: Path, study: str, trials: int, val_size: int) -> None:
         assert tags["tailor.status"] in ("complete", "pruned")
         assert ("tailor.status_reason" in tags) == (tags["tailor.status"] == "pruned")
         assert set(metrics) >= EPOCH | FINAL
-        artifacts = {item.path for item in mlflow.list_artifacts(run.info.run_id)}
-        assert artifacts >= ARTIFACTS
+        logged = {item.path for item in mlflow.list_artifacts(run.info.run_id)}
+        assert logged >= ARTIFACTS
         place = artifacts(run)
         confusion = json.loads((place / "confusion_matrix.json").read_text())
         counts = np.array(confusion["counts"])
