@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import SMALL, Shell
-from searches import client, runs
+from searches import artifacts, client, runs
 
 from experiments.errors import InputError
 from experiments.plan import open_data
