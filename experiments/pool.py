@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import os
 import queue
 import signal
@@ -14,31 +13,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import dask
 from distributed import Client, Event, Future, LocalCluster, Queue
 
-import experiments.clocks  # noqa: F401 (before any loop runs)
-from experiments import memory, worker
-from experiments.errors import InputError, RunError
+from experiments import cluster, memory, worker
+from experiments.errors import RunError
 from experiments.losses import NOT_BEGUN, WORKER_GONE
 from experiments.memory import OUT_OF_MEMORY
 from experiments.roster import Roster
 from experiments.trial import EpochReport, TrialJob, TrialResult
-from experiments.workshop import METHOD, begin_loading
+from experiments.workshop import begin_loading
 
 START_SECONDS = 60
 LOOK_SECONDS = 2.0  # between two looks at who is there on somebody else's cluster
-DASK_CONFIG: dict[str, Any] = {
-    "distributed.scheduler.allowed-failures": 0,  # only the coordinator retries
-    "distributed.worker.multiprocessing-method": METHOD,
-    "distributed.scheduler.worker-ttl": None,  # it reads the wall clock, which may jump; see Pool.watch
-    "distributed.nanny.pre-spawn-environ": {},  # Dask's own trims malloc at 64 KiB, which costs TensorFlow 10–20 %
-    "distributed.worker.memory.target": False,
-    "distributed.worker.memory.spill": False,
-    "distributed.worker.memory.pause": False,
-    "distributed.scheduler.http.routes": [],  # pages that nobody looks at: what is not served cannot be misused
-    "distributed.worker.http.routes": [],
-}
 
 
 @dataclass(frozen=True)
@@ -65,14 +51,14 @@ PoolEvent = EpochReport | TrialResult | Lost
 class Pool:
     """Runs attempts on workers, one at a time each. `events` brings reports, results and losses in order per worker."""
 
-    def __init__(self, client: Client, cluster: LocalCluster | None, count: int, grace: float) -> None:
-        self._roster = Roster(_addresses(client)) if cluster is None else None
+    def __init__(self, client: Client, own: LocalCluster | None, count: int, grace: float) -> None:
+        self._roster = Roster(cluster.addresses(client)) if own is None else None
         self._count = count
         self._grace = grace
         self.events: queue.Queue[PoolEvent] = queue.Queue()
         self.notes: queue.Queue[str] = queue.Queue()  # for a person to read
         self._client = client
-        self._cluster = cluster
+        self._own = own
         self._futures: dict[str, Future] = {}
         self._answers: dict[str, Queue] = {}
         self._jobs: dict[str, TrialJob] = {}
@@ -96,38 +82,12 @@ class Pool:
         One that gives no sign of life for `grace` seconds is given up.
         """
         begin_loading()
-        dask.config.set(DASK_CONFIG)
-        for name in ("distributed", "distributed.worker", "distributed.nanny", "distributed.scheduler", "bokeh", "tornado"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+        cluster.prepare()
         if address is not None:
-            return cls._connect(address, grace)
-        cluster = LocalCluster(
-            n_workers=count,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address=None,
-            silence_logs=logging.CRITICAL,
-            memory_limit=0,
-            preload=["experiments.worker"],
-            env={worker.THREADS: str(threads), worker.COUNT: str(count)},
-        )
-        return cls(Client(cluster), cluster, count, grace)
-
-    @classmethod
-    def _connect(cls, address: str, grace: float) -> Pool:
-        try:
-            client = Client(address, timeout=5)
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"--cluster: no Dask scheduler answers at {address!r} ({type(error).__name__}); start one with `dask scheduler` "
-                "and workers with `dask worker ADDRESS --nthreads 1`."
-            ) from error
-        count = len(_addresses(client))
-        if not count:
-            client.close()
-            raise InputError(f"--cluster: the scheduler at {address} has no workers; start some with `dask worker {address}`.")
-        return cls(client, None, count, grace)
+            client = cluster.connect(address)
+            return cls(client, None, len(cluster.addresses(client)), grace)
+        own = cluster.local(count, threads)
+        return cls(Client(own), own, count, grace)
 
     def preflight(self, job: TrialJob) -> worker.Preflight:
         """Build the job's model on a worker, and say what was found. Raises what the trial would fail with."""
@@ -142,11 +102,9 @@ class Pool:
         if job.waits:
             self._answers[job.key] = Queue(worker.queue_name(job, self._line), client=self._client)
         self._jobs[job.key] = job
-        chosen = {}
-        if self._roster is not None:
-            chosen = {"workers": [self._roster.take(job.key)]}
-            self._signs[job.key] = Sign(chosen["workers"][0], 0, time.monotonic())  # nothing is in its way there
-        future = self._client.submit(worker.attempt, job, self._line, key=f"{self._line}/{job.key}", pure=False, **chosen)
+        chosen = {} if self._roster is None else {"workers": [self._roster.take(job.key)]}
+        self._signs[job.key] = Sign("", 0, time.monotonic())  # nothing is in its way: it is to begin soon
+        future = self._client.submit(worker.attempt, job, self._line, key=self._task(job.key), pure=False, **chosen)
         self._futures[job.key] = future
         future.add_done_callback(lambda done: self._ended(job, done))
 
@@ -180,26 +138,29 @@ class Pool:
             elif late:  # it was this process that slept
                 self._signs[key] = dataclasses.replace(sign, heard=now)
             elif now - sign.heard > self._grace:
-                del self._signs[key]
                 self._give_up(key, sign)
         if self._roster is not None and now - self._looked > LOOK_SECONDS:
             self._looked, before = now, self._roster.count
-            for key in self._roster.look(_addresses(self._client), now):
+            for key in self._roster.look(cluster.addresses(self._client), now):
                 self._lose(key, self._went_away(key))
             if before and not self._roster.count:
                 self.notes.put("no worker of the cluster answers; the search waits for one (Ctrl-C stops it; nothing is lost)")
 
     def _give_up(self, key: str, sign: Sign) -> None:
+        if key not in self._begun and self._own is not None:
+            # Frozen before it began, or not given to anybody yet: its end comes from Dask, as with any process that dies.
+            self._signs[key] = dataclasses.replace(sign, heard=time.monotonic())
+            _kill(cluster.process_of(self._client, self._own, self._task(key)))
+            return
         if key in self._answers:  # or it would wait for one as soon as it wakes
             self._answers[key].put((None, True))
         self._lose(key, f"its worker gave no sign of life for {self._grace:g} s" if key in self._begun else NOT_BEGUN)
-        if self._roster is not None and key in self._begun:
+        if self._roster is None:
+            _kill(sign.pid)  # frozen or not; its nanny starts another
+        elif key in self._begun:
             self._roster.distrust(key)  # until that attempt is over there
-        elif self._roster is not None:  # at somebody else's work, it may be, which nobody tells us the end of
+        else:  # at somebody else's work, it may be, which nobody tells us the end of
             self._roster.distrust(key, time.monotonic() + self._grace)
-        else:
-            with suppress(ProcessLookupError):
-                os.kill(sign.pid, signal.SIGKILL)  # frozen or not; its nanny starts another
 
     def _lose(self, key: str, reason: str) -> None:
         job = self._jobs[key]
@@ -229,8 +190,8 @@ class Pool:
         self._client.unsubscribe_topic(self._line)  # attempts that still run would report to a closed door, which Dask tells
         self._futures.clear()
         self._client.close(timeout=5)
-        if self._cluster is not None:
-            self._cluster.close(timeout=10)
+        if self._own is not None:
+            self._own.close(timeout=10)
 
     def _ended(self, job: TrialJob, future: Future) -> None:
         if future.status == "finished":
@@ -244,8 +205,14 @@ class Pool:
         if key not in self._begun:
             return NOT_BEGUN
         before, self._killed = self._killed, memory.kills()
-        return OUT_OF_MEMORY if self._cluster is not None and self._killed > before else WORKER_GONE
+        return OUT_OF_MEMORY if self._own is not None and self._killed > before else WORKER_GONE
+
+    def _task(self, key: str) -> str:
+        """An attempt's name for Dask: others may use the same cluster, for a study of the same name."""
+        return f"{self._line}/{key}"
 
 
-def _addresses(client: Client) -> list[str]:
-    return list(client.scheduler_info(n_workers=-1)["workers"])
+def _kill(pid: int | None) -> None:
+    if pid:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)

@@ -17,6 +17,14 @@ from faults import broken, finish, free_port, search, study
 from ledger import Ledger, whole_table
 from searches import client, runs, wait_for_epochs, worker_pids
 
+from experiments.datasets.splits import cache
+from experiments.losses import NOT_BEGUN
+from experiments.plan import make_job, open_data
+from experiments.pool import Lost, Pool
+from experiments.trial import EpochReport
+from search.engine import Suggestion
+from search.load import load
+
 
 @contextmanager
 def cluster(folder: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
@@ -97,3 +105,31 @@ def test_20_nobody_is_given_up_when_the_clock_jumps(tailor: Shell, ledger: Ledge
         wrong += broken(tailor.folder, trials=4, name=f"small{seconds}")
         wrong += [] if len(runs(tailor.folder, f"small{seconds}")[1]) == 4 else ["an attempt was given up"]
         ledger.check("20 the clock jumps ten minutes", wrong)
+
+
+@whole_table
+def test_7_a_worker_frozen_before_its_attempt_begins_is_replaced(tmp_path: Path, ledger: Ledger) -> None:
+    spec = load(study(tmp_path, trials=1, epochs=3))
+    data = cache(open_data(spec, None), tmp_path / "cache")
+    pool = Pool.open(1, 1, grace=6.0)
+    try:
+        (pid,) = worker_pids(os.getpid())
+        os.kill(pid, signal.SIGSTOP)
+        ends = []
+        for attempt in (1, 2):  # the second by the worker that takes the frozen one's place
+            job = make_job(spec, Suggestion(0, {"learning_rate": 0.002}, 3), attempt, data, "float32")
+            pool.submit(job)
+            deadline = time.monotonic() + 60
+            while len(ends) < attempt and time.monotonic() < deadline:
+                pool.watch()
+                time.sleep(0.2)
+                while not pool.events.empty():
+                    event = pool.events.get()
+                    ends += [] if isinstance(event, EpochReport) else [event]
+            pool.forget(job)
+        wrong = [] if ends[0] == Lost(0, 1, NOT_BEGUN) else [str(ends[0])]
+        ledger.check(
+            "7 SIGSTOP of a worker before its attempt begins", wrong + ([] if ends[1].status == "complete" else [str(ends[1])])
+        )
+    finally:
+        pool.close()

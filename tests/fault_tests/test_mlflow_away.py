@@ -57,7 +57,7 @@ def doubled_or_missing(url: str, epochs: int) -> list[str]:
 
 def test_11_training_goes_on_while_mlflow_is_away(tailor: Shell, ledger: Ledger) -> None:
     with mlflow_server(tailor.folder) as server:
-        trials = 2 + AWAY // 3  # some minutes longer than the outage, where that is long
+        trials = 2 + AWAY // 5  # some minutes longer than the outage, where that is long
         study(tailor.folder, trials=trials, epochs=EPOCHS)
         running = search(tailor.folder, **environ(server.url))
         wait_for_metrics(server.url)
@@ -76,7 +76,7 @@ def test_11_training_goes_on_while_mlflow_is_away(tailor: Shell, ledger: Ledger)
 @whole_table
 def test_11_a_search_that_ends_while_mlflow_is_away_is_written_when_it_is_back(tailor: Shell, ledger: Ledger) -> None:
     with mlflow_server(tailor.folder) as server:
-        study(tailor.folder, trials=4, epochs=EPOCHS)
+        study(tailor.folder, trials=2, epochs=EPOCHS)
         running = search(tailor.folder, **environ(server.url))
         wait_for_metrics(server.url)
         server.kill()
@@ -87,14 +87,14 @@ def test_11_a_search_that_ends_while_mlflow_is_away_is_written_when_it_is_back(t
         assert again.returncode == 1 and "Traceback" not in again.stderr
         server.start()
         to_the_end(tailor, **environ(server.url))
-        wrong = broken(tailor.folder, trials=4, environ=environ(server.url)) + doubled_or_missing(server.url, EPOCHS)
+        wrong = broken(tailor.folder, trials=2, environ=environ(server.url)) + doubled_or_missing(server.url, EPOCHS)
         ledger.check("11 MLflow's server away until after the search", wrong)
 
 
 @whole_table
 def test_11_a_coordinator_killed_while_mlflow_is_away(tailor: Shell, ledger: Ledger) -> None:
     with mlflow_server(tailor.folder) as server:
-        study(tailor.folder, trials=4, epochs=EPOCHS)
+        study(tailor.folder, trials=2, epochs=EPOCHS)
         running = search(tailor.folder, **environ(server.url))
         wait_for_metrics(server.url)
         server.kill()
@@ -105,7 +105,7 @@ def test_11_a_coordinator_killed_while_mlflow_is_away(tailor: Shell, ledger: Led
         running.communicate()
         server.start()
         to_the_end(tailor, **environ(server.url))
-        wrong = broken(tailor.folder, trials=4, environ=environ(server.url)) + doubled_or_missing(server.url, EPOCHS)
+        wrong = broken(tailor.folder, trials=2, environ=environ(server.url)) + doubled_or_missing(server.url, EPOCHS)
         ledger.check("11 MLflow's server away, and the coordinator killed", wrong)
 
 
