@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,10 @@ class Spool:
 
     def __init__(self, root: Path, study: str) -> None:
         self.folder = root / study
+        for draft in self.folder.glob(".*"):  # of a process that was killed
+            shutil.rmtree(draft, ignore_errors=True)
+        with suppress(OSError):
+            self.folder.rmdir()  # where nothing else is in it
         self._numbers = sorted(int(path.name) for path in self.folder.glob("[0-9]*"))
 
     def __len__(self) -> int:
@@ -36,7 +41,6 @@ class Spool:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         number = self._numbers[-1] + 1 if self._numbers else 1
         draft = self.folder / f".{number:08}"
-        shutil.rmtree(draft, ignore_errors=True)  # of a process that was killed
         try:
             self._fill(draft, entry)
         except OSError:

@@ -41,6 +41,8 @@ def read(path: Path) -> Any | None:
     for place in places:
         digest, _, body = place.read_bytes().partition(b"\n")
         if digest.decode(errors="replace") == hashlib.sha256(body).hexdigest():
+            if place != path and path.exists():  # or the next write would put the damaged one in the last good one's place
+                os.replace(path, path.with_suffix(".damaged.json"))
             return json.loads(body)
     if places:
         raise StudyError(

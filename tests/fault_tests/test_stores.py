@@ -121,9 +121,11 @@ def test_15_state_files_cut_short(tailor: Shell, ledger: Ledger) -> None:
     trials = 2
     for i in range(10):
         state.write_bytes(whole[: chance.randrange(len(whole))])
-        if i % 3 == 0:  # the same command goes on; else it is only read
+        if i % 3 == 0:  # the same command goes on
             trials += 1
             to_the_end(tailor, "--trials", str(trials))
+        else:
+            assert "told" in tailor("fsck", "small").stdout  # what the state before lacks
         ledger.check("15 the oracle's file cut short", broken(tailor.folder, trials=trials))
         whole = state.read_bytes()
     for file in state.parent.iterdir():

@@ -28,6 +28,17 @@ def test_a_truncated_file_gives_the_last_good_state(tmp_path: Path, part: float)
     assert read(path) == {"trials": 1}
 
 
+def test_a_damaged_file_never_takes_the_last_good_ones_place(tmp_path: Path) -> None:
+    path = tmp_path / "oracle.json"
+    write(path, 1)
+    write(path, 2)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert read(path) == 1
+    write(path, 3)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert read(path) == 1
+
+
 def test_both_damaged_is_refused_and_never_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "oracle.json"
     write(path, 1)
