@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import queue
 import signal
@@ -25,6 +26,7 @@ from experiments.workshop import begin_loading
 
 START_SECONDS = 60
 LOOK_SECONDS = 2.0  # between two looks at who is there on somebody else's cluster
+STARVED_SECONDS = 10.0  # a worker that goes away so soon after a kill for want of memory was what was killed
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Pool:
         self._jobs: dict[str, TrialJob] = {}
         self._signs: dict[str, Sign] = {}  # the last one of each running attempt
         self._begun: set[str] = set()
-        self._killed = memory.kills()  # of all processes here, for want of memory
+        self._killed, self._starved = memory.kills(), -math.inf  # for want of memory; when that count rose last
         self._watched = self._looked = time.monotonic()
         self._line = f"tailor-{uuid.uuid4().hex}"  # others may use the same cluster
         self._stop = Event(self._line, client=client)
@@ -131,7 +133,7 @@ class Pool:
         Dask notices a process that dies; one that is frozen, or whose machine is gone without a word, is for us to notice.
         """
         now, late = time.monotonic(), time.monotonic() - self._watched > self._grace / 2
-        self._watched = now
+        self._watched, before = now, self.count
         for key, sign in list(self._signs.items()):
             if key not in self._jobs:  # heard while it was forgotten
                 self._signs.pop(key, None)
@@ -139,18 +141,21 @@ class Pool:
                 self._signs[key] = dataclasses.replace(sign, heard=now)
             elif now - sign.heard > self._grace:
                 self._give_up(key, sign)
-        if self._roster is not None and now - self._looked > LOOK_SECONDS:
-            self._looked, before = now, self._roster.count
-            for key in self._roster.look(cluster.addresses(self._client), now):
+        if now - self._looked > LOOK_SECONDS:
+            self._looked = now
+            self._count_kills()
+            for key in self._roster.look(cluster.addresses(self._client), now) if self._roster is not None else ():
                 self._lose(key, self._went_away(key))
-            if before and not self._roster.count:
-                self.notes.put("no worker of the cluster answers; the search waits for one (Ctrl-C stops it; nothing is lost)")
+        if before and not self.count:
+            self.notes.put("no worker of the cluster answers; the search waits for one (Ctrl-C stops it; nothing is lost)")
 
     def _give_up(self, key: str, sign: Sign) -> None:
         if key not in self._begun and self._own is not None:
             # Frozen before it began, or not given to anybody yet: its end comes from Dask, as with any process that dies.
             self._signs[key] = dataclasses.replace(sign, heard=time.monotonic())
-            _kill(cluster.process_of(self._client, self._own, self._task(key)))
+            pid = cluster.process_of(self._client, self._own, self._task(key))
+            if not any(other.pid == pid for other in self._signs.values()):  # it waits there behind another attempt
+                _kill(pid)
             return
         if key in self._answers:  # or it would wait for one as soon as it wakes
             self._answers[key].put((None, True))
@@ -204,8 +209,14 @@ class Pool:
     def _went_away(self, key: str) -> str:
         if key not in self._begun:
             return NOT_BEGUN
+        self._count_kills()
+        starved = self._own is not None and time.monotonic() - self._starved < STARVED_SECONDS
+        return OUT_OF_MEMORY if starved else WORKER_GONE
+
+    def _count_kills(self) -> None:
         before, self._killed = self._killed, memory.kills()
-        return OUT_OF_MEMORY if self._own is not None and self._killed > before else WORKER_GONE
+        if self._killed > before:
+            self._starved = time.monotonic()
 
     def _task(self, key: str) -> str:
         """An attempt's name for Dask: others may use the same cluster, for a study of the same name."""

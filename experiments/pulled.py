@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,11 +23,21 @@ def load(folder: str | Path) -> tuple[keras.Model, list[str]]:
     own, that is not as it was pulled is not opened.
     """
     place = Path(folder)
-    if not (place / SUMS).is_file():
-        raise InputError(f"{place}: there is no {SUMS}; name a folder that `tailor pull` wrote.")
-    lines = (line.split("  ", 1) for line in (place / SUMS).read_text().splitlines())
-    sums = {name: digest for digest, name in lines}
+    sums = _sums(place)
     code = next((name for name in sums if name.endswith(".py")), None)
-    source = None if code is None else place / Path(code).name
+    source = None if code is None else place / code
     model = load_model(SavedModel(place / "model.keras", sums["model.keras"], source, sums.get(code or "")))
     return model, json.loads((place / "labels.json").read_text())
+
+
+def _sums(place: Path) -> dict[str, str]:
+    """The checksums of the folder's files by name."""
+    try:
+        found = re.findall(r"^([0-9a-f]{64})  ([^/\n]+)$", (place / SUMS).read_text(), re.MULTILINE)
+    except OSError as error:
+        raise InputError(f"{place}: there is no {SUMS} that can be read; pull the model again, into a new folder.") from error
+    sums = {name: digest for digest, name in found}
+    missing = [name for name in ("model.keras", *sums) if name not in sums or not (place / name).is_file()]
+    if missing:
+        raise InputError(f"{place}: there is no {missing[0]}; pull the model again, into a new folder.")
+    return sums

@@ -92,12 +92,12 @@ def _strange(engine: Engine, runs: Sequence[Run], goal: Goal) -> list[int]:
 
 
 def _clean(stores: Stores) -> list[str]:
-    """Drop the checkpoints of trials that have ended."""
-    over = {record.trial for record in stores.engine.records()}
+    """Drop the checkpoints of trials that nobody goes on with: they have ended, or their numbers are given out again."""
+    unfinished = {suggestion.trial for suggestion in stores.engine.unfinished()}
     mended = []
-    for trial in sorted(stores.checkpoints.trials() & over):
+    for trial in sorted(stores.checkpoints.trials() - unfinished):
         stores.checkpoints.drop(trial)
-        mended.append(f"trial {trial}: has ended; its checkpoint is dropped")
+        mended.append(f"trial {trial}: is not under way; its checkpoint is dropped")
     return mended
 
 

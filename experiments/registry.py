@@ -34,7 +34,7 @@ from search.spec import StudySpec
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 OPENINGS = "tailor.test_openings"
-SETTLED = "tailor.alias"  # the alias that a version was given when it was promoted; it may have moved on since
+SETTLED, PENDING = "tailor.alias", "pending"  # the alias that a version was given when promoted; it may have moved on since
 SHA256, CODE_SHA256 = "tailor.sha256", "tailor.code_sha256"
 
 
@@ -66,7 +66,7 @@ def promote(client: MlflowClient, study: tuple[str, Run], spec: StudySpec, split
         raise InputError(f"study {spec.name!r} was trained on other data: the digest of {spec.dataset!r} is now {splits.digest}.")
     known = _version_of(client, name, model_id)
     if known is not None:
-        if not known.aliases and SETTLED not in known.tags:
+        if known.tags.get(SETTLED) == PENDING:
             _settle(client, name, known)  # the promotion that registered it died before that
             known = client.get_model_version(name, known.version)
         alias = next((a for a in known.aliases), "")
@@ -78,7 +78,7 @@ def promote(client: MlflowClient, study: tuple[str, Run], spec: StudySpec, split
     with Evaluator() as evaluator:
         test = evaluator.score(saved_model(client, model_id), splits.test, len(splits.class_names))
     _count_opening(client, name)
-    tags = _tags(run, row, candidate, test, verdict) | _checksums(client.get_logged_model(model_id).tags)
+    tags = _tags(run, row, candidate, test, verdict) | _checksums(client.get_logged_model(model_id).tags) | {SETTLED: PENDING}
     card = model_card(name, spec, row, tags, splits)
     with _process_uri(client.tracking_uri):
         version = client.create_model_version(
@@ -90,9 +90,10 @@ def promote(client: MlflowClient, study: tuple[str, Run], spec: StudySpec, split
 def _settle(client: MlflowClient, name: str, version: ModelVersion) -> str:
     """Make a registered version champion or challenger, and note that it was; answers which."""
     champion, mine = find_champion(client, name), client.get_model_version(name, version.version)
-    first = champion is None or champion.version == mine.version
-    alias = CHAMPION if first or judge(_candidate(mine), _candidate(champion)).better else CHALLENGER
-    client.set_registered_model_alias(name, alias, version.version)
+    alias = next(iter(mine.aliases), None)  # it died between the two writes below
+    if alias is None:
+        alias = CHAMPION if champion is None or judge(_candidate(mine), _candidate(champion)).better else CHALLENGER
+        client.set_registered_model_alias(name, alias, version.version)
     client.set_model_version_tag(name, version.version, SETTLED, alias)
     return alias
 
@@ -157,7 +158,9 @@ def saved_model(client: MlflowClient, model_id: str, tags: Mapping[str, str] | N
     folder = Path(download_artifacts(artifact_uri=logged.artifact_location, tracking_uri=client.tracking_uri))
     code = sorted((folder / "code").glob("*.py"))
     if len(code) > 1 or (code and CODE_SHA256 not in sums):
-        raise InputError(f"model {model_id}: code lies beside it that no tag {CODE_SHA256} vouches for; it is not run.")
+        raise InputError(
+            f"model {model_id}: no tag {CODE_SHA256} vouches for the code beside it, which is not run; search again."
+        )
     return SavedModel(folder / "data" / "model.keras", sums[SHA256], code[0] if code else None, sums.get(CODE_SHA256))
 
 

@@ -47,5 +47,7 @@ class Roster:
         """Take note of who is there now; answers the attempts whose workers are gone."""
         self._present = set(present)
         # One that comes back under the same address begins anew.
-        self._silent = {address: until for address, until in self._silent.items() if address in self._present and until > now}
+        for address, until in list(self._silent.items()):  # `trust` is called from another thread
+            if address not in self._present or until <= now:
+                self._silent.pop(address, None)
         return [key for key, address in self._places.items() if address not in self._present]

@@ -175,7 +175,9 @@ def open_study(client: MlflowClient, store: Store, spec: StudySpec, splits: Spli
             client.delete_tag(run.info.run_id, "tailor.ended")
     else:  # a draft until its spec is written, or a search killed in between would leave a study that nobody can read
         drafts = client.search_runs([experiment_id], "tags.`tailor.kind` = 'draft'", max_results=1)
-        run = drafts[0] if drafts else client.create_run(experiment_id, tags={**tags, "tailor.kind": "draft"}, run_name=spec.name)
+        draft = {**tags, "tailor.kind": "draft"}
+        run = drafts[0] if drafts else client.create_run(experiment_id, tags=draft, run_name=spec.name)
+        client.log_batch(run.info.run_id, tags=[RunTag(k, v) for k, v in tags.items()])  # an earlier draft may be of another spec
     for key, value in links.view_tags(spec).items():
         client.set_experiment_tag(experiment_id, key, value)
     if found is None or recorded_spec(client, run) != spec:

@@ -93,5 +93,5 @@ def test_a_search_with_another_database_of_studies_is_refused_and_loses_nothing(
 def test_checkpoints_of_ended_trials_are_dropped(copy: Shell) -> None:
     place = Checkpoints(Store.at(str(copy.folder / "mlruns"), {}).checkpoints, "small").attempt(2, 1)
     place.write_bytes(b"left over")
-    assert copy("fsck", "small").stdout == "trial 2: has ended; its checkpoint is dropped\n"
+    assert copy("fsck", "small").stdout == "trial 2: is not under way; its checkpoint is dropped\n"
     assert not place.exists()
