@@ -157,8 +157,9 @@ class Pool:
             if not any(other.pid == pid for other in self._signs.values()):  # it waits there behind another attempt
                 _kill(pid)
             return
-        if key in self._answers:  # or it would wait for one as soon as it wakes
-            self._answers[key].put((None, True))
+        answers = self._answers.pop(key, None)
+        if answers is not None:  # or it would wait for one as soon as it wakes; never closed, as it may not have come so far yet
+            answers.put((None, True))
         self._lose(key, f"its worker gave no sign of life for {self._grace:g} s" if key in self._begun else NOT_BEGUN)
         if self._roster is None:
             _kill(sign.pid)  # frozen or not; its nanny starts another

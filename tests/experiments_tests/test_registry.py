@@ -70,6 +70,11 @@ def test_one_that_is_no_better_becomes_challenger(recorded: Shell) -> None:
     assert {name: str(version) for name, version in aliases.items()} == {"champion": "1", "challenger": "2"}
     assert "no better than" in mlflow.get_model_version("digits", "2").tags["tailor.verdict"]
     assert mlflow.get_registered_model("digits").tags["tailor.test_openings"] == "2"
+    mlflow.delete_registered_model_alias("digits", "challenger")  # as if another one had become it
+    again = recorded("promote", "worse", "--to", "digits")
+    assert again.returncode == 3 and "version 2 is neither champion nor challenger any more" in again.stdout
+    assert "tailor pull digits/2 -o" in again.stdout and "challenger" not in mlflow.get_registered_model("digits").aliases
+    mlflow.set_registered_model_alias("digits", "challenger", "2")
 
 
 def test_pull_gives_the_model_its_labels_preprocessing_and_card(recorded: Shell, tmp_path: Path) -> None:
