@@ -44,11 +44,6 @@ def study_url(base: str, experiment_id: str, charts: bool = True) -> str:
     return f"{base}/#/experiments/{experiment_id}/runs?{urlencode(query)}"
 
 
-def run_url(base: str, experiment_id: str, run_id: str) -> str:
-    """A run's page."""
-    return f"{base}/#/experiments/{experiment_id}/runs/{run_id}"
-
-
 def view_tags(spec: StudySpec) -> dict[str, str]:
     """The experiment's tags: the preset of its page, and the note above it."""
     state = json.dumps(_state(spec))

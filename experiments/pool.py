@@ -24,7 +24,7 @@ from experiments.roster import Roster
 from experiments.trial import EpochReport, TrialJob, TrialResult
 from experiments.workshop import begin_loading
 
-START_SECONDS = 60
+PREFLIGHT_SECONDS = 600  # for the first build of a model, TensorFlow's imports included
 LOOK_SECONDS = 2.0  # between two looks at who is there on somebody else's cluster
 STARVED_SECONDS = 10.0  # a worker that goes away so soon after a kill for want of memory was what was killed
 
@@ -40,9 +40,8 @@ class Lost:
 
 @dataclass(frozen=True)
 class Sign:
-    """A running attempt's sign of life: its worker's address and process, and when it was heard (monotonic seconds)."""
+    """A running attempt's sign of life: its worker's process (0: none yet), and when it was heard (monotonic seconds)."""
 
-    address: str
     pid: int
     heard: float
 
@@ -95,7 +94,7 @@ class Pool:
         """Build the job's model on a worker, and say what was found. Raises what the trial would fail with."""
         future = self._client.submit(worker.preflight, job, pure=False)
         try:
-            return future.result(timeout=10 * START_SECONDS)
+            return future.result(timeout=PREFLIGHT_SECONDS)
         except TimeoutError as error:
             raise RunError("the workers did not answer within ten minutes; see whether the machine is out of memory.") from error
 
@@ -105,7 +104,7 @@ class Pool:
             self._answers[job.key] = Queue(worker.queue_name(job, self._line), client=self._client)
         self._jobs[job.key] = job
         chosen = {} if self._roster is None else {"workers": [self._roster.take(job.key)]}
-        self._signs[job.key] = Sign("", 0, time.monotonic())  # nothing is in its way: it is to begin soon
+        self._signs[job.key] = Sign(0, time.monotonic())  # nothing is in its way: it is to begin soon
         future = self._client.submit(worker.attempt, job, self._line, key=self._task(job.key), pure=False, **chosen)
         self._futures[job.key] = future
         future.add_done_callback(lambda done: self._ended(job, done))
@@ -183,7 +182,7 @@ class Pool:
             return
         if event["alive"] in self._jobs:
             self._begun.add(event["alive"])
-            self._signs[event["alive"]] = Sign(event["address"], event["pid"], time.monotonic())
+            self._signs[event["alive"]] = Sign(event["pid"], time.monotonic())
         if event["over"] and self._roster is not None:
             self._roster.trust(event["address"])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
 import time
 from collections import Counter
 
@@ -36,6 +37,14 @@ def wait_for_metrics(url: str, study_: str = "small") -> None:
     raise AssertionError("no metric came in 90 seconds")
 
 
+def cut_off(tailor: Shell, server: Server) -> subprocess.Popen[str]:
+    """A search whose MLflow goes away once it has the first metrics."""
+    running = search(tailor.folder, **environ(server.url))
+    wait_for_metrics(server.url)
+    server.kill()
+    return running
+
+
 def doubled_or_missing(url: str, epochs: int) -> list[str]:
     """Every epoch's metrics stand once on every complete run, and its artifacts are there."""
     client = MlflowClient(url)
@@ -59,9 +68,7 @@ def test_11_training_goes_on_while_mlflow_is_away(tailor: Shell, ledger: Ledger)
     with mlflow_server(tailor.folder) as server:
         trials = 2 + AWAY // 5  # some minutes longer than the outage, where that is long
         study(tailor.folder, trials=trials, epochs=EPOCHS)
-        running = search(tailor.folder, **environ(server.url))
-        wait_for_metrics(server.url)
-        server.kill()
+        running = cut_off(tailor, server)
         time.sleep(AWAY)
         assert running.poll() is None
         server.start()
@@ -77,9 +84,7 @@ def test_11_training_goes_on_while_mlflow_is_away(tailor: Shell, ledger: Ledger)
 def test_11_a_search_that_ends_while_mlflow_is_away_is_written_when_it_is_back(tailor: Shell, ledger: Ledger) -> None:
     with mlflow_server(tailor.folder) as server:
         study(tailor.folder, trials=2, epochs=EPOCHS)
-        running = search(tailor.folder, **environ(server.url))
-        wait_for_metrics(server.url)
-        server.kill()
+        running = cut_off(tailor, server)
         said = finish(running)
         assert running.returncode == 1
         assert "entries wait in" in said and "when it can, this goes on:  tailor search small.toml" in said, said
@@ -95,9 +100,7 @@ def test_11_a_search_that_ends_while_mlflow_is_away_is_written_when_it_is_back(t
 def test_11_a_coordinator_killed_while_mlflow_is_away(tailor: Shell, ledger: Ledger) -> None:
     with mlflow_server(tailor.folder) as server:
         study(tailor.folder, trials=2, epochs=EPOCHS)
-        running = search(tailor.folder, **environ(server.url))
-        wait_for_metrics(server.url)
-        server.kill()
+        running = cut_off(tailor, server)
         deadline = time.monotonic() + 60
         while not list((tailor.folder / "mlruns" / "spool").rglob("entry.json")) and time.monotonic() < deadline:
             time.sleep(0.2)
