@@ -76,7 +76,7 @@ def learning_curves(history: Sequence[Mapping[str, float]], best_epoch: int, fir
         plot.autoscale_view()
         plot.set_xlim(first - 0.5, first + len(history) - 0.5)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    figure.savefig(buffer, format="png", pil_kwargs={"compress_level": 1})
     return buffer.getvalue()
 
 

@@ -90,7 +90,7 @@ def dice(name: str) -> random.Random:
     return random.Random(f"{SEED}/{name}")
 
 
-def broken(folder: Path, trials: int | None, *, name: str = "small", environ: Mapping[str, str] | None = None) -> list[str]:
+def broken(folder: Path, trials: int | None, *, environ: Mapping[str, str] | None = None) -> list[str]:
     """What of the invariant does not hold of a study with so many trials; empty where all of it does.
 
     complete + pruned + failed = trials, and those + lost + stopped = attempts, each with one run of the right status; the
@@ -99,7 +99,7 @@ def broken(folder: Path, trials: int | None, *, name: str = "small", environ: Ma
     """
     store = Store.at(str(folder / "mlruns"), environ or {})
     client = open_client(store)
-    found = find_study(client, name)
+    found = find_study(client, "small")
     if found is None:  # killed before there was one, it may be
         return [] if trials is None else ["there is no such study in MLflow"]
     experiment_id, parent = found

@@ -66,13 +66,12 @@ def mlflow_server(folder: Path) -> Iterator[Server]:
 
 
 class Cutter:
-    """A way to a server that cuts the connection once in the middle of an upload of a file of that name."""
+    """A way to a server that cuts the connection in the middle of the first upload of a file of each of the names."""
 
-    def __init__(self, port: int, name: str) -> None:
-        self.cuts = 0
-        self.wanted = True
+    def __init__(self, port: int, *names: str) -> None:
+        self.cut: list[str] = []
         self._target = port
-        self._name = name.encode()
+        self._names = names
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         threading.Thread(target=self._serve, daemon=True).start()
@@ -87,9 +86,10 @@ class Cutter:
     def _pass(self, source: socket.socket, target: socket.socket, upwards: bool) -> None:
         with suppress(OSError):
             while data := source.recv(4096):
-                if upwards and self.wanted and data.startswith(b"PUT ") and self._name in data.partition(b"\r\n")[0]:
-                    self.wanted = False
-                    self.cuts += 1
+                asked = data.partition(b"\r\n")[0].decode("latin-1")
+                hit = [name for name in self._names if name in asked and name not in self.cut]
+                if upwards and asked.startswith("PUT ") and hit:
+                    self.cut += hit
                     target.sendall(data + source.recv(4096))
                     break
                 target.sendall(data)

@@ -58,7 +58,7 @@ def test_7_a_frozen_worker_of_a_cluster_is_given_up_and_its_late_result_fenced_o
     """With a pruner it waits for an answer when it wakes, and must be of use again: the other one is killed then."""
     with cluster(tailor.folder) as (address, workers):
         # With a pruner each epoch is a round trip.
-        path = study(tailor.folder, trials=5, epochs=1500 if pruner == "none" else 400, grace=6)
+        path = study(tailor.folder, trials=4, epochs=1000 if pruner == "none" else 400, grace=6)
         path.write_text(path.read_text().replace('pruner = "none"', f'pruner = "{pruner}"'))
         running = search(tailor.folder, "--cluster", address)
         wait_for_epochs(tailor.folder, 20)
@@ -72,7 +72,7 @@ def test_7_a_frozen_worker_of_a_cluster_is_given_up_and_its_late_result_fenced_o
             workers[1].kill()
         said = finish(running)
         wrong = [] if running.returncode == 0 else [said]
-        wrong += broken(tailor.folder, trials=5)
+        wrong += broken(tailor.folder, trials=4)
         lost = [run for run in runs(tailor.folder)[1] if run.data.tags["tailor.status"] == "lost"]
         wrong += [] if len(lost) == (1 if pruner == "none" else 2) else [f"{len(lost)} attempts were lost"]
         wrong += [] if "gave no sign of life for 6 s" in said else [said]
@@ -84,7 +84,7 @@ def test_7_a_frozen_worker_of_a_cluster_is_given_up_and_its_late_result_fenced_o
 
 
 def test_7_a_frozen_worker_of_our_own_is_replaced(tailor: Shell, ledger: Ledger) -> None:
-    study(tailor.folder, trials=4, epochs=1500, grace=6)
+    study(tailor.folder, trials=4, epochs=1000, grace=6)
     running = search(tailor.folder)
     wait_for_epochs(tailor.folder, 20)
     os.kill(worker_pids(running.pid)[0], signal.SIGSTOP)
@@ -94,16 +94,19 @@ def test_7_a_frozen_worker_of_our_own_is_replaced(tailor: Shell, ledger: Ledger)
 
 
 @whole_table
-def test_20_nobody_is_given_up_when_the_clock_jumps(tailor: Shell, ledger: Ledger) -> None:
+def test_20_nobody_is_given_up_when_the_clock_jumps(tmp_path: Path, ledger: Ledger) -> None:
+    """On and back, side by side."""
+    started = {}
     for seconds in (600, -600):
-        study(tailor.folder, trials=4, epochs=1500, grace=20)
-        path = tailor.folder / "small.toml"
-        path.write_text(path.read_text().replace('name = "small"', f'name = "small{seconds}"'))
-        running = search(tailor.folder, driver=("clock", str(seconds), "8"))
+        folder = tmp_path / str(seconds)
+        folder.mkdir()
+        study(folder, trials=4, epochs=1000, grace=20)
+        started[folder] = search(folder, driver=("clock", str(seconds), "8"))
+    for folder, running in started.items():
         said = finish(running)
         wrong = [] if running.returncode == 0 else [said]
-        wrong += broken(tailor.folder, trials=4, name=f"small{seconds}")
-        wrong += [] if len(runs(tailor.folder, f"small{seconds}")[1]) == 4 else ["an attempt was given up"]
+        wrong += broken(folder, trials=4)
+        wrong += [] if len(runs(folder)[1]) == 4 else ["an attempt was given up"]
         ledger.check("20 the clock jumps ten minutes", wrong)
 
 

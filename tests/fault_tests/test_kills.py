@@ -57,7 +57,7 @@ def test_2_coordinators_killed_at_random(tailor: Shell, ledger: Ledger) -> None:
         begun = count_runs(tailor.folder)
         running = search(tailor.folder)
         wait_for_runs(tailor.folder, begun + 1)
-        time.sleep(chance.uniform(0.0, 2.5))
+        time.sleep(chance.uniform(0.0, 1.5))
         workers = worker_pids(running.pid)
         running.kill()
         running.communicate()
@@ -72,7 +72,6 @@ def test_2_coordinators_killed_at_random(tailor: Shell, ledger: Ledger) -> None:
     ("fault", "driver"),
     [
         ("3 SIGKILL between ask and the run's first write", ("entry", "start", "before", "2")),
-        pytest.param("3 SIGKILL right after the run's first write", ("entry", "start", "after", "2"), marks=whole_table),
         pytest.param("5 SIGKILL before a model is written", ("entry", "model", "before", "1"), marks=whole_table),
         ("5 SIGKILL between the model and the trial's end in MLflow", ("entry", "model", "after", "1")),
         ("5 SIGKILL between writing MLflow and telling the engine", ("entry", "end", "after", "1")),
@@ -119,7 +118,7 @@ def test_4_a_coordinator_killed_in_the_last_trial_is_mended_by_looking(tailor: S
     ids=["SIGTERM", "Ctrl-C", "Ctrl-C twice"],
 )
 def test_6_signals(tailor: Shell, ledger: Ledger, signals: tuple[int, ...], code: int, within: float) -> None:
-    epochs = 1500
+    epochs = 900
     study(tailor.folder, trials=2, epochs=epochs)
     running = search(tailor.folder)
     wait_for_epochs(tailor.folder, 40)

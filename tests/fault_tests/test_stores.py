@@ -6,13 +6,14 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from conftest import Shell
 from faults import broken, dice, finish, search, sleepy_study, study, times, to_the_end
-from ledger import Ledger, whole_table
+from ledger import FULL, Ledger, whole_table
 from searches import client, runs, wait_for_epochs
 
 from experiments.mending import mend
@@ -55,64 +56,90 @@ def locked(path: Path) -> Iterator[None]:
         database.execute("ROLLBACK")
 
 
-@whole_table
-@pytest.mark.parametrize(("name", "seconds"), [("mlflow.db", 60), ("studies.db", 15), ("studies.db", 60)])
-def test_10_another_process_holds_a_database(tailor: Shell, ledger: Ledger, name: str, seconds: int) -> None:
-    study(tailor.folder, trials=4, epochs=600)
-    running = search(tailor.folder)
-    wait_for_epochs(tailor.folder, 5)
-    with locked(tailor.folder / "mlruns" / name):
+def searched_while_locked(folder: Path, name: str, seconds: int) -> tuple[int, str]:
+    """The exit code of a search whose database is locked for so long, and what it said."""
+    running = search(folder)
+    wait_for_epochs(folder, 5)
+    with locked(folder / "mlruns" / name):
         begun = time.monotonic()
         while time.monotonic() - begun < seconds and running.poll() is None:
             time.sleep(0.2)
     said = finish(running)
-    if seconds == 15:
-        wrong = [] if running.returncode == 0 else [said]
-    else:  # Optuna's is waited for in vain; what MLflow's lacks is kept, but the search is over before it can be written
-        says = f"{tailor.folder}/mlruns/studies.db cannot be used" if name == "studies.db" else "entries wait in"
-        wrong = [] if running.returncode == 1 and says in said else [said]
-        to_the_end(tailor)
-    wrong += ["a traceback is shown"] if "Traceback" in said else []
-    ledger.check(f"10 {name} locked for {seconds} s", wrong + broken(tailor.folder, trials=4))
+    return running.returncode, said
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+@whole_table
+def test_10_another_process_holds_a_database(tmp_path: Path, ledger: Ledger) -> None:
+    """Each in a store of its own, side by side: they mostly wait."""
+    cases = [("mlflow.db", 60), ("studies.db", 15), ("studies.db", 60)]
+    shells = [Shell(tmp_path / f"{name}-{seconds}") for name, seconds in cases]
+    for shell in shells:
+        shell.folder.mkdir()
+        study(shell.folder, trials=4, epochs=600)
+    with ThreadPoolExecutor() as pool:
+        ends = list(pool.map(lambda shell, case: searched_while_locked(shell.folder, *case), shells, cases))
+    for shell, (name, seconds), (code, said) in zip(shells, cases, ends, strict=True):
+        if seconds == 15:
+            wrong = [] if code == 0 else [said]
+        else:  # Optuna's is waited for in vain; what MLflow's lacks is kept, but the search is over before it can be written
+            says = f"{shell.folder}/mlruns/studies.db cannot be used" if name == "studies.db" else "entries wait in"
+            wrong = [] if code == 1 and says in said else [said]
+            to_the_end(shell)
+        wrong += ["a traceback is shown"] if "Traceback" in said else []
+        ledger.check(f"10 {name} locked for {seconds} s", wrong + broken(shell.folder, trials=4))
+
+
+@contextmanager
+def small_disk(place: Path) -> Iterator[Path]:
     """A disk of 24 MB, to be filled up."""
-    place = tmp_path / "disk"
     place.mkdir()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(place)], check=False, capture_output=True, text=True
     )
     if mounted.returncode:
         pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-@pytest.mark.parametrize("engine", ["optuna", pytest.param("keras-tuner", marks=whole_table)])
-def test_14_a_full_disk(tailor: Shell, ledger: Ledger, small_disk: Path, engine: str) -> None:
-    path = study(tailor.folder, trials=6, epochs=400, workers=1)
+def searched_on_a_full_disk(shell: Shell, engine: str) -> list[str]:
+    """What was wrong with a search whose disk, which holds its store, is full from its first trial on, until it has ended."""
+    path = study(shell.folder, trials=6, epochs=400, workers=1)
     path.write_text(path.read_text().replace("[search]", f'[search]\nengine = "{engine}"'))
-    running = search(tailor.folder, TAILOR_STORE=str(small_disk / "store"))
+    disk = shell.folder / "disk"
+    running = search(shell.folder, TAILOR_STORE=str(disk / "store"))
     deadline = time.monotonic() + 90
-    while time.monotonic() < deadline and not list(small_disk.glob("store/artifacts/small/*/artifacts/trial.json")):
+    while time.monotonic() < deadline and not list(disk.glob("store/artifacts/small/*/artifacts/trial.json")):
         time.sleep(0.1)
-    filler = small_disk / "filler"
+    filler = disk / "filler"
     with suppress(OSError), filler.open("wb", buffering=0) as file:
         while True:
             file.write(bytes(4096))
     said = finish(running)
-    told = running.returncode == 1 and str(small_disk) in said and "Traceback" not in said
+    told = running.returncode == 1 and str(disk) in said and "Traceback" not in said
     wrong = [] if told else [f"exit {running.returncode}: {said}"]
     filler.unlink()
     for name in ("mlflow.db", "studies.db"):
-        with closing(sqlite3.connect(small_disk / "store" / name)) as database:
+        with closing(sqlite3.connect(disk / "store" / name)) as database:
             (state,) = database.execute("PRAGMA integrity_check").fetchone()
         wrong += [] if state == "ok" else [f"{name}: {state}"]
-    to_the_end(tailor, TAILOR_STORE=str(small_disk / "store"))
-    (tailor.folder / "mlruns").symlink_to(small_disk / "store")
-    ledger.check(f"14 a full disk, engine {engine}", wrong + broken(tailor.folder, trials=6))
+    to_the_end(shell, TAILOR_STORE=str(disk / "store"))
+    (shell.folder / "mlruns").symlink_to(disk / "store")
+    return wrong
+
+
+def test_14_a_full_disk(tmp_path: Path, ledger: Ledger) -> None:
+    """An engine each with a worker and a disk of its own, side by side."""
+    shells = {engine: Shell(tmp_path / engine) for engine in (("optuna", "keras-tuner") if FULL else ("optuna",))}
+    with ExitStack() as disks, ThreadPoolExecutor() as pool:
+        for shell in shells.values():
+            shell.folder.mkdir()
+            disks.enter_context(small_disk(shell.folder / "disk"))
+        wrong = list(pool.map(searched_on_a_full_disk, shells.values(), shells))
+        for (engine, shell), found in zip(shells.items(), wrong, strict=True):
+            ledger.check(f"14 a full disk, engine {engine}", found + broken(shell.folder, trials=6))
 
 
 @whole_table
@@ -126,7 +153,7 @@ def test_15_state_files_cut_short(tailor: Shell, ledger: Ledger) -> None:
     mlflow, trials = open_client(store), 2
     for i in range(10):
         state.write_bytes(whole[: chance.randrange(len(whole))])
-        if i % 3 == 0:  # the same command goes on
+        if i % 5 == 0:  # the same command goes on
             trials += 1
             to_the_end(tailor, "--trials", str(trials))
         else:
