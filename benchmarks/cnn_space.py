@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from images import SPLITS
+
 EPOCHS = 12
-SPLITS = {"val": 5000, "holdout": 5000}
 BLOCKS, FILTERS = (2, 3), ((16, 48, 16), (32, 96, 32), (32, 96, 32))  # of the first, second, third block: low, high, step
 RATES, BATCHES, DENSE, DROPOUT = (3e-4, 1e-2), [32, 64, 128], [64, 128, 256], (0.0, 0.5)
 HEADS, NORMS = ["flatten", "average"], [True, False]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from images import SPLITS
+
 WIDTHS = (512, 256, 128)
 POINTS: tuple[dict[str, Any], ...] = tuple(
     {"depth": depth, "batch_size": batch, "learning_rate": rate, "dropout": dropout}
@@ -45,7 +47,7 @@ units_3 = {WIDTHS[2]}
 batch_norm = true
 
 [data]
-splits = {{ val = 5000, holdout = 5000 }}
+splits = {{ {", ".join(f"{name} = {size}" for name, size in SPLITS.items())} }}
 
 {enqueued}
 """

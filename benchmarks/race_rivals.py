@@ -8,26 +8,14 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
-import numpy as np
-from cnn_space import BATCHES, BLOCKS, DENSE, DROPOUT, EPOCHS, FILTERS, HEADS, NORMS, RATES, SPLITS
+from cnn_space import BATCHES, BLOCKS, DENSE, DROPOUT, EPOCHS, FILTERS, HEADS, NORMS, RATES
+from images import arrays
 from keras import layers
-
-from experiments.datasets.catalog import open_dataset
-from experiments.datasets.splits import split
-from search.spec import DataPlan
-
-
-def data() -> tuple[np.ndarray, ...]:
-    """The images that Tailor trains and validates on, float32 in 0…1, and their labels."""
-    cut = split(open_dataset("fashion-mnist", Path(os.environ["TAILOR_DATA"])), DataPlan(SPLITS))
-    scaled = [part.images.astype("float32") / 255 for part in (cut.train, cut.val)]
-    return scaled[0], cut.train.labels, scaled[1], cut.val.labels
 
 
 def network(point: dict[str, Any]) -> keras.Model:
@@ -59,7 +47,7 @@ def optuna_example(seed: int) -> None:
     """As Optuna's Keras examples do it (optuna-examples, keras/keras_simple.py): `optimize` over `model.fit`, defaults else."""
     import optuna
 
-    x, y, val_x, val_y = data()
+    x, y, val_x, val_y = arrays()
 
     def objective(trial: optuna.Trial) -> float:
         keras.backend.clear_session()
@@ -105,7 +93,7 @@ def keras_tuner_hyperband(seed: int) -> None:
         def fit(self, hp: Any, model: keras.Model, *arguments: Any, **options: Any) -> Any:
             return model.fit(*arguments, batch_size=hp.Choice("batch_size", BATCHES), **options)
 
-    x, y, val_x, val_y = data()
+    x, y, val_x, val_y = arrays()
     tuner = keras_tuner.Hyperband(
         Model(), objective="val_accuracy", max_epochs=EPOCHS, factor=3, hyperband_iterations=100, seed=seed + 1, directory="kt",
     )  # fmt: skip

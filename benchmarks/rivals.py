@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -18,20 +17,12 @@ import keras
 import matplotlib
 import mlflow
 import numpy as np
+from images import arrays
 from points import POINTS, WIDTHS
 from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
-
-
-def data() -> tuple[np.ndarray, ...]:
-    """Training and validation images, float32 in 0…1, and their labels."""
-    from experiments.datasets.catalog import open_dataset  # only reads the files
-
-    pool = open_dataset("fashion-mnist", Path(os.environ["TAILOR_DATA"])).pool
-    images = pool.images.astype("float32") / 255
-    return images[:50_000], pool.labels[:50_000], images[50_000:55_000], pool.labels[50_000:55_000]
 
 
 def build(point: dict[str, Any]) -> keras.Model:
@@ -67,7 +58,7 @@ def optuna_mlflow(epochs: int, autolog: bool = False) -> float:
     """Optuna's `optimize` with a run for each trial; with `autolog`, MLflow logs what it thinks fit."""
     import optuna
 
-    x, y, val_x, val_y = data()
+    x, y, val_x, val_y = arrays()
     if autolog:
         mlflow.tensorflow.autolog()
 
@@ -113,7 +104,7 @@ def keras_tuner_mlflow(epochs: int) -> float:
                 log_confusion(model, *validation_data)
             return history
 
-    x, y, val_x, val_y = data()
+    x, y, val_x, val_y = arrays()
     tuner = keras_tuner.GridSearch(
         Model(), objective="val_accuracy", max_trials=len(POINTS), directory="kt", project_name="bench", overwrite=True
     )

@@ -58,7 +58,7 @@ def test_7_a_frozen_worker_of_a_cluster_is_given_up_and_its_late_result_fenced_o
     """With a pruner it waits for an answer when it wakes, and must be of use again: the other one is killed then."""
     with cluster(tailor.folder) as (address, workers):
         # With a pruner each epoch is a round trip.
-        path = study(tailor.folder, trials=4, epochs=1000 if pruner == "none" else 400, grace=6)
+        path = study(tailor.folder, trials=4, epochs=700 if pruner == "none" else 400, grace=6)
         path.write_text(path.read_text().replace('pruner = "none"', f'pruner = "{pruner}"'))
         running = search(tailor.folder, "--cluster", address)
         wait_for_epochs(tailor.folder, 20)
@@ -84,7 +84,7 @@ def test_7_a_frozen_worker_of_a_cluster_is_given_up_and_its_late_result_fenced_o
 
 
 def test_7_a_frozen_worker_of_our_own_is_replaced(tailor: Shell, ledger: Ledger) -> None:
-    study(tailor.folder, trials=4, epochs=1000, grace=6)
+    study(tailor.folder, trials=4, epochs=700, grace=6)
     running = search(tailor.folder)
     wait_for_epochs(tailor.folder, 20)
     os.kill(worker_pids(running.pid)[0], signal.SIGSTOP)
@@ -100,8 +100,8 @@ def test_20_nobody_is_given_up_when_the_clock_jumps(tmp_path: Path, ledger: Ledg
     for seconds in (600, -600):
         folder = tmp_path / str(seconds)
         folder.mkdir()
-        study(folder, trials=4, epochs=1000, grace=20)
-        started[folder] = search(folder, driver=("clock", str(seconds), "8"))
+        study(folder, trials=4, epochs=700, grace=20)
+        started[folder] = search(folder, driver=("clock", str(seconds), "14"))
     for folder, running in started.items():
         said = finish(running)
         wrong = [] if running.returncode == 0 else [said]

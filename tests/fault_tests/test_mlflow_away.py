@@ -66,7 +66,7 @@ def doubled_or_missing(url: str, epochs: int) -> list[str]:
 def test_11_training_goes_on_while_mlflow_is_away(tailor: Shell, ledger: Ledger) -> None:
     with mlflow_server(tailor.folder) as server:
         study(tailor.folder, trials=1000, epochs=EPOCHS)
-        running = cut_off(tailor, server, "--timeout", f"{AWAY + 20}s")  # new trials begin until after the outage
+        running = cut_off(tailor, server, "--timeout", f"{AWAY + 35}s")  # new trials begin until after the outage
         time.sleep(AWAY)
         assert running.poll() is None
         server.start()

@@ -32,7 +32,7 @@ def test_8_eight_workers_on_postgresql(tailor: Shell, ledger: Ledger) -> None:
 
 def test_19_postgresql_restarts_in_mid_search(tailor: Shell, ledger: Ledger) -> None:
     chance, restarts = dice("restarts"), times(5, 2)
-    study(tailor.folder, trials=5 * restarts, epochs=600)
+    study(tailor.folder, trials=4 * restarts, epochs=600)
     with tempfile.TemporaryDirectory(prefix="tailor-") as place, cluster(Path(place), free_port()) as server:
         servers = environ(server.database("studies"), server.database("mlflow"))
         running = search(tailor.folder, **servers)
@@ -47,7 +47,7 @@ def test_19_postgresql_restarts_in_mid_search(tailor: Shell, ledger: Ledger) -> 
         said = finish(running)
         wrong = [] if running.returncode == 0 and done == restarts else [f"{done} restarts", said]
         wrong += ["a traceback is shown"] if "Traceback" in said else []
-        wrong += broken(tailor.folder, 5 * restarts, environ=servers)
+        wrong += broken(tailor.folder, 4 * restarts, environ=servers)
         for _ in range(done):
             ledger.add("19 PostgreSQL restarted in mid-search", held=not wrong)
         assert not wrong, wrong

@@ -75,7 +75,7 @@ def test_10_another_process_holds_a_database(tmp_path: Path, ledger: Ledger) -> 
     shells = [Shell(tmp_path / f"{name}-{seconds}") for name, seconds in cases]
     for shell in shells:
         shell.folder.mkdir()
-        study(shell.folder, trials=4, epochs=600)
+        study(shell.folder, trials=4, epochs=300)
     with ThreadPoolExecutor() as pool:
         ends = list(pool.map(lambda shell, case: searched_while_locked(shell.folder, *case), shells, cases))
     for shell, (name, seconds), (code, said) in zip(shells, cases, ends, strict=True):
@@ -106,7 +106,7 @@ def small_disk(place: Path) -> Iterator[Path]:
 
 def searched_on_a_full_disk(shell: Shell, engine: str) -> list[str]:
     """What was wrong with a search whose disk, which holds its store, is full from its first trial on, until it has ended."""
-    path = study(shell.folder, trials=6, epochs=400, workers=1)
+    path = study(shell.folder, trials=6, epochs=250, workers=1)
     path.write_text(path.read_text().replace("[search]", f'[search]\nengine = "{engine}"'))
     disk = shell.folder / "disk"
     running = search(shell.folder, TAILOR_STORE=str(disk / "store"))
