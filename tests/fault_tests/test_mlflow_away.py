@@ -7,6 +7,7 @@ import os
 import subprocess
 import time
 from collections import Counter
+from pathlib import Path
 
 from conftest import Shell
 from faults import broken, finish, search, study, times, to_the_end
@@ -17,12 +18,18 @@ from servers import Cutter, Server, mlflow_server
 from experiments.recorded import find_study, trial_runs
 from experiments.registry import saved_model
 
-EPOCHS = 1500
+EPOCHS = 250
 AWAY = int(os.environ.get("TAILOR_FAULTS_AWAY", "0")) or times(30, 8)  # seconds
 
 
 def environ(url: str) -> dict[str, str]:
     return {"MLFLOW_TRACKING_URI": url, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+
+
+def slow_study(folder: Path, trials: int) -> None:
+    """small.toml of longer epochs: what the server is given is little for the time it takes."""
+    path = study(folder, trials=trials, epochs=EPOCHS)
+    path.write_text(path.read_text().replace("batch_size = 256", "batch_size = 16"))
 
 
 def wait_for_metrics(url: str, study_: str = "small") -> None:
@@ -65,7 +72,7 @@ def doubled_or_missing(url: str, epochs: int) -> list[str]:
 
 def test_11_training_goes_on_while_mlflow_is_away(tailor: Shell, ledger: Ledger) -> None:
     with mlflow_server(tailor.folder) as server:
-        study(tailor.folder, trials=1000, epochs=EPOCHS)
+        slow_study(tailor.folder, trials=1000)
         running = cut_off(tailor, server, "--timeout", f"{AWAY + 35}s")  # new trials begin until after the outage
         time.sleep(AWAY)
         assert running.poll() is None
@@ -83,7 +90,7 @@ def test_11_training_goes_on_while_mlflow_is_away(tailor: Shell, ledger: Ledger)
 @whole_table
 def test_11_a_search_that_ends_while_mlflow_is_away_is_written_when_it_is_back(tailor: Shell, ledger: Ledger) -> None:
     with mlflow_server(tailor.folder) as server:
-        study(tailor.folder, trials=2, epochs=EPOCHS)
+        slow_study(tailor.folder, trials=2)
         running = cut_off(tailor, server)
         said = finish(running)
         assert running.returncode == 1
@@ -99,7 +106,7 @@ def test_11_a_search_that_ends_while_mlflow_is_away_is_written_when_it_is_back(t
 @whole_table
 def test_11_a_coordinator_killed_while_mlflow_is_away(tailor: Shell, ledger: Ledger) -> None:
     with mlflow_server(tailor.folder) as server:
-        study(tailor.folder, trials=2, epochs=EPOCHS)
+        slow_study(tailor.folder, trials=2)
         running = cut_off(tailor, server)
         deadline = time.monotonic() + 60
         while not list((tailor.folder / "mlruns" / "spool").rglob("entry.json")) and time.monotonic() < deadline:
