@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from conftest import Shell
 from faults import broken, finish, search, study, times, to_the_end
 from ledger import Ledger, whole_table
@@ -70,6 +71,7 @@ def doubled_or_missing(url: str, epochs: int) -> list[str]:
     return wrong
 
 
+@pytest.mark.timeout(900 + AWAY)
 def test_11_training_goes_on_while_mlflow_is_away(tailor: Shell, ledger: Ledger) -> None:
     with mlflow_server(tailor.folder) as server:
         slow_study(tailor.folder, trials=1000)
