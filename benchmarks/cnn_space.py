@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from images import SPLITS
+from images import SPLITS_LINE
 
 EPOCHS = 12
 BLOCKS, FILTERS = (2, 3), ((16, 48, 16), (32, 96, 32), (32, 96, 32))  # of the first, second, third block: low, high, step
@@ -44,7 +44,7 @@ dropout = {{ low = {DROPOUT[0]}, high = {DROPOUT[1]} }}
 batch_norm = {_toml(NORMS)}
 
 [data]
-splits = {{ {", ".join(f"{name} = {size}" for name, size in SPLITS.items())} }}
+{SPLITS_LINE}
 """
 
 

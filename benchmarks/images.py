@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 SPLITS = {"val": 5000, "holdout": 5000}
+SPLITS_LINE = f"splits = {{ {', '.join(f'{name} = {size}' for name, size in SPLITS.items())} }}"  # as in a study file
 
 
 def arrays() -> tuple[np.ndarray, ...]:

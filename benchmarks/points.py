@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from images import SPLITS
+from images import SPLITS_LINE
 
 WIDTHS = (512, 256, 128)
 POINTS: tuple[dict[str, Any], ...] = tuple(
@@ -47,7 +47,7 @@ units_3 = {WIDTHS[2]}
 batch_norm = true
 
 [data]
-splits = {{ {", ".join(f"{name} = {size}" for name, size in SPLITS.items())} }}
+{SPLITS_LINE}
 
 {enqueued}
 """

@@ -57,9 +57,9 @@ def test_2_coordinators_killed_at_random(tailor: Shell, ledger: Ledger) -> None:
     for kill in range(kills):
         begun = count_runs(tailor.folder)
         running = search(tailor.folder)
-        if kill % 2 == 0:
+        if in_trials := kill % 2 == 0:
             wait_for_runs(tailor.folder, begun + 1)
-        time.sleep(chance.uniform(0.0, 1.5) if kill % 2 == 0 else chance.uniform(0.0, 8.0))
+        time.sleep(chance.uniform(0.0, 1.5 if in_trials else 8.0))
         workers = worker_pids(running.pid)
         running.kill()
         running.communicate()
