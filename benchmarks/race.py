@@ -34,11 +34,12 @@ import numpy as np
 from cnn_space import EPOCHS, study_file
 from common import machine, markdown, write_section
 
+from models.training.options import TrainOptions
 from search.load import build
 
 HERE = Path(__file__).resolve().parent
 GOALS = (0.90, 0.92)
-LEAST, MOST = 180.0, 1200.0
+LEAST, MOST = 180.0, 600.0
 MOMENTS = (60.0, 120.0, 180.0)
 RIVALS = ("keras-tuner's hyperband", "optuna's keras example")
 OURS = "tailor"
@@ -114,12 +115,12 @@ def run(side: str, seed: int) -> Run:
 
 
 def made(side: str) -> str:
-    """A digest of what makes a side's runs: versions, the space, and its own way or code."""
+    """A digest of what makes a side's runs: versions, the space, and its own way and training, or code."""
     versions = [importlib.metadata.version(name) for name in ("tensorflow", "keras", "optuna", "keras-tuner")]
     if side in RIVALS:
         way = (HERE / "race_rivals.py").read_text()
     else:
-        way = json.dumps(build(tomllib.loads(study_file("race", dict(WAYS[side])))).tables())
+        way = json.dumps([build(tomllib.loads(study_file("race", dict(WAYS[side])))).tables(), asdict(TrainOptions())])
     return hashlib.sha256(json.dumps([versions, study_file("race", {}), way]).encode()).hexdigest()[:8]
 
 

@@ -76,7 +76,7 @@ def tailor_side(case: str, batch: int, epochs: int, **augmentation: float) -> Si
     from models.training.precision import faster
 
     factory, hparams = HPARAMS[case]
-    options = TrainOptions(batch_size=batch, **augmentation)
+    options = TrainOptions(batch_size=batch, schedule="constant", **augmentation)
 
     def build(policy: str) -> keras.Model:
         keras.utils.clear_session(free_memory=False)

@@ -80,6 +80,7 @@ keep_models = 1
 {space}
 [training]
 precision = "float32"
+schedule = "constant"
 
 [data]
 splits = {{ val = 4000, holdout = {56_000 - images} }}

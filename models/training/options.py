@@ -35,7 +35,7 @@ class TrainOptions:
     nesterov: bool = False
     weight_decay: float = 0.0
     clip_norm: float = 0.0  # of all gradients together; 0 leaves them as they are
-    schedule: str = "constant"
+    schedule: str = "cosine"  # Keras has none: docs/decisions.md
     warmup_epochs: float = 0.0
     loss: str = losses.CROSSENTROPY  # of losses.KERAS, or "pkg.mod:function"
     label_smoothing: float = 0.0
