@@ -34,6 +34,8 @@ import numpy as np
 from cnn_space import EPOCHS, study_file
 from common import machine, markdown, write_section
 
+from experiments.starting_points import with_defaults
+from models.factory import resolve
 from models.training.options import TrainOptions
 from search.load import build
 
@@ -120,7 +122,9 @@ def made(side: str) -> str:
     if side in RIVALS:
         way = (HERE / "race_rivals.py").read_text()
     else:
-        way = json.dumps([build(tomllib.loads(study_file("race", dict(WAYS[side])))).tables(), asdict(TrainOptions())])
+        spec = build(tomllib.loads(study_file("race", dict(WAYS[side]))))
+        first = with_defaults(spec, resolve(spec.model).defaults or {}).enqueue if side == OURS else ()
+        way = json.dumps([spec.tables(), asdict(TrainOptions()), *first])
     return hashlib.sha256(json.dumps([versions, study_file("race", {}), way]).encode()).hexdigest()[:8]
 
 

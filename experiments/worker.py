@@ -31,7 +31,7 @@ UNSCALED = "the model takes the images as they are, 0 to 255, and nothing in it 
 
 def dask_setup(worker: Worker) -> None:
     """Dask's preload hook, in each worker that Tailor starts."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends Ctrl-C to the whole group; the coordinator decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the coordinator decides (SIGTERM: deaf.py)
     threads = int(os.environ.get(THREADS, "0"))
     if isinstance(worker.name, int):
         os.environ[INDEX] = str(worker.name)

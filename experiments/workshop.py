@@ -13,7 +13,7 @@ WORKER_ENV = {
     "OPENBLAS_NUM_THREADS": "1",
 }
 METHOD = "forkserver"
-PRELOAD = ["distributed", "experiments.worker", "experiments.preload"]
+PRELOAD = ["experiments.deaf", "distributed", "experiments.worker", "experiments.preload"]
 
 
 def begin_loading() -> None:
