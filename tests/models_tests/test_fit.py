@@ -245,6 +245,12 @@ def test_schedules_go_where_they_say(data: Data, schedule: str) -> None:
     assert max(rates) <= 0.01 * (1 + 1e-6)
 
 
+def test_the_rate_falls_along_a_cosine_where_nobody_says_how(data: Data) -> None:
+    both = TrainOptions(), TrainOptions(schedule="cosine")
+    silent, said = (fit(model(), data, options, FitPlan(2, seed=1)) for options in both)
+    assert silent.history == said.history
+
+
 def test_a_warm_up_begins_low(data: Data) -> None:
     options = TrainOptions(learning_rate=0.01, warmup_epochs=2, schedule="constant")
     rates = [m["learning_rate"] for m in fit(model(), data, options, FitPlan(3, seed=1)).history]
