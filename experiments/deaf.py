@@ -1,8 +1,11 @@
-"""Imported by the process that workers are forked from, first of all: it and they ignore SIGTERM.
+"""Imported by the process that workers are forked from, first of all: it ignores SIGTERM, and ends with the coordinator.
 
-`timeout`, systemd and container runtimes send theirs to every process; the coordinator decides, and its end is the workers' too.
+`timeout`, systemd and container runtimes send theirs to every process, and workers forked by one that is gone count as gone.
 """
 
+import os
 import signal
+from functools import partial
 
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
+os.register_at_fork(after_in_child=partial(signal.signal, signal.SIGTERM, signal.SIG_DFL))

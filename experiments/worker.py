@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+import types
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -25,13 +26,15 @@ COUNT = "TAILOR_WORKERS"
 INDEX = "TAILOR_WORKER_INDEX"
 LOOK_SECONDS = 1.0  # between looks at the stop flag
 ANSWER_SECONDS = 600.0  # how long a report waits for its answer
+LEAVE_SECONDS = 30.0  # after SIGTERM
 PULSE_SECONDS = 2.0  # between two signs of life
 UNSCALED = "the model takes the images as they are, 0 to 255, and nothing in it scales them: was it written for 0 to 1?"
 
 
 def dask_setup(worker: Worker) -> None:
     """Dask's preload hook, in each worker that Tailor starts."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the coordinator decides (SIGTERM: deaf.py)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all processes; the coordinator decides
+    signal.signal(signal.SIGTERM, _leave_soon)
     threads = int(os.environ.get(THREADS, "0"))
     if isinstance(worker.name, int):
         os.environ[INDEX] = str(worker.name)
@@ -39,6 +42,13 @@ def dask_setup(worker: Worker) -> None:
         cores = sorted(os.sched_getaffinity(0))
         # Affinity is a thread's; those started from here on inherit it, the one that trains among them.
         os.sched_setaffinity(0, {cores[worker.name % len(cores)]})
+
+
+def _leave_soon(_number: int, _frame: types.FrameType | None) -> None:
+    """SIGTERM: the coordinator has it too, most likely, and stops this worker cleanly; if it does not, the worker ends itself."""
+    timer = threading.Timer(LEAVE_SECONDS, os._exit, (128 + signal.SIGTERM,))
+    timer.daemon = True
+    timer.start()
 
 
 @cache
