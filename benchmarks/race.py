@@ -89,8 +89,7 @@ def run(side: str, seed: int) -> Run:
         if side in RIVALS:
             command = [sys.executable, str(HERE / "race_rivals.py"), side, str(seed)]
         else:
-            first = {} if side == OURS else {"defaults_first": False}
-            (Path(folder) / "race.toml").write_text(study_file("race", {**WAYS[side], **first, "seed": seed}))
+            (Path(folder) / "race.toml").write_text(_study(side, seed=seed))
             command = [str(Path(sys.executable).parent / "tailor"), "search", "race.toml"]
         said = Path(folder) / "said.txt"
         begun, clock = time.time(), time.monotonic()
@@ -122,10 +121,15 @@ def made(side: str) -> str:
     if side in RIVALS:
         way = (HERE / "race_rivals.py").read_text()
     else:
-        spec = build(tomllib.loads(study_file("race", dict(WAYS[side]))))
-        first = with_defaults(spec, resolve(spec.model).defaults or {}).enqueue if side == OURS else ()
+        spec = build(tomllib.loads(_study(side)))
+        first = with_defaults(spec, resolve(spec.model).defaults or {}).enqueue
         way = json.dumps([spec.tables(), asdict(TrainOptions()), *first])
     return hashlib.sha256(json.dumps([versions, study_file("race", {}), way]).encode()).hexdigest()[:8]
+
+
+def _study(side: str, **more: Any) -> str:
+    """A side's study file. Where a search begins is part of Tailor's own way alone."""
+    return study_file("race", {**WAYS[side], **({} if side == OURS else {"defaults_first": False}), **more})
 
 
 def _told(process: subprocess.Popen[str], begun: float) -> Callable[[], list[tuple[float, float]]]:
