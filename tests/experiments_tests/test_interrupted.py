@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -126,3 +128,47 @@ def test_every_trial_failing_ends_early_with_the_reason(tailor: Shell, write_stu
     assert [run.info.status for run in trials] == ["FAILED"] * 3
     assert all(run.data.tags["tailor.status_reason"].startswith("non_finite") for run in trials)
     assert tailor("promote", "small", "--to", "digits").returncode == 1
+
+
+LEAVING = """
+import os, signal, time
+from experiments import worker
+worker.LEAVE_SECONDS = 1.0
+signal.signal(signal.SIGTERM, worker._leave_soon)
+os.kill(os.getpid(), signal.SIGTERM)
+time.sleep(0.5)
+print("still here", flush=True)
+time.sleep(30)
+"""
+FORKING = """
+import multiprocessing, os, signal, time
+from multiprocessing import forkserver
+context = multiprocessing.get_context("forkserver")
+context.set_forkserver_preload(["experiments.deaf"])
+def wait(begun):
+    begun.set()
+    time.sleep(30)
+if __name__ == "__main__":
+    children = []
+    for _ in range(2):
+        begun = context.Event()
+        child = context.Process(target=wait, args=(begun,))
+        child.start()
+        begun.wait(20)
+        os.kill(forkserver._forkserver._forkserver_pid, signal.SIGTERM)
+        child.terminate()
+        child.join(10)
+        children.append(child.exitcode)
+    print(children)
+"""
+
+
+def test_a_worker_that_gets_sigterm_alone_outlives_it_for_a_while_only() -> None:
+    done = subprocess.run([sys.executable, "-c", LEAVING], capture_output=True, text=True, timeout=25, check=False)
+    assert (done.returncode, done.stdout) == (143, "still here\n"), done.stderr
+
+
+def test_the_process_that_workers_are_forked_from_ignores_sigterm_and_they_do_not(tmp_path: Path) -> None:
+    (tmp_path / "forking.py").write_text(FORKING)
+    done = subprocess.run([sys.executable, "forking.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "[-15, -15]\n", done.stderr
