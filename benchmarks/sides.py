@@ -57,7 +57,10 @@ def wait_for_go() -> None:
 
 
 def one_thread() -> None:
-    """As a worker has."""
+    """As a worker is set up."""
+    from experiments.workshop import WORKER_ENV
+
+    os.environ.update(WORKER_ENV)
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)

@@ -18,6 +18,7 @@ import numpy as np
 from experiments.datasets.images import Images
 from experiments.errors import InputError, RunError
 from experiments.evaluation import Evaluation, evaluate
+from experiments.workshop import TENSORFLOW_ENV
 
 if TYPE_CHECKING:
     import keras
@@ -49,7 +50,7 @@ class Evaluator:
         self._method = method
 
     def __enter__(self) -> Evaluator:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        os.environ.update({**TENSORFLOW_ENV, **os.environ})
         context = multiprocessing.get_context(self._method)
         self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_prepare, initargs=(self._threads,))
         return self

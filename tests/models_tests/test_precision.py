@@ -1,0 +1,51 @@
+"""How "auto" finds the faster precision: dense networks are not timed at all, and a hopeless one not to the end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import pytest
+
+from models.factory import resolve
+from models.training import precision
+from models.training.options import TrainOptions
+from models.training.program import Program
+
+OPTIONS = TrainOptions(batch_size=4)
+
+
+def built(factory: str, policy: str) -> keras.Model:
+    """A small network under a policy."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        return resolve(factory)({}, (8, 8, 1), 10)
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many steps each call of the loop was given."""
+    steps: list[int] = []
+    train = Program.train
+
+    def counted(self: Program, images: Any, labels: Any, order: Any, span: range) -> None:
+        steps.append(len(span))
+        train(self, images, labels, order, span)
+
+    monkeypatch.setattr(Program, "train", counted)
+    return steps
+
+
+def test_a_dense_network_is_not_timed(trained: list[int]) -> None:
+    assert precision.faster(lambda policy: built("mlp", policy), OPTIONS, 10) == "float32"
+    assert trained == []
+
+
+def test_a_hopeless_precision_is_timed_once(trained: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "HOPELESS", 0.0)  # whatever the machine: nothing is as fast as that
+    precision.faster(lambda policy: built("cnn", policy), OPTIONS, 10)
+    timed = [1, *[precision.STEPS] * 3]  # a step that traces, and three timings
+    assert trained == [*timed, *timed[:2]]
