@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import json
 import signal
 import threading
 import types
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
+from experiments import unsaid
 from experiments.checkpoints import Checkpoints
 from experiments.cores import cores
 from experiments.datasets import splits as splitting
@@ -122,6 +124,7 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
     study = open_study(decided.client, store, spec, splits, tags)
     outbox = Outbox(decided.client, study, Spool(store.spool, spec.name), decided.screen.line)
     tracker = Tracker(outbox, splits, tags)
+    decided_once(decided.client, study[1], unsaid.TAG, json.dumps(unsaid.defaults(spec)))
     precision = decided_once(decided.client, study[1], "tailor.precision", decided.found.precision)
     if decided.found.note:
         decided.screen.line(decided.found.note)
@@ -142,14 +145,19 @@ def check_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> None:
     if found is None:
         return
     _, run = found
-    changed = differences(recorded_spec(client, run).identity(), spec.identity())
+    before, today = recorded_spec(client, run), unsaid.defaults(spec)
+    noted = json.loads(run.data.tags.get(unsaid.TAG, "null")) or today  # it began before they were noted
+    old, new = unsaid.trained_by(before, noted, today), unsaid.trained_by(spec, today, noted)
+    changed = differences({**before.identity(), "training": old}, {**spec.identity(), "training": new})
     digest = run.data.tags.get("tailor.dataset_sha256")
     if digest != splits.digest:
         changed.append(f"data digest: {digest} → {splits.digest}")
     if changed:
+        by_default = {name for name in {*old, *new} - {*before.training, *spec.training} if old.get(name) != new.get(name)}
         raise InputError(
             f"study {spec.name!r} is in the store already and differs: {'; '.join(changed)}. "
-            "Give the new one another name with --name, or undo the change to go on with the old one."
+            "Give the new one another name with --name, or undo the change to go on with the old one"
+            f"{': defaults of Tailor changed, so write the old values into [training]' if by_default else ''}."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shlex
@@ -16,10 +17,12 @@ import pytest
 from conftest import SMALL, Shell
 from searches import artifacts, client, runs
 
+from experiments import unsaid
 from experiments.errors import InputError
 from experiments.plan import open_data
 from experiments.pulled import load as tailor_load
 from experiments.session import check_same
+from models.training.options import TrainOptions
 from search.load import load
 
 Write = Callable[..., Path]
@@ -153,6 +156,21 @@ def test_what_makes_it_another_study(recorded: Shell, setting: str, says: str) -
     assert says in str(error.value)
     spec = load(recorded.folder / "small.toml", ["search.trials=99", "search.seed=5", "workers.count=7"])
     check_same(client(recorded.folder), spec, open_data(spec, None))
+
+
+def test_a_default_that_changed_since_is_noticed_and_can_be_written_down(
+    recorded: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = recorded.folder / "small.toml"
+    store, splits = client(recorded.folder), open_data(load(study), None)
+    later = dataclasses.asdict(TrainOptions()) | {"schedule": "one_cycle", "a_later_option": 0.0}
+    monkeypatch.setattr(unsaid, "defaults", lambda _spec: later)
+    with pytest.raises(InputError, match=r"training\.schedule: cosine → one_cycle\..* write the old values into \[training\]"):
+        check_same(store, load(study), splits)
+    check_same(store, load(study, ["training.schedule=cosine"]), splits)
+    # what is searched has no default, and what says the same as the default is no change
+    later = {**later, "schedule": "cosine", "learning_rate": 1.0}
+    check_same(store, load(study, ["training.momentum=0.9"]), splits)
 
 
 OWN = '''
