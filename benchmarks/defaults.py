@@ -90,6 +90,12 @@ def centre(problem: StandIn, _seed: int) -> list[dict[str, Value]]:
     return [walk(problem.space, middle)]
 
 
+def both(problem: StandIn, seed: int) -> list[dict[str, Value]]:
+    """A point for each of two workers: the defaults, and the middle of the space where that is another."""
+    first, second = usual(problem, seed)[0], centre(problem, seed)[0]
+    return [first] if first == second else [first, second]
+
+
 def cheap_first(problem: StandIn, seed: int, count: int = 10) -> list[dict[str, Value]]:
     """Random points, the ones that train fastest first."""
     rng = random.Random(seed)
@@ -140,6 +146,7 @@ WAYS: Mapping[str, Way | OneEpoch | KerasTuner] = {
     ),
     "tpe of 5 drawn, halving by 3, defaults first": Way(tpe(n_startup_trials=5), halving(reduction_factor=3), usual),
     "tpe, halving by 3, middle first": Way(tpe(), halving(reduction_factor=3), centre),
+    "tpe, halving by 3, defaults and middle first": Way(tpe(), halving(reduction_factor=3), both),
     "tpe, defaults first": Way(tpe(), first=usual),
     "random, defaults first": Way(Component("random"), first=usual),
 }

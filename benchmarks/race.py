@@ -4,7 +4,8 @@ TAILOR_DATA=DIR python benchmarks/race.py [--seeds 5] [--only PATTERN] [--log FI
 
 Tailor with its defaults against its rivals as their users run them, and against other ways of searching in Tailor's own
 training loop, so that only the searcher differs. It takes hours: each run is noted in the log file when it ends, and those
-noted there are not run again. A run lasts LEAST seconds and until 92 % are reached, or MOST seconds.
+noted there are not run again; a seed that was begun on another machine is begun anew. A run lasts LEAST seconds and until 92 %
+are reached, or MOST seconds.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from typing import Any
 
 import numpy as np
 from cnn_space import EPOCHS, study_file
-from common import machine, markdown, write_section
+from common import comparable, machine, markdown, this_machine, write_section
 
 from experiments.starting_points import with_defaults
 from models.factory import resolve
@@ -71,6 +72,7 @@ class Run:
     made: str
     course: list[tuple[float, float]]
     seconds: float
+    machine: str = ""
 
     def when(self, goal: float) -> float:
         """The seconds until the goal was reached; MOST where it was not."""
@@ -112,7 +114,7 @@ def run(side: str, seed: int) -> Run:
                 process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
-        return Run(side, seed, made(side), course, passed)
+        return Run(side, seed, made(side), course, passed, this_machine())
 
 
 def made(side: str) -> str:
@@ -203,6 +205,7 @@ def main() -> None:
     runs = [Run(**json.loads(line)) for line in options.log.read_text().splitlines()] if options.log.exists() else []
     runs = [r for r in runs if r.made == made(r.side)]
     sides = [*WAYS, *RIVALS]
+    runs = comparable(runs, sides, lambda r: r.seed, this_machine())
     for seed in range(options.seeds):
         for side in sides:
             if re.search(options.only, side) and not any((r.side, r.seed) == (side, seed) for r in runs):

@@ -2,7 +2,8 @@
 
 TAILOR_DATA=DIR python benchmarks/searches.py [--epochs 3] [--repeats 3] [--log FILE] [--out benchmarks/RESULTS.md]
 
-Hours with 15 epochs: each run is noted in the log file when it ends, and those noted there are not run again.
+Hours with 15 epochs: each run is noted in the log file when it ends, and those noted there are not run again. A repeat that was
+begun on another machine is begun anew.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from collections import defaultdict
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from common import machine, markdown, spread, write_section
+from common import comparable, machine, markdown, spread, this_machine, write_section
 from points import study_file
 from rivals import SIDES as RIVALS
 
@@ -36,6 +37,7 @@ class Run:
     repeat: int
     seconds: float
     best: float
+    machine: str = ""
 
 
 def run(side: str, epochs: int, repeat: int) -> Run:
@@ -52,7 +54,7 @@ def run(side: str, epochs: int, repeat: int) -> Run:
         seconds = time.monotonic() - begun
         if done.returncode:
             raise SystemExit(f"{side} failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
-        return Run(side, epochs, repeat, seconds, _best(done.stdout, side))
+        return Run(side, epochs, repeat, seconds, _best(done.stdout, side), this_machine())
 
 
 def _best(said: str, side: str) -> float:
@@ -70,6 +72,7 @@ def main() -> None:
     options = parser.parse_args()
     sides = ("tailor", *RIVALS)
     runs = [Run(**json.loads(line)) for line in options.log.read_text().splitlines()] if options.log.exists() else []
+    runs = comparable(runs, sides, lambda r: (r.epochs, r.repeat), this_machine())
     for repeat in range(options.repeats):
         for side in sides:
             if not any((r.side, r.epochs, r.repeat) == (side, options.epochs, repeat) for r in runs):

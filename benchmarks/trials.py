@@ -30,7 +30,6 @@ from experiments.datasets import splits as splitting
 from experiments.plan import Overrides, resolve_study
 from experiments.store import Store
 from experiments.trial import EpochReport
-from experiments.workshop import WORKER_ENV
 from search.engine import Outcome, Suggestion
 from search.spec import StudySpec
 
@@ -81,7 +80,7 @@ def in_a_worker(measure: str) -> Any:
     """What a function of worker_side.py answers in a process like a worker: one thread, pinned to a core."""
     code = f"import sys; sys.path.insert(0, {str(HERE)!r}); import json, worker_side; print(json.dumps(worker_side.{measure}()))"
     pin = ["taskset", "-c", "0"] if hasattr(os, "sched_getaffinity") else []
-    environment = {**WORKER_ENV, **os.environ, "TAILOR_WORKER_THREADS": "1"}
+    environment = {**os.environ, "TAILOR_WORKER_THREADS": "1"}
     done = subprocess.run([*pin, sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)

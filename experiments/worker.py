@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.gpus import claim
 from experiments.quiet import quiet
 from experiments.trial import EpochReport, Stopped, TrialJob, TrialResult, run_trial
+from experiments.workshop import TENSORFLOW_ENV
 from models.factory import resolve
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def _leave_soon(_number: int, _frame: types.FrameType | None) -> None:
 @cache
 def prepare() -> None:
     """Ready TensorFlow with this worker's number of threads; the second call does nothing."""
+    os.environ.update({**TENSORFLOW_ENV, **os.environ})  # for a worker of somebody else's cluster, which has not imported it yet
     with quiet():
         import tensorflow as tf
 
