@@ -45,6 +45,7 @@ units_1 = {WIDTHS[0]}
 units_2 = {WIDTHS[1]}
 units_3 = {WIDTHS[2]}
 batch_norm = true
+batch_norm_momentum = 0.99
 schedule = "constant"
 
 [data]

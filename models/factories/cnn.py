@@ -21,6 +21,7 @@ DEFAULTS: Mapping[str, Any] = {
     "dense_units": 128,  # 0 leaves the dense layer out
     "activation": "relu",
     "batch_norm": False,
+    "batch_norm_momentum": 0.9,  # of its running averages; Keras's 0.99 takes hundreds of steps: docs/decisions.md
     "dropout": 0.0,  # before the last layer
 }
 
@@ -38,7 +39,7 @@ def build(hparams: Mapping[str, Any], input_shape: tuple[int, int, int], num_cla
             filters = hparams.get(f"filters_{block}") or hparams["filters"]
             x = layers.Conv2D(filters, hparams["kernel"], padding=hparams["padding"])(x)
             if hparams["batch_norm"]:
-                x = layers.BatchNormalization()(x)
+                x = layers.BatchNormalization(momentum=hparams["batch_norm_momentum"])(x)
             if last and hparams["activation"] == "relu":
                 x = layers.MaxPooling2D()(x)  # ReLU of a maximum is the maximum of ReLUs, on a quarter of the numbers
             x = layers.Activation(hparams["activation"])(x)

@@ -15,6 +15,7 @@ DEFAULTS: Mapping[str, Any] = {
     **{f"units_{layer}": None for layer in range(1, MAX_DEPTH + 1)},  # a layer's own width; None takes `units`
     "activation": "relu",
     "batch_norm": False,
+    "batch_norm_momentum": 0.9,  # of its running averages; Keras's 0.99 takes hundreds of steps: docs/decisions.md
     "dropout": 0.0,
 }
 
@@ -29,7 +30,7 @@ def build(hparams: Mapping[str, Any], input_shape: tuple[int, int, int], num_cla
     for layer in range(1, hparams["depth"] + 1):
         x = layers.Dense(hparams.get(f"units_{layer}") or hparams["units"])(x)
         if hparams["batch_norm"]:
-            x = layers.BatchNormalization()(x)
+            x = layers.BatchNormalization(momentum=hparams["batch_norm_momentum"])(x)
         x = layers.Activation(hparams["activation"])(x)
         if hparams["dropout"]:
             x = layers.Dropout(hparams["dropout"])(x)

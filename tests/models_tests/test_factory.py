@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from models.errors import ModelError
-from models.factory import resolve
+from models.factory import BUILT_IN, resolve
 
 OWN = """
 import keras
@@ -117,3 +117,13 @@ def test_a_built_in_model_takes_no_name_that_it_does_not_know() -> None:
         ModelError, match=r"model 'mlp': no option, nor a hyperparameter, has the name 'unts'. Did you mean 'units'"
     ):
         resolve("mlp")({"unts": 3}, (8, 8, 1), 10)
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_running_averages_settle_within_a_small_epoch(name: str) -> None:
+    def momenta(**hparams: float) -> set[float]:
+        model = resolve(name)({"batch_norm": True, **hparams}, (8, 8, 1), 10)
+        return {layer.momentum for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)}
+
+    assert momenta() == {0.9}
+    assert momenta(batch_norm_momentum=0.99) == {0.99}
