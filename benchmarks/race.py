@@ -36,8 +36,8 @@ from cnn_space import EPOCHS, study_file
 from common import comparable, machine, markdown, this_machine, write_section
 
 from experiments.starting_points import with_defaults
+from experiments.unsaid import defaults
 from models.factory import resolve
-from models.training.options import TrainOptions
 from search.load import build
 
 HERE = Path(__file__).resolve().parent
@@ -118,14 +118,14 @@ def run(side: str, seed: int) -> Run:
 
 
 def made(side: str) -> str:
-    """A digest of what makes a side's runs: versions, the space, and its own way and training, or code."""
+    """A digest of what makes a side's runs: versions, the space, its own way and all defaults of Tailor's, or its code."""
     versions = [importlib.metadata.version(name) for name in ("tensorflow", "keras", "optuna", "keras-tuner")]
     if side in RIVALS:
         way = (HERE / "race_rivals.py").read_text()
     else:
         spec = build(tomllib.loads(_study(side)))
         first = with_defaults(spec, resolve(spec.model).defaults or {}).enqueue
-        way = json.dumps([spec.tables(), asdict(TrainOptions()), *first])
+        way = json.dumps([spec.tables(), defaults(spec), *first])
     return hashlib.sha256(json.dumps([versions, study_file("race", {}), way]).encode()).hexdigest()[:8]
 
 
