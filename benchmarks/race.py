@@ -43,6 +43,7 @@ from search.load import build
 HERE = Path(__file__).resolve().parent
 GOALS = (0.90, 0.92)
 LEAST, MOST = 180.0, 600.0
+APART = 1000  # Keras Tuner draws each point by its seed plus one: seeds in a row would share their points
 MOMENTS = (60.0, 120.0, 180.0)
 RIVALS = ("keras-tuner's hyperband", "optuna's keras example")
 OURS = "tailor"
@@ -89,9 +90,9 @@ def run(side: str, seed: int) -> Run:
         environment = {**os.environ, "PYTHONPATH": str(HERE), "TF_CPP_MIN_LOG_LEVEL": "3"}
         look: Callable[[], list[tuple[float, float]]]
         if side in RIVALS:
-            command = [sys.executable, str(HERE / "race_rivals.py"), side, str(seed)]
+            command = [sys.executable, str(HERE / "race_rivals.py"), side, str(APART * seed)]
         else:
-            (Path(folder) / "race.toml").write_text(_study(side, seed=seed))
+            (Path(folder) / "race.toml").write_text(_study(side, seed=APART * seed))
             command = [str(Path(sys.executable).parent / "tailor"), "search", "race.toml"]
         said = Path(folder) / "said.txt"
         begun, clock = time.time(), time.monotonic()
