@@ -67,7 +67,7 @@ class OneEpoch:
 
 
 class KerasTuner:
-    """A tuner of Keras Tuner's by its own oracle, which draws each point by its seed plus one: seeds in a row would share points."""
+    """A tuner of Keras Tuner's by its own oracle, which draws each point by its seed plus one: seeds in a row share points."""
 
     def __init__(self, name: str, apart: int = 1000) -> None:
         self.name, self.apart = name, apart
