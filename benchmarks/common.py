@@ -9,46 +9,17 @@ import os
 import platform
 import re
 import statistics
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 HEAD = "# Results\n\nOne section a benchmark, as it wrote it; `benchmarks/README.md` says what each measures.\n"
-
-
-class Noted(Protocol):
-    """A run that a log holds: of which side, and on which machine."""
-
-    @property
-    def side(self) -> str: ...
-    @property
-    def machine(self) -> str: ...
-
-
-R = TypeVar("R", bound=Noted)
 
 
 def this_machine() -> str:
     """A digest that tells this machine, since its last start, from others."""
     boot = Path("/proc/sys/kernel/random/boot_id")
     return hashlib.sha256(f"{platform.node()} {boot.read_text() if boot.exists() else ''}".encode()).hexdigest()[:8]
-
-
-def comparable(runs: Iterable[R], sides: Iterable[str], round_of: Callable[[R], Hashable], here: str) -> list[R]:
-    """The runs of the rounds that were run whole on one machine, and those of this one, with which a begun round goes on.
-
-    A machine is faster than the next, and at another hour slower: sides compare only within a round on one of them.
-    """
-    rounds: dict[Hashable, dict[str, list[R]]] = defaultdict(lambda: defaultdict(list))
-    for run in runs:
-        rounds[round_of(run)][run.machine].append(run)
-    kept = []
-    for machines in rounds.values():
-        whole = [mine for mine in machines.values() if {run.side for run in mine} >= set(sides)]
-        kept += (whole or [machines.get(here, [])])[0]
-    return kept
 
 
 def spread(values: Sequence[float], digits: int = 1) -> str:

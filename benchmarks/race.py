@@ -33,7 +33,8 @@ from typing import Any
 
 import numpy as np
 from cnn_space import EPOCHS, study_file
-from common import comparable, machine, markdown, this_machine, write_section
+from common import machine, markdown, this_machine, write_section
+from rounds import comparable
 
 from experiments.starting_points import with_defaults
 from experiments.unsaid import defaults
@@ -74,6 +75,10 @@ class Run:
     course: list[tuple[float, float]]
     seconds: float
     machine: str = ""
+
+    @property
+    def round(self) -> int:
+        return self.seed
 
     def when(self, goal: float) -> float:
         """The seconds until the goal was reached; MOST where it was not."""
@@ -206,7 +211,7 @@ def main() -> None:
     runs = [Run(**json.loads(line)) for line in options.log.read_text().splitlines()] if options.log.exists() else []
     runs = [r for r in runs if r.made == made(r.side)]
     sides = [*WAYS, *RIVALS]
-    runs = comparable(runs, sides, lambda r: r.seed, this_machine())
+    runs = comparable(runs, sides, this_machine())
     for seed in range(options.seeds):
         for side in sides:
             if re.search(options.only, side) and not any((r.side, r.seed) == (side, seed) for r in runs):

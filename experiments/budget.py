@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from search.goal import Objective
 from search.spec import SearchPlan
 
-HOPELESS = 3  # trials that all fail, after which no more are asked for
+HOPELESS = 3  # trials that all failed, after which a session asks for no more
 
 
 @dataclass
@@ -19,7 +19,7 @@ class Budget:
     objective: Objective
     started: float = field(default_factory=time.monotonic)
     epochs: int = 0
-    ended: int = 0
+    ended: int = 0  # in this session, as are the failed
     failed: int = 0
     stalled: int = 0  # trials ended since the best one
     best: tuple[int, float] | None = None  # trial and value
@@ -29,10 +29,16 @@ class Budget:
         """On the monotonic clock."""
         return None if self.plan.timeout is None else self.started + self.plan.timeout
 
-    def count(self, trial: int, status: str, value: float | None) -> None:
-        """Take an ended trial into account."""
-        self.ended += 1
-        self.failed += status == "failed"
+    @property
+    def hopeless(self) -> bool:
+        """Whether all that this session's trials did was to fail; one that still runs may show that not all do."""
+        return self.failed >= HOPELESS and self.failed == self.ended
+
+    def count(self, trial: int, status: str, value: float | None, earlier: bool = False) -> None:
+        """Take an ended trial into account, of this session or an earlier one: what failed then may have been mended."""
+        if not earlier:
+            self.ended += 1
+            self.failed += status == "failed"
         self.stalled += 1
         if value is not None and (self.best is None or self.objective.better(value, self.best[1])):
             self.best, self.stalled = (trial, value), 0
@@ -44,7 +50,7 @@ class Budget:
             return "the time is up"
         if plan.epochs is not None and self.epochs >= plan.epochs:
             return f"all {plan.epochs} epochs are spent"
-        if self.failed >= HOPELESS and self.failed == self.ended:
+        if self.hopeless:
             return f"the first {self.failed} trials all failed"
         if plan.target is not None and self.best is not None and not self.objective.better(plan.target, self.best[1]):
             return f"trial {self.best[0]} reached the target, {plan.target:g}"

@@ -1,6 +1,7 @@
 """What trials go on from, as files under the store: an attempt's checkpoints, and models that later trials begin with.
 
-A trial's files go when it ends; the models, of a study whose engine goes on from earlier trials' weights, when the study does.
+A trial's files go when it ends. The models are of studies whose engine goes on from earlier trials' weights, and stay: a larger
+budget may ask for them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,15 @@ class Checkpoints:
         draft = self._folder / f"{trial}.draft"
         draft.write_bytes(model)
         os.replace(draft, self._place(trial))
+
+    def keep_code(self, name: str, code: bytes) -> Path:
+        """Keep a factory's file as it is now, for as long as the study runs."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        place = (self._folder / name).absolute()
+        draft = place.with_suffix(".draft")
+        draft.write_bytes(code)
+        os.replace(draft, place)
+        return place
 
     def find(self, trial: int) -> Path | None:
         """The trial's file, or None where it is gone: whoever wants it begins anew."""

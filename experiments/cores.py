@@ -1,13 +1,40 @@
-"""How many cores there are to train on."""
+"""How many cores there are to train on, and which processor each worker is pinned to."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import psutil
+
+TOPOLOGY = Path("/sys/devices/system/cpu")
+QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container: microseconds of processor in so many microseconds, or "max"
 
 
 def cores() -> int:
     """The physical cores that this process may use: two threads of one core share its arithmetic."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    return min(allowed, psutil.cpu_count(logical=False) or allowed)
+    distinct = len({_core(cpu, TOPOLOGY) for cpu in _allowed()})
+    return max(1, min(distinct, psutil.cpu_count(logical=False) or distinct, quota(QUOTA) or distinct))
+
+
+def places(topology: Path = TOPOLOGY) -> list[int]:
+    """The processors that this process may use, one of each physical core before any core's second thread."""
+    firsts: dict[str, int] = {}
+    seconds = [cpu for cpu in _allowed() if firsts.setdefault(_core(cpu, topology), cpu) != cpu]
+    return [*firsts.values(), *seconds]
+
+
+def quota(file: Path) -> int | None:
+    """The whole processors that a container may keep busy, at least 1; None where that is not limited."""
+    said = file.read_text().split() if file.exists() else ["max"]
+    return None if said[0] == "max" else max(1, int(said[0]) // int(said[1]))
+
+
+def _allowed() -> list[int]:
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
+def _core(cpu: int, topology: Path) -> str:
+    """The processor's core, named by all its threads; by itself where the system does not say."""
+    siblings = topology / f"cpu{cpu}" / "topology" / "thread_siblings_list"
+    return siblings.read_text().strip() if siblings.exists() else str(cpu)

@@ -15,7 +15,7 @@ from experiments.checkpoints import Checkpoints
 from experiments.errors import InputError
 from experiments.losses import COORDINATOR_GONE
 from experiments.recorded import trial_runs
-from experiments.tracking import EPOCHS, close_run
+from experiments.tracking import close_run
 from search.engine import Engine, Outcome
 from search.goal import Goal
 
@@ -42,8 +42,6 @@ def _reap(stores: Stores, runs: Sequence[Run]) -> list[str]:
     mended = []
     for run in runs:
         if run.info.status == "RUNNING":
-            trained = len(stores.client.get_metric_history(run.info.run_id, "learning_rate"))
-            stores.client.set_tag(run.info.run_id, EPOCHS, str(trained))
             close_run(stores.client, run.info.run_id, "lost", COORDINATOR_GONE)
             mended.append(f"run {run.info.run_name}: its coordinator went away; closed as lost")
     return mended
@@ -83,6 +81,16 @@ def check_known(study: str, engine: Engine, runs: Sequence[Run], goal: Goal) -> 
             f"study {study!r}: in MLflow trials ended that the studies' database does not know ({some}). "
             "Was it begun with another --studies or TAILOR_STUDIES? Then give that again; if its database is lost, begin a new "
             "study with --name, and --enqueue-from this one."
+        )
+
+
+def check_new(study: str, engine: Engine) -> None:
+    """Raise InputError where a study that MLflow does not have was begun already: its runs must be elsewhere, or gone."""
+    if begun := len(engine.records()) + len(engine.unfinished()):
+        raise InputError(
+            f"study {study!r}: the studies' database has {begun} trials of it, and this MLflow has none. "
+            "Was it begun with another MLFLOW_TRACKING_URI? Then give that again; if its runs are lost, "
+            "begin a new study with --name."
         )
 
 

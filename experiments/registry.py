@@ -173,9 +173,12 @@ def pull(client: MlflowClient, version: ModelVersion, folder: Path) -> list[Path
     """Write model.keras, labels.json, preprocessing.json, card.md, the model's own code and SHA256SUMS into `folder`."""
     model = registered_model(client, version)
     model.verify()
-    if folder.exists() and any(folder.iterdir()):
-        raise InputError(f"-o: {folder} is not empty; name a new folder.")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise InputError(f"-o: {folder} is not empty; name a new folder.")
+    except OSError as error:
+        raise InputError(f"-o: {folder} cannot be made ({error.strerror}); name another folder.") from error
     shutil.copyfile(model.path, folder / "model.keras")
     shutil.copyfile(model.path.parent.parent / "labels.json", folder / "labels.json")
     (folder / "preprocessing.json").write_text(json.dumps(preprocessing(version), indent=2))
@@ -189,8 +192,22 @@ def pull(client: MlflowClient, version: ModelVersion, folder: Path) -> list[Path
 
 def preprocessing(version: ModelVersion) -> dict[str, Any]:
     """What a raw image must be like; nothing else is to be done to it: the model rescales it itself."""
-    shape = json.loads(version.tags["tailor.input_shape"])
-    return {"dtype": "uint8", "range": [0, 255], "shape": ["n", *shape], "rescaling": "inside the model"}
+    return {"dtype": "uint8", "range": [0, 255], "shape": ["n", *input_shape(version)], "rescaling": "inside the model"}
+
+
+def input_shape(version: ModelVersion) -> tuple[int, int, int]:
+    """(height, width, channels) of the images that a version takes."""
+    return tuple(json.loads(promoted_tag(version, "tailor.input_shape")))
+
+
+def promoted_tag(version: ModelVersion, name: str) -> str:
+    """A tag that each promotion writes. Raises InputError for a version that another tool registered."""
+    if name not in version.tags:
+        raise InputError(
+            f"{version.name} version {version.version} was not promoted by Tailor (it has no tag {name}); "
+            "promote a study to another name, or load the model by MLflow."
+        )
+    return version.tags[name]
 
 
 def labels(model: SavedModel) -> list[str]:
@@ -220,9 +237,10 @@ def _checksums(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def _candidate(version: ModelVersion) -> Candidate:
-    tags = version.tags
-    objective = Objective(tags["tailor.objective"], tags["tailor.direction"])
-    return Candidate(float(tags["tailor.value"]), objective, tags["tailor.dataset_sha256"])
+    metric, direction, value, digest = (
+        promoted_tag(version, f"tailor.{name}") for name in ("objective", "direction", "value", "dataset_sha256")
+    )
+    return Candidate(float(value), Objective(metric, direction), digest)  # type: ignore[arg-type]
 
 
 def _count_opening(client: MlflowClient, name: str) -> None:

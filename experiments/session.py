@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import hashlib
 import json
 import signal
 import threading
@@ -23,15 +24,16 @@ from experiments.datasets.splits import DataHandle, Splits
 from experiments.discovery import whole
 from experiments.ending import Ended, draw_report, finish, report_drawn
 from experiments.errors import InputError, RunError
+from experiments.identity import CODE_TAG, check_same, code_changed
 from experiments.lock import study_lock
 from experiments.mending import catch_up, engine_of
 from experiments.outbox import Outbox
-from experiments.plan import differences, ends, make_job, open_data
+from experiments.plan import ends, make_job, open_data
 from experiments.pool import Pool
 from experiments.progress import Screen
 from experiments.quiet import quiet
-from experiments.reconcile import check_known
-from experiments.recorded import find_study, new_database, open_client, recorded_spec, trial_runs
+from experiments.reconcile import check_known, check_new
+from experiments.recorded import find_study, new_database, open_client, trial_runs
 from experiments.spool import Spool
 from experiments.starting_points import best_points, with_defaults, with_recorded
 from experiments.store import Store
@@ -39,8 +41,10 @@ from experiments.study import Coordinator, Parts
 from experiments.tags import common_tags, study_tags
 from experiments.tracking import Tracker, decided_once, open_study
 from experiments.worker import Preflight
+from models.factory import is_file
 from search import engines
 from search.engine import Suggestion
+from search.errors import StudyError
 from search.spec import StudySpec
 
 
@@ -113,52 +117,52 @@ class Decided:
 
 def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decided: Decided) -> Ended:
     """Open the stores and run the coordinator to its end; the study's lock is held."""
-    data = splitting.cache(splits, store.cache)
     before = find_study(decided.client, spec.name)
+    data = splitting.cache(splits, store.cache)
     spec = with_defaults(spec, decided.found.defaults) if before is None else with_recorded(spec, decided.client, before[1])
     engine = engine_of(spec, store)
-    if before is not None:  # before its run is opened again: what was kept may be the end of it
+    checkpoints = Checkpoints(store.checkpoints, spec.name)
+    if before is None:
+        check_new(spec.name, engine)
+    else:  # before its run is opened again: what was kept may be the end of it
+        if code_changed(spec, before[1], decided.found.code, engine):
+            checkpoints.clear()
+            decided.client.delete_tag(before[1].info.run_id, CODE_TAG)
         catch_up(Outbox(decided.client, (before[0], before[1].info.run_id), Spool(store.spool, spec.name), decided.screen.line))
         check_known(spec.name, engine, trial_runs(decided.client, before[0]), spec.goal)
+    code = _kept_code(spec, checkpoints, decided.found.code)
     tags = {**common_tags(Path.cwd()), **study_tags(spec, splits)}
     study = open_study(decided.client, store, spec, splits, tags)
     outbox = Outbox(decided.client, study, Spool(store.spool, spec.name), decided.screen.line)
     tracker = Tracker(outbox, splits, tags)
     decided_once(decided.client, study[1], unsaid.TAG, json.dumps(unsaid.defaults(spec)))
+    if decided.found.code:
+        decided_once(decided.client, study[1], CODE_TAG, decided.found.code)
     precision = decided_once(decided.client, study[1], "tailor.precision", decided.found.precision)
     if decided.found.note:
         decided.screen.line(decided.found.note)
-    checkpoints = Checkpoints(store.checkpoints, spec.name)
-    parts = Parts(spec, splits, data, engine, tracker, pool, decided.screen, checkpoints, precision)
+    parts = Parts(spec, splits, data, engine, tracker, pool, decided.screen, checkpoints, precision, code)
     coordinator = Coordinator(parts)
     with _signals(coordinator) as caught:
-        coordinator.run()
+        try:
+            coordinator.run()
+        except StudyError as error:  # of a space that runs, at a trial that nobody foresaw: not before anything was made
+            raise RunError(str(error)) from error
     ended = finish(coordinator, tracker, caught[-1] if caught else 0)
     if not ended.signal and not ended.waiting:
         draw_report(outbox, decided.screen)
     return ended
 
 
-def check_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> None:
-    """Raise InputError with the differences when the store has another study of that name."""
-    found = find_study(client, spec.name)
-    if found is None:
-        return
-    _, run = found
-    before, today = recorded_spec(client, run), unsaid.defaults(spec)
-    noted = json.loads(run.data.tags.get(unsaid.TAG, "null")) or today  # it began before they were noted
-    old, new = unsaid.trained_by(before, noted, today), unsaid.trained_by(spec, today, noted)
-    changed = differences({**before.identity(), "training": old}, {**spec.identity(), "training": new})
-    digest = run.data.tags.get("tailor.dataset_sha256")
-    if digest != splits.digest:
-        changed.append(f"data digest: {digest} → {splits.digest}")
-    if changed:
-        by_default = {name for name in {*old, *new} - {*before.training, *spec.training} if old.get(name) != new.get(name)}
-        raise InputError(
-            f"study {spec.name!r} is in the store already and differs: {'; '.join(changed)}. "
-            "Give the new one another name with --name, or undo the change to go on with the old one"
-            f"{': defaults of Tailor changed, so write the old values into [training]' if by_default else ''}."
-        )
+def _kept_code(spec: StudySpec, checkpoints: Checkpoints, digest: str) -> Path | None:
+    """A copy of the file of a factory named by its file, which trials are of while somebody edits it for the next study."""
+    if not is_file(spec.model):
+        return None
+    path = Path(spec.model.rpartition(":")[0])
+    code = path.read_bytes()
+    if hashlib.sha256(code).hexdigest() != digest:
+        raise InputError(f"study.model: {path} was changed while the search was starting; the same command starts it again.")
+    return checkpoints.keep_code(path.name, code)
 
 
 def preflight(pool: Pool, spec: StudySpec, data: DataHandle) -> Preflight:
@@ -191,6 +195,8 @@ def _already_done(client: MlflowClient, spec: StudySpec, store: Store, screen: S
     complete = sum(record.outcome.status == "complete" for record in told)
     if client.get_run(run.info.run_id).info.status != "FINISHED" or (complete and not report_drawn(outbox)):
         return None
+    if not complete:
+        raise RunError(f"no trial of study {spec.name!r} completed: tailor ui {spec.name} shows why; a larger --trials goes on.")
     return Ended(experiment_id, f"all {len(told)} trials were done before; a larger --trials goes on", 0, complete)
 
 

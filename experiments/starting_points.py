@@ -18,7 +18,7 @@ from models.training.options import TrainOptions
 from search.engines.limits import LISTED
 from search.errors import StudyError
 from search.picks import middle
-from search.space import Choice, Float, Int, Space, Value, check_point, refusal, walk
+from search.space import Choice, Float, Int, Space, Value, as_declared, check_point, refusal, walk
 from search.spec import StudySpec
 
 MOST = 5
@@ -50,7 +50,7 @@ def usual_point(space: Space, known: Mapping[str, Any]) -> dict[str, Value]:
         general = known.get(parameter.name.rpartition("_")[0]) if parameter.name in known else None
         for default in (parameter.default, known.get(parameter.name), general):
             if default is not None and not refusal(parameter, default):
-                return default
+                return as_declared(parameter, default)
         return middle(parameter)
 
     searched = {parameter.name for parameter in space.searched}

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from experiments.errors import InputError
+from experiments.lock import waiting_lock
 
 MODE = 0o700
 KNOWN_TO_ALL = "password1234"
@@ -126,9 +127,14 @@ class Store:
         beside = self.root / f".mlflow-{os.getpid()}.db"
         shutil.copyfile(draft, beside)
         beside.chmod(0o600)
+        place = self.root / "mlflow.db"
         try:
-            os.link(beside, self.root / "mlflow.db")
+            os.link(beside, place)
         except FileExistsError:
             pass
+        except OSError:  # a file system without hard links
+            with waiting_lock(self.locks / ".mlflow"):
+                if not place.exists():
+                    os.replace(beside, place)
         finally:
-            beside.unlink()
+            beside.unlink(missing_ok=True)

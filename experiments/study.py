@@ -21,7 +21,6 @@ from experiments.reconcile import Stores, reconcile
 from experiments.recorded import trial_runs
 from experiments.tracking import EPOCHS, Tracker
 from experiments.trial import EpochReport, TrialJob, TrialResult
-from models.factory import is_file
 from search.engine import Done, Engine, Outcome, Suggestion, Wait
 from search.engines.limits import continues
 from search.spec import StudySpec
@@ -42,6 +41,7 @@ class Parts:
     screen: Screen
     checkpoints: Checkpoints
     precision: str  # in place of "auto"
+    code: Path | None = None  # a copy of the file of a factory named by its file
 
 
 @dataclass
@@ -78,7 +78,7 @@ class Coordinator:
         while True:
             self._fill()
             if not self._running and (self.stopping or (self.exhausted and not self._pending)):
-                if not self.stopping:
+                if not self.stopping and not continues(self._spec):  # later sessions' trials may go on from these
                     self._parts.checkpoints.clear()
                 return
             try:
@@ -113,7 +113,7 @@ class Coordinator:
                 self._losses.add(trial, run.data.tags.get("tailor.status_reason", ""))
         self._pending = parts.engine.unfinished()
         for record in parts.engine.records():
-            self._count(record.trial, record.outcome.status, record.outcome.values)
+            self._count(record.trial, record.outcome, earlier=True)
         logged = outbox.models()
         complete = {trial: self._values[trial] for trial in logged & self._values.keys()}
         self._kept = set(self._spec.goal.order(complete)[: self._spec.search.keep_models])
@@ -125,6 +125,8 @@ class Coordinator:
             if self._pending:
                 self._start(self._pending.pop(0))
                 continue
+            if self._budget.hopeless and self._running:
+                return  # what still runs may show that not every trial fails
             self.exhausted = self.exhausted or self._budget.spent()
             if self.exhausted:
                 return
@@ -149,12 +151,15 @@ class Coordinator:
         weights = None
         if suggestion.continues is not None:
             weights = self._parts.checkpoints.find(suggestion.continues)
-            if weights is None:  # gone with an earlier end of the study: from the first epoch, then
+            if weights is None:
                 suggestion = dataclasses.replace(suggestion, epochs_done=0)
+                gone = f"the weights of trial {suggestion.continues} are gone"
+                self._parts.screen.line(f"trial {suggestion.trial}: {gone}; it trains from the first epoch")
         job = make_job(self._spec, suggestion, attempt, self._parts.data, self._parts.precision)
         newest = self._parts.checkpoints.newest(suggestion.trial)
         return dataclasses.replace(
             job,
+            code=None if self._parts.code is None else str(self._parts.code),
             weights=None if weights is None else str(weights),
             saves_to=str(self._parts.checkpoints.attempt(suggestion.trial, attempt)),
             resumes=None if newest is None else str(newest),
@@ -225,17 +230,18 @@ class Coordinator:
     def _tell(self, trial: int, outcome: Outcome) -> None:
         self._parts.engine.tell(trial, outcome)
         self._parts.checkpoints.drop(trial)
-        self._count(trial, outcome.status, outcome.values)
+        self._count(trial, outcome)
         measured = ", ".join(f"{metric} {_short(value)}" for metric, value in outcome.values.items())
         said = f"with {measured}" if measured else outcome.reason
         self._parts.screen.line(f"trial {trial}: {outcome.status} {said}")
 
-    def _count(self, trial: int, status: str, values: Mapping[str, float]) -> None:
+    def _count(self, trial: int, outcome: Outcome, earlier: bool = False) -> None:
+        status, values = outcome.status, outcome.values
         setattr(self.progress, status, getattr(self.progress, status) + 1)
         if status == "complete":
             self._values[trial] = values
         keeps = status == "complete" and self._spec.goal.feasible(values)
-        self._budget.count(trial, status, values[self._spec.objective.metric] if keeps else None)
+        self._budget.count(trial, status, values[self._spec.objective.metric] if keeps else None, earlier)
         self.progress.best = self._budget.best
 
     def _keep(self, job: TrialJob, result: TrialResult, values: Mapping[str, float]) -> set[int]:
@@ -244,8 +250,7 @@ class Coordinator:
         best = set(self._spec.goal.order(candidates)[: self._spec.search.keep_models])
         if result.model is None or job.trial not in best:
             return set()
-        source = factory_source(self._spec.model, job.folder)
-        model = ModelFile(result.model, job.data.input_shape, job.data.num_classes, source)
+        model = ModelFile(result.model, job.data.input_shape, job.data.num_classes, self._parts.code)
         self._parts.tracker.log_model(job, model, result.best_epoch)
         displaced, self._kept = self._kept - best, best
         return displaced
@@ -253,8 +258,3 @@ class Coordinator:
 
 def _short(value: float) -> str:
     return f"{value:,.0f}" if value.is_integer() and abs(value) > 1 else f"{value:.4f}"
-
-
-def factory_source(model: str, folder: str) -> Path | None:
-    """The file of a factory named by its file; its code travels with its models."""
-    return Path(folder) / model.rpartition(":")[0] if is_file(model) else None

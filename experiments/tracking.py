@@ -134,7 +134,7 @@ class Tracker:
 
     def _flush(self, attempt: tuple[int, int], live: _Live) -> None:
         if live.metrics:
-            self.outbox.put(Entry("metrics", attempt, {"metrics": live.metrics}))
+            self.outbox.put(Entry("metrics", attempt, {"metrics": live.metrics, "tags": {EPOCHS: str(live.epochs)}}))
             live.metrics = []
 
     def _close(self, attempt: tuple[int, int], live: _Live, status: str, reason: str, files: Mapping[str, bytes]) -> None:

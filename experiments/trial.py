@@ -49,6 +49,7 @@ class TrialJob:
     maximize: bool
     waits: bool  # whether a report waits for the coordinator's answer (there is a pruner)
     folder: str  # the user's current folder: where a factory's module or file is found
+    code: str | None = None  # a copy of a factory's file as it was when the search began; it may be edited meanwhile
     in_memory: bool | None = None  # whether the images are held in memory; None leaves it to their size
     weights: str | None = None  # a .keras file whose weights the model begins with, after `epochs_done` epochs
     epochs_done: int = 0
@@ -147,11 +148,12 @@ def build(job: TrialJob, policy: str | None = None) -> tuple[keras.Model, TrainO
     options, hparams = split({name: value for name, value in job.values.items() if name not in declared})
     keras.utils.clear_session(free_memory=False)  # the layers' automatic names begin again, so that equal models are equal
     keras.config.set_dtype_policy(policy or ("mixed_bfloat16" if options.precision == "bfloat16" else "float32"))
+    kept = None if job.code is None else Path(job.code)
     with seeded(job.seed):
         if job.declared is None:
-            return resolve(job.model)(hparams, job.data.input_shape, job.data.num_classes), options
+            return resolve(job.model, kept)(hparams, job.data.input_shape, job.data.num_classes), options
         hp = {name: job.values[name] for name in declared if name in job.values}
-        return hypermodel.build(job.model, hp, options, (job.data.input_shape, job.data.num_classes))
+        return hypermodel.build(job.model, hp, options, (job.data.input_shape, job.data.num_classes), kept)
 
 
 def _run(job: TrialJob, channel: Channel) -> TrialResult:

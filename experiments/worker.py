@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from experiments.cores import places
 from experiments.gpus import claim
 from experiments.quiet import quiet
 from experiments.trial import EpochReport, Stopped, TrialJob, TrialResult, run_trial
 from experiments.workshop import TENSORFLOW_ENV
-from models.factory import resolve
+from models.factory import digest, resolve
 
 if TYPE_CHECKING:
     from distributed import Worker
@@ -40,9 +41,9 @@ def dask_setup(worker: Worker) -> None:
     if isinstance(worker.name, int):
         os.environ[INDEX] = str(worker.name)
     if threads == 1 and isinstance(worker.name, int) and hasattr(os, "sched_setaffinity"):
-        cores = sorted(os.sched_getaffinity(0))
+        cpus = places()
         # Affinity is a thread's; those started from here on inherit it, the one that trains among them.
-        os.sched_setaffinity(0, {cores[worker.name % len(cores)]})
+        os.sched_setaffinity(0, {cpus[worker.name % len(cpus)]})
 
 
 def _leave_soon(_number: int, _frame: types.FrameType | None) -> None:
@@ -76,6 +77,7 @@ class Preflight:
     precision: str
     note: str = ""
     defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # the factory's hyperparameters
+    code: str = ""  # the SHA-256 of the file of a model of the user's own
 
 
 def preflight(job: TrialJob) -> Preflight:
@@ -99,7 +101,7 @@ def preflight(job: TrialJob) -> Preflight:
         if precision != "float32":
             notes.append(f"precision: {precision}, measured to be faster for this model on this machine")
     defaults = {} if job.declared is not None else resolve(job.model).defaults or {}
-    return Preflight(precision, "; ".join(notes), defaults)
+    return Preflight(precision, "; ".join(notes), defaults, digest(job.model))
 
 
 def attempt(job: TrialJob, line: str) -> TrialResult:

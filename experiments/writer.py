@@ -86,7 +86,8 @@ class Writer:
 
     def _metrics(self, entry: Entry, run_id: str) -> None:
         # MLflow keeps one of several metrics that agree in name, value, time and step.
-        self._client.log_batch(run_id, metrics=[Metric(*metric) for metric in entry.fields["metrics"]])
+        tags = [RunTag(name, value) for name, value in entry.fields.get("tags", {}).items()]
+        self._client.log_batch(run_id, metrics=[Metric(*metric) for metric in entry.fields["metrics"]], tags=tags)
 
     def _end(self, entry: Entry, run_id: str) -> None:
         if entry.files:

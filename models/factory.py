@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 import importlib
-import importlib.util
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -72,10 +71,11 @@ def is_file(name: str) -> bool:
     return name.rpartition(":")[0].endswith(".py")
 
 
-def resolve(name: str) -> Factory:
+def resolve(name: str, kept: Path | None = None) -> Factory:
     """The factory of that name. Raises ModelError, naming the built-ins, the module or the attribute that is missing.
 
-    An ImportError inside the user's own module is not masked (as uvicorn's importer does it).
+    `kept` is a copy of a factory's file, whose code is taken in the place of the file's own. An ImportError inside the user's own
+    module is not masked (as uvicorn's importer does it).
     """
     if ":" not in name:
         if name not in BUILT_IN:
@@ -85,19 +85,25 @@ def resolve(name: str) -> Factory:
             )
         module = importlib.import_module(f"models.factories.{name}")
         return Factory(name, module.build, module.DEFAULTS, None)
-    build, module = find(name)
+    build, module = find(name, kept)
     if not callable(build):
         raise _missing(name, module)
     return Factory(name, build, getattr(build, "defaults", None), Path(module.__file__) if module.__file__ else None)
 
 
-def find(name: str) -> tuple[Any, ModuleType]:
+def find(name: str, kept: Path | None = None) -> tuple[Any, ModuleType]:
     """What "pkg.module:attribute" or "path/to/file.py:attribute" names, and the module it is in. Raises as `resolve`."""
     place, _, attribute = name.rpartition(":")
-    module = load_file(Path(place)) if is_file(name) else _import(place)
+    module = load_file(Path(place), kept) if is_file(name) else _import(place)
     if not hasattr(module, attribute):
         raise _missing(name, module)
     return getattr(module, attribute), module
+
+
+def digest(name: str) -> str:
+    """The SHA-256 of the file that a model outside Tailor is in, in hexadecimal; empty for a built-in. Raises as `resolve`."""
+    file = None if name in BUILT_IN else find(name)[1].__file__
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
 
 
 def _missing(name: str, module: ModuleType) -> ModelError:
@@ -106,18 +112,19 @@ def _missing(name: str, module: ModuleType) -> ModelError:
     return ModelError(f"study.model: {place!r} has no factory {attribute!r}; it has: {', '.join(has) or 'none'}.")
 
 
-def load_file(path: Path) -> ModuleType:
-    """Import a Python file under a name of its own, once for each content, so that it shadows no package."""
-    if not path.is_file():
+def load_file(path: Path, kept: Path | None = None) -> ModuleType:
+    """Import a Python file, or the copy kept of it, under a name of its own, once for each content: it shadows no package."""
+    source = kept or path
+    if not source.is_file():
         raise ModelError(f"study.model: there is no file {str(path)!r}; the path is taken from the current folder.")
-    name = f"tailor_user_{path.stem}_{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+    code = source.read_bytes()
+    name = f"tailor_user_{path.stem}_{hashlib.sha256(code).hexdigest()[:12]}"
     if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path.resolve())
-        assert spec is not None and spec.loader is not None  # a .py file always has both
-        module = importlib.util.module_from_spec(spec)
+        module = ModuleType(name)
+        module.__file__ = str(path.resolve())
         sys.modules[name] = module
         try:
-            spec.loader.exec_module(module)
+            exec(compile(code, module.__file__, "exec", dont_inherit=True), module.__dict__)
         except BaseException:
             del sys.modules[name]
             raise

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import random
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.errors import ModelError
@@ -24,11 +25,11 @@ QUIET = 16  # builds at random in a row that declare nothing new, and then there
 GIVEN = {"input_shape": 0, "num_classes": 1, "classes": 1}  # arguments of a HyperModel's that Tailor knows, by place
 
 
-def load(name: str, input_shape: Shape, num_classes: int) -> keras_tuner.HyperModel:
-    """The HyperModel of that name. Raises ModelError for what is none, or trains by a `fit` of its own."""
+def load(name: str, input_shape: Shape, num_classes: int, kept: Path | None = None) -> keras_tuner.HyperModel:
+    """The HyperModel of that name, or of the kept copy of its file. Raises ModelError for what is none, or has its own `fit`."""
     import keras_tuner
 
-    found, _ = find(name)
+    found, _ = find(name, kept)
     if isinstance(found, type) and issubclass(found, keras_tuner.HyperModel):
         known = (input_shape, num_classes)
         found = found(**{key: known[GIVEN[key]] for key in inspect.signature(found).parameters if key in GIVEN})
@@ -65,15 +66,15 @@ def declared(name: str, input_shape: Shape, num_classes: int) -> list[Mapping[st
 
 
 def build(
-    name: str, values: Mapping[str, Any], options: TrainOptions, data: tuple[Shape, int]
+    name: str, values: Mapping[str, Any], options: TrainOptions, data: tuple[Shape, int], kept: Path | None = None
 ) -> tuple[keras.Model, TrainOptions]:
     """The model for hp's values, its inputs and outputs as Tailor's, and the options with its compiled optimizer and loss.
 
-    `data` is the images' shape (height, width, channels) and the number of classes.
+    `data` is the images' shape (height, width, channels) and the number of classes; `kept` as in `load`.
     """
     from models.training import compiled
 
-    hyper = load(name, *data)
+    hyper = load(name, *data, kept)
     model, hp = _called(hyper, values)
     missed = [one.name for one in hp.space if one.name not in values and hp.is_active(one)]
     if missed:

@@ -21,9 +21,12 @@ DRY = 32  # draws at random, for a look at what the function returns before a se
 LOG_SPAN = 100.0  # values that span more are drawn on a log scale
 
 
-def suggested(reference: str, trial: optuna.Trial) -> dict[str, Value]:
-    """The values that the function returns for a trial, by name. Raises StudyError where it fails or returns something else."""
-    function, path = code.find(FIELD, reference)
+def suggested(reference: str, trial: optuna.Trial, digest: str = "") -> dict[str, Value]:
+    """The values that the function returns for a trial, by name. Raises StudyError where it fails or returns something else.
+
+    `digest` is the SHA-256 of its file as the study knows it.
+    """
+    function, path = code.find(FIELD, reference, digest)
     try:
         found = function(trial)
     except AWAY:  # of the database that the trial is in

@@ -13,13 +13,16 @@ from typing import Any
 from search.errors import StudyError
 
 
-def find(field: str, reference: str) -> tuple[Any, Path]:
-    """What the reference names, and the file that it is in. Raises StudyError naming `field`."""
+def find(field: str, reference: str, digest: str = "") -> tuple[Any, Path]:
+    """What the reference names, and the file that it is in. Raises StudyError naming `field`.
+
+    Of a file that was loaded before, `digest`, its SHA-256, names the content: it may have been edited since.
+    """
     place, _, attribute = reference.rpartition(":")
     if not place or not attribute:
         raise StudyError(f"{field}: expected 'pkg.mod:name' or 'path/to/file.py:name', got {reference!r}.")
     try:
-        module = _from_file(Path(place)) if place.endswith(".py") else _from_module(place)
+        module = _from_file(Path(place), digest) if place.endswith(".py") else _from_module(place)
         return getattr(module, attribute), Path(module.__file__ or place)
     except Exception as error:  # whatever the person's own module raises
         raise StudyError(
@@ -33,9 +36,11 @@ def digest(field: str, reference: str) -> str:
     return hashlib.sha256(find(field, reference)[1].read_bytes()).hexdigest()
 
 
-def _from_file(path: Path) -> ModuleType:
+def _from_file(path: Path, digest: str) -> ModuleType:
     """The file's module, under a name of its own, once for each content."""
-    name = f"tailor_space_{path.stem}_{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+    named = f"tailor_space_{path.stem}_"
+    if (name := f"{named}{digest[:12]}") not in sys.modules:
+        name = f"{named}{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, path.resolve())
         assert spec is not None and spec.loader is not None  # a .py file always has both

@@ -9,20 +9,19 @@ from typing import Any, cast
 from search.declarations import check_key
 from search.engines.limits import LISTED
 from search.errors import StudyError
-from search.load import check_whole
+from search.load import checked_whole
 from search.space import Choice, Condition, Fixed, Float, Int, Parameter, Space, listed, points, refusal
 from search.spec import Found, StudySpec
 
 
 def completed(spec: StudySpec, declared: Sequence[Parameter]) -> StudySpec:
-    """The spec with the declared parameters before its own. Raises StudyError for a name that both have, and as `check_whole`."""
+    """The spec with the declared parameters before its own. Raises as `checked_whole`, and for a name that both have."""
     own = [parameter for parameter in spec.space.parameters if parameter.name not in spec.found.declared]
     names = tuple(parameter.name for parameter in declared)
     for name in (*(parameter.name for parameter in own), *spec.training):
         if name in names:
             raise StudyError(f"{name}: model {spec.model!r} declares it itself, by hp; leave it out of the study file.")
-    whole = dataclasses.replace(spec, space=Space((*declared, *own)), found=Found(names))
-    check_whole(whole)
+    whole = checked_whole(dataclasses.replace(spec, space=Space((*declared, *own)), found=Found(names)))
     if spec.search.sampler.name in LISTED:
         points(whole.space)
     return whole

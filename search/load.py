@@ -122,16 +122,14 @@ def build(raw: Mapping[str, Any]) -> StudySpec:
     if "pruner" not in raw.get("search", {}):
         spec = dataclasses.replace(spec, search=dataclasses.replace(spec.search, pruner=limits.usual_pruner(spec)))
     limits.check(spec)
-    if not spec.declares:
-        check_whole(spec)
-    return spec
+    return spec if spec.declares else checked_whole(spec)
 
 
-def check_whole(spec: StudySpec) -> None:
-    """Check what can be checked only when the space is known whole: what is enqueued, and what the engine can do with it."""
-    for i, point in enumerate(spec.enqueue):
-        check_point(spec.space, point, f"enqueue[{i}]")
+def checked_whole(spec: StudySpec) -> StudySpec:
+    """The spec, looked over for what can be known only with its space: what is enqueued, and what the engine can do with it."""
+    enqueued = tuple(check_point(spec.space, point, f"enqueue[{i}]") for i, point in enumerate(spec.enqueue))
     limits.check_space(spec)
+    return dataclasses.replace(spec, enqueue=enqueued)
 
 
 def check_name(field: str, name: str) -> str:

@@ -155,8 +155,9 @@ def _trial(spec: StudySpec, told: Told) -> FrozenTrial:
             continue
         text = told.params[parameter.name]
         if isinstance(parameter, Choice):
-            distributions[parameter.name] = CategoricalDistribution(parameter.choices)
-            params[parameter.name] = next(value for value in parameter.choices if str(value) == text)
+            if chosen := [value for value in parameter.choices if str(value) == text]:
+                distributions[parameter.name] = CategoricalDistribution(parameter.choices)
+                params[parameter.name] = chosen[0]
         elif isinstance(parameter, Int):
             distributions[parameter.name] = IntDistribution(
                 parameter.low, parameter.high, parameter.log, 1 if parameter.step is None else parameter.step

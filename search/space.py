@@ -138,6 +138,10 @@ class Space:
                     f"declared so far: {', '.join(sorted(seen)) or 'nothing'}. Move it up or correct the name."
                 )
             seen.add(parameter.name)
+        declared = {parameter.name: parameter for parameter in self.parameters}
+        for parameter in self.parameters:
+            if parameter.when is not None and (said := _never(parameter.when, declared[parameter.when.name])):
+                raise StudyError(f"space.{parameter.name}.when: {said}.")
 
     @property
     def searched(self) -> tuple[Parameter, ...]:
@@ -149,6 +153,22 @@ class Suggester(Protocol):
     """Whoever picks a value for one parameter: an engine's trial, or a rule such as `smallest`."""
 
     def __call__(self, parameter: Float | Int | Choice, /) -> Value: ...
+
+
+def _never(condition: Condition, parent: Parameter) -> str:
+    """Why what is searched can never satisfy the condition, or cannot be compared; empty where it can. A fixed value may."""
+    if isinstance(parent, Fixed):
+        return ""
+    values = parent.choices if isinstance(parent, Choice) else (parent.low, parent.high)
+    numbers = all(isinstance(value, (int, float)) for value in (*values, *_literals(condition)))
+    if condition.op in ("==", "!=", "in") and isinstance(parent, Choice):
+        never = [value for value in _literals(condition) if value not in parent.choices]
+        return f"{condition.name!r} is never {never[0]!r}; its choices are {list(parent.choices)}" if never else ""
+    return "" if numbers else f"'{condition}' compares a number with a text"
+
+
+def _literals(condition: Condition) -> tuple[Value, ...]:
+    return condition.value if isinstance(condition.value, tuple) else (condition.value,)
 
 
 def walk(space: Space, suggest: Suggester) -> dict[str, Value]:
@@ -184,7 +204,15 @@ def check_point(space: Space, point: Mapping[str, Any], where: str) -> dict[str,
             raise unknown(f"{where} (no searched parameter)", name, searched)
         if said := refusal(searched[name], value):
             raise StudyError(f"{where}.{name}: {said}.")
-    return dict(point)
+    return {name: as_declared(searched[name], value) for name, value in point.items()}
+
+
+def as_declared(parameter: Float | Int | Choice, value: Value) -> Value:
+    """A value that the parameter can take, as an engine would give it: 0.0 is the choice 0 where that is what stands there."""
+    if isinstance(parameter, Choice):
+        equal = [choice for choice in parameter.choices if choice == value]
+        return next((choice for choice in equal if type(choice) is type(value)), equal[0])
+    return float(value) if isinstance(parameter, Float) else value
 
 
 def refusal(parameter: Float | Int | Choice, value: Any) -> str:

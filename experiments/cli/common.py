@@ -92,6 +92,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     """A table on standard output, as wide as it needs where that is no terminal."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     console = Console()
     if not console.is_terminal:
@@ -103,5 +104,5 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
             justify="left" if column in ("", "study", "status", "hyperparameters", "model", "true", "taken for") else "right",
         )
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # what others wrote may hold brackets
     console.print(table)

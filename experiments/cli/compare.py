@@ -26,7 +26,7 @@ def command(runs: tuple[str, ...], as_json: bool, store: str | None) -> None:
     names = list(found.runs)
     parameters = [[key, *("–" if v is None else v for v in values)] for key, values in found.params.items()]
     print_table("Hyperparameters that differ" if parameters else "No hyperparameter differs", ["", *names], parameters)
-    metrics = [[key, *("–" if v is None else f"{v:,.5g}" for v in values)] for key, values in found.metrics.items()]
+    metrics = [[key, *(number(v) for v in values)] for key, values in found.metrics.items()]
     print_table("Metrics", ["", *names], metrics)
     if found.confusions:
         columns = ["true", "taken for", names[0], names[-1], "difference"]
@@ -35,3 +35,9 @@ def command(runs: tuple[str, ...], as_json: bool, store: str | None) -> None:
             for c in found.confusions
         ]
         print_table("Confusions that differ most, on the validation images", columns, cells)
+
+
+def number(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if value.is_integer() else f"{value:,.5g}"

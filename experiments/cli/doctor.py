@@ -78,8 +78,10 @@ def _data(data: Path | None) -> Iterator[Finding]:
     if data is None:
         yield "data", "TAILOR_DATA is not set; published data sets are downloaded by Keras", None
         return
-    found = [name for name in ("fashion-mnist", "mnist") if idx.present(data / name)]
-    mend = None if found or idx.present(data) else "it holds no data set: expected DIR/fashion-mnist/train-images-idx3-ubyte.gz"
+    found = [name for name in ("fashion-mnist", "mnist") if not idx.missing(data / name)]
+    mend = (
+        None if found or not idx.missing(data) else "it holds no data set: expected DIR/fashion-mnist/train-images-idx3-ubyte.gz"
+    )
     yield "data", f"{data} holds {', '.join(found) or 'none'}", mend
 
 

@@ -54,6 +54,6 @@ def _number(value: float | None, digits: int) -> str:
 
 def _short(value: str) -> str:
     try:
-        return f"{float(value):.4g}"
+        return value if value.lstrip("-").isdigit() else f"{float(value):.4g}"
     except ValueError:
         return value

@@ -17,17 +17,15 @@ from experiments.cli.common import json_option, open_store, print_json, store_op
 @store_option
 def command(reference: str, images: tuple[Path, ...], top: int, as_json: bool, store: str | None) -> None:
     """Print the likeliest classes of each image, with probabilities."""
-    import json
-
     import numpy as np
 
     from experiments.datasets.folder import image_size, read_image
     from experiments.evaluator import Evaluator
-    from experiments.registry import find_version, labels, registered_model
+    from experiments.registry import find_version, input_shape, labels, registered_model
 
     _, client = open_store(store)
     version = find_version(client, reference)
-    height, width, channels = json.loads(version.tags["tailor.input_shape"])
+    height, width, channels = input_shape(version)
     for path in images:
         size = image_size(path)
         if size != (height, width):

@@ -67,7 +67,8 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
 
     places = Places(Store.at(given["store"]), given["data"], cluster, given["enqueue_from"])
     console = Console()
-    console.print(f"{spec.name}: {spec.model} on {spec.dataset}, up to {spec.search.trials} trials", highlight=False)
+    begun = f"{spec.name}: {spec.model} on {spec.dataset}, up to {spec.search.trials} trials"
+    console.print(begun, highlight=False, markup=False)
     with screen(console) as shown:
         ended = run_search(spec, places, shown)
     again = _again()

@@ -71,8 +71,11 @@ def _published(name: str, data_dir: Path | None) -> Dataset:
     class_names = CLOTHES if name == "fashion-mnist" else DIGITS
     if data_dir is not None:
         for place in (data_dir / name, data_dir):
-            if idx.present(place):
+            lacking = idx.missing(place)
+            if not lacking:
                 return idx.load(name, place, MD5S[name], class_names)
+            if idx.STEMS["train"][0] not in lacking:  # without its own test set it is another data set
+                raise InputError(f"{name}: {place} lacks {', '.join(lacking)}; fetch what is missing, or use idx:{place}.")
         raise InputError(f"{name}: neither {data_dir / name} nor {data_dir} holds {idx.STEMS['train'][0]}[.gz]; see --data.")
     keras_home = Path.home() / ".keras" / "datasets"
     if not _downloaded(keras_home, name):
@@ -96,7 +99,7 @@ def _check_archive(path: Path) -> None:
 
 
 def _downloaded(keras_home: Path, name: str) -> bool:
-    return (keras_home / "mnist.npz").is_file() if name == "mnist" else idx.present(keras_home / name)
+    return (keras_home / "mnist.npz").is_file() if name == "mnist" else not idx.missing(keras_home / name)
 
 
 def _download(name: str) -> None:

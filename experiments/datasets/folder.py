@@ -13,6 +13,7 @@ from experiments.errors import InputError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 MOST_PIXELS = 64_000_000
+DEEP = "I;16"  # how Pillow's modes of 16 bits of gray begin
 
 
 def load(name: str, folder: Path, image_size: tuple[int, int] | None) -> Dataset:
@@ -25,7 +26,8 @@ def load(name: str, folder: Path, image_size: tuple[int, int] | None) -> Dataset
         raise InputError(f"{name}: expected one sub-folder of images a class, at least two; got {len(class_names)} in {folder}.")
     files = {part: _files(name, folder / part, class_names) for part in parts}
     size = image_size or _common_size(name, [path for paths, _ in files.values() for path in paths])
-    channels = 1 if all(_opened(path).mode in ("1", "L", "I;16") for path in files[parts[0]][0][:100]) else 3
+    modes = {_opened(path).mode for paths, _ in files.values() for path in paths}
+    channels = 1 if all(mode in ("1", "L") or mode.startswith(DEEP) for mode in modes) else 3
     ready: list[Images] = []
     for paths, labels in files.values():
         images = np.stack([read_image(path, size, channels) for path in paths])
@@ -36,7 +38,11 @@ def load(name: str, folder: Path, image_size: tuple[int, int] | None) -> Dataset
 def read_image(path: Path, size: tuple[int, int], channels: int) -> np.ndarray:
     """One image file as uint8 (height, width, channels), resized where it has another size. Raises InputError."""
     image = _opened(path)
+    if image.mode in ("I", "F"):
+        raise InputError(f"{path}: its pixels are 32-bit numbers of no known range; save it with 8 or 16 bits.")
     try:
+        if image.mode.startswith(DEEP):  # Pillow would cut off what is above 255
+            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
         image = image.convert("L" if channels == 1 else "RGB")
     except (OSError, SyntaxError, ValueError) as error:  # Pillow's for broken chunks, and for text that unpacks to too much
         raise InputError(f"{path}: the image is damaged ({error}); remove it or replace it.") from error

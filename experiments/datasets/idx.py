@@ -50,9 +50,9 @@ def load(name: str, folder: Path, md5s: dict[str, tuple[str, ...]], class_names:
     return Dataset(name, ready["train"], ready.get("test"), class_names or tuple(str(c) for c in range(classes)))
 
 
-def present(folder: Path) -> bool:
-    """Whether the folder holds at least the training files."""
-    return _has(folder, STEMS["train"])
+def missing(folder: Path) -> list[str]:
+    """Which of the four files the folder does not hold."""
+    return [stem for stems in STEMS.values() for stem in stems if _find(folder, stem) is None]
 
 
 def _images(name: str, folder: Path, stems: tuple[str, str], md5s: dict[str, tuple[str, ...]]) -> tuple[np.ndarray, np.ndarray]:

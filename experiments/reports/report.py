@@ -160,7 +160,7 @@ def _inline(data: bytes) -> str:
 
 def _short(text: str) -> str:
     try:
-        return f"{float(text):.4g}"
+        return text if text.lstrip("-").isdigit() else f"{float(text):.4g}"
     except ValueError:
         return text
 

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from models.errors import ModelError
 from models.training.by_keras import KerasProgram, has_own_step
 from models.training.course import Course, pack, unpack
 from models.training.feed import Stretch, stretches
@@ -90,7 +91,7 @@ class Fitted:
 
 
 def fit(model: keras.Model, data: Data, options: TrainOptions, plan: FitPlan, line: Line = Line()) -> Fitted:
-    """Train `model` in place. Raises NonFiniteLoss, and whatever the line's `between` and `report` raise."""
+    """Train `model` in place. Raises NonFiniteLoss, ModelError for a monitor not measured, and what the line raises."""
     steps = (plan.epochs - plan.epochs_done) * math.ceil(int(data.train_images.shape[0]) / options.batch_size)
     if has_own_step(model):
         program: Program = KerasProgram(model, options, data.num_classes)
@@ -184,6 +185,8 @@ class _Trainer:
             "val_accuracy": validation.accuracy,
             "learning_rate": rate,
         }
+        if math.isnan(metrics[self.plan.monitor]):
+            raise ModelError(f"{self.plan.monitor}: the model's train_step returns none: it is no objective; take val_accuracy")
         course.history.append(metrics)
         if course.best is None or _improves(metrics, course.best, self.plan, 0.0):
             course.best, course.best_epoch, course.validation = metrics, course.epoch, validation

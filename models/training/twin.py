@@ -141,8 +141,9 @@ def set_values(model: keras.Model, twin_: keras.Model) -> None:
     for layer, twin_layer in zip(layers_of(model), layers_of(twin_), strict=True):
         if isinstance(twin_layer, RatedDropout):
             twin_layer.rate.assign(layer.rate)
-        elif getattr(layer, "seed_generator", None) is not None:
-            twin_layer.seed_generator.state.assign(layer.seed_generator.state)
+        else:
+            for drawn, twin_drawn in zip(layer._seed_generators, twin_layer._seed_generators, strict=True):
+                twin_drawn.state.assign(drawn.state)
 
 
 def layers_of(model: keras.Model) -> Iterator[Any]:

@@ -164,7 +164,7 @@ class OptunaEngine:
         """The trial's values, by the space or by the function that is the space; noted on it."""
         if self._spec.by_run:
             try:
-                hparams = suggested(self._spec.by_run, trial)
+                hparams = suggested(self._spec.by_run, trial, self._spec.found.space_sha256)
             except StudyError as error:  # ended, or every later start would run into it
                 trial.set_user_attr(HPARAMS, {})
                 self.tell(trial.number, Outcome("failed", reason=str(error)))

@@ -43,3 +43,13 @@ def after(values: list[float | None], objective: Objective = UP, **plan: float) 
 )
 def test_why_no_more_trials_are_asked_for(values: list, objective: Objective, plan: dict, says: str) -> None:
     assert after(values, objective, **plan) == says
+
+
+def test_what_failed_in_an_earlier_session_may_have_been_mended() -> None:
+    budget = Budget(SearchPlan(), UP)
+    for trial in range(3):
+        budget.count(trial, "failed", None, earlier=True)
+    assert not budget.spent()
+    for trial in range(3, 6):
+        budget.count(trial, "failed", None)
+    assert budget.hopeless and budget.spent() == "the first 3 trials all failed"

@@ -15,6 +15,8 @@ import pytest
 from conftest import SMALL, Shell
 from searches import artifacts, client, runs
 
+from experiments.cli.compare import number
+from experiments.cli.leaders import _short
 from experiments.leaderboard import Row
 from experiments.reports.advice import advice
 from experiments.starting_points import best_points, fitting
@@ -119,6 +121,17 @@ def test_advice_says_what_it_saw(rows: list[Row], importance: dict[str, float], 
     tables = {"study": {"name": "s", "dataset": "digits", "model": "mlp"}}
     spec = replace(build(tables), space=SPACE)
     assert says in " ".join(advice(spec, rows, importance, val_size=5000))
+
+
+def test_a_grid_is_not_told_to_go_on() -> None:
+    tables = {"study": {"name": "s", "dataset": "digits", "model": "mlp"}, "search": {"sampler": "grid"}}
+    spec = build({**tables, "space": {"depth": {"low": 1, "high": 6}}})
+    assert "go on to" not in " ".join(advice(spec, [row(0, 0.9)], {}, 5000))
+
+
+def test_numbers_are_shown_whole() -> None:
+    assert [number(669706.0), number(0.123456), number(None)] == ["669,706", "0.12346", "–"]
+    assert [_short(text) for text in ("16384", "007", "0.00123456", "relu")] == ["16384", "007", "0.001235", "relu"]
 
 
 def test_nothing_is_advised_where_nothing_stands_out() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.datasets import idx
+from experiments.datasets import catalog, idx
 from experiments.datasets.catalog import MD5S, open_dataset
 from experiments.datasets.folder import read_image
 from experiments.datasets.images import Dataset, Images
@@ -111,6 +111,24 @@ def test_a_published_set_with_another_content_is_refused(idx_folder: Path) -> No
     assert len(MD5S["mnist"]) == len(MD5S["fashion-mnist"]) == 4
 
 
+def test_a_published_set_without_its_test_files_is_another_data_set(idx_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A download that was cut off between the files, say: a test set cut from the training images would stand for its own."""
+    (idx_folder / "t10k-labels-idx1-ubyte").unlink()
+    with pytest.raises(InputError, match="lacks t10k-labels-idx1-ubyte; fetch what is missing"):
+        open_dataset("fashion-mnist", idx_folder)
+    assert open_dataset(f"idx:{idx_folder}", None).test is None
+    home = idx_folder / ".keras" / "datasets" / "fashion-mnist"
+    home.mkdir(parents=True)
+    for path in idx_folder.glob("*-ubyte*"):
+        path.rename(home / path.name)
+    monkeypatch.setenv("HOME", str(idx_folder))
+    fetched: list[str] = []
+    monkeypatch.setattr(catalog, "_download", fetched.append)
+    with pytest.raises(InputError, match="the published one"):  # of what lies there; it is fetched anew first
+        open_dataset("fashion-mnist", None)
+    assert fetched == ["fashion-mnist"]
+
+
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
 def test_a_download_that_is_not_the_published_file_is_deleted(
     tmp_path: Path, idx_folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -157,6 +175,26 @@ def test_a_folder_with_a_test_part_and_grey_images(tmp_path: Path) -> None:
     dataset = open_dataset(f"folder:{tmp_path}", None)
     assert dataset.pool.images.shape == (10, 6, 6, 1)
     assert dataset.test is not None and len(dataset.test) == 4
+
+
+def test_one_colour_image_anywhere_makes_a_set_of_colour_images(tmp_path: Path) -> None:
+    make_folder(tmp_path, [(6, 6)] * 3, "L")
+    Image.new("RGB", (6, 6), (250, 0, 0)).save(tmp_path / "dog" / "9.png")
+    dataset = open_dataset(f"folder:{tmp_path}", None)
+    assert dataset.pool.images[-1, 0, 0].tolist() == [250, 0, 0]
+
+
+def test_sixteen_bits_of_grey_are_scaled_and_32_refused(tmp_path: Path) -> None:
+    """Pillow by itself cuts off what is above 255: nearly all of such an image is white."""
+    make_folder(tmp_path, [(6, 6)], "I;16")
+    for name, value in (("cat", 0x1000), ("dog", 0x8000)):
+        Image.fromarray(np.full((6, 6), value, np.uint16)).save(tmp_path / name / "0.png")
+    dataset = open_dataset(f"folder:{tmp_path}", None)
+    assert dataset.pool.images.shape[-1] == 1
+    assert sorted(set(dataset.pool.images.ravel().tolist())) == [0x10, 0x80]
+    Image.new("F", (6, 6), 0.5).save(tmp_path / "dog" / "0.tif")
+    with pytest.raises(InputError, match=r"0\.tif: its pixels are 32-bit numbers"):
+        read_image(tmp_path / "dog" / "0.tif", (6, 6), 1)
 
 
 def test_images_of_several_sizes_need_one_to_be_named(tmp_path: Path) -> None:
@@ -222,6 +260,27 @@ def test_a_wrong_npz_is_refused(tmp_path: Path, arrays: dict, says: str) -> None
     with pytest.raises(InputError) as error:
         open_dataset(f"npz:{tmp_path / 'set.npz'}", None)
     assert says in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", "array"])
+def test_a_file_that_is_no_npz_is_refused_in_one_line(tmp_path: Path, content: bytes | str) -> None:
+    path = tmp_path / "set.npz"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        with path.open("wb") as file:
+            np.save(file, np.zeros(3))
+    with pytest.raises(InputError, match=r"cannot be read as \.npz"):
+        open_dataset(f"npz:{path}", None)
+
+
+def test_npz_class_names_as_bytes(tmp_path: Path) -> None:
+    arrays = {"images": np.zeros((6, 4, 4), "uint8"), "labels": np.arange(6) % 2}
+    np.savez(tmp_path / "set.npz", **arrays, class_names=np.array([b"cat", b"dog"]))
+    assert open_dataset(f"npz:{tmp_path / 'set.npz'}", None).class_names == ("cat", "dog")
+    np.savez(tmp_path / "set.npz", **arrays, class_names=np.array(["cat", "cat"]))
+    with pytest.raises(InputError, match="one row of different names"):
+        open_dataset(f"npz:{tmp_path / 'set.npz'}", None)
 
 
 @pytest.mark.parametrize("uri", ["fashon-mnist", "csv:x", "idx:", "folder:/no/such/folder", "idx:/no/such/folder", "npz:/no.npz"])

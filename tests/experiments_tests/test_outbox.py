@@ -56,7 +56,8 @@ def place(tmp_path: Path) -> Place:
 
 def put_all(outbox: Outbox) -> None:
     outbox.put(Entry("start", (0, 1), START))
-    outbox.put(Entry("metrics", (0, 1), {"metrics": [["val_loss", 0.5, 2000, 1], ["val_loss", 0.4, 3000, 2]]}))
+    measured = [["val_loss", 0.5, 2000, 1], ["val_loss", 0.4, 3000, 2]]
+    outbox.put(Entry("metrics", (0, 1), {"metrics": measured, "tags": {"tailor.epochs": "1"}}))  # one of them replayed
     outbox.put(Entry("end", (0, 1), END, {"note.txt": b"whole"}))
 
 
@@ -64,6 +65,7 @@ def check_written(place: Place) -> None:
     (run,) = place.trial_runs()
     assert (run.info.status, run.info.start_time, run.info.end_time) == ("FINISHED", 1000, 9000)
     assert run.data.params == {"depth": "2"} and run.data.tags["tailor.status"] == "complete"
+    assert run.data.tags["tailor.epochs"] == "1"
     history = place.client.get_metric_history(run.info.run_id, "val_loss")
     assert [(m.step, m.value, m.timestamp) for m in history] == [(1, 0.5, 2000), (2, 0.4, 3000)]
     assert [item.path for item in place.client.list_artifacts(run.info.run_id)] == ["note.txt"]

@@ -90,6 +90,24 @@ def test_a_search_with_another_database_of_studies_is_refused_and_loses_nothing(
     assert before and {model.model_id for model in mlflow.search_logged_models([experiment])} == before
 
 
+def test_a_search_with_another_mlflow_is_refused(copy: Shell, write_study: Write) -> None:
+    """As when MLFLOW_TRACKING_URI is forgotten: the rest of the budget would be spent where nobody looks."""
+    write_study()
+    said = copy("search", "small.toml", "--trials", "9", MLFLOW_TRACKING_URI=f"sqlite:///{copy.folder}/other.db")
+    assert said.returncode == 2 and "the studies' database has 4 trials of it, and this MLflow has none" in said.stderr
+    assert len(optuna_storage(copy.folder)[1]) == 4
+
+
+def test_a_study_that_was_deleted_in_mlflow_is_refused_with_the_way_to_restore_it(copy: Shell, write_study: Write) -> None:
+    write_study()
+    mlflow = client(copy.folder)
+    experiment = mlflow.get_experiment_by_name("small")
+    assert experiment is not None
+    mlflow.delete_experiment(experiment.experiment_id)
+    said = copy("search", "small.toml", "--trials", "9")
+    assert said.returncode == 2 and f"mlflow experiments restore -x {experiment.experiment_id}" in said.stderr
+
+
 def test_checkpoints_of_ended_trials_are_dropped(copy: Shell) -> None:
     place = Checkpoints(Store.at(str(copy.folder / "mlruns"), {}).checkpoints, "small").attempt(2, 1)
     place.write_bytes(b"left over")

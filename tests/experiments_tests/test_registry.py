@@ -13,6 +13,10 @@ import pytest
 from conftest import Shell
 from files import as_registered
 from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+
+from experiments.errors import InputError
+from experiments.registry import input_shape
 
 DIGIT = Path(__file__).resolve().parents[2] / "docs" / "pictures" / "digit.png"
 PLAIN = """
@@ -92,6 +96,8 @@ def test_pull_gives_the_model_its_labels_preprocessing_and_card(recorded: Shell,
     assert "study `small`" in card and "test (opened for this card) | 270" in card
     again = recorded("pull", "digits", "-o", str(tmp_path / "got"))
     assert again.returncode == 2 and "is not empty" in again.stderr
+    again = recorded("pull", "digits", "-o", str(tmp_path / "got" / "card.md"))
+    assert again.returncode == 2 and "card.md cannot be made" in again.stderr and "Traceback" not in again.stderr
 
 
 def test_predict_prints_classes_with_probabilities(recorded: Shell) -> None:
@@ -118,6 +124,11 @@ def test_an_unknown_model_says_which_there_are(recorded: Shell, arguments: tuple
     done = recorded("predict", *arguments)
     assert done.returncode == 2
     assert says in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_version_that_another_tool_registered_is_named() -> None:
+    with pytest.raises(InputError, match="by-hand version 1 was not promoted by Tailor"):
+        input_shape(ModelVersion("by-hand", "1", 0))
 
 
 def test_a_model_file_that_was_changed_is_refused(recorded: Shell, tmp_path: Path) -> None:

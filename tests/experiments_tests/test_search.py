@@ -14,14 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SMALL, Shell
+from conftest import Shell
 from searches import artifacts, client, runs
 
 from experiments import unsaid
 from experiments.errors import InputError
+from experiments.identity import check_same
 from experiments.plan import open_data
-from experiments.pulled import load as tailor_load
-from experiments.session import check_same
 from models.training.options import TrainOptions
 from search.load import load
 
@@ -171,78 +170,6 @@ def test_a_default_that_changed_since_is_noticed_and_can_be_written_down(
     # what is searched has no default, and what says the same as the default is no change
     later = {**later, "schedule": "cosine", "learning_rate": 1.0}
     check_same(store, load(study, ["training.momentum=0.9"]), splits)
-
-
-OWN = '''
-import keras
-
-@keras.saving.register_keras_serializable(package="mine")
-class Scaled(keras.layers.Layer):
-    """A layer of one's own."""
-
-    def build(self, shape):
-        self.scale = self.add_weight(shape=(), initializer="ones", name="scale")
-
-    def call(self, x):
-        return x * self.scale
-
-def build(hparams, input_shape, num_classes):
-    inputs = keras.Input(input_shape)
-    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
-    x = Scaled()(keras.layers.Dense(hparams["width"], activation="relu")(x))
-    return keras.Model(inputs, keras.layers.Dense(num_classes, activation="softmax")(x))
-
-def broken(hparams, input_shape, num_classes):
-    raise RuntimeError("my own mistake")
-'''
-OWN_STUDY = SMALL.replace('model = "mlp"', 'model = "nets/mine.py:build"').replace("trials = 4", "trials = 2")
-OWN_STUDY = re.sub(r"\[training\].*", "", OWN_STUDY, flags=re.DOTALL) + "\n[training]\nwidth = 16\n"
-
-
-def test_a_factory_of_ones_own_is_searched_promoted_and_pulled(tailor: Shell, tmp_path: Path) -> None:
-    (tmp_path / "nets").mkdir()
-    (tmp_path / "nets" / "mine.py").write_text(OWN)
-    (tmp_path / "small.toml").write_text(OWN_STUDY)
-    for arguments in (
-        ("search", "small.toml", "--workers", "1"),
-        ("promote", "small", "--to", "own"),
-        ("pull", "own", "-o", "got"),
-    ):
-        done = tailor(*arguments)
-        assert done.returncode == 0, done.stderr
-    assert {p.name for p in (tmp_path / "got").iterdir()} == {
-        "SHA256SUMS",
-        "card.md",
-        "labels.json",
-        "mine.py",
-        "model.keras",
-        "preprocessing.json",
-    }
-    (tmp_path / "nets" / "mine.py").unlink()  # the code travels with the model
-    digit = Path(__file__).resolve().parents[2] / "docs" / "pictures" / "digit.png"
-    done = tailor("predict", "own", str(digit))
-    assert done.returncode == 0, done.stderr
-    assert "%" in done.stdout
-    (version,) = client(tmp_path).search_model_versions("name = 'own'")
-    model = version.source.removeprefix("models:/")
-    for code in (tmp_path / "mlruns/artifacts/small/models" / model / "artifacts/code/mine.py", tmp_path / "got" / "mine.py"):
-        code.write_text(f"open({str(tmp_path / 'was-run')!r}, 'w')")
-    done = tailor("predict", "own", str(digit))  # code that was changed is not run
-    assert done.returncode == 2 and "mine.py: its SHA-256 is" in done.stderr
-    with pytest.raises(InputError, match=r"mine\.py: its SHA-256 is"):
-        tailor_load(tmp_path / "got")
-    assert not (tmp_path / "was-run").exists()
-
-
-def test_a_factory_that_raises_shows_its_traceback_and_creates_nothing(tailor: Shell, tmp_path: Path) -> None:
-    (tmp_path / "nets").mkdir()
-    (tmp_path / "nets" / "mine.py").write_text(OWN)
-    (tmp_path / "small.toml").write_text(OWN_STUDY.replace(":build", ":broken"))
-    done = tailor("search", "small.toml", "--workers", "1")
-    assert done.returncode == 2
-    assert done.stderr.count("RuntimeError: my own mistake") == 1
-    assert "mine.py" in done.stderr
-    assert not (tmp_path / "mlruns").exists()
 
 
 @pytest.mark.slow

@@ -52,6 +52,13 @@ def test_each_parameter_begins_at_its_default_or_in_the_middle() -> None:
     }
 
 
+def test_a_default_is_the_choice_that_equals_it() -> None:
+    """Optuna takes a fixed value as it comes, and a report finds the choice by its text."""
+    tables = {**TABLES, "space": {"dropout": [0, 0.25]}}
+    (found,) = with_defaults(build(tables), resolve("mlp").defaults or {}).enqueue
+    assert repr(found["dropout"]) == "0"
+
+
 def test_what_is_fixed_counts_and_what_hp_declares_is_its_own() -> None:
     wide = dataclasses.replace(spec(), training={"units": 200})
     assert with_defaults(wide, resolve("mlp").defaults or {}).enqueue[0]["units_1"] == 200

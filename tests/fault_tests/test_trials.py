@@ -37,6 +37,10 @@ def build(hparams, input_shape, num_classes):
         import os
 
         os.kill(os.getpid(), 9)
+    if hparams.get("fails") == "slow":
+        import time
+
+        time.sleep(20)
     if hparams.get("fails") == "error":
         raise LookupError("no such layer")
     layers = [keras.layers.Input(input_shape), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
@@ -47,12 +51,19 @@ def build(hparams, input_shape, num_classes):
 '''
 
 
-def of_factory(folder: Path, space: str, trials: int) -> None:
+def of_factory(folder: Path, space: str, trials: int, workers: int = 1) -> None:
     """small.toml over the factory above."""
-    path = study(folder, trials=trials, epochs=5, workers=1)
+    path = study(folder, trials=trials, epochs=5, workers=workers)
     (folder / "mine.py").write_text(FACTORY)
     text = path.read_text().replace('model = "mlp"', 'model = "mine.py:build"').replace("units = 16\n", "")
     path.write_text(text.replace("[training]", f"{space}\n[training]"))
+
+
+def enqueue(folder: Path, *kinds: str) -> None:
+    """Trials that go wrong so, one after the other."""
+    path = folder / "small.toml"
+    points = (f'[[enqueue]]\nfails = "{kind}"\nlearning_rate = {i}e-3\n' for i, kind in enumerate(kinds, 1))
+    path.write_text(path.read_text() + "".join(points))
 
 
 def fails(shell: Shell, kind: str) -> list:
@@ -91,12 +102,7 @@ def test_17_a_worker_out_of_memory_fails_that_trial_alone(tailor: Shell, ledger:
 def test_17_a_worker_that_the_system_kills_fails_that_trial_alone(tailor: Shell, ledger: Ledger) -> None:
     """A kernel that wants memory gives no word; its count of such kills tells them from others."""
     of_factory(tailor.folder, 'fails = { choices = ["no", "killed"] }', trials=3)
-    path = tailor.folder / "small.toml"
-    points = (
-        f'[[enqueue]]\nfails = "{kind}"\nlearning_rate = {rate}\n'
-        for kind, rate in (("killed", 1e-3), ("no", 2e-3), ("no", 3e-3))
-    )
-    path.write_text(path.read_text() + "".join(points))
+    enqueue(tailor.folder, "killed", "no", "no")
     running = search(tailor.folder, driver=("oom",))
     said = finish(running)
     wrong = [] if running.returncode == 0 else [said]
@@ -110,9 +116,7 @@ def test_17_a_worker_that_the_system_kills_fails_that_trial_alone(tailor: Shell,
 def test_18_a_study_whose_trials_all_fail_stops_and_says_why(tailor: Shell, ledger: Ledger) -> None:
     # The smallest model, which is built first, is well: the fault shows only when trials run.
     of_factory(tailor.folder, 'fails = { choices = ["no", "error"] }', trials=9)
-    path = tailor.folder / "small.toml"
-    enqueued = (f'[[enqueue]]\nfails = "error"\nlearning_rate = {rate}\n' for rate in (1e-3, 2e-3, 3e-3))
-    path.write_text(path.read_text() + "".join(enqueued))
+    enqueue(tailor.folder, "error", "error", "error")
     running = search(tailor.folder)
     said = finish(running)
     wrong = [] if running.returncode == 1 else [f"exit {running.returncode}"]
@@ -120,3 +124,17 @@ def test_18_a_study_whose_trials_all_fail_stops_and_says_why(tailor: Shell, ledg
     wrong += [] if not client(tailor.folder).search_registered_models() else ["a model was registered"]
     wrong += [] if len(runs(tailor.folder)[1]) == 3 else ["it did not stop after three"]
     ledger.check("18 every trial fails", wrong)
+    (tailor.folder / "mine.py").write_text(FACTORY.replace('raise LookupError("no such layer")', "pass"))
+    running = search(tailor.folder)
+    said = finish(running)
+    wrong = [] if running.returncode == 0 else [said]
+    ledger.check("18 every trial failed, and the mistake is mended", wrong + broken(tailor.folder, trials=9))
+
+
+def test_18_trials_that_fail_do_not_end_a_search_while_another_trial_is_well(tailor: Shell, ledger: Ledger) -> None:
+    of_factory(tailor.folder, 'fails = { choices = ["no", "error", "slow"] }', trials=5, workers=2)
+    enqueue(tailor.folder, "slow", "error", "error", "error")
+    running = search(tailor.folder)
+    said = finish(running)
+    wrong = [] if running.returncode == 0 else [said]
+    ledger.check("18 trials fail while one is well", wrong + broken(tailor.folder, trials=5))

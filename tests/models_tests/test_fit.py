@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from fits import digits, keras_history
 
+from models.errors import ModelError
 from models.factory import resolve
 from models.training import feed, losses, program
 from models.training import fit as fitting
@@ -280,6 +281,22 @@ def test_a_train_step_of_ones_own_is_called(data: Data) -> None:
     plain = fit(model(), data, TrainOptions(optimizer="sgd", learning_rate=0.1), FitPlan(2, seed=5))
     assert [m["train_loss"] for m in fitted.history] == pytest.approx([2 * m["train_loss"] for m in plain.history], rel=1e-3)
     assert [m["val_loss"] for m in fitted.history] == pytest.approx([m["val_loss"] for m in plain.history], rel=1e-3)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Silent(Doubled):
+    """Returns its loss alone."""
+
+    def train_step(self, batch):
+        return {"loss": super().train_step(batch)["loss"]}
+
+
+def test_a_train_step_without_accuracy_cannot_be_steered_by_it(data: Data) -> None:
+    base = model()
+    plan = FitPlan(1, seed=5, monitor="train_accuracy", maximize=True)
+    with pytest.raises(ModelError, match="train_accuracy: the model's train_step returns none"):
+        fit(Silent(base.inputs, base.outputs), data, TrainOptions(), plan)
+    assert fit(Silent(base.inputs, base.outputs), data, TrainOptions(), FitPlan(1, seed=5)).best["val_accuracy"] > 0
 
 
 def test_bfloat16_trains_as_well_as_float32_and_exports_as_float32(data: Data) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.training.twin import FusedBatchNorm, layers_of, twin
+from models.training.twin import FusedBatchNorm, layers_of, set_values, twin
 
 
 @pytest.mark.parametrize("shape", [(8, 5), (4, 6, 6, 3)])
@@ -41,3 +41,20 @@ def test_only_a_plain_normalisation_over_the_channels_is_replaced() -> None:
     kinds = {layer.name: type(layer) for layer in layers_of(twin(model)[0])}
     assert kinds["plain"] is FusedBatchNorm
     assert kinds["rows"] is kinds["unscaled"] is keras.layers.BatchNormalization
+
+
+def test_what_draws_at_random_begins_with_each_models_own_seed() -> None:
+    """A trial must not depend on what its worker trained before."""
+
+    def model(seed: int) -> keras.Model:
+        drawing = [keras.layers.RandomFlip(seed=seed), keras.layers.GaussianNoise(0.5, seed=seed)]
+        return keras.Sequential([keras.layers.Input((6, 6, 1)), *drawing])
+
+    images = tf.constant(np.random.default_rng(0).normal(size=(9, 6, 6, 1)).astype("float32"))
+    shared, _ = twin(model(1))
+    drawn = []
+    for seed in (5, 6, 5):
+        set_values(model(seed), shared)
+        drawn.append(shared(images, training=True).numpy())
+    np.testing.assert_array_equal(drawn[0], drawn[2])
+    assert not np.array_equal(drawn[0], drawn[1])

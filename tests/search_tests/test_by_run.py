@@ -90,7 +90,7 @@ def test_an_ask_that_was_cut_short_is_completed_the_same_way_each_time(
     first = opened(own, sampler)
     complete(first, ask(first))
 
-    def killed(reference: str, trial: optuna.Trial) -> dict:
+    def killed(reference: str, trial: optuna.Trial, digest: str) -> dict:
         trial.suggest_int("depth", 1, 3)
         raise KeyboardInterrupt
 
@@ -153,6 +153,12 @@ def test_a_trial_for_which_it_fails_has_ended_and_the_study_goes_on(own: str) ->
 def test_choices_that_change_from_trial_to_trial_are_told_before_the_search(own: str) -> None:
     with pytest.raises(StudyError, match="dynamic value space"):
         list(by_run.looked_over("mine.py:changing"))
+
+
+def test_a_search_keeps_to_the_function_that_it_began_with(own: str) -> None:
+    digest = code.digest("study.space", own)
+    Path("mine.py").write_text("half a line of the next idea")
+    assert "depth" in by_run.suggested(own, optuna.create_study().ask(), digest)
 
 
 def test_it_is_part_of_what_a_study_is(own: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from search.errors import StudyError
 from search.picks import largest, smallest
-from search.space import Choice, Condition, Fixed, Float, Int, Space, points, walk
+from search.space import Choice, Condition, Fixed, Float, Int, Parameter, Space, check_point, points, walk
 
 
 def test_walk_visits_in_order_and_skips_what_a_condition_excludes() -> None:
@@ -44,6 +44,10 @@ def test_conditions(text: str, values: dict, holds: bool) -> None:
     assert Condition.parse("x", str(condition)) == condition
 
 
+def under(parent: Parameter, condition: str) -> Space:
+    return Space((parent, Int("u", 1, 2, when=Condition.parse("u", condition))))
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [
@@ -55,12 +59,27 @@ def test_conditions(text: str, values: dict, holds: bool) -> None:
         (lambda: Choice("b", (1, 1)), "space.b: choices [1, 1] names a value twice"),
         (lambda: Condition.parse("u", "depth is 3"), "space.u.when: expected 'NAME OP VALUE'"),
         (lambda: Space((Int("u", 1, 2, when=Condition.parse("u", "depth >= 3")),)), "'depth' is not declared above it"),
+        (lambda: under(Choice("kind", ("sgd", "adam")), "kind == sdg"), "space.u.when: 'kind' is never 'sdg'; its choices are"),
+        (lambda: under(Choice("norm", (True, False)), "norm == True"), "space.u.when: 'norm' is never 'True'"),
+        (lambda: under(Choice("kind", ("sgd", "adam")), "kind in ['sgd', 'adamw']"), "'kind' is never 'adamw'"),
+        (lambda: under(Choice("kind", ("sgd", "adam")), "kind >= 3"), "space.u.when: 'kind >= 3' compares a number with a text"),
+        (lambda: under(Int("depth", 1, 3), "depth >= deep"), "compares a number with a text"),
     ],
 )
 def test_what_is_wrong_is_named(make, says: str) -> None:
     with pytest.raises(StudyError) as error:
         make()
     assert says in str(error.value)
+
+
+def test_a_fixed_parent_may_rule_out_what_hangs_on_it() -> None:
+    assert "u" not in walk(under(Fixed("kind", "adam"), "kind == sgd"), lambda parameter: 1)
+
+
+def test_a_point_has_each_value_as_it_is_declared() -> None:
+    space = Space((Choice("dropout", (0, 0.25)), Choice("norm", (1, True)), Float("rate", 0.0, 1.0)))
+    point = check_point(space, {"dropout": 0.0, "norm": True, "rate": 1}, "enqueue[0]")
+    assert [repr(value) for value in point.values()] == ["0", "True", "1.0"]
 
 
 def test_grid_points_are_the_distinct_active_combinations() -> None:

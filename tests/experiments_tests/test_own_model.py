@@ -1,0 +1,104 @@
+"""Models of one's own, from a file: searched, promoted and pulled with their code, held to the code that a study began with."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from conftest import SMALL, Shell
+from searches import client, runs, start, wait_for_epochs
+
+from experiments.errors import InputError
+from experiments.pulled import load as tailor_load
+
+OWN = '''
+import keras
+
+@keras.saving.register_keras_serializable(package="mine")
+class Scaled(keras.layers.Layer):
+    """A layer of one's own."""
+
+    def build(self, shape):
+        self.scale = self.add_weight(shape=(), initializer="ones", name="scale")
+
+    def call(self, x):
+        return x * self.scale
+
+def build(hparams, input_shape, num_classes):
+    inputs = keras.Input(input_shape)
+    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
+    x = Scaled()(keras.layers.Dense(hparams["width"], activation="relu")(x))
+    return keras.Model(inputs, keras.layers.Dense(num_classes, activation="softmax")(x))
+
+def broken(hparams, input_shape, num_classes):
+    raise RuntimeError("my own mistake")
+'''
+OWN_STUDY = SMALL.replace('model = "mlp"', 'model = "nets/mine.py:build"').replace("trials = 4", "trials = 2")
+OWN_STUDY = re.sub(r"\[training\].*", "", OWN_STUDY, flags=re.DOTALL) + "\n[training]\nwidth = 16\n"
+
+
+def test_a_factory_of_ones_own_is_searched_promoted_and_pulled(tailor: Shell, tmp_path: Path) -> None:
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "nets" / "mine.py").write_text(OWN)
+    (tmp_path / "small.toml").write_text(OWN_STUDY)
+    for arguments in (
+        ("search", "small.toml", "--workers", "1"),
+        ("promote", "small", "--to", "own"),
+        ("pull", "own", "-o", "got"),
+    ):
+        done = tailor(*arguments)
+        assert done.returncode == 0, done.stderr
+    assert {p.name for p in (tmp_path / "got").iterdir()} == {
+        "SHA256SUMS",
+        "card.md",
+        "labels.json",
+        "mine.py",
+        "model.keras",
+        "preprocessing.json",
+    }
+    (tmp_path / "nets" / "mine.py").unlink()  # the code travels with the model
+    digit = Path(__file__).resolve().parents[2] / "docs" / "pictures" / "digit.png"
+    done = tailor("predict", "own", str(digit))
+    assert done.returncode == 0, done.stderr
+    assert "%" in done.stdout
+    (version,) = client(tmp_path).search_model_versions("name = 'own'")
+    model = version.source.removeprefix("models:/")
+    for code in (tmp_path / "mlruns/artifacts/small/models" / model / "artifacts/code/mine.py", tmp_path / "got" / "mine.py"):
+        code.write_text(f"open({str(tmp_path / 'was-run')!r}, 'w')")
+    done = tailor("predict", "own", str(digit))  # code that was changed is not run
+    assert done.returncode == 2 and "mine.py: its SHA-256 is" in done.stderr
+    with pytest.raises(InputError, match=r"mine\.py: its SHA-256 is"):
+        tailor_load(tmp_path / "got")
+    assert not (tmp_path / "was-run").exists()
+
+
+def test_a_factory_that_raises_shows_its_traceback_and_creates_nothing(tailor: Shell, tmp_path: Path) -> None:
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "nets" / "mine.py").write_text(OWN)
+    (tmp_path / "small.toml").write_text(OWN_STUDY.replace(":build", ":broken"))
+    done = tailor("search", "small.toml", "--workers", "1")
+    assert done.returncode == 2
+    assert done.stderr.count("RuntimeError: my own mistake") == 1
+    assert "mine.py" in done.stderr
+    assert not (tmp_path / "mlruns").exists()
+
+
+def test_a_file_that_is_edited_while_its_study_runs_changes_no_trial(tailor: Shell, tmp_path: Path) -> None:
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "nets" / "mine.py").write_text(OWN)
+    (tmp_path / "small.toml").write_text(OWN_STUDY.replace("trials = 2", "trials = 6"))
+    running = start(tmp_path, "small.toml", "--workers", "1")
+    wait_for_epochs(tmp_path, 1)
+    (tmp_path / "nets" / "mine.py").write_text("half a line of the next idea")
+    said, _ = running.communicate(timeout=200)
+    assert running.returncode == 0, said
+    trials = runs(tmp_path)[1]
+    assert [run.data.tags["tailor.status"] for run in trials if run.data.tags["tailor.status"] == "failed"] == []
+    assert len(trials) == 6
+    kept = list((tmp_path / "mlruns/artifacts/small/models").glob("*/artifacts/code/mine.py"))
+    assert kept and {path.read_text() for path in kept} == {OWN}
+    (tmp_path / "nets" / "mine.py").write_text(OWN.replace('"relu"', '"gelu"'))
+    done = tailor("search", "small.toml", "--workers", "1", "--trials", "7")
+    assert done.returncode == 2 and "'nets/mine.py:build' has changed since study 'small' began" in done.stderr
+    assert len(runs(tmp_path)[1]) == 6

@@ -1,0 +1,29 @@
+"""The store's folder: a new database is put into it whole, and once."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from experiments.store import Store
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_the_first_database_stays_with_and_without_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def link(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    if not links:
+        monkeypatch.setattr(os, "link", link)
+    store = Store.at(str(tmp_path / "mlruns"), {})
+    with store.reserved():
+        for content in ("first", "second"):
+            (tmp_path / "draft").write_text(content)
+            store.adopt_database(tmp_path / "draft")
+    assert (store.root / "mlflow.db").read_text() == "first"
+    assert list(store.root.glob(".mlflow-*")) == []
