@@ -16,9 +16,9 @@ $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
 	@touch $@
 
 quickstart: install
-	$(BIN)/tailor search quickstart --store $(STORE)
-	$(BIN)/tailor promote quickstart --to digits --store $(STORE)
-	$(BIN)/tailor predict digits docs/pictures/digit.png --store $(STORE)
+	$(BIN)/tailor search quickstart --store "$(STORE)"
+	$(BIN)/tailor promote quickstart --to digits --store "$(STORE)"
+	$(BIN)/tailor predict digits docs/pictures/digit.png --store "$(STORE)"
 	@echo
 	@echo "That was a search, a promotion and a prediction. Next:"
 	@echo "  $(BIN)/tailor ui quickstart      compare its trials in MLflow's pages"

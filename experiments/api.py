@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
@@ -19,13 +20,15 @@ from experiments.progress import Progress
 from experiments.recorded import find_study, open_client
 from experiments.session import Places, run_search
 from experiments.store import Store
-from experiments.workshop import begin_loading
+from experiments.workshop import WORKER_ENV, begin_loading
 from search.load import build, lay, read
 from search.spec import StudySpec
 
 if TYPE_CHECKING:
     import keras
     import pandas
+
+TRUTH = {"True": True, "False": False}
 
 
 @dataclass(frozen=True)
@@ -64,15 +67,18 @@ class Result:
                 numbers = pandas.to_numeric(frame[column], errors="coerce")
                 if numbers.notna().sum() == frame[column].notna().sum():
                     frame[column] = numbers
+                elif frame[column].dropna().isin(TRUTH).all():
+                    frame[column] = frame[column].map(TRUTH)
         return frame
 
     @property
     def best(self) -> Row:
-        """The best complete trial. Raises RunError where none completed."""
-        board = self.leaderboard()
-        if not board or board[0].value is None:
-            raise RunError(f"study {self.spec.name!r} has no complete trial.")
-        return board[0]
+        """The best complete trial that keeps the constraints. Raises RunError where there is none."""
+        for row in self.leaderboard():
+            if row.front is not None:
+                return row
+        within = " within its constraints" if self.spec.goal.constraints else ""
+        raise RunError(f"study {self.spec.name!r} has no complete trial{within}.")
 
     def model(self) -> keras.Model:
         """The best trial's model: raw uint8 images (n, height, width, channels) in, probabilities (n, classes) out."""
@@ -113,7 +119,7 @@ def search(
     """
     spec = _spec(study, settings or {})
     place = Store.at(None if store is None else str(store))
-    with _main_hidden(), impatient():
+    with _main_hidden(), _environment_kept(), impatient():
         begin_loading()
         with _screen(quiet) as screen:
             ended = run_search(spec, Places(place, None if data is None else Path(data)), screen)
@@ -146,6 +152,20 @@ def _screen(quiet: bool) -> Any:
     from experiments.screens import screen
 
     return screen(Console())
+
+
+@contextmanager
+def _environment_kept() -> Iterator[None]:
+    """Put the caller's variables back: numpy's threads and TensorFlow's level of messages are the workers' alone."""
+    before = {name: os.environ.get(name) for name in WORKER_ENV}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experiments.cores import cores
 from experiments.datasets.splits import DataHandle, Splits
@@ -18,6 +18,9 @@ from search.engine import Suggestion
 from search.engines.limits import LISTED
 from search.space import points
 from search.spec import StudySpec
+
+if TYPE_CHECKING:
+    import keras
 
 STEPS = 10
 
@@ -103,5 +106,12 @@ def _measure(job: TrialJob) -> tuple[int, int, int, float]:
     begun = time.perf_counter()
     program.train(images, labels, order, range(0, STEPS))
     seconds = (time.perf_counter() - begun) / STEPS
-    numbers = sum(math.prod(d for d in layer.output.shape if d) for layer in model.layers if hasattr(layer, "output"))
-    return model.count_params(), numbers, options.batch_size, seconds
+    return model.count_params(), activations(model), options.batch_size, seconds
+
+
+def activations(model: keras.Model) -> int:
+    """How many numbers all layers put out for one image; a layer may have several outputs."""
+    import keras
+
+    outputs = keras.tree.flatten([layer.output for layer in model.layers if hasattr(layer, "output")])
+    return sum(math.prod(d for d in output.shape if d) for output in outputs)

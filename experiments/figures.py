@@ -28,12 +28,13 @@ def confusion_matrix(confusion: np.ndarray, class_names: Sequence[str]) -> bytes
     cell = 46 if numbered else max(4, 800 // classes)
     margin = 24 + (max(_width(name) for name in class_names) if numbered else 10)
     side = cell * classes
-    picture = Image.new("RGB", (margin + side + 20, margin + side + 40), PAPER)
+    title = f"Confusion on {int(confusion.sum()):,} validation images"
+    picture = Image.new("RGB", (margin + max(side, int(_font(15).getlength(title))) + 20, margin + side + 40), PAPER)
     share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     colours = (BLUES[0] + (BLUES[1] - BLUES[0]) * share[..., None]).round().astype("uint8")
     picture.paste(Image.fromarray(colours).resize((side, side), Image.Resampling.NEAREST), (margin, 40))
     draw = ImageDraw.Draw(picture)
-    draw.text((margin, 10), f"Confusion on {int(confusion.sum()):,} validation images", INK, _font(15))
+    draw.text((margin, 10), title, INK, _font(15))
     draw.text((margin + side // 2, margin + side + 34), "predicted", INK, _font(12), anchor="ms")
     _sideways(picture, "true", (4, 40 + side // 2), centred=True)
     if numbered:

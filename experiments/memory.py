@@ -1,4 +1,4 @@
-"""How often the system killed a process for want of memory: the kernel's own count, by which such a death is told from others."""
+"""Memory: how much there is, and how often the system killed a process for want of it (such a death is told by the count)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,18 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 OUT_OF_MEMORY = "out_of_memory: the system killed its worker; lower the batch size, the model's width or the number of workers"
+
+
+def total(root: Path = Path("/")) -> int:
+    """Bytes of memory that the machine has, or the container may use. `root` is for tests."""
+    limits = [psutil.virtual_memory().total]
+    for place in ("memory.max", "memory/memory.limit_in_bytes"):  # version 2 of control groups, version 1
+        with suppress(OSError, ValueError):  # "max"
+            limits.append(int((root / "sys/fs/cgroup" / place).read_text()))
+    return min(limits)
 
 
 def kills(root: Path = Path("/")) -> int:

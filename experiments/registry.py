@@ -69,7 +69,7 @@ def promote(client: MlflowClient, study: tuple[str, Run], spec: StudySpec, split
         if known.tags.get(SETTLED) == PENDING:
             _settle(client, name, known)  # the promotion that registered it died before that
             known = client.get_model_version(name, known.version)
-        alias = next((a for a in known.aliases), "")
+        alias = _role(known)
         verdict = Verdict(alias == CHAMPION, "this model is registered already", row.value or 0.0, None)
         return Promotion(name, str(known.version), alias, verdict, row, None)
     champion = find_champion(client, name)
@@ -90,12 +90,17 @@ def promote(client: MlflowClient, study: tuple[str, Run], spec: StudySpec, split
 def _settle(client: MlflowClient, name: str, version: ModelVersion) -> str:
     """Make a registered version champion or challenger, and note that it was; answers which."""
     champion, mine = find_champion(client, name), client.get_model_version(name, version.version)
-    alias = next(iter(mine.aliases), None)  # it died between the two writes below
-    if alias is None:
+    alias = _role(mine)  # it died between the two writes below
+    if not alias:
         alias = CHAMPION if champion is None or judge(_candidate(mine), _candidate(champion)).better else CHALLENGER
         client.set_registered_model_alias(name, alias, version.version)
     client.set_model_version_tag(name, version.version, SETTLED, alias)
     return alias
+
+
+def _role(version: ModelVersion) -> str:
+    """What a version is of the two that promotions give, empty for neither; people give others beside them."""
+    return next((alias for alias in (CHAMPION, CHALLENGER) if alias in version.aliases), "")
 
 
 @contextmanager

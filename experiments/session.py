@@ -6,9 +6,6 @@ import dataclasses
 import errno
 import hashlib
 import json
-import signal
-import threading
-import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,6 +31,7 @@ from experiments.progress import Screen
 from experiments.quiet import quiet
 from experiments.reconcile import check_known, check_new
 from experiments.recorded import find_study, new_database, open_client, trial_runs
+from experiments.signals import stopping
 from experiments.spool import Spool
 from experiments.starting_points import best_points, with_defaults, with_recorded
 from experiments.store import Store
@@ -143,7 +141,7 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
         decided.screen.line(decided.found.note)
     parts = Parts(spec, splits, data, engine, tracker, pool, decided.screen, checkpoints, precision, code)
     coordinator = Coordinator(parts)
-    with _signals(coordinator) as caught:
+    with stopping(coordinator.stop) as caught:
         try:
             coordinator.run()
         except StudyError as error:  # of a space that runs, at a trial that nobody foresaw: not before anything was made
@@ -213,28 +211,6 @@ def _pool(spec: StudySpec, places: Places) -> Iterator[Pool]:
         yield pool
     finally:
         pool.close()
-
-
-@contextmanager
-def _signals(coordinator: Coordinator) -> Iterator[list[int]]:
-    """Ctrl-C or SIGTERM once stops cleanly; a second one at once."""
-    caught: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught
-        return
-
-    def handle(number: int, frame: types.FrameType | None) -> None:
-        if caught:
-            raise KeyboardInterrupt
-        caught.append(number)
-        coordinator.stop()
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _traced(error: BaseException) -> str:

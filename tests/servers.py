@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from conftest import TAILOR
 from faults import free_port
 
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PYTHONWARNINGS": "ignore"}
@@ -97,3 +100,26 @@ class Cutter:
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
             end.close()
+
+
+@contextmanager
+def tailor_ui(folder: Path, port: int, *study: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+    """`tailor ui` and the addresses that it prints, while it serves."""
+    folder.mkdir(exist_ok=True)
+    server = subprocess.Popen(
+        [str(TAILOR), "ui", *study, "--port", str(port), "--no-browser"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+    )
+    found: list[str] = []
+    assert server.stdout is not None
+    for line in server.stdout:
+        if match := re.search(r"http://127\.0\.0\.1:\S+", line):
+            found.append(match[0])
+        if "Ctrl-C" in line:
+            break
+    yield server, found
+    server.send_signal(signal.SIGINT)
+    assert server.wait(timeout=30) == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from experiments.cli.common import data_option, json_option, name_option, print_json, print_table, set_option
+from experiments.cli.common import data_option, json_option, name_option, print_json, print_table, same_command, set_option
 
 
 @click.command("check")
@@ -56,4 +56,4 @@ def command(study: str, name: str | None, settings: tuple[str, ...], as_json: bo
         f"{found.trials} trials of at most {search.max_epochs} epochs on {found.workers} workers: {low} to {high} "
         "(less where trials stop early or are pruned)."
     )
-    click.echo("The study is right. Run it:  tailor search " + study)
+    click.echo(f"The study is right. Run it:  {same_command('search')}")

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from experiments.secrets import masked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -81,6 +85,25 @@ def study_in(client: MlflowClient, study: str) -> tuple[str, Run]:
             f"STUDY: there is no study {name!r} in the store; there are: {', '.join(study_names(client)) or 'none yet'}."
         )
     return found
+
+
+def next_command(*words: str) -> str:
+    """A command to go on with, as a shell takes it, on the store that was named to this one."""
+    context = click.get_current_context(silent=True)
+    store = None if context is None else context.params.get("store")
+    return shlex.join(["tailor", *words, *([] if store is None else ["--store", store])])
+
+
+def same_command(command: str = "", but: str = "") -> str:
+    """What was typed, for another command, or without one option: without its other options the study might lie elsewhere."""
+    words, given = ["tailor"], iter(sys.argv[1:])
+    for word in given:
+        if word == but:
+            next(given, None)
+        elif not (but and word.startswith(f"{but}=")):
+            words.append(word)
+    words[1:2] = [command or words[1]]
+    return masked(shlex.join(words))
 
 
 def print_json(value: Any) -> None:

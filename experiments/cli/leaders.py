@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from experiments.cli.common import print_table
+from experiments.cli.common import next_command, print_table
 from search.goal import key_of
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def print_leaderboard(study: str, goal: Goal, rows: Sequence[Row], most: int = M
     title = f"{study}: the Pareto front first (*)" if goal.several else f"{study}: best first"
     print_table(title, [*columns, "hyperparameters"], [_cells(row, metrics, varied, goal.several) for row in shown])
     if len(rows) > most:
-        print(f"… and {len(rows) - most} more trials; `tailor status {study} --all` shows them")
+        print(f"… and {len(rows) - most} more trials; `{next_command('status', study, '--all')}` shows them")
 
 
 def _cells(row: Row, metrics: Sequence[str], varied: Sequence[str], several: bool) -> list[str]:

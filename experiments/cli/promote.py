@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from experiments.cli.common import data_option, json_option, open_store, print_json, store_option, study_in
+from experiments.cli.common import data_option, json_option, next_command, open_store, print_json, store_option, study_in
 
 NOT_BETTER = 3
 
@@ -45,7 +45,7 @@ def command(study: str, name: str, as_json: bool, store: str | None, data: Path 
             test = promotion.test
             click.echo(f"On the test images, opened once for its card: accuracy {test.accuracy:.4f}, loss {test.loss:.4f}.")
         click.echo("Next:")
-        click.echo(f"  tailor predict {name} IMAGE…    classify images")
-        click.echo(f"  tailor pull {by} -o DIR    fetch model.keras, its labels and its card")
+        click.echo(f"  {next_command('predict', name)} IMAGE…    classify images")
+        click.echo(f"  {next_command('pull', by, '-o', 'DIR')}    fetch model.keras, its labels and its card")
         click.echo(f'  mlflow.pyfunc.load_model("models:/{by}")    from a script; see `tailor env`')
     return 0 if promotion.alias == CHAMPION else NOT_BETTER

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from typing import Any
 
 import click
 
 from experiments.cli import FAILED, code_of
-from experiments.cli.common import data_option, name_option, set_option, store_option
-from experiments.secrets import masked
+from experiments.cli.common import data_option, name_option, next_command, same_command, set_option, store_option
 
 SHORT = {  # options that are a key of the study file under a shorter name
     "trials": "search.trials",
@@ -71,7 +68,7 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
     console.print(begun, highlight=False, markup=False)
     with screen(console) as shown:
         ended = run_search(spec, places, shown)
-    again = _again()
+    again = same_command()
     if ended.waiting:
         click.echo(f"MLflow cannot be written to, and {ended.waiting}. Nothing is lost; when it can, this goes on:  {again}")
         return code_of(ended.signal) or FAILED
@@ -85,7 +82,6 @@ def _close(study: str, store: Any, experiment_id: str, reason: str, stopped: boo
     from experiments.cli.leaders import print_leaderboard
     from experiments.leaderboard import goal_of, rows
     from experiments.recorded import find_study, open_client
-    from experiments.store import Store
 
     client = open_client(store)
     found = find_study(client, study)
@@ -98,19 +94,7 @@ def _close(study: str, store: Any, experiment_id: str, reason: str, stopped: boo
         return
     click.echo(f"Ended: {reason}.")
     click.echo("Next:")
-    there = "" if store.root == Store.at(None).root else f" --store {shlex.quote(str(store.root))}"
-    click.echo(f"  tailor promote {study} --to NAME{there}    register the best model")
+    click.echo(f"  {next_command('promote', study, '--to', 'NAME')}    register the best model")
     page = links.study_url(links.base_url(store.tracking_uri), experiment_id)
-    click.echo(f"  tailor ui {study}{there}    compare the trials: {page}")
-    click.echo(f"  {_again(but='--trials')} --trials N    go on with more trials")
-
-
-def _again(but: str = "") -> str:
-    """The command as it was typed, with or without one option: without another the study might be looked for elsewhere."""
-    words, given = ["tailor"], iter(sys.argv[1:])
-    for word in given:
-        if word == but:
-            next(given, None)
-        elif not (but and word.startswith(f"{but}=")):
-            words.append(word)
-    return masked(shlex.join(words))
+    click.echo(f"  {next_command('ui', study)}    compare the trials: {page}")
+    click.echo(f"  {same_command(but='--trials')} --trials N    go on with more trials")

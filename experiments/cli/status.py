@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from experiments.cli.common import json_option, open_store, print_json, store_option, study_in
+from experiments.cli.common import json_option, next_command, open_store, print_json, store_option, study_in
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -46,7 +46,7 @@ def command(study: str, whole: bool, as_json: bool, store: str | None) -> None:
     print_leaderboard(spec.name, goal, trials, len(trials) if whole else MOST)
     told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "no trial yet"
     click.echo(f"{told}, of {spec.search.trials}; {_state(run)}")
-    click.echo(f"Compare (with `tailor ui {spec.name}`): {url}")
+    click.echo(f"Compare (with `{next_command('ui', spec.name)}`): {url}")
 
 
 def _mended(client: MlflowClient, study: tuple[str, Run], store: Store) -> list[str]:

@@ -28,7 +28,7 @@ def command(study: str | None, port: int, no_browser: bool, store: str | None) -
     else:
         experiment_id, _ = study_in(client, study)
         pages = [links.study_url(base, experiment_id), links.study_url(base, experiment_id, charts=False)]
-    if not place.local:
+    if place.served:
         _show(pages, no_browser)
         return
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -77,7 +78,7 @@ def _published(name: str, data_dir: Path | None) -> Dataset:
             if idx.STEMS["train"][0] not in lacking:  # without its own test set it is another data set
                 raise InputError(f"{name}: {place} lacks {', '.join(lacking)}; fetch what is missing, or use idx:{place}.")
         raise InputError(f"{name}: neither {data_dir / name} nor {data_dir} holds {idx.STEMS['train'][0]}[.gz]; see --data.")
-    keras_home = Path.home() / ".keras" / "datasets"
+    keras_home = _keras_home()
     if not _downloaded(keras_home, name):
         _download(name)
     archive = keras_home / "mnist.npz"
@@ -91,6 +92,13 @@ def _published(name: str, data_dir: Path | None) -> Dataset:
         for path in [archive] if name == "mnist" else (keras_home / name).glob("*-ubyte*"):
             path.unlink()  # so that the next start downloads it whole
         raise
+
+
+def _keras_home() -> Path:
+    """Where Keras keeps what it downloads, by its own rule, which cannot be asked without the five seconds of its import."""
+    home = Path(os.path.expanduser("~"))
+    base = os.environ.get("KERAS_HOME", (home if os.access(home, os.W_OK) else Path("/tmp")) / ".keras")
+    return Path(base) / "datasets"
 
 
 def _check_archive(path: Path) -> None:

@@ -19,9 +19,12 @@ UNIMPORTANT = 0.02
 
 def advice(spec: StudySpec, rows: Sequence[Row], importance: Mapping[str, float], val_size: int) -> list[str]:
     """One sentence a rule that applies. `rows` are best first; `val_size` is the number of validation images."""
-    complete = [row for row in rows if row.value is not None]
-    if not complete:
+    if all(row.value is None for row in rows):
         return ["No trial completed: read the first failure's traceback on its run."]
+    complete = [row for row in rows if row.front is not None]
+    if not complete:
+        kept = " and ".join(map(str, spec.goal.constraints))
+        return [f"No complete trial keeps {kept}: let the space reach where they are kept, or loosen them."]
     declared = () if spec.by_run else spec.space.searched  # the values that were seen have no ends to be raised
     found = [_edge(parameter, complete[:TOP]) for parameter in declared]
     found += [_epochs(spec, complete[0]), _budget(spec, len(rows)), _unimportant(importance), _noise(spec, complete, val_size)]

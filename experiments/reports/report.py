@@ -87,8 +87,8 @@ def _render(
     pictures: Mapping[str, bytes],
     importance: Mapping[str, float],
 ) -> str:
-    complete = [row for row in board if row.value is not None]
-    best, runner_up = [*complete, None, None][:2]
+    sound = [row for row in board if row.front is not None]
+    best, runner_up = [*sound, None, None][:2]
     differs: Mapping[str, Any] = {}
     confusions: Sequence[Any] = ()
     if best is not None and runner_up is not None:

@@ -12,6 +12,13 @@ from pathlib import Path
 import pytest
 from conftest import Shell
 
+from experiments.api import Result, _spec
+from experiments.errors import RunError
+from experiments.leaderboard import Row
+from experiments.store import Store
+from search.errors import StudyError
+from search.load import build
+
 SCRIPT = """
 import json
 import tailor
@@ -21,7 +28,9 @@ result = tailor.search("small.toml", settings={"search.trials": 2, "workers.coun
 trials = result.trials
 import numpy as np
 digits = np.zeros((3, 8, 8, 1), dtype="uint8")
+import os
 print(json.dumps({
+    "threads": os.environ.get("OMP_NUM_THREADS"),
     "columns": list(trials.columns), "values": trials["value"].tolist(), "best": result.best.value,
     "rate": str(trials["params.learning_rate"].dtype), "shape": result.model().predict(digits, verbose=0).shape,
 }))
@@ -42,13 +51,10 @@ def test_a_script_without_a_main_guard_searches_once_and_gets_its_result(
     assert {"trial", "status", "params.learning_rate", "metrics.best_val_accuracy"} <= set(got["columns"])
     assert got["rate"] == "float64"
     assert got["shape"] == [3, 10]
+    assert got["threads"] is None  # the workers' setting, and not the script's
 
 
 def test_a_mapping_and_a_wrong_one(recorded: Shell) -> None:
-    from experiments.api import Result, _spec
-    from experiments.store import Store
-    from search.errors import StudyError
-
     tables = {"study": {"name": "small", "dataset": "digits", "model": "mlp"}, "space": {"depth": {"low": 1, "high": 2}}}
     spec = _spec(tables, {"search.trials": 7, "training.units": 8})
     assert (spec.search.trials, spec.training) == (7, {"units": 8})
@@ -58,3 +64,22 @@ def test_a_mapping_and_a_wrong_one(recorded: Shell) -> None:
     result = Result(spec, Store.at(str(recorded.folder / "mlruns"), {}))
     assert len(result.trials) == 4
     assert dict(os.environ) == before | {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}  # another store may come next
+
+
+def row(trial: int, front: int | None, **params: str) -> Row:
+    return Row(trial, 1, "complete", 0.5, {}, front, "", params, {}, "", 0, 1)
+
+
+def test_trials_have_their_types_and_the_best_keeps_the_constraints(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = {"name": "s", "dataset": "digits", "model": "mlp", "constraints": ["parameters <= 10"]}
+    result = Result(build({"study": study}), Store.at(None, {}))
+    board = [row(0, None, batch_norm="True", depth="2"), row(1, None, batch_norm="False", kind="a")]
+    monkeypatch.setattr(Result, "leaderboard", lambda self: board)
+    trials = result.trials
+    assert trials["params.batch_norm"].tolist() == [True, False]
+    assert trials["params.depth"].tolist()[0] == 2
+    assert trials["params.kind"].tolist()[1] == "a"
+    with pytest.raises(RunError, match="no complete trial within its constraints"):
+        _ = result.best
+    board.append(row(2, 0))
+    assert result.best.trial == 2

@@ -109,6 +109,20 @@ def test_check_estimates_and_creates_nothing(tailor: Shell) -> None:
     assert not (tailor.folder / "mlruns").exists()
 
 
+def test_what_to_run_next_is_what_was_typed(tailor: Shell, write_study: Write) -> None:
+    write_study()
+    done = tailor("check", "small.toml", "--name", "my study", "--set", "search.trials=2")
+    assert "Run it:  tailor search small.toml --name 'my study' --set search.trials=2" in done.stdout, done.stderr
+    done = tailor(
+        "search", "small.toml", "--name=mine", "--trials", "1", "--max-epochs=1", "--store", "my store", "--workers", "1"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "tailor promote mine --to NAME --store 'my store'" in done.stdout
+    assert "tailor ui mine --store 'my store'" in done.stdout
+    assert "tailor search small.toml --name=mine --max-epochs=1 --store 'my store' --workers 1 --trials N" in done.stdout
+    assert "with `tailor ui mine --store 'my store'`" in tailor("status", "mine", "--store", "my store").stdout
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "study", ["mlp-512-128", "mlp-4-4", "mlp-4-4-4", "cnn-32-64-64", "mlp-512-256-128", "fashion-mlp", "fashion-cnn"]

@@ -129,6 +129,12 @@ def test_a_grid_is_not_told_to_go_on() -> None:
     assert "go on to" not in " ".join(advice(spec, [row(0, 0.9)], {}, 5000))
 
 
+def test_where_no_trial_keeps_the_constraints_that_is_the_advice() -> None:
+    study = {"name": "s", "dataset": "digits", "model": "mlp", "constraints": ["parameters <= 10"]}
+    said = advice(build({"study": study}), [replace(row(0, 0.9), front=None)], {}, 5000)
+    assert said == ["No complete trial keeps parameters <= 10: let the space reach where they are kept, or loosen them."]
+
+
 def test_numbers_are_shown_whole() -> None:
     assert [number(669706.0), number(0.123456), number(None)] == ["669,706", "0.12346", "–"]
     assert [_short(text) for text in ("16384", "007", "0.00123456", "relu")] == ["16384", "007", "0.001235", "relu"]

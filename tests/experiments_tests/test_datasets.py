@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import struct
+import subprocess
+import sys
 import tracemalloc
 import zlib
 from pathlib import Path
@@ -127,6 +129,17 @@ def test_a_published_set_without_its_test_files_is_another_data_set(idx_folder: 
     with pytest.raises(InputError, match="the published one"):  # of what lies there; it is fetched anew first
         open_dataset("fashion-mnist", None)
     assert fetched == ["fashion-mnist"]
+
+
+def test_downloads_lie_where_keras_keeps_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    script = "from keras.src.backend import config; print(config.keras_home())"
+    for home, named in ((str(tmp_path), None), ("/nowhere", None), (str(tmp_path), str(tmp_path / "elsewhere"))):
+        monkeypatch.setenv("HOME", home)
+        monkeypatch.delenv("KERAS_HOME", raising=False)
+        if named:
+            monkeypatch.setenv("KERAS_HOME", named)
+        said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip()
+        assert catalog._keras_home() == Path(said) / "datasets"
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])

@@ -58,3 +58,10 @@ def test_the_pictures_are_pictures(guesses: tuple[np.ndarray, np.ndarray]) -> No
     )
     for png in drawn:
         assert len(np.unique(np.asarray(Image.open(io.BytesIO(png)).convert("L")))) > 10
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10])
+def test_the_confusions_title_is_not_cut_off(classes: int) -> None:
+    picture = Image.open(io.BytesIO(figures.confusion_matrix(np.eye(classes, dtype=int), [str(i) for i in range(classes)])))
+    inked = np.flatnonzero((np.asarray(picture.convert("L"))[8:30] < 200).any(axis=0))
+    assert inked.max() < picture.width - 10

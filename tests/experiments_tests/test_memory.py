@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psutil
 import pytest
 
-from experiments.memory import kills
+from experiments.memory import kills, total
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,13 @@ def test_the_nearest_count_is_read(tmp_path: Path, files: dict[str, str], count:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     assert kills(tmp_path) == count
+
+
+def test_a_containers_limit_counts(tmp_path: Path) -> None:
+    assert total(tmp_path) == psutil.virtual_memory().total
+    group = tmp_path / "sys/fs/cgroup"
+    group.mkdir(parents=True)
+    (group / "memory.max").write_text("max\n")
+    assert total(tmp_path) == psutil.virtual_memory().total
+    (group / "memory.max").write_text("1000000\n")
+    assert total(tmp_path) == 1_000_000

@@ -63,6 +63,16 @@ def test_promoting_again_registers_nothing_and_leaves_the_test_set_closed(record
     assert mlflow.get_registered_model("digits").tags["tailor.test_openings"] == openings
 
 
+def test_an_alias_of_ones_own_is_not_taken_for_a_promotions(recorded: Shell) -> None:
+    mlflow = client(recorded)
+    mlflow.set_registered_model_alias("digits", "a-first-one", "1")
+    try:
+        done = recorded("promote", "small", "--to", "digits")
+    finally:
+        mlflow.delete_registered_model_alias("digits", "a-first-one")
+    assert done.returncode == 0 and "version 1 is champion" in done.stdout
+
+
 def test_one_that_is_no_better_becomes_challenger(recorded: Shell) -> None:
     shutil.copy(recorded.folder / "small.toml", recorded.folder / "worse.toml")
     worse = ("--name", "worse", "--trials", "1", "--max-epochs", "1", "--set", "space.learning_rate=0.000001", "--workers", "1")

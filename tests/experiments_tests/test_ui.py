@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
-import socket
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import TAILOR, Shell
+from conftest import Shell
+from faults import free_port
+from servers import tailor_ui
 
 selenium = pytest.importorskip("selenium", reason="the browser tests need selenium (pip install -e '.[dev]')")
 from selenium import webdriver  # noqa: E402
@@ -46,23 +45,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
 @pytest.fixture(scope="module")
 def pages(recorded: Shell) -> Iterator[list[str]]:
     """The addresses that `tailor ui small` prints, while it serves."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [str(TAILOR), "ui", "small", "--port", str(port), "--no-browser"]
-    server = subprocess.Popen(
-        command, cwd=recorded.folder, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
-    )
-    found: list[str] = []
-    assert server.stdout is not None
-    for line in server.stdout:
-        if match := re.search(r"http://127\.0\.0\.1:\S+", line):
-            found.append(match[0])
-        if "Ctrl-C" in line:
-            break
-    yield found
-    server.send_signal(signal.SIGINT)
-    assert server.wait(timeout=30) == 0
+    with tailor_ui(recorded.folder, free_port(), "small") as (_, found):
+        yield found
 
 
 def keep_picture(browser: webdriver.Chrome, name: str) -> None:
