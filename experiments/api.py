@@ -113,16 +113,18 @@ def search(
 ) -> Result:
     """Run a study, or go on with it: a shipped name, a file, its tables as a mapping, or a spec.
 
-    `settings` are SECTION.KEY with values ({"search.trials": 8}); `store` and `data` are as the command line's options.
+    `settings` are SECTION.KEY with values ({"search.trials": 8}); `store` and `data` are as the command line's options, and where
+    they are left out TAILOR_STORE and TAILOR_DATA hold here too.
     Raises StudyError, ModelError or InputError for what is wrong with the input, RunError where no trial completed or MLflow
     stayed away, and KeyboardInterrupt when Ctrl-C stopped it, cleanly: the same call goes on.
     """
     spec = _spec(study, settings or {})
     place = Store.at(None if store is None else str(store))
+    folder = data or os.environ.get("TAILOR_DATA")
     with _main_hidden(), _environment_kept(), impatient():
         begin_loading()
         with _screen(quiet) as screen:
-            ended = run_search(spec, Places(place, None if data is None else Path(data)), screen)
+            ended = run_search(spec, Places(place, Path(folder) if folder else None), screen)
     if ended.signal == signal.SIGINT:
         raise KeyboardInterrupt
     if ended.signal:

@@ -58,4 +58,4 @@ def draw_report(outbox: Outbox, screen: Screen) -> None:
         with tempfile.TemporaryDirectory() as folder:
             report.log(outbox.client, outbox.study_run, made, Path(folder))
     except Exception as error:
-        screen.line(f"the report could not be made ({type(error).__name__}: {masked(str(error))}); `tailor report` tries again")
+        screen.line(f"the report could not be made ({type(error).__name__}: {masked(str(error))}); the same command tries again")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import keras
 
 T = TypeVar("T")
+KERAS = ("keras", "keras_hub", "keras_cv", "keras_nlp")  # whose layers safe mode imports
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,22 @@ def load_model(saved: SavedModel) -> keras.Model:
             f"{saved.path.name}: Keras refuses to load it in safe mode ({(str(error).splitlines() or [''])[0][:300]}). "
             "Lambda layers are never loaded; other layers of one's own need the factory's file (model = \"nets/mine.py:build\")."
         ) from error
+
+
+def refused(model: keras.Model, own_file: bool) -> str:
+    """The layer for which `load_model` will refuse the model once it is saved, and what to do; empty where there is none.
+
+    `own_file` says that the factory is named by its file, which travels with its models.
+    """
+    import keras
+
+    for layer in model._flatten_layers():
+        place, name = type(layer).__module__, type(layer).__name__
+        if isinstance(layer, keras.layers.Lambda):
+            return f"{layer.name} is a Lambda layer, which is never loaded; write it as a layer of its own"
+        if not own_file and place.partition(".")[0] not in KERAS:
+            return f"{name} comes from {place}; name the factory by its file, which travels with its models (nets/mine.py:build)"
+    return ""
 
 
 def _prepare(threads: int | None) -> None:

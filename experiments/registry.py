@@ -141,17 +141,11 @@ def find_version(client: MlflowClient, reference: str) -> ModelVersion:
 
 
 def find_champion(client: MlflowClient, name: str) -> ModelVersion | None:
-    """The champion's version, or None; makes the registered model where it is new."""
+    """The champion's version, or None."""
     try:
         return client.get_model_version_by_alias(name, CHAMPION)
     except MlflowException:
-        pass
-    try:
-        client.create_registered_model(name, description="Promoted by Tailor.")
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-    return None
+        return None
 
 
 def saved_model(client: MlflowClient, model_id: str, tags: Mapping[str, str] | None = None) -> SavedModel:
@@ -249,6 +243,12 @@ def _candidate(version: ModelVersion) -> Candidate:
 
 
 def _count_opening(client: MlflowClient, name: str) -> None:
+    """Count that the test set was opened, on the registered model; made here where it is new: a model that fails leaves none."""
+    try:
+        client.create_registered_model(name, description="Promoted by Tailor.")
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
     before = int(client.get_registered_model(name).tags.get(OPENINGS, "0"))
     client.set_registered_model_tag(name, OPENINGS, str(before + 1))
 

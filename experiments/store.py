@@ -29,12 +29,15 @@ class Store:
     def at(cls, folder: str | None, environ: Mapping[str, str] = os.environ) -> Store:
         """The store that `--store`, `TAILOR_STORE` or ./mlruns names.
 
-        Where they are set, MLFLOW_TRACKING_URI wins for MLflow, and TAILOR_STUDIES, a SQLAlchemy URL, for Optuna.
+        Where they are set, MLFLOW_TRACKING_URI wins for MLflow, and TAILOR_STUDIES, a SQLAlchemy URL, for Optuna; but what
+        `tailor env` exported of one store is not taken for another that `--store` names.
         """
         root = Path(folder or environ.get("TAILOR_STORE") or "mlruns").expanduser().resolve()
         if root.exists() and not root.is_dir():
             raise InputError(f"--store: expected a folder, got the file {root}.")
-        tracking = environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
+        own, named = _database(root), environ.get("MLFLOW_TRACKING_URI")
+        exported = folder is not None and named == _database(Path(environ.get("TAILOR_STORE", "")))
+        tracking = own if exported or not named else named
         if KNOWN_TO_ALL in (environ.get("MLFLOW_TRACKING_PASSWORD"), urlsplit(tracking).password):
             raise InputError(
                 "MLFLOW_TRACKING_PASSWORD: it is the one that MLflow's older servers give to their administrator, and everyone "
@@ -48,7 +51,7 @@ class Store:
     @property
     def local(self) -> bool:
         """Whether MLflow's data is this folder's own, rather than a server's."""
-        return self.tracking_uri == f"sqlite:///{self.root / 'mlflow.db'}"
+        return self.tracking_uri == _database(self.root)
 
     @property
     def served(self) -> bool:
@@ -138,3 +141,8 @@ class Store:
                     os.replace(beside, place)
         finally:
             beside.unlink(missing_ok=True)
+
+
+def _database(root: Path) -> str:
+    """The address of a folder's own MLflow database."""
+    return f"sqlite:///{root / 'mlflow.db'}"

@@ -143,7 +143,8 @@ def build(job: TrialJob, policy: str | None = None) -> tuple[keras.Model, TrainO
 
     if job.folder not in sys.path:
         sys.path.append(job.folder)  # last, so that a user's folder never shadows an installed package
-    os.chdir(job.folder)
+    if Path(job.folder).is_dir():  # on another machine of a cluster it may not be, and a built-in model needs no folder
+        os.chdir(job.folder)
     declared = job.declared or ()
     options, hparams = split({name: value for name, value in job.values.items() if name not in declared})
     keras.utils.clear_session(free_memory=False)  # the layers' automatic names begin again, so that equal models are equal

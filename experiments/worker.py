@@ -18,7 +18,7 @@ from experiments.gpus import claim
 from experiments.quiet import quiet
 from experiments.trial import EpochReport, Stopped, TrialJob, TrialResult, run_trial
 from experiments.workshop import TENSORFLOW_ENV
-from models.factory import digest, resolve
+from models.factory import digest, is_file, resolve
 
 if TYPE_CHECKING:
     from distributed import Worker
@@ -85,6 +85,7 @@ def preflight(job: TrialJob) -> Preflight:
     from experiments.trial import build
 
     prepare()
+    from experiments.evaluator import refused
     from models.training import losses
     from models.training.by_keras import has_own_step
     from models.training.compiled import scales
@@ -93,6 +94,9 @@ def preflight(job: TrialJob) -> Preflight:
     model, options = build(job)
     losses.named(options.loss)
     notes = [UNSCALED] if job.declared is not None and not scales(model) else []
+    code = digest(job.model)
+    if why := refused(model, own_file=is_file(job.model)):
+        notes.append(f"its models can be searched, but not promoted: {why}")
     precision = "float32" if options.precision == "auto" else options.precision
     if has_own_step(model):
         notes.append("the model has a train_step of its own: Keras trains it, batch by batch, which is slower")
@@ -101,7 +105,7 @@ def preflight(job: TrialJob) -> Preflight:
         if precision != "float32":
             notes.append(f"precision: {precision}, measured to be faster for this model on this machine")
     defaults = {} if job.declared is not None else resolve(job.model).defaults or {}
-    return Preflight(precision, "; ".join(notes), defaults, digest(job.model))
+    return Preflight(precision, "; ".join(notes), defaults, code)
 
 
 def attempt(job: TrialJob, line: str) -> TrialResult:

@@ -31,13 +31,13 @@ SHORTEST_GRACE = 6.0
 SEED = 2**31 - 1
 
 
-def load(path: Path, overrides: Iterable[str] = (), name: str | None = None) -> StudySpec:
+def load(path: str | Path, overrides: Iterable[str] = (), name: str | None = None) -> StudySpec:
     """Read a study file. `overrides` are SECTION.KEY=VALUE; `name` renames the study. Raises StudyError."""
-    raw = read(path)
+    raw = read(Path(path))
     for text in overrides:
         override(raw, text)
     if name is not None:
-        raw.setdefault("study", {})["name"] = name
+        lay(raw, "study.name", name)
     return build(raw)
 
 
@@ -79,7 +79,7 @@ def lay(raw: dict[str, Any], path: str, value: Any) -> None:
         raise unknown("--set", section, SECTIONS)
     if not dotted:
         raise StudyError(f"--set: expected SECTION.KEY such as search.trials, got {path!r}.")
-    table = raw.setdefault(section, {})
+    table = Table(section, raw.setdefault(section, {})).values
     *parents, key = dotted.split(".")
     for parent in parents:
         table = table.setdefault(parent, {})
@@ -87,9 +87,12 @@ def lay(raw: dict[str, Any], path: str, value: Any) -> None:
             raise StudyError(f"--set {path}: {section}.{parent} is a value, not a table, so it has no key {key!r}.")
     table[key] = value
     for other in {"space": ("training",), "training": ("space",)}.get(section, ()):
-        if dotted in raw.get(other, {}):  # one value now: it stays where conditions can see it
+        if dotted in Table(other, raw.get(other, {})).values:  # one value now: it stays where conditions can see it
             raw["training"].pop(dotted)
             raw["space"][dotted] = value
+    if section in ("space", "training") and not isinstance(value, (Mapping, list)):
+        points = _enqueue(raw.get(ENQUEUE, []))  # it is fixed there too; a point that named nothing else goes
+        raw[ENQUEUE] = [left for point in points if (left := {k: v for k, v in point.items() if k != dotted})]
 
 
 def build(raw: Mapping[str, Any]) -> StudySpec:
@@ -202,7 +205,10 @@ def _component(table: Table, key: str, offered: Mapping[str, tuple[str, ...]], e
         if others:
             raise StudyError(f"{table.path}.{key}: engine {engine} has no {key} {name!r}; engine {others[0]} has.")
         raise unknown(f"{table.path}.{key}", name, offered[engine])
-    return Component(name, {k: v for k, v in value.items() if k != "name"} if isinstance(value, Mapping) else {})
+    arguments = {k: v for k, v in value.items() if k != "name"} if isinstance(value, Mapping) else {}
+    if "seed" in arguments:  # samplers are made anew at each ask: with one seed each would propose the same
+        raise StudyError(f"{table.path}.{key}.seed: the seed is search.seed, of which every ask has its own; leave it out.")
+    return Component(name, arguments)
 
 
 def _data(table: Table) -> DataPlan:

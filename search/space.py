@@ -157,14 +157,18 @@ class Suggester(Protocol):
 
 def _never(condition: Condition, parent: Parameter) -> str:
     """Why what is searched can never satisfy the condition, or cannot be compared; empty where it can. A fixed value may."""
-    if isinstance(parent, Fixed):
+    if isinstance(parent, Fixed) and condition.op in ("==", "!=", "in"):
         return ""
-    values = parent.choices if isinstance(parent, Choice) else (parent.low, parent.high)
+    values = parent.choices if isinstance(parent, Choice) else _ends(parent)
     numbers = all(isinstance(value, (int, float)) for value in (*values, *_literals(condition)))
     if condition.op in ("==", "!=", "in") and isinstance(parent, Choice):
         never = [value for value in _literals(condition) if value not in parent.choices]
         return f"{condition.name!r} is never {never[0]!r}; its choices are {list(parent.choices)}" if never else ""
     return "" if numbers else f"'{condition}' compares a number with a text"
+
+
+def _ends(parameter: Float | Int | Fixed) -> tuple[Value, ...]:
+    return (parameter.value,) if isinstance(parameter, Fixed) else (parameter.low, parameter.high)
 
 
 def _literals(condition: Condition) -> tuple[Value, ...]:

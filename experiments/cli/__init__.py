@@ -86,9 +86,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         _say(error.format_message())
         return WRONG_INPUT
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as error:
         _say("interrupted")
-        return INTERRUPTED
+        return code_of(getattr(error.__cause__, "number", signal.SIGINT))  # click makes an Abort of what came
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `tailor … | head` is no fault
         return DONE

@@ -18,7 +18,7 @@ NOT_BETTER = 3
 @store_option
 @data_option
 def command(study: str, name: str, as_json: bool, store: str | None, data: Path | None) -> int:
-    """Register STUDY's best model under NAME: as champion, or as challenger where it is no better than the champion."""
+    """Register STUDY's best model under NAME: as champion, or as challenger (exit 3) where it is no better than the champion."""
     from dataclasses import asdict
 
     from experiments.lock import waiting_lock

@@ -45,7 +45,7 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
 
     laid = [f"{key}={given[option]}" for option, key in SHORT.items() if given[option] is not None]
     first: list[str] = []
-    if given["engine"] in limits.ENGINES and given["engine"] != read(find(study)).get("search", {}).get("engine", "optuna"):
+    if given["engine"] in limits.ENGINES and given["engine"] != _engine_in(read(find(study)).get("search")):
         # Another engine than the file's: its own sampler and pruner, where no others are named.
         first = [f"search.sampler={limits.SAMPLERS[given['engine']][0]}"]
         first += ["search.pruner=none"] if given["engine"] == "keras-tuner" else []
@@ -74,6 +74,11 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
         return code_of(ended.signal) or FAILED
     _close(spec.name, places.store, ended.experiment_id, ended.reason, stopped=bool(ended.signal), again=again)
     return code_of(ended.signal)
+
+
+def _engine_in(table: Any) -> Any:
+    """The engine that a file's [search] names; what is wrong with the table is said later."""
+    return table.get("engine", "optuna") if isinstance(table, dict) else None
 
 
 def _close(study: str, store: Any, experiment_id: str, reason: str, stopped: bool, again: str) -> None:

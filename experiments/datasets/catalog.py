@@ -47,17 +47,23 @@ def check_uri(uri: str) -> None:
 
 
 def open_dataset(uri: str, data_dir: Path | None, image_size: tuple[int, int] | None = None) -> Dataset:
-    """Read a data set. `data_dir` is where published ones lie; without it they are downloaded by Keras. Raises InputError."""
+    """Read a data set. `data_dir` is where published ones lie; without it they are downloaded by Keras. Raises InputError.
+
+    A folder's images are brought to `image_size`; those of other data sets must have it.
+    """
     check_uri(uri)
     scheme, colon, rest = uri.partition(":")
-    if not colon:
-        return _digits() if uri == "digits" else _published(uri, data_dir)
     path = Path(rest).expanduser()
-    if scheme == "idx":
-        return idx.load(uri, path, {}, None)
-    if scheme == "npz":
-        return npz.load(uri, path)
-    return folder.load(uri, path, image_size)
+    if scheme == "folder":
+        return folder.load(uri, path, image_size)
+    if not colon:
+        found = _digits() if uri == "digits" else _published(uri, data_dir)
+    else:
+        found = idx.load(uri, path, {}, None) if scheme == "idx" else npz.load(uri, path)
+    height, width = found.pool.images.shape[1:3]
+    if image_size not in (None, (height, width)):
+        raise InputError(f"data.image_size: only a folder's images are resized; those of {uri} are {height} × {width}.")
+    return found
 
 
 def _digits() -> Dataset:

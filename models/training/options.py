@@ -14,6 +14,7 @@ OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop", "nadam", "adagrad", "lion")
 SCHEDULES = ("constant", "cosine", "one_cycle", "exponential", "step")
 PRECISIONS = ("auto", "float32", "bfloat16")
 CLASS_WEIGHTS = ("none", "balanced")
+ADAMW_DECAY = 0.004  # where none is given: Keras's own
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class TrainOptions:
     optimizer: str = "adam"  # of OPTIMIZERS, or a compiled model's own, serialized (compiled.py)
     momentum: float = 0.9  # of sgd and rmsprop
     nesterov: bool = False
-    weight_decay: float = 0.0
+    weight_decay: float = 0.0  # of adamw ADAMW_DECAY
     clip_norm: float = 0.0  # of all gradients together; 0 leaves them as they are
     schedule: str = "cosine"  # Keras has none: docs/decisions.md
     warmup_epochs: float = 0.0
@@ -104,6 +105,8 @@ def schema() -> dict[str, Any]:
 def split(values: Mapping[str, Any]) -> tuple[TrainOptions, dict[str, Any]]:
     """Take the training options out of a trial's values; the rest are the factory's. Raises ModelError naming the option."""
     mine = {name: _checked(name, value) for name, value in values.items() if name in NAMES}
+    if mine.get("optimizer") == "adamw":
+        mine.setdefault("weight_decay", ADAMW_DECAY)
     return TrainOptions(**mine), {name: value for name, value in values.items() if name not in NAMES}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 from search.errors import StudyError
+from search.goal import EPOCH_METRICS
 from search.space import Choice, Float, Int, Value, points
 from search.spec import Component, StudySpec
 
@@ -51,6 +52,14 @@ def listed_points(spec: StudySpec) -> list[dict[str, Value]]:
 
 def check(spec: StudySpec) -> None:
     """Raise StudyError for what the spec's engine cannot do, saying which can."""
+    if spec.search.sampler.name in LISTED and spec.search.sampler.arguments:
+        taken = ", ".join(spec.search.sampler.arguments)
+        raise StudyError(f"search.sampler: {spec.search.sampler.name} takes no arguments, got {taken}; leave them out.")
+    if spec.search.pruner.name != "none" and not spec.objective.by_epoch:
+        raise StudyError(
+            f"search.pruner: {spec.objective.metric} is known at a trial's end only, and nothing can be pruned by it; leave the "
+            f"pruner out, or steer by one of {', '.join(EPOCH_METRICS)}."
+        )
     if spec.others and spec.search.pruner.name != "none":
         raise StudyError("search.pruner: with several objectives nothing can be pruned; leave it out, or keep one objective.")
     if spec.others and spec.search.sampler.name == "cmaes":

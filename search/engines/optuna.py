@@ -20,7 +20,7 @@ from search.engine import Done, Outcome, Record, Suggestion, Wait
 from search.engines.bounded import BoundedTPE
 from search.engines.limits import LISTED, listed_points
 from search.engines.storage import lasting, open_storage, place, refusing
-from search.errors import StudyError
+from search.errors import StudyError, unknown
 from search.space import Choice, Float, Int, Value, walk
 from search.spec import Component, SearchPlan, StudySpec
 
@@ -230,6 +230,8 @@ def make_pruner(plan: SearchPlan) -> optuna.pruners.BasePruner:
         arguments = {"percentile": 25.0, **arguments}
     if name == "patient":
         inner = arguments.pop("wrapped", "none")
+        if not isinstance(inner, str) or (inner not in PRUNERS and ":" not in inner):
+            raise unknown("search.pruner.wrapped", str(inner), PRUNERS)
         wrapped = make_pruner(dataclasses.replace(plan, pruner=Component(inner)))
         arguments = {"wrapped_pruner": wrapped if inner != "none" else None, "patience": 2, **arguments}
     return _made("pruner", _named(PRUNERS.get(name, name), optuna.pruners), name, arguments)

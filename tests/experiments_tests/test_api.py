@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from conftest import Shell
 
-from experiments.api import Result, _spec
-from experiments.errors import RunError
+import tailor
+from experiments.api import Result, _spec, search
+from experiments.errors import InputError, RunError
 from experiments.leaderboard import Row
 from experiments.store import Store
 from search.errors import StudyError
@@ -83,3 +84,16 @@ def test_trials_have_their_types_and_the_best_keeps_the_constraints(monkeypatch:
         _ = result.best
     board.append(row(2, 0))
     assert result.best.trial == 2
+
+
+def test_the_data_folder_is_the_commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TAILOR_DATA", str(tmp_path / "here"))
+    tables = {"study": {"name": "s", "dataset": "fashion-mnist", "model": "mlp"}}
+    with pytest.raises(InputError, match="here"):
+        search(tables, store=tmp_path / "mlruns", quiet=True)
+    with pytest.raises(InputError, match="there"):
+        search(tables, store=tmp_path / "mlruns", data=tmp_path / "there", quiet=True)
+
+
+def test_a_study_file_is_read_by_its_path(write_study: Callable[..., Path]) -> None:
+    assert tailor.read_study(str(write_study())).name == "small"

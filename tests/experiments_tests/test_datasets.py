@@ -131,6 +131,12 @@ def test_a_published_set_without_its_test_files_is_another_data_set(idx_folder: 
     assert fetched == ["fashion-mnist"]
 
 
+def test_only_a_folders_images_are_resized() -> None:
+    assert open_dataset("digits", None, (8, 8)).pool.images.shape[1:3] == (8, 8)
+    with pytest.raises(InputError, match="only a folder's images are resized; those of digits are 8 × 8"):
+        open_dataset("digits", None, (28, 28))
+
+
 def test_downloads_lie_where_keras_keeps_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     script = "from keras.src.backend import config; print(config.keras_home())"
     for home, named in ((str(tmp_path), None), ("/nowhere", None), (str(tmp_path), str(tmp_path / "elsewhere"))):

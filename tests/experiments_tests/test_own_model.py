@@ -10,6 +10,7 @@ from conftest import SMALL, Shell
 from searches import client, runs, start, wait_for_epochs
 
 from experiments.errors import InputError
+from experiments.evaluator import refused
 from experiments.pulled import load as tailor_load
 
 OWN = '''
@@ -102,3 +103,20 @@ def test_a_file_that_is_edited_while_its_study_runs_changes_no_trial(tailor: She
     done = tailor("search", "small.toml", "--workers", "1", "--trials", "7")
     assert done.returncode == 2 and "'nets/mine.py:build' has changed since study 'small' began" in done.stderr
     assert len(runs(tmp_path)[1]) == 6
+
+
+def test_models_that_could_not_be_promoted_are_named_at_once() -> None:
+    import keras
+
+    class Mine(keras.layers.Layer):
+        def call(self, x: object) -> object:
+            return x
+
+    inputs = keras.Input((4,))
+    plain = keras.Model(inputs, keras.layers.Dense(2)(inputs))
+    mine = keras.Model(inputs, keras.Sequential([keras.layers.Dense(3), Mine()])(inputs))
+    tricky = keras.Model(inputs, keras.layers.Lambda(lambda x: x, name="trick")(inputs))
+    assert [refused(model, own_file=True) for model in (plain, mine)] == ["", ""]
+    assert refused(plain, own_file=False) == ""
+    assert "Mine comes from" in refused(mine, own_file=False)
+    assert all("trick is a Lambda layer" in refused(tricky, own_file) for own_file in (True, False))

@@ -228,6 +228,7 @@ def test_a_pulled_model_file_of_another_content_is_never_opened(recorded: Shell,
         place.write_bytes(kept)
     assert promoted.returncode == 2 and "not the registered" in promoted.stderr
     assert not client.search_model_versions("name = 'tampered'")
+    assert not client.search_registered_models("name = 'tampered'")
     assert again.returncode == 2 and "not the registered" in again.stderr
     assert done.returncode == 2 and "not the registered" in done.stderr
     assert not mark.exists() and not (mark.parent / "out").exists()

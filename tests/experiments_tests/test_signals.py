@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from experiments.cli import env, run
 from experiments.signals import stopping
 
 
@@ -37,6 +38,17 @@ def test_a_second_signal_that_falls_into_a_finalizer_is_neither_lost_nor_shown(c
         del collected
         _wait(10)
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_exit_code_is_the_last_signals(monkeypatch: pytest.MonkeyPatch, number: int, code: int) -> None:
+    def twice(**_: object) -> None:
+        with stopping(lambda: None):
+            signal.raise_signal(number)
+            signal.raise_signal(number)
+
+    monkeypatch.setattr(env.command, "callback", twice)
+    assert run(["env"]) == code
 
 
 def test_handlers_and_hook_are_what_they_were_afterwards() -> None:

@@ -11,6 +11,15 @@ import pytest
 from experiments.store import Store
 
 
+def test_what_was_exported_of_one_store_is_not_taken_for_another(tmp_path: Path) -> None:
+    one, other = (tmp_path / name for name in ("one", "other"))
+    exported = {"TAILOR_STORE": str(one), "MLFLOW_TRACKING_URI": f"sqlite:///{one / 'mlflow.db'}"}
+    assert Store.at(None, exported).local
+    assert Store.at(str(other), exported).tracking_uri == f"sqlite:///{other / 'mlflow.db'}"
+    server = {**exported, "MLFLOW_TRACKING_URI": "http://127.0.0.1:5000"}
+    assert Store.at(str(other), server).tracking_uri == "http://127.0.0.1:5000"
+
+
 @pytest.mark.parametrize("links", [True, False])
 def test_the_first_database_stays_with_and_without_hard_links(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool

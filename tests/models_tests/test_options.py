@@ -14,6 +14,14 @@ def test_options_are_taken_out_and_the_rest_is_the_factorys() -> None:
     assert rest == {"units": 4}
 
 
+def test_adamw_decays_weights_as_kerass_does_unless_told_otherwise() -> None:
+    from keras.optimizers import AdamW
+
+    assert split({"optimizer": "adamw"})[0].weight_decay == AdamW().weight_decay
+    assert split({"optimizer": "adamw", "weight_decay": 0})[0].weight_decay == 0
+    assert split({"optimizer": "adam"})[0].weight_decay == 0
+
+
 @pytest.mark.parametrize(
     ("values", "says"),
     [

@@ -50,6 +50,21 @@ def test_setting_a_searched_parameter_fixes_it_and_conditions_still_see_it(write
     assert "depth" not in spec.training
 
 
+def test_what_a_setting_fixes_is_fixed_in_enqueued_points_too(write_study: Write) -> None:
+    path = write_study(("batch_norm = true", "batch_norm = true\n[[enqueue]]\ndepth = 2\nunits_2 = 16\n[[enqueue]]\ndepth = 1"))
+    assert load(path, ["space.depth=2"]).enqueue == ({"units_2": 16},)
+    assert load(path, ["training.depth=2"]).enqueue == ({"units_2": 16},)
+    assert load(path, ["space.depth=[1, 2]"]).enqueue == ({"depth": 2, "units_2": 16}, {"depth": 1})
+
+
+@pytest.mark.parametrize(
+    ("setting", "section"), [("search.trials=3", "search"), ("study.name=x", "study"), ("space.a=1", "training")]
+)
+def test_a_setting_of_a_section_that_is_no_table_is_refused(setting: str, section: str) -> None:
+    with pytest.raises(StudyError, match=rf"\[{section}\]: expected a table"):
+        override({section: 5}, setting)
+
+
 @pytest.mark.parametrize(
     ("settings", "pruner"),
     [
@@ -118,6 +133,10 @@ def test_budgets_do_not_change_what_a_study_is(write_study: Write) -> None:
         (("batch_norm = true", 'batch_norm = true\n[space.act]\nvalue = "relu"\ndefault = "tanh"'), "value stands alone"),
         (("trials = 4", "trials = 4\ndefaults_first = 1"), "search.defaults_first: expected true or false, got 1"),
         (("units = 32", "units = "), "not valid TOML: Invalid value (at line 2"),
+        (('sampler = "random"', 'sampler = { name = "random", seed = 3 }'), "search.sampler.seed: the seed is search.seed"),
+        (('sampler = "random"', 'sampler = { name = "brute-force", seeds = 3 }'), "brute-force takes no arguments, got seeds"),
+        (('objective = "val_accuracy"', 'objective = "latency_ms"'), "search.pruner: latency_ms is known at a trial's end only"),
+        (("depth = { low = 1, high = 2 }", 'depth = "deep"'), "'depth >= 2' compares a number with a text"),
     ],
 )
 def test_a_wrong_file_is_answered_by_field(write_study: Write, change: tuple[str, str], says: str) -> None:

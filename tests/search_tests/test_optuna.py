@@ -126,6 +126,12 @@ def test_every_pruner_can_be_had_by_its_name(pruner: str) -> None:
     assert type(made).__name__.lower() == {"none": "nop"}.get(pruner, pruner.replace("-", "")) + "pruner"
 
 
+@pytest.mark.parametrize("wrapped", ["medain", {"name": "median"}, 3])
+def test_a_wrapped_pruner_that_is_none_is_named(wrapped: object) -> None:
+    with pytest.raises(StudyError, match=r"search\.pruner\.wrapped: no such name"):
+        make_pruner(SearchPlan(pruner=Component("patient", {"wrapped": wrapped})))
+
+
 def test_a_sampler_of_anybodys_by_module_and_class() -> None:
     component = Component("optuna.samplers:TPESampler", {"n_startup_trials": 3})
     assert make_sampler(SearchPlan(sampler=component), 1)._n_startup_trials == 3

@@ -1,0 +1,57 @@
+"""The reference of the study file against the code: every key, and what holds where it is left out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.datasets.splits import DEFAULT
+from models.factories import cnn, mlp
+from models.training.options import TrainOptions
+from search.load import SEARCH_KEYS, STUDY_KEYS
+from search.spec import DataPlan, SearchPlan, WorkersPlan
+
+PAGE = (Path(__file__).resolve().parents[1] / "docs" / "study.md").read_text()
+SEARCH = {**dataclasses.asdict(SearchPlan()), "sampler": "tpe", "pruner": None}
+
+
+def left_out(section: str) -> dict[str, str]:
+    """The keys of a section's table, and what its second column says."""
+    text = PAGE.partition(f"## {section}\n")[2].partition("\n## ")[0]
+    found: dict[str, str] = {}
+    for first, second in re.findall(r"^\| (`.+?) \| (.+?) \|", text, re.MULTILINE):
+        names = re.findall(r"`(\w+)`", first)
+        if "…" in first:
+            stem, low, high = names[0].rpartition("_")[0], *(int(name.rpartition("_")[2]) for name in names)
+            names = [f"{stem}_{number}" for number in range(low, high + 1)]
+        found |= dict.fromkeys(names, second)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("section", "keys", "defaults"),
+    [
+        ("[study]", STUDY_KEYS, {"api": "tailor", "objective": "val_accuracy", "direction": "maximize"}),
+        ("[search]", SEARCH_KEYS, SEARCH),
+        ("[training]", vars(TrainOptions()), vars(TrainOptions())),
+        ("Hyperparameters of `mlp`", mlp.DEFAULTS, mlp.DEFAULTS),
+        ("Hyperparameters of `cnn`", cnn.DEFAULTS, cnn.DEFAULTS),
+        ("[data]", vars(DataPlan()), {"seed": DataPlan().seed}),
+        ("[workers]", vars(WorkersPlan()), {"grace": WorkersPlan().grace}),
+    ],
+)
+def test_every_key_stands_there_with_its_default(section: str, keys: Any, defaults: Mapping[str, Any]) -> None:
+    said = left_out(section)
+    assert set(said) == set(keys)
+    wrong = {key: said[key] for key, value in defaults.items() if value is not None and said[key] != f"`{json.dumps(value)}`"}
+    assert not wrong
+
+
+def test_the_default_cut_stands_there() -> None:
+    assert left_out("[data]")["splits"] == "`{ " + ", ".join(f"{name} = {share}" for name, share in DEFAULT.items()) + " }`"
