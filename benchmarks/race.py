@@ -130,7 +130,7 @@ def made(side: str) -> str:
         way = (HERE / "race_rivals.py").read_text()
     else:
         spec = build(tomllib.loads(_study(side)))
-        first = with_defaults(spec, resolve(spec.model).defaults or {}).enqueue
+        first = with_defaults(spec, resolve(spec.model).first).enqueue
         way = json.dumps([spec.tables(), defaults(spec), *first])
     return hashlib.sha256(json.dumps([versions, study_file("race", {}), way]).encode()).hexdigest()[:8]
 

@@ -117,7 +117,7 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
     """Open the stores and run the coordinator to its end; the study's lock is held."""
     before = find_study(decided.client, spec.name)
     data = splitting.cache(splits, store.cache)
-    spec = with_defaults(spec, decided.found.defaults) if before is None else with_recorded(spec, decided.client, before[1])
+    spec = with_defaults(spec, decided.found.first) if before is None else with_recorded(spec, decided.client, before[1])
     engine = engine_of(spec, store)
     checkpoints = Checkpoints(store.checkpoints, spec.name)
     if before is None:

@@ -24,12 +24,15 @@ from search.spec import StudySpec
 MOST = 5
 
 
-def with_defaults(spec: StudySpec, defaults: Mapping[str, Any]) -> StudySpec:
-    """The spec with the usual point enqueued, where it begins with one: a list of all points has it, and a person's own win."""
+def with_defaults(spec: StudySpec, first: Mapping[str, Any]) -> StudySpec:
+    """The spec with the usual point enqueued, where it begins with one: a list of all points has it, and a person's own win.
+
+    `first` is what the model's factory says that a search begins with.
+    """
     search = spec.search
     if not search.defaults_first or search.sampler.name in LISTED or spec.enqueue or not spec.space.searched:
         return spec
-    known = {**vars(TrainOptions()), **defaults, **spec.training}
+    known = {**vars(TrainOptions()), **first, **spec.training}
     known = {name: value for name, value in known.items() if name not in spec.found.declared}  # hp's names are its own
     return replace(spec, enqueue=(usual_point(spec.space, known),))
 

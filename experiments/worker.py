@@ -76,7 +76,7 @@ class Preflight:
 
     precision: str
     note: str = ""
-    defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # the factory's hyperparameters
+    first: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # what the factory says that a search begins with
     code: str = ""  # the SHA-256 of the file of a model of the user's own
 
 
@@ -104,8 +104,8 @@ def preflight(job: TrialJob) -> Preflight:
         precision = faster(lambda policy: build(job, policy)[0], options, job.data.num_classes)
         if precision != "float32":
             notes.append(f"precision: {precision}, measured to be faster for this model on this machine")
-    defaults = {} if job.declared is not None else resolve(job.model).defaults or {}
-    return Preflight(precision, "; ".join(notes), defaults, code)
+    first = {} if job.declared is not None else resolve(job.model).first
+    return Preflight(precision, "; ".join(notes), first, code)
 
 
 def attempt(job: TrialJob, line: str) -> TrialResult:

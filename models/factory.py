@@ -7,7 +7,7 @@ import hashlib
 import importlib
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -27,12 +27,19 @@ class Factory:
 
     `defaults` are its hyperparameters; None where it does not say (a user's factory may declare them as `build.defaults`),
     and then any name is taken for one of its own. `source` is the file that its code is in, for a factory outside Tailor.
+    `starts` are values that a search begins with, where they are searched, in the place of defaults (a user's: `build.starts`).
     """
 
     name: str
     build: Callable[[Mapping[str, Any], tuple[int, int, int], int], keras.Model]
     defaults: Mapping[str, Any] | None
     source: Path | None
+    starts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def first(self) -> dict[str, Any]:
+        """What a search begins with."""
+        return {**(self.defaults or {}), **self.starts}
 
     def __call__(self, hparams: Mapping[str, Any], input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
         """Build and check the model. Raises ModelError when it is no Keras model or its head does not fit the classes."""
@@ -84,11 +91,12 @@ def resolve(name: str, kept: Path | None = None) -> Factory:
                 f"got {name!r}."
             )
         module = importlib.import_module(f"models.factories.{name}")
-        return Factory(name, module.build, module.DEFAULTS, None)
+        return Factory(name, module.build, module.DEFAULTS, None, getattr(module, "STARTS", {}))
     build, module = find(name, kept)
     if not callable(build):
         raise _missing(name, module)
-    return Factory(name, build, getattr(build, "defaults", None), Path(module.__file__) if module.__file__ else None)
+    source = Path(module.__file__) if module.__file__ else None
+    return Factory(name, build, getattr(build, "defaults", None), source, getattr(build, "starts", {}))
 
 
 def find(name: str, kept: Path | None = None) -> tuple[Any, ModuleType]:

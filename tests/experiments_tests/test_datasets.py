@@ -139,7 +139,9 @@ def test_only_a_folders_images_are_resized() -> None:
 
 def test_downloads_lie_where_keras_keeps_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     script = "from keras.src.backend import config; print(config.keras_home())"
-    for home, named in ((str(tmp_path), None), ("/nowhere", None), (str(tmp_path), str(tmp_path / "elsewhere"))):
+    (tmp_path / "file").touch()
+    impossible = str(tmp_path / "file" / "home")
+    for home, named in ((str(tmp_path), None), (impossible, None), (str(tmp_path), str(tmp_path / "elsewhere"))):
         monkeypatch.setenv("HOME", home)
         monkeypatch.delenv("KERAS_HOME", raising=False)
         if named:

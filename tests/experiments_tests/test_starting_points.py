@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -37,7 +38,7 @@ def spec(**changes: object) -> StudySpec:
 
 
 def test_each_parameter_begins_at_its_default_or_in_the_middle() -> None:
-    (found,) = with_defaults(spec(), resolve("mlp").defaults or {}).enqueue
+    (found,) = with_defaults(spec(), resolve("mlp").first).enqueue
     assert found == {
         "learning_rate": 1e-3,  # the training's default
         "batch_size": 64,  # 32 is not among the choices: the first
@@ -52,16 +53,26 @@ def test_each_parameter_begins_at_its_default_or_in_the_middle() -> None:
     }
 
 
+def test_a_factory_may_say_where_a_search_begins(tmp_path: Path) -> None:
+    space = {"learning_rate": {"low": 1e-4, "high": 1e-2}, "batch_size": [32, 64], "width": {"low": 1, "high": 9}}
+    tables = {**TABLES, "space": space, "training": {}}
+    (found,) = with_defaults(build(tables), resolve("cnn").first).enqueue
+    assert found == {"learning_rate": 2e-3, "batch_size": 64, "width": 5}
+    (tmp_path / "mine.py").write_text("def build(h, s, n): ...\nbuild.defaults = {'width': 2}\nbuild.starts = {'width': 3}\n")
+    (found,) = with_defaults(build(tables), resolve(f"{tmp_path}/mine.py:build").first).enqueue
+    assert found == {"learning_rate": 1e-3, "batch_size": 32, "width": 3}
+
+
 def test_a_default_is_the_choice_that_equals_it() -> None:
     """Optuna takes a fixed value as it comes, and a report finds the choice by its text."""
     tables = {**TABLES, "space": {"dropout": [0, 0.25]}}
-    (found,) = with_defaults(build(tables), resolve("mlp").defaults or {}).enqueue
+    (found,) = with_defaults(build(tables), resolve("mlp").first).enqueue
     assert repr(found["dropout"]) == "0"
 
 
 def test_what_is_fixed_counts_and_what_hp_declares_is_its_own() -> None:
     wide = dataclasses.replace(spec(), training={"units": 200})
-    assert with_defaults(wide, resolve("mlp").defaults or {}).enqueue[0]["units_1"] == 200
+    assert with_defaults(wide, resolve("mlp").first).enqueue[0]["units_1"] == 200
     declared = dataclasses.replace(spec(), found=Found(("learning_rate",)))
     assert with_defaults(declared, {}).enqueue[0]["learning_rate"] == pytest.approx(1e-3)  # the middle
     low = dataclasses.replace(
