@@ -79,7 +79,7 @@ def lay(raw: dict[str, Any], path: str, value: Any) -> None:
         raise unknown("--set", section, SECTIONS)
     if not dotted:
         raise StudyError(f"--set: expected SECTION.KEY such as search.trials, got {path!r}.")
-    table = Table(section, raw.setdefault(section, {})).values
+    table: Any = Table(section, raw.setdefault(section, {})).values
     *parents, key = dotted.split(".")
     for parent in parents:
         table = table.setdefault(parent, {})
