@@ -54,20 +54,25 @@ def wait_for_epochs(folder: Path, count: int) -> None:
     raise AssertionError("the search logged no epoch in 90 seconds")
 
 
-def count_runs(folder: Path) -> int:
-    """How many attempts have a run."""
+COUNT = """
+SELECT COUNT(*) FROM runs JOIN tags ON tags.run_uuid = runs.run_uuid AND tags.key = 'tailor.attempt' WHERE runs.status LIKE ?
+"""
+
+
+def count_runs(folder: Path, status: str = "%") -> int:
+    """How many attempts have a run, of that status where one is given."""
     if not (folder / "mlruns" / "mlflow.db").exists():
         return 0
     with closing(sqlite3.connect(folder / "mlruns" / "mlflow.db", timeout=30)) as database:
-        return int(database.execute("SELECT COUNT(*) FROM tags WHERE key = 'tailor.attempt'").fetchone()[0])
+        return int(database.execute(COUNT, (status,)).fetchone()[0])
 
 
-def wait_for_runs(folder: Path, count: int) -> None:
-    """Until the study's trials have that many runs, of attempts that ended too."""
+def wait_for_runs(folder: Path, count: int, status: str = "%") -> None:
+    """Until the study's trials have that many runs, of attempts that ended too; of that status where one is given."""
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         time.sleep(0.3)
-        if count_runs(folder) >= count:
+        if count_runs(folder, status) >= count:
             return
     raise AssertionError(f"the search began no trial in 90 seconds; expected {count} runs in all")
 

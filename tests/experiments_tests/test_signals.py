@@ -11,11 +11,6 @@ from experiments.cli import env, run
 from experiments.signals import stopping
 
 
-def _wait(seconds: float) -> None:
-    """As long a wait as the coordinator's, in one call."""
-    time.sleep(seconds)
-
-
 def test_the_first_signal_stops_and_the_second_interrupts() -> None:
     stopped: list[bool] = []
     with pytest.raises(KeyboardInterrupt), stopping(lambda: stopped.append(True)) as caught:
@@ -36,7 +31,7 @@ def test_a_second_signal_that_falls_into_a_finalizer_is_neither_lost_nor_shown(c
         signal.raise_signal(signal.SIGINT)
         collected = Collected()
         del collected
-        _wait(10)
+        time.sleep(10)  # as the coordinator waits; the signal that is sent again ends it
     assert capfd.readouterr().err == ""
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from conftest import Shell
 from faults import broken, finish, search, study
 from ledger import Ledger, whole_table
-from searches import client, runs
+from searches import client, runs, wait_for_runs
 
 FACTORY = '''
 import keras
@@ -38,9 +38,11 @@ def build(hparams, input_shape, num_classes):
 
         os.kill(os.getpid(), 9)
     if hparams.get("fails") == "slow":
-        import time
+        import pathlib, time
 
-        time.sleep(20)
+        until = time.monotonic() + 120
+        while not pathlib.Path("go").exists() and time.monotonic() < until:
+            time.sleep(0.1)
     if hparams.get("fails") == "error":
         raise LookupError("no such layer")
     layers = [keras.layers.Input(input_shape), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
@@ -135,6 +137,8 @@ def test_18_trials_that_fail_do_not_end_a_search_while_another_trial_is_well(tai
     of_factory(tailor.folder, 'fails = { choices = ["no", "error", "slow"] }', trials=5, workers=2)
     enqueue(tailor.folder, "slow", "error", "error", "error")
     running = search(tailor.folder)
+    wait_for_runs(tailor.folder, 3, "FAILED")
+    (tailor.folder / "go").touch()  # for the well one, which has waited for that
     said = finish(running)
     wrong = [] if running.returncode == 0 else [said]
     ledger.check("18 trials fail while one is well", wrong + broken(tailor.folder, trials=5))
