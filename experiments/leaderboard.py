@@ -83,3 +83,11 @@ def _row(run: Run, goal: Goal, values: Mapping[str, float], front: int | None) -
         start=run.info.start_time,
         end=run.info.end_time,
     )
+
+
+def short(text: str) -> str:
+    """A hyperparameter's recorded text, as a table shows it: whole numbers whole, others with four digits."""
+    try:
+        return text if text.lstrip("-").isdigit() else f"{float(text):.4g}"
+    except ValueError:
+        return text

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from experiments.cli.common import next_command, print_table
+from experiments.leaderboard import short
 from search.goal import key_of
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def print_leaderboard(study: str, goal: Goal, rows: Sequence[Row], most: int = M
 
 
 def _cells(row: Row, metrics: Sequence[str], varied: Sequence[str], several: bool) -> list[str]:
-    hyperparameters = ", ".join(f"{name} {_short(row.params[name])}" for name in varied if name in row.params)
+    hyperparameters = ", ".join(f"{name} {short(row.params[name])}" for name in varied if name in row.params)
     return [
         f"{row.trial} *" if several and row.front == 0 else str(row.trial),
         _number(row.value, 4),
@@ -50,10 +51,3 @@ def _status(row: Row) -> str:
 
 def _number(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{value:,.{digits}f}"
-
-
-def _short(value: str) -> str:
-    try:
-        return value if value.lstrip("-").isdigit() else f"{float(value):.4g}"
-    except ValueError:
-        return value

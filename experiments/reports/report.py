@@ -18,7 +18,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from experiments.comparison import compare
-from experiments.leaderboard import Row, rows
+from experiments.leaderboard import Row, rows, short
 from experiments.recorded import REPORT, recorded_spec
 from experiments.reports.advice import advice
 from search import plots
@@ -93,7 +93,7 @@ def _render(
     confusions: Sequence[Any] = ()
     if best is not None and runner_up is not None:
         found = compare(client, [best.run_id, runner_up.run_id])
-        differs = {name: [None if text is None else _short(text) for text in pair] for name, pair in found.params.items()}
+        differs = {name: [None if text is None else short(text) for text in pair] for name, pair in found.params.items()}
         confusions = found.confusions
     sizes = json.loads(study_run.data.tags.get("tailor.split_sizes", "{}"))
     columns, cells = _table(spec, board[:MOST_ROWS])
@@ -130,7 +130,7 @@ def _table(spec: StudySpec, board: Sequence[Row]) -> tuple[list[str], list[list[
                 row.status,
                 *("–" if o.metric not in row.values else f"{row.values[o.metric]:,.4f}" for o in spec.goal.objectives),
                 *("–" if number is None else f"{number:,.{digits}f}" for number, digits in zip(numbers, (0, 0, 1), strict=True)),
-                *(_short(row.params.get(name, "–")) for name in searched),
+                *(short(row.params.get(name, "–")) for name in searched),
             ]
         )
     return columns, cells
@@ -156,13 +156,6 @@ def _artifact(client: MlflowClient, run_id: str, name: str) -> bytes:
 
 def _inline(data: bytes) -> str:
     return base64.b64encode(data).decode()
-
-
-def _short(text: str) -> str:
-    try:
-        return text if text.lstrip("-").isdigit() else f"{float(text):.4g}"
-    except ValueError:
-        return text
 
 
 def _template() -> Any:

@@ -16,8 +16,7 @@ from conftest import SMALL, Shell
 from searches import artifacts, client, runs
 
 from experiments.cli.compare import number
-from experiments.cli.leaders import _short
-from experiments.leaderboard import Row
+from experiments.leaderboard import Row, short
 from experiments.reports.advice import advice
 from experiments.starting_points import best_points, fitting
 from search.load import build, load
@@ -137,7 +136,7 @@ def test_where_no_trial_keeps_the_constraints_that_is_the_advice() -> None:
 
 def test_numbers_are_shown_whole() -> None:
     assert [number(669706.0), number(0.123456), number(None)] == ["669,706", "0.12346", "–"]
-    assert [_short(text) for text in ("16384", "007", "0.00123456", "relu")] == ["16384", "007", "0.001235", "relu"]
+    assert [short(text) for text in ("16384", "007", "0.00123456", "relu")] == ["16384", "007", "0.001235", "relu"]
 
 
 def test_nothing_is_advised_where_nothing_stands_out() -> None:
