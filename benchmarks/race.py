@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 from cnn_space import EPOCHS, study_file
 from common import machine, markdown, this_machine, write_section
-from rounds import comparable
+from rounds import following, pairs
 
 from experiments.starting_points import with_defaults
 from experiments.unsaid import defaults
@@ -43,9 +43,9 @@ from search.load import build
 
 HERE = Path(__file__).resolve().parent
 GOALS = (0.90, 0.92)
-LEAST, MOST = 180.0, 600.0
+LEAST, MOST = 120.0, 600.0
 APART = 1000  # Keras Tuner draws each point by its seed plus one: seeds in a row would share their points
-MOMENTS = (60.0, 120.0, 180.0)
+MOMENTS = (60.0, 120.0)
 RIVALS = ("keras-tuner's hyperband", "optuna's keras example")
 OURS = "tailor"
 # The other ways, in Tailor's own loop: what stands in [search].
@@ -210,17 +210,13 @@ def main() -> None:
     options = parser.parse_args()
     runs = [Run(**json.loads(line)) for line in options.log.read_text().splitlines()] if options.log.exists() else []
     runs = [r for r in runs if r.made == made(r.side)]
-    sides = [*WAYS, *RIVALS]
-    runs = comparable(runs, sides, this_machine())
-    for seed in range(options.seeds):
-        for side in sides:
-            if re.search(options.only, side) and not any((r.side, r.seed) == (side, seed) for r in runs):
-                runs.append(run(side, seed))
-                options.log.parent.mkdir(exist_ok=True)
-                with options.log.open("a") as log:
-                    log.write(json.dumps(asdict(runs[-1])) + "\n")
-                print(side, seed, [round(runs[-1].when(goal)) for goal in GOALS], runs[-1].course[-1:], file=sys.stderr)
-    runs = [r for r in runs if r.seed < options.seeds]
+    sides = [OURS, *(side for side in [*WAYS, *RIVALS] if side != OURS and re.search(options.only, side))]
+    while step := following(runs, sides, options.seeds, this_machine()):
+        runs.append(run(*step))
+        options.log.parent.mkdir(exist_ok=True)
+        with options.log.open("a") as log:
+            log.write(json.dumps(asdict(runs[-1])) + "\n")
+        print(*step, [round(runs[-1].when(goal)) for goal in GOALS], runs[-1].course[-1:], file=sys.stderr)
     text = f"""
 {machine("tensorflow", "keras", "optuna", "keras-tuner", "mlflow")}
 Convolutional networks on Fashion-MNIST (`cnn_space.py`), seconds from the command to the first epoch of any trial with that
