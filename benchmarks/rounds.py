@@ -1,12 +1,11 @@
-"""Rounds of a benchmark that takes hours, one run of each side: which runs of its log compare, and which is to be run next.
+"""Rounds of a benchmark that takes hours, one run of each side: which runs of its log pair, and which is to be run next.
 
 A machine is faster than the next, and at another hour slower: sides compare only within a round on one machine.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 
@@ -22,18 +21,6 @@ class Noted(Protocol):
 
 
 R = TypeVar("R", bound=Noted)
-
-
-def comparable(runs: Iterable[R], sides: Iterable[str], here: str) -> list[R]:
-    """The runs of the rounds that were run whole on one machine, and those of this one, with which a begun round goes on."""
-    rounds: dict[Hashable, dict[str, list[R]]] = defaultdict(lambda: defaultdict(list))
-    for run in runs:
-        rounds[run.round][run.machine].append(run)
-    kept = []
-    for machines in rounds.values():
-        whole = [mine for mine in machines.values() if {run.side for run in mine} >= set(sides)]
-        kept += (whole or [machines.get(here, [])])[0]
-    return kept
 
 
 def pairs(runs: Sequence[R], ours: str, side: str) -> list[tuple[R, R]]:

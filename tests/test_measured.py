@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
-from rounds import comparable, following, pairs
+from rounds import following, pairs
 
 
 @dataclass(frozen=True)
@@ -16,16 +16,6 @@ class Run:
     side: str
     round: int
     machine: str
-
-
-def test_sides_are_compared_within_one_machine() -> None:
-    whole = [Run("ours", 0, "old"), Run("theirs", 0, "old")]
-    begun_elsewhere = [Run("ours", 1, "old")]
-    both_but_apart = [Run("ours", 2, "old"), Run("theirs", 2, "here")]
-    begun_here = [Run("ours", 3, "here")]
-    runs = [*whole, *begun_elsewhere, *both_but_apart, *begun_here]
-    kept = comparable(runs, ["ours", "theirs"], "here")
-    assert kept == [*whole, Run("theirs", 2, "here"), *begun_here]
 
 
 def test_a_rival_is_paired_with_our_run_of_its_round_and_machine() -> None:
