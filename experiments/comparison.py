@@ -14,7 +14,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from experiments.errors import InputError
-from experiments.leaderboard import goal_of, rows
+from experiments.leaderboard import best, goal_of, rows
 from experiments.recorded import find_study
 from search.goal import EPOCH_METRICS
 
@@ -23,11 +23,15 @@ MOST_CONFUSED = 8
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs by name; what differs by parameter and metric, a value a run (None where it has none); changes of confusion."""
+    """Runs by name; what differs by parameter and metric, a value a run (None where it has none); changes of confusion.
+
+    Where `same_images` is false, the runs' values are of other images, or other cuts of them, and no confusions are compared.
+    """
 
     runs: Mapping[str, str]  # name to run id
     params: Mapping[str, Sequence[str | None]]
     metrics: Mapping[str, Sequence[float | None]]
+    same_images: bool
     confusions: Sequence[Mapping[str, Any]]  # of the last run against the first: true, predicted, before, after
 
     def to_dict(self) -> dict[str, Any]:
@@ -47,12 +51,13 @@ def find_run(client: MlflowClient, name: str) -> tuple[str, Run]:
     found = find_study(client, match[1])
     if found is None:
         raise InputError(f"RUN: there is no study {match[1]!r} in the store; `tailor studies` lists them.")
-    trials = rows(client, found[0], goal_of(found[1]))
-    for row in trials:
-        if str(row.trial) == match[2] or (match[2] == "best" and row.value is not None):
-            return f"{match[1]}:{row.trial}", client.get_run(row.run_id)
+    goal = goal_of(found[1])
+    trials = rows(client, found[0], goal)
+    row = best(trials) if match[2] == "best" else next((row for row in trials if str(row.trial) == match[2]), None)
+    if row is not None:
+        return f"{match[1]}:{row.trial}", client.get_run(row.run_id)
     if match[2] == "best":
-        raise InputError(f"RUN: study {match[1]!r} has no complete trial yet.")
+        raise InputError(f"RUN: study {match[1]!r} has no complete trial{goal.within} yet.")
     numbers = ", ".join(str(trial) for trial in sorted(row.trial for row in trials)) or "none yet"
     raise InputError(f"RUN: study {match[1]!r} has no trial {match[2]}; it has: {numbers[:200]}.")
 
@@ -70,11 +75,13 @@ def compare(client: MlflowClient, names: Sequence[str]) -> Comparison:
         for key in _keys(run.data.metrics for run in runs)
         if key not in EPOCH_METRICS
     }
+    same_images = len({run.data.tags.get("tailor.dataset_sha256") for run in runs}) == 1
     return Comparison(
         {name: run.info.run_id for name, run in found},
         {key: values for key, values in params.items() if len(set(values)) > 1},
         metrics,
-        _confusions(confusion(runs[0]), confusion(runs[-1])),
+        same_images,
+        _confusions(confusion(runs[0]), confusion(runs[-1])) if same_images else [],
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,6 +12,8 @@ from mlflow.entities import Run
 
 from experiments.recorded import trial_runs
 from search.goal import EPOCH_METRICS, Constraint, Goal, Objective
+
+DIGITS = {"parameters": 0, "model_bytes": 0, "best_epoch": 0, "train_seconds": 1}
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,17 @@ class Row:
     reason: str
     start: int
     end: int | None
+
+    @property
+    def standing(self) -> str:
+        """The status, with the reason of a trial that did not complete."""
+        if self.status == "complete":
+            return "complete" if self.front is not None or not self.values else "breaks a constraint"
+        return self.status if self.status == "running" else f"{self.status} {self.reason}"[:60].rstrip()
+
+    def label(self, goal: Goal) -> str:
+        """The trial's number, with a star on the Pareto front."""
+        return f"{self.trial} *" if goal.several and self.front == 0 else str(self.trial)
 
     def to_dict(self) -> dict[str, Any]:
         """The row as plain data."""
@@ -83,6 +96,16 @@ def _row(run: Run, goal: Goal, values: Mapping[str, float], front: int | None) -
         start=run.info.start_time,
         end=run.info.end_time,
     )
+
+
+def best(board: Sequence[Row]) -> Row | None:
+    """The best complete trial that keeps the constraints, of rows that are best first."""
+    return next((row for row in board if row.front is not None), None)
+
+
+def number(value: float | None, metric: str) -> str:
+    """A metric's value, as a table shows it."""
+    return "–" if value is None else f"{value:,.{DIGITS.get(metric, 4)}f}"
 
 
 def short(text: str) -> str:

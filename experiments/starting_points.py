@@ -68,7 +68,7 @@ def best_points(client: MlflowClient, study: str, space: Space) -> list[dict[str
     experiment_id, run = found
     points: list[dict[str, Value]] = []
     for row in rows(client, experiment_id, goal_of(run)):
-        if row.value is None or len(points) == MOST:
+        if row.front is None or len(points) == MOST:
             break
         artifacts = client.get_run(row.run_id).info.artifact_uri
         point = fitting(json.loads(load_text(f"{artifacts}/trial.json"))["values"], space)
@@ -76,7 +76,8 @@ def best_points(client: MlflowClient, study: str, space: Space) -> list[dict[str
             points.append(point)
     if not points:
         raise InputError(
-            f"--enqueue-from: no complete trial of study {study!r} has a value for any parameter that is searched here."
+            f"--enqueue-from: no complete trial of study {study!r} keeps its constraints and has a value for a parameter that is "
+            "searched here."
         )
     return points
 

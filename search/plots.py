@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import io
 import logging
-import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -16,20 +15,28 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from search.importance import Importance, importance
 from search.space import Choice, Float, Int
 from search.spec import StudySpec
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
-WIDEST = 4  # parameters in a contour plot, whose cells grow with their square
-ENOUGH = 2  # complete trials, for importances to mean anything
+STATES = {
+    "complete": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+    "running": TrialState.RUNNING,
+}
+WIDEST = 4  # parameters in a slice plot, side by side
 
 
 @dataclass(frozen=True)
 class Told:
-    """A trial that ended: its hyperparameters as MLflow keeps them (text), values by metric and by epoch, start and end (ms)."""
+    """A trial: its hyperparameters as MLflow keeps them (text), values by metric and by epoch, start and end (ms).
+
+    `values` are a complete trial's; `reached` is the best value of the first objective of a pruned one too.
+    """
 
     trial: int
     status: str
@@ -38,6 +45,7 @@ class Told:
     by_epoch: Mapping[int, float]
     start: int
     end: int
+    reached: float | None = None
 
 
 def as_optuna(spec: StudySpec, told: Sequence[Told]) -> optuna.Study:
@@ -45,17 +53,31 @@ def as_optuna(spec: StudySpec, told: Sequence[Told]) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(study_name=spec.name, directions=[o.direction for o in spec.goal.objectives])
     if spec.others:
-        study.set_metric_names([objective.metric for objective in spec.goal.objectives])
-    study.add_trials([_trial(spec, one) for one in sorted(told, key=lambda t: t.trial) if one.status in STATES])
+        with _calm():
+            study.set_metric_names([objective.metric for objective in spec.goal.objectives])
+    known = {one.trial: one for one in told if one.status in STATES}
+    # Optuna numbers them as they come: one that is not known keeps its place, or those after it would have wrong numbers.
+    study.add_trials(
+        [
+            _trial(spec, known[number]) if number in known else create_trial(state=TrialState.WAITING)
+            for number in range(max(known, default=-1) + 1)
+        ]
+    )
     return study
 
 
-def pictures(study: optuna.Study, importance: Mapping[str, float]) -> dict[str, bytes]:
-    """The plots by name as PNG bytes, given what `importances` says. One that has nothing to show is left out."""
-    if "matplotlib.pyplot" not in sys.modules:  # in a notebook the backend is the user's
-        import matplotlib
+def importances(spec: StudySpec, study: optuna.Study, told: Sequence[Told]) -> Importance:
+    """What mattered among the trials, which come in the leaderboard's order: complete ones, best first, then pruned ones."""
+    first = spec.objective
+    pruned = [one for one in told if one.status == "pruned" and one.reached is not None]
+    places = [one.trial for one in told if one.status == "complete"]
+    places += [one.trial for one in sorted(pruned, key=lambda one: first.cost(one.reached or 0.0))]
+    with _calm():
+        return importance(study, places)
 
-        matplotlib.use("Agg")
+
+def pictures(study: optuna.Study, mattered: Importance) -> dict[str, bytes]:
+    """The plots by name as PNG bytes, given what `importances` says. One that has nothing to show is left out."""
     from matplotlib import pyplot
     from optuna.visualization import matplotlib as plots
 
@@ -68,11 +90,11 @@ def pictures(study: optuna.Study, importance: Mapping[str, float]) -> dict[str, 
         pyplot.close(figure)
         return data.getvalue()
 
-    with _calm():
-        return _each(study, importance, plots, draw)
+    with _calm(), pyplot.rc_context():  # Optuna's plots change the style for the whole process
+        return _each(study, mattered, plots, draw)
 
 
-def page(study: optuna.Study, importance: Mapping[str, float]) -> str:
+def page(study: optuna.Study, mattered: Importance) -> str:
     """The same plots as one interactive page, plotly's script inside it."""
     from optuna import visualization
 
@@ -81,7 +103,7 @@ def page(study: optuna.Study, importance: Mapping[str, float]) -> str:
         return figure.to_html(full_html=False, include_plotlyjs=False, default_height=520)
 
     with _calm():
-        drawn = _each(study, importance, visualization, draw)
+        drawn = _each(study, mattered, visualization, draw)
     from plotly.offline import get_plotlyjs
 
     body = "\n".join(f"<h2>{name.replace('_', ' ')}</h2>{html}" for name, html in drawn.items())
@@ -89,31 +111,16 @@ def page(study: optuna.Study, importance: Mapping[str, float]) -> str:
     return f'<!doctype html><meta charset="utf-8"><title>{title}</title><script>{get_plotlyjs()}</script><h1>{title}</h1>{body}'
 
 
-def importances(study: optuna.Study) -> dict[str, float]:
-    """The share of the objective's variation that each parameter explains (PED-ANOVA), largest first; empty if none is known."""
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if len(complete) < ENOUGH:
-        return {}
-    with _calm():
-        try:
-            target = None if len(study.directions) == 1 else (lambda trial: trial.values[0])
-            return dict(optuna.importance.get_param_importances(study, target=target))
-        except (RuntimeError, ValueError):  # no two trials share a varied parameter
-            return {}
-
-
-def _each(
-    study: optuna.Study, importance: Mapping[str, float], plots: Any, draw: Callable[[Callable[[], Any]], Any]
-) -> dict[str, Any]:
+def _each(study: optuna.Study, mattered: Importance, plots: Any, draw: Callable[[Callable[[], Any]], Any]) -> dict[str, Any]:
     """What there is to show, drawn, by name. A plot that fails costs itself alone."""
     drawn: dict[str, Any] = {}
-    for name, plot in _wanted(study, importance, plots).items():
+    for name, plot in _wanted(study, mattered, plots).items():
         with suppress(Exception):
             drawn[name] = draw(plot)
     return drawn
 
 
-def _wanted(study: optuna.Study, importance: Mapping[str, float], plots: Any) -> dict[str, Callable[[], Any]]:
+def _wanted(study: optuna.Study, mattered: Importance, plots: Any) -> dict[str, Callable[[], Any]]:
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     trials = study.get_trials(deepcopy=False)
     wanted: dict[str, Callable[[], Any]] = {}
@@ -123,14 +130,17 @@ def _wanted(study: optuna.Study, importance: Mapping[str, float], plots: Any) ->
         wanted["intermediate_values"] = lambda: plots.plot_intermediate_values(study)
     if not complete:
         return wanted
+    if mattered.shares:
+        wanted["parameter_importance"] = lambda: plots.plot_param_importances(
+            mattered.study, evaluator=mattered.evaluator, target_name="being among the best"
+        )
     if len(study.directions) > 1:
         if len(study.directions) <= 3:
             wanted["pareto_front"] = lambda: plots.plot_pareto_front(study)
         return wanted
     wanted["optimization_history"] = lambda: plots.plot_optimization_history(study)
-    if importance:
-        names = list(importance)
-        wanted["parameter_importance"] = lambda: plots.plot_param_importances(study)
+    taken = dict.fromkeys(name for trial in complete for name in trial.params)
+    if names := sorted(taken, key=lambda name: -mattered.shares.get(name, 0.0)):
         wanted["slice"] = lambda: plots.plot_slice(study, params=names[:WIDEST])
         wanted["parallel_coordinate"] = lambda: plots.plot_parallel_coordinate(study, params=names)
         if len(names) > 1:
@@ -176,7 +186,11 @@ def _trial(spec: StudySpec, told: Told) -> FrozenTrial:
     if told.status == "complete":
         for constraint in spec.constraints:
             trial.set_constraint(str(constraint), constraint.violation(told.values))
-    trial.datetime_start, trial.datetime_complete = (
-        datetime.datetime.fromtimestamp(ms / 1000, datetime.UTC).replace(tzinfo=None) for ms in (told.start, told.end)
-    )
+    trial.datetime_start = _local(told.start)
+    trial.datetime_complete = None if told.status == "running" else _local(told.end)
     return trial
+
+
+def _local(ms: int) -> datetime.datetime:
+    """A moment as Optuna notes it: the local time, without a zone."""
+    return datetime.datetime.fromtimestamp(ms / 1000, datetime.UTC).astimezone().replace(tzinfo=None)

@@ -28,6 +28,10 @@ def command(runs: tuple[str, ...], as_json: bool, store: str | None) -> None:
     print_table("Hyperparameters that differ" if parameters else "No hyperparameter differs", ["", *names], parameters)
     metrics = [[key, *(number(v) for v in values)] for key, values in found.metrics.items()]
     print_table("Metrics", ["", *names], metrics)
+    if not found.same_images:
+        click.echo(
+            "They were validated on other images, or other cuts of them: their values do not compare, nor their confusions."
+        )
     if found.confusions:
         columns = ["true", "taken for", names[0], names[-1], "difference"]
         cells = [

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from experiments.cli.common import next_command, print_table
-from experiments.leaderboard import short
+from experiments.leaderboard import number, short
 from search.goal import key_of
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 MOST = 10
 SHOWN = ("best_val_accuracy", "best_val_loss", "parameters", "train_seconds")
 SHORT = {"train_seconds": "seconds"}
-DIGITS = {"parameters": 0, "model_bytes": 0, "train_seconds": 1}
 
 
 def print_leaderboard(study: str, goal: Goal, rows: Sequence[Row], most: int = MOST) -> None:
@@ -27,27 +26,17 @@ def print_leaderboard(study: str, goal: Goal, rows: Sequence[Row], most: int = M
     varied = [n for n in dict.fromkeys(n for row in rows for n in row.params) if len({row.params.get(n) for row in rows}) > 1]
     shown = rows[:most]
     title = f"{study}: the Pareto front first (*)" if goal.several else f"{study}: best first"
-    print_table(title, [*columns, "hyperparameters"], [_cells(row, metrics, varied, goal.several) for row in shown])
+    print_table(title, [*columns, "hyperparameters"], [_cells(row, goal, metrics, varied) for row in shown])
     if len(rows) > most:
         print(f"… and {len(rows) - most} more trials; `{next_command('status', study, '--all')}` shows them")
 
 
-def _cells(row: Row, metrics: Sequence[str], varied: Sequence[str], several: bool) -> list[str]:
+def _cells(row: Row, goal: Goal, metrics: Sequence[str], varied: Sequence[str]) -> list[str]:
     hyperparameters = ", ".join(f"{name} {short(row.params[name])}" for name in varied if name in row.params)
     return [
-        f"{row.trial} *" if several and row.front == 0 else str(row.trial),
-        _number(row.value, 4),
-        *(_number(row.metrics.get(metric), DIGITS.get(metric, 4)) for metric in metrics),
-        _status(row),
+        row.label(goal),
+        number(row.value, goal.first.metric),
+        *(number(row.metrics.get(metric), metric) for metric in metrics),
+        row.standing,
         hyperparameters or "the same in all",
     ]
-
-
-def _status(row: Row) -> str:
-    if row.status == "complete":
-        return "complete" if row.front is not None or not row.values else "breaks a constraint"
-    return row.status if row.status == "running" else f"{row.status} {row.reason}"[:60]
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "–" if value is None else f"{value:,.{digits}f}"

@@ -48,7 +48,7 @@ def _recorded(folder: str | None) -> list[dict[str, str]]:
     store = Store.at(folder)
     if not store.exists:
         return []
-    from experiments.leaderboard import goal_of, rows
+    from experiments.leaderboard import best, goal_of, number, rows
     from experiments.recorded import find_study, open_client, study_names
 
     client = open_client(store)
@@ -59,6 +59,7 @@ def _recorded(folder: str | None) -> list[dict[str, str]]:
             continue
         experiment_id, run = study
         trials = rows(client, experiment_id, goal_of(run))
-        best = "–" if not trials or trials[0].value is None else f"{goal_of(run).first.metric} {trials[0].value:.4f}"
-        found.append({"study": name, "status": run.info.status.lower(), "trials": str(len(trials)), "best": best})
+        metric, first = goal_of(run).first.metric, best(trials)
+        shown = "–" if first is None else f"{metric} {number(first.value, metric)}"
+        found.append({"study": name, "status": run.info.status.lower(), "trials": str(len(trials)), "best": shown})
     return found

@@ -18,9 +18,11 @@ UNIMPORTANT = 0.02
 
 
 def advice(spec: StudySpec, rows: Sequence[Row], importance: Mapping[str, float], val_size: int) -> list[str]:
-    """One sentence a rule that applies. `rows` are best first; `val_size` is the number of validation images."""
+    """One sentence a rule that applies. `rows` are best first; `importance` is empty where too few trials tell it."""
     if all(row.value is None for row in rows):
-        return ["No trial completed: read the first failure's traceback on its run."]
+        if any(row.status == "failed" for row in rows):
+            return ["No trial completed: read the first failure's traceback on its run."]
+        return ["No trial has completed yet."]
     complete = [row for row in rows if row.front is not None]
     if not complete:
         kept = " and ".join(map(str, spec.goal.constraints))
@@ -72,7 +74,7 @@ def _unimportant(importance: Mapping[str, float]) -> str:
 
 
 def _noise(spec: StudySpec, complete: Sequence[Row], val_size: int) -> str:
-    """Whether the first places differ by less than the standard error of an accuracy on so many images."""
+    """Whether the first places differ by less than two standard errors of an accuracy on so many images."""
     if spec.objective.metric != "val_accuracy" or len(complete) < 2 or not val_size:
         return ""
     best = complete[0].value or 0.0
@@ -81,6 +83,6 @@ def _noise(spec: StudySpec, complete: Sequence[Row], val_size: int) -> str:
     if close < 2:
         return ""
     return (
-        f"The first {close} trials lie within two standard errors of the best (±{200 * error:.2f} points on {val_size:,} "
+        f"The best {close} trials lie within two standard errors of the best (±{200 * error:.2f} points on {val_size:,} "
         "images): their order may be luck."
     )

@@ -18,11 +18,13 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from experiments.comparison import compare
-from experiments.leaderboard import Row, rows, short
+from experiments.leaderboard import Row, number, rows, short
 from experiments.recorded import REPORT, recorded_spec
 from experiments.reports.advice import advice
 from search import plots
 from search.by_run import seen
+from search.goal import key_of
+from search.importance import Importance
 from search.plots import Told
 from search.space import Choice, Fixed, Parameter
 from search.spec import StudySpec
@@ -30,6 +32,7 @@ from search.spec import StudySpec
 MOST_ROWS = 15
 MOST_CURVES = 50  # trials whose values by epoch are read for the plots: a query each
 BEST_PICTURES = ("learning_curves.png", "confusion_matrix.png", "sample_predictions.png")
+SHOWN = {"best_epoch": "best epoch", "parameters": "parameters", "train_seconds": "seconds"}  # of every trial, with their titles
 SHOWN_PLOTS = (
     "pareto_front",
     "optimization_history",
@@ -55,12 +58,13 @@ def make(client: MlflowClient, experiment_id: str, study_run: Run) -> Report:
     board = rows(client, experiment_id, spec.goal)
     if spec.by_run:  # what varied among the trials stands for the space
         spec = dataclasses.replace(spec, space=seen([row.params for row in board]))
-    study = plots.as_optuna(spec, [_told(client, spec, row, i < MOST_CURVES) for i, row in enumerate(board)])
-    importance = plots.importances(study)
-    pictures = plots.pictures(study, importance)
-    page = _render(client, spec, board, study_run, pictures, importance)
+    told = [_told(client, spec, row, i < MOST_CURVES) for i, row in enumerate(board)]
+    study = plots.as_optuna(spec, told)
+    mattered = plots.importances(spec, study, told)
+    pictures = plots.pictures(study, mattered)
+    page = _render(client, spec, board, study_run, pictures, mattered)
     files = {f"plots/{name}.png": data for name, data in pictures.items()}
-    return Report(page, {**files, "plots/plots.html": plots.page(study, importance).encode()})
+    return Report(page, {**files, "plots/plots.html": plots.page(study, mattered).encode()})
 
 
 def log(client: MlflowClient, run_id: str, report: Report, folder: Path) -> None:
@@ -76,7 +80,8 @@ def _told(client: MlflowClient, spec: StudySpec, row: Row, with_curve: bool) -> 
     by_epoch: dict[int, float] = {}
     if with_curve and spec.objective.by_epoch:
         by_epoch = {m.step: m.value for m in client.get_metric_history(row.run_id, spec.objective.metric)}
-    return Told(row.trial, row.status, row.params, row.values, by_epoch, row.start, row.end or row.start)
+    reached = row.metrics.get(spec.objective.key)
+    return Told(row.trial, row.status, row.params, row.values, by_epoch, row.start, row.end or row.start, reached)
 
 
 def _render(
@@ -85,7 +90,7 @@ def _render(
     board: Sequence[Row],
     study_run: Run,
     pictures: Mapping[str, bytes],
-    importance: Mapping[str, float],
+    mattered: Importance,
 ) -> str:
     sound = [row for row in board if row.front is not None]
     best, runner_up = [*sound, None, None][:2]
@@ -102,6 +107,7 @@ def _render(
         counts=", ".join(f"{count} {status}" for status, count in sorted(Counter(row.status for row in board).items())),
         ended=study_run.data.tags.get("tailor.ended", "running"),
         best=best,
+        complete=any(row.values for row in board),
         space=[_described(parameter) for parameter in spec.space.parameters],
         fixed=", ".join(f"{name} = {value}" for name, value in spec.training.items()),
         data=", ".join(f"{name} {size:,}" for name, size in sizes.items()) or "as cut by the study",
@@ -112,27 +118,28 @@ def _render(
         runner_up=runner_up,
         differs=differs,
         confusions=confusions,
-        importance=importance,
+        mattered=mattered,
         plots=[(name, _inline(pictures[name])) for name in SHOWN_PLOTS if name in pictures],
-        advice=advice(spec, board, importance, int(sizes.get("val", 0))),
+        advice=advice(spec, board, mattered.shares if mattered.firm else {}, int(sizes.get("val", 0))),
     )
 
 
 def _table(spec: StudySpec, board: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     searched = [parameter.name for parameter in spec.space.searched]
-    columns = ["trial", "status", *(o.metric for o in spec.goal.objectives), "best epoch", "parameters", "seconds", *searched]
-    cells = []
-    for row in board:
-        numbers = [row.metrics.get(name) for name in ("best_epoch", "parameters", "train_seconds")]
-        cells.append(
-            [
-                str(row.trial),
-                row.status,
-                *("–" if o.metric not in row.values else f"{row.values[o.metric]:,.4f}" for o in spec.goal.objectives),
-                *("–" if number is None else f"{number:,.{digits}f}" for number, digits in zip(numbers, (0, 0, 1), strict=True)),
-                *(short(row.params.get(name, "–")) for name in searched),
-            ]
-        )
+    objectives = [objective.metric for objective in spec.goal.objectives]
+    also = dict.fromkeys([*(constraint.metric for constraint in spec.constraints), *SHOWN])
+    metrics = [metric for metric in also if metric not in objectives]
+    columns = ["trial", "status", *objectives, *(SHOWN.get(metric, metric) for metric in metrics), *searched]
+    cells = [
+        [
+            row.label(spec.goal),
+            row.standing,
+            *(number(row.values.get(metric), metric) for metric in objectives),
+            *(number(row.metrics.get(key_of(metric)), metric) for metric in metrics),
+            *(short(row.params.get(name, "–")) for name in searched),
+        ]
+        for row in board
+    ]
     return columns, cells
 
 

@@ -18,6 +18,7 @@ from searches import artifacts, client, runs
 from experiments.cli.compare import number
 from experiments.leaderboard import Row, short
 from experiments.reports.advice import advice
+from experiments.reports.report import _table
 from experiments.starting_points import best_points, fitting
 from search.load import build, load
 from search.space import Choice, Float, Int, Space
@@ -39,6 +40,17 @@ def test_compare_shows_what_differs(recorded: Shell) -> None:
     np.fill_diagonal(difference, 0)
     assert abs(got["confusions"][0]["after"] - got["confusions"][0]["before"]) == difference.max()
     assert "Confusions that differ most" in recorded("compare", "small:0", "small:1").stdout
+
+
+def test_runs_on_other_images_are_said_to_be(recorded: Shell) -> None:
+    mlflow, (_, trials) = client(recorded.folder), runs(recorded.folder)
+    digest = trials[0].data.tags["tailor.dataset_sha256"]
+    mlflow.set_tag(trials[0].info.run_id, "tailor.dataset_sha256", "other")
+    try:
+        said = recorded("compare", trials[0].info.run_id, trials[1].info.run_id).stdout
+    finally:
+        mlflow.set_tag(trials[0].info.run_id, "tailor.dataset_sha256", digest)
+    assert "validated on other images" in said and "Confusions that differ most" not in said
 
 
 @pytest.mark.parametrize(
@@ -106,13 +118,14 @@ SPACE = Space((Float("rate", 1e-4, 1e-1, log=True), Int("depth", 1, 6), Choice("
 @pytest.mark.parametrize(
     ("rows", "importance", "says"),
     [
-        ([row(0, None)], {}, "No trial completed"),
+        ([row(0, None)], {}, "No trial completed: read the first failure's traceback"),
+        ([replace(row(0, None), status="running")], {}, "No trial has completed yet."),
         ([row(i, 0.9, {"rate": 0.095}) for i in range(4)], {}, "rate near its upper end, 0.1: raise it"),
         ([row(i, 0.9, {"depth": 1}) for i in range(4)], {}, "depth near its lower end, 1: lower it"),
         ([row(0, 0.9, best_epoch=10.0)], {}, "still improving in its last epoch, 10"),
         ([row(0, 0.9)], {}, "1 trials are few for 3 searched parameters: go on to 30"),
         ([row(0, 0.9)], {"rate": 0.9, "depth": 0.09, "kind": 0.01}, "Hardly anything depended on kind: fix it"),
-        ([row(0, 0.9), row(1, 0.899), row(2, 0.5)], {}, "The first 2 trials lie within two standard errors"),
+        ([row(0, 0.9), row(1, 0.899), row(2, 0.5)], {}, "The best 2 trials lie within two standard errors"),
         ([row(0, 0.9), row(1, None), row(2, None)], {}, "2 of 3 trials failed"),
     ],
 )
@@ -132,6 +145,18 @@ def test_where_no_trial_keeps_the_constraints_that_is_the_advice() -> None:
     study = {"name": "s", "dataset": "digits", "model": "mlp", "constraints": ["parameters <= 10"]}
     said = advice(build({"study": study}), [replace(row(0, 0.9), front=None)], {}, 5000)
     assert said == ["No complete trial keeps parameters <= 10: let the space reach where they are kept, or loosen them."]
+
+
+def test_the_reports_table_says_what_the_leaderboard_does() -> None:
+    objectives = [{"metric": "val_accuracy", "direction": "maximize"}, {"metric": "parameters", "direction": "minimize"}]
+    study = {"name": "s", "dataset": "digits", "model": "mlp", "objectives": objectives, "constraints": ["latency_ms <= 2"]}
+    values = {"val_accuracy": 0.5, "parameters": 12345.0, "latency_ms": 3.0}
+    kept = Row(1, 1, "complete", 0.5, values, 0, "", {}, values | {"best_epoch": 2.0}, "", 0, 1)
+    broken, failed = replace(kept, trial=0, front=None), replace(row(2, None), reason="non_finite: the loss")
+    columns, cells = _table(build({"study": study}), [kept, broken, failed])
+    assert columns == ["trial", "status", "val_accuracy", "parameters", "latency_ms", "best epoch", "seconds"]
+    assert cells[0] == ["1 *", "complete", "0.5000", "12,345", "3.0000", "2", "–"]
+    assert [line[:2] for line in cells[1:]] == [["0", "breaks a constraint"], ["2", "failed non_finite: the loss"]]
 
 
 def test_numbers_are_shown_whole() -> None:

@@ -1,0 +1,85 @@
+"""Optuna's plots of a study that MLflow holds, and what mattered in it."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import matplotlib
+import pytest
+from optuna.trial import TrialState
+
+from search.load import build
+from search.plots import Told, as_optuna, importances, pictures
+from search.spec import StudySpec
+
+ACCURACY, LATENCY = "val_accuracy", "latency_ms"
+
+
+def study(*objectives: tuple[str, str]) -> StudySpec:
+    goal = [{"metric": metric, "direction": direction} for metric, direction in objectives]
+    tables: dict[str, Any] = {"study": {"name": "s", "dataset": "digits", "model": "mlp", "objectives": goal}}
+    return build({**tables, "space": {name: {"low": 0.0, "high": 1.0} for name in ("matters", "not")}})
+
+
+def told(trial: int, status: str, value: float, **params: float) -> Told:
+    values = {ACCURACY: value, LATENCY: 1.0} if status == "complete" else {}
+    text = {name: str(number) for name, number in params.items()}
+    return Told(trial, status, text, values, {1: value}, 1000 * trial, 1000 * trial + 500, value)
+
+
+def planted(best_high: bool, status: str, count: int = 40) -> list[Told]:
+    """Trials whose value hangs on `matters` alone, best first, as a leaderboard has them, but for those that did not complete."""
+    rng = random.Random(0)
+    points = [(rng.random(), rng.random()) for _ in range(count)]
+    found = [told(i, status, matters, matters=matters, **{"not": other}) for i, (matters, other) in enumerate(points)]
+    return sorted(found, key=lambda one: -one.reached if best_high else one.reached) if status == "complete" else found
+
+
+@pytest.mark.parametrize(
+    ("objectives", "status"),
+    [
+        ([(ACCURACY, "maximize")], "complete"),
+        ([(ACCURACY, "minimize")], "complete"),
+        ([(ACCURACY, "maximize"), (LATENCY, "minimize")], "complete"),
+        ([(ACCURACY, "maximize")], "pruned"),
+        ([(ACCURACY, "minimize")], "pruned"),
+    ],
+)
+def test_what_mattered_is_what_the_best_trials_have_otherwise(objectives: list[tuple[str, str]], status: str) -> None:
+    spec = study(*objectives)
+    trials = planted(objectives[0][1] == "maximize", status)
+    trials = [told(len(trials), "complete", trials[0].reached, matters=trials[0].reached, **{"not": 0.5}), *trials]
+    mattered = importances(spec, as_optuna(spec, trials), trials)
+    assert list(mattered.shares) == ["matters", "not"]
+    assert mattered.shares["matters"] > 0.8 and sum(mattered.shares.values()) == pytest.approx(1)
+    assert (mattered.best, mattered.trials, mattered.firm) == (5, 41, True)
+
+
+@pytest.mark.parametrize(("count", "known", "firm"), [(3, False, False), (4, True, False), (9, True, False), (10, True, True)])
+def test_few_trials_say_little(count: int, known: bool, firm: bool) -> None:
+    spec = study((ACCURACY, "maximize"))
+    trials = planted(True, "complete", count)
+    mattered = importances(spec, as_optuna(spec, trials), trials)
+    assert (bool(mattered.shares), mattered.firm) == (known, firm)
+
+
+def test_trials_keep_their_numbers_and_a_callers_plots_their_style() -> None:
+    spec = study((ACCURACY, "maximize"))
+    at = {"matters": 0.5, "not": 0.5}
+    trials = [
+        told(4, "complete", 0.9, **at),
+        told(0, "complete", 0.8, matters=0.1, **{"not": 0.2}),
+        told(5, "running", 0.1, **at),
+    ]
+    trials += [told(2, "failed", 0.0, **at), told(3, "lost", 0.0, **at)]
+    found = as_optuna(spec, trials)
+    states = [trial.state for trial in found.trials]
+    waiting = TrialState.WAITING
+    assert states == [TrialState.COMPLETE, waiting, TrialState.FAIL, waiting, TrialState.COMPLETE, TrialState.RUNNING]
+    assert found.best_trial.number == 4
+    style = {name: value for name, value in dict.items(matplotlib.rcParams) if not name.startswith("backend")}
+    drawn = pictures(found, importances(spec, found, trials))
+    assert drawn.keys() == {"timeline", "intermediate_values", "optimization_history", "slice", "parallel_coordinate", "contour"}
+    assert all(png.startswith(b"\x89PNG") for png in drawn.values())
+    assert style == {name: value for name, value in dict.items(matplotlib.rcParams) if not name.startswith("backend")}
