@@ -34,14 +34,18 @@ class Budget:
         """Whether all that this session's trials did was to fail; one that still runs may show that not all do."""
         return self.failed >= HOPELESS and self.failed == self.ended
 
-    def count(self, trial: int, status: str, value: float | None, earlier: bool = False) -> None:
-        """Take an ended trial into account, of this session or an earlier one: what failed then may have been mended."""
+    def count(self, trial: int, status: str, value: float | None, earlier: bool = False, on_front: bool = False) -> None:
+        """Take an ended trial into account, of this session or an earlier one: what failed then may have been mended.
+
+        `value` is the first objective's; `on_front` says that no trial before beats it in all objectives of several.
+        """
         if not earlier:
             self.ended += 1
             self.failed += status == "failed"
-        self.stalled += 1
-        if value is not None and (self.best is None or self.objective.better(value, self.best[1])):
-            self.best, self.stalled = (trial, value), 0
+        better = value is not None and (self.best is None or self.objective.better(value, self.best[1]))
+        self.stalled = 0 if better or on_front else self.stalled + 1
+        if value is not None and better:
+            self.best = (trial, value)
 
     def spent(self) -> str:
         """Why no more trials are to be asked for, or nothing."""

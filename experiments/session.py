@@ -99,6 +99,8 @@ def _enqueued(spec: StudySpec, store: Store, study: str, screen: Screen) -> Stud
     """The spec with another study's best points enqueued."""
     if not store.exists:
         raise InputError(f"--enqueue-from: there is no study {study!r}: the store {store.root} is empty.")
+    if spec.by_run:
+        raise InputError("--enqueue-from: points are of a declared [space]; leave it out, or study.space.")
     points = best_points(open_client(store), study, spec.space)
     screen.line(f"{len(points)} points of study {study} are tried first")
     return dataclasses.replace(spec, enqueue=(*spec.enqueue, *points))

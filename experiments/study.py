@@ -238,10 +238,12 @@ class Coordinator:
     def _count(self, trial: int, outcome: Outcome, earlier: bool = False) -> None:
         status, values = outcome.status, outcome.values
         setattr(self.progress, status, getattr(self.progress, status) + 1)
+        goal = self._spec.goal
+        keeps = status == "complete" and goal.feasible(values)
+        on_front = keeps and goal.several and not goal.beaten(values, filter(goal.feasible, self._values.values()))
         if status == "complete":
             self._values[trial] = values
-        keeps = status == "complete" and self._spec.goal.feasible(values)
-        self._budget.count(trial, status, values[self._spec.objective.metric] if keeps else None, earlier)
+        self._budget.count(trial, status, values[goal.first.metric] if keeps else None, earlier, on_front)
         self.progress.best = self._budget.best
 
     def _keep(self, job: TrialJob, result: TrialResult, values: Mapping[str, float]) -> set[int]:

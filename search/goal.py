@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -89,6 +89,11 @@ class Goal:
     def several(self) -> bool:
         return len(self.objectives) > 1
 
+    @property
+    def within(self) -> str:
+        """What stands after "no complete trial" where there are constraints."""
+        return " that keeps its constraints" if self.constraints else ""
+
     def measured(self, metrics: Values) -> dict[str, float] | None:
         """The values of what the goal names, from the metrics on a trial's run; None where one is missing."""
         names = [o.metric for o in self.objectives] + [c.metric for c in self.constraints]
@@ -99,6 +104,10 @@ class Goal:
     def feasible(self, values: Values) -> bool:
         """Whether the values keep every constraint."""
         return all(constraint.violation(values) <= 0 for constraint in self.constraints)
+
+    def beaten(self, values: Values, others: Iterable[Values]) -> bool:
+        """Whether one of the others is nowhere worse than the values, in all objectives."""
+        return any(all(not o.better(values[o.metric], other[o.metric]) for o in self.objectives) for other in others)
 
     def order(self, trials: Mapping[int, Values]) -> list[int]:
         """The trials, best first: feasible before infeasible, front after front, then by the first objective, then by number."""

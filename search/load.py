@@ -26,7 +26,9 @@ SEARCH_KEYS = (
     "engine", "sampler", "pruner", "trials", "max_epochs", "epochs", "timeout", "patience", "target", "defaults_first", "seed",
     "keep_models", "retries",
 )  # fmt: skip
+STUDY_NAME = r"[A-Za-z0-9][A-Za-z0-9._ -]{0,249}"
 MOST = 1_000_000
+MOST_EPOCHS = 100_000
 SHORTEST_GRACE = 6.0
 SEED = 2**31 - 1
 
@@ -47,7 +49,7 @@ def read(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise StudyError(f"{path}: cannot be read ({error.strerror}); give a study file or a shipped study's name.") from error
+        raise StudyError(f"{path}: cannot be read ({error.strerror}); give a study file.") from error
     if len(data) > MAX_BYTES:
         raise StudyError(f"{path}: a study file has at most 1 MiB; this one is larger. Is it the right file?")
     try:
@@ -84,7 +86,10 @@ def lay(raw: dict[str, Any], path: str, value: Any) -> None:
     for parent in parents:
         table = table.setdefault(parent, {})
         if not isinstance(table, dict):
-            raise StudyError(f"--set {path}: {section}.{parent} is a value, not a table, so it has no key {key!r}.")
+            raise StudyError(
+                f"--set {path}: {section}.{parent} is a value, not a table, so it has no key {key!r}; give a table in its place, "
+                f"--set '{section}.{parent}={{ … }}'."
+            )
     table[key] = value
     for other in {"space": ("training",), "training": ("space",)}.get(section, ()):
         if dotted in Table(other, raw.get(other, {})).values:  # one value now: it stays where conditions can see it
@@ -137,7 +142,7 @@ def checked_whole(spec: StudySpec) -> StudySpec:
 
 def check_name(field: str, name: str) -> str:
     """A name that is safe as a folder, a key and a URL part; raises StudyError otherwise."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,249}", name) or ".." in name:
+    if not re.fullmatch(STUDY_NAME, name) or ".." in name:
         raise StudyError(
             f"{field}: expected 1 to 250 letters, digits, '.', '_', '-' or spaces, beginning with a letter or digit "
             f"and without '..', got {name[:60]!r}."
@@ -166,7 +171,9 @@ def _goal(table: Table) -> Goal:
 
 
 def _objective(table: Table, key: str) -> Objective:
-    metric = table.text(key, "val_accuracy")
+    if "direction" in table.values and key not in table.values:  # of what? The usual metric may not be meant
+        raise StudyError(f"{table.path}.{key}: it is missing beside direction; give a metric, such as val_accuracy.")
+    metric = table.text(key, "val_accuracy") if key == "objective" else table.text(key)
     if metric not in OBJECTIVES:
         raise unknown(f"{table.path}.{key} (no metric bears that name)", metric, OBJECTIVES)
     if "direction" not in table.values and key in table.values:
@@ -183,7 +190,7 @@ def _search(table: Table) -> SearchPlan:
         sampler=_component(table, "sampler", limits.SAMPLERS, engine),
         pruner=_component(table, "pruner", limits.PRUNERS, engine) if "pruner" in table.values else default.pruner,
         trials=table.whole("trials", default.trials, 1, MOST),
-        max_epochs=table.whole("max_epochs", default.max_epochs, 1, 100_000),
+        max_epochs=table.whole("max_epochs", default.max_epochs, 1, MOST_EPOCHS),
         epochs=table.whole("epochs", 1, 1, MOST) if "epochs" in table.values else None,
         timeout=table.seconds("timeout"),
         patience=table.whole("patience", 1, 1, MOST) if "patience" in table.values else None,
@@ -198,14 +205,14 @@ def _search(table: Table) -> SearchPlan:
 def _component(table: Table, key: str, offered: Mapping[str, tuple[str, ...]], engine: str) -> Component:
     """A sampler or pruner: one that the engine offers by name, the first by default, or with optuna any "pkg.mod:Class"."""
     value = table.values.get(key, offered[engine][0])
-    inner = Table(f"{table.path}.{key}", value) if isinstance(value, Mapping) else table
-    name = inner.text("name" if inner is not table else key, offered[engine][0])
+    with_arguments = isinstance(value, Mapping)
+    name = Table(f"{table.path}.{key}", value).text("name") if with_arguments else table.text(key, offered[engine][0])
     if name not in offered[engine] and not (engine == "optuna" and ":" in name):
         others = [other for other, names in offered.items() if name in names]
         if others:
             raise StudyError(f"{table.path}.{key}: engine {engine} has no {key} {name!r}; engine {others[0]} has.")
         raise unknown(f"{table.path}.{key}", name, offered[engine])
-    arguments = {k: v for k, v in value.items() if k != "name"} if isinstance(value, Mapping) else {}
+    arguments = {k: v for k, v in value.items() if k != "name"} if with_arguments else {}
     if "seed" in arguments:  # samplers are made anew at each ask: with one seed each would propose the same
         raise StudyError(f"{table.path}.{key}.seed: the seed is search.seed, of which every ask has its own; leave it out.")
     return Component(name, arguments)

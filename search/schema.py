@@ -7,6 +7,7 @@ from typing import Any
 
 from search.engines import limits
 from search.goal import OBJECTIVES
+from search.load import MOST, MOST_EPOCHS, SEED, STUDY_NAME
 from search.spec import APIS
 
 DURATION = {"type": ["string", "number"], "description": '"90s", "30m", "1h30m", or seconds'}
@@ -19,7 +20,7 @@ def schema(training: Mapping[str, Any], datasets: Sequence[str], models: Sequenc
     """The schema. `training` describes the options that models take by name; data sets and models are those there are."""
     objective = {"objective": {"enum": list(OBJECTIVES)}, "direction": {"enum": ["maximize", "minimize"]}}
     study = {
-        "name": {"type": "string", "maxLength": 250},
+        "name": {"type": "string", "pattern": rf"^(?!.*\.\.){STUDY_NAME}$"},
         "dataset": {"anyOf": [{"enum": list(datasets)}, {"type": "string", "pattern": "^(idx|folder|npz):"}]},
         "model": {"anyOf": [{"enum": list(models)}, {"type": "string", "pattern": ":"}]},
         "api": {"enum": list(APIS), "description": "what model names: a factory, or a build(hp) or HyperModel of Keras Tuner's"},
@@ -29,7 +30,13 @@ def schema(training: Mapping[str, Any], datasets: Sequence[str], models: Sequenc
             "description": "a function that suggests with Optuna's trial, in the place of [space]",
         },
         **objective,
-        "objectives": {"type": "array", "items": _table({"metric": objective["objective"], "direction": objective["direction"]})},
+        "objectives": {
+            "type": "array",
+            "minItems": 1,
+            "items": _table(
+                {"metric": objective["objective"], "direction": objective["direction"]}, required=["metric", "direction"]
+            ),
+        },
         "constraints": {"type": "array", "items": {"type": "string", "pattern": "^ *[a-z_0-9]+ *(<=|>=) *[-+.0-9eE_]+ *$"}},
     }
     split = {"anyOf": [_whole(1), {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}]}
@@ -40,7 +47,11 @@ def schema(training: Mapping[str, Any], datasets: Sequence[str], models: Sequenc
         "required": ["study"],
         "additionalProperties": False,
         "properties": {
-            "study": _table(study, required=["name", "dataset", "model"]),
+            "study": _table(study, required=["name", "dataset", "model"])
+            | {
+                "dependentRequired": {"objective": ["direction"], "direction": ["objective"]},
+                "dependentSchemas": {"objectives": {"not": {"required": ["objective"]}}},
+            },
             "search": _table(_search()),
             "space": {"type": "object", "additionalProperties": _parameter(), "description": "what is searched"},
             "training": {"type": "object", "properties": dict(training), "description": "what is fixed"},
@@ -48,7 +59,7 @@ def schema(training: Mapping[str, Any], datasets: Sequence[str], models: Sequenc
                 {
                     "splits": _table(dict.fromkeys(("val", "holdout", "test"), split)),
                     "image_size": {"type": "array", "items": _whole(1, 4096), "minItems": 2, "maxItems": 2},
-                    "seed": _whole(0),
+                    "seed": _whole(0, SEED),
                 }
             ),
             "workers": _table(
@@ -66,14 +77,14 @@ def _search() -> dict[str, Any]:
         "engine": {"enum": list(limits.ENGINES)},
         "sampler": _component(limits.SAMPLERS),
         "pruner": _component(limits.PRUNERS),
-        "trials": _whole(1),
-        "max_epochs": _whole(1) | {"description": "of one trial"},
-        "epochs": _whole(1) | {"description": "of all trials together"},
+        "trials": _whole(1, MOST),
+        "max_epochs": _whole(1, MOST_EPOCHS) | {"description": "of one trial"},
+        "epochs": _whole(1, MOST) | {"description": "of all trials together"},
         "timeout": DURATION,
-        "patience": _whole(1) | {"description": "end when so many trials in a row bring no better value"},
+        "patience": _whole(1, MOST) | {"description": "end when so many trials in a row bring no better value"},
         "target": {"type": "number", "description": "end when a trial reaches this value"},
         "defaults_first": {"type": "boolean", "description": "begin with the model's own defaults; true where it is left out"},
-        "seed": _whole(0),
+        "seed": _whole(0, SEED),
         "keep_models": _whole(1, 1000),
         "retries": _whole(0, 100),
     }

@@ -48,7 +48,9 @@ class Condition:
         except tomllib.TOMLDecodeError:
             value = literal  # a bare word is a string
         if (op == "in") != isinstance(value, list):
-            raise StudyError(f"space.{owner}.when: 'in' takes a list, the other operators one value; got {text!r}.")
+            raise StudyError(
+                f"space.{owner}.when: 'in' takes a list such as [1, 2] or ['a', 'b'], other operators one value; got {text!r}."
+            )
         return cls(name, op, tuple(value) if isinstance(value, list) else value)
 
     def holds(self, values: Mapping[str, Value]) -> bool:
@@ -156,14 +158,19 @@ class Suggester(Protocol):
 
 
 def _never(condition: Condition, parent: Parameter) -> str:
-    """Why what is searched can never satisfy the condition, or cannot be compared; empty where it can. A fixed value may."""
+    """Why the condition names a value that is no choice of what is searched, or cannot be compared; empty where it can be.
+
+    One that never holds for another reason is no mistake: a range that it looks at may have been narrowed.
+    """
     if isinstance(parent, Fixed) and condition.op in ("==", "!=", "in"):
         return ""
     values = parent.choices if isinstance(parent, Choice) else _ends(parent)
     numbers = all(isinstance(value, (int, float)) for value in (*values, *_literals(condition)))
     if condition.op in ("==", "!=", "in") and isinstance(parent, Choice):
         never = [value for value in _literals(condition) if value not in parent.choices]
-        return f"{condition.name!r} is never {never[0]!r}; its choices are {list(parent.choices)}" if never else ""
+        return (
+            f"{condition.name!r} is never {json.dumps(never[0])}; its choices are {json.dumps(parent.choices)}" if never else ""
+        )
     return "" if numbers else f"'{condition}' compares a number with a text"
 
 
@@ -212,10 +219,15 @@ def check_point(space: Space, point: Mapping[str, Any], where: str) -> dict[str,
 
 
 def as_declared(parameter: Float | Int | Choice, value: Value) -> Value:
-    """A value that the parameter can take, as an engine would give it: 0.0 is the choice 0 where that is what stands there."""
+    """A value that the parameter can take, in the one way in which it is written.
+
+    0.0 is the choice 0 where that is what stands there, 1 the choice true; of a float's steps the third is 0.3, not 3 * 0.1.
+    """
     if isinstance(parameter, Choice):
         equal = [choice for choice in parameter.choices if choice == value]
         return next((choice for choice in equal if type(choice) is type(value)), equal[0])
+    if isinstance(parameter, Float) and parameter.step:
+        return _step(parameter, round((float(value) - parameter.low) / parameter.step))
     return float(value) if isinstance(parameter, Float) else value
 
 
@@ -246,7 +258,14 @@ def listed(parameter: Float | Int | Choice) -> list[Value]:
     count = math.floor((parameter.high - parameter.low) / step + 1e-9) + 1
     if count > MOST_POINTS:
         raise StudyError(f"space.{parameter.name}: {count:,} values are too many for a grid; take a wider step.")
-    return [min(parameter.low + i * step, parameter.high) for i in range(count)]  # 3 * 0.1 is a little over 0.3
+    if isinstance(parameter, Float):
+        return [_step(parameter, i) for i in range(count)]
+    return [parameter.low + i * int(step) for i in range(count)]
+
+
+def _step(parameter: Float, count: int) -> float:
+    """The value so many steps from low, as a person would write it: 3 * 0.1 is a little over 0.3."""
+    return min(float(f"{parameter.low + count * (parameter.step or 0.0):.12g}"), parameter.high)
 
 
 def _check_range(parameter: Float | Int) -> None:

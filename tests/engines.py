@@ -20,6 +20,9 @@ SPACE = Space(
         Int("depth", 1, 4),
         Int("units_3", 16, 256, log=True, when=Condition("depth", ">=", 3)),
         Choice("optimizer", ("adam", "sgd")),
+        Choice("batch_norm", (True, False)),
+        Int("axis", 1, 3, when=Condition("batch_norm", "==", True)),
+        Choice("mode", ("a", "b"), when=Condition("axis", ">=", 2)),
         Fixed("activation", "relu"),
     )
 )

@@ -45,10 +45,12 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
 
     laid = [f"{key}={given[option]}" for option, key in SHORT.items() if given[option] is not None]
     first: list[str] = []
-    if given["engine"] in limits.ENGINES and given["engine"] != _engine_in(read(find(study)).get("search")):
-        # Another engine than the file's: its own sampler and pruner, where no others are named.
-        first = [f"search.sampler={limits.SAMPLERS[given['engine']][0]}"]
-        first += ["search.pruner=none"] if given["engine"] == "keras-tuner" else []
+    if given["engine"] in limits.ENGINES:
+        # What the file names for another engine gives way to this one's own, where this one has no such thing.
+        named = read(find(study)).get("search")
+        sampler, pruner = _named("sampler", named), _named("pruner", named)
+        first += [] if limits.offers(given["engine"], sampler) else [f"search.sampler={limits.SAMPLERS[given['engine']][0]}"]
+        first += ["search.pruner=none"] if pruner and given["engine"] == "keras-tuner" else []
     spec = resolve_study(study, Overrides((*first, *settings, *laid), name))
 
     if cluster is None:
@@ -76,9 +78,10 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
     return code_of(ended.signal)
 
 
-def _engine_in(table: Any) -> Any:
-    """The engine that a file's [search] names; what is wrong with the table is said later."""
-    return table.get("engine", "optuna") if isinstance(table, dict) else None
+def _named(key: str, table: Any) -> str:
+    """The sampler or pruner that a file's [search] names, if any; what is wrong with the table is said later."""
+    value = table.get(key, "") if isinstance(table, dict) else ""
+    return str(value.get("name", "") if isinstance(value, dict) else value)
 
 
 def _close(study: str, store: Any, experiment_id: str, reason: str, stopped: bool, again: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from keras_tuner.engine.trial import Trial
 from search import state_file
 from search.engine import Done, Outcome, Record, Suggestion, Wait
 from search.engines.limits import listed_points
+from search.engines.seeds import mixed
 from search.errors import StudyError
 from search.picks import draw
-from search.space import Choice, Fixed, Float, Int, Parameter, Space, Value, listed, walk
+from search.space import Choice, Fixed, Float, Int, Parameter, Space, Value, as_declared, listed, walk
 from search.spec import Component, StudySpec
 
 OWN = "tuner/"  # Hyperband passes these among the values
@@ -101,7 +103,9 @@ class KerasTunerEngine:
     def _hparams(self, trial: Trial) -> dict[str, Value]:
         def value(parameter: Float | Int | Choice) -> Value:
             found = trial.hyperparameters.values[parameter.name]
-            return min(found, parameter.high) if isinstance(parameter, Float) else found
+            if not isinstance(parameter, Choice):
+                found = min(found, parameter.high)  # half a step was added, and a whole number on a log scale may be one above
+            return as_declared(parameter, found)
 
         return walk(self._spec.space, value)
 
@@ -128,7 +132,7 @@ def make_oracle(spec: StudySpec) -> keras_tuner.Oracle:
         "hyperparameters": translate(spec.space),
         "allow_new_entries": False,
         "tune_new_entries": False,
-        "seed": spec.search.seed + 1,  # 0 would mean a random one
+        "seed": mixed(spec.search.seed, 0) or 1,  # Keras Tuner counts up from it, a number a value; 0 would mean a random one
         "max_consecutive_failed_trials": NO_LIMIT,  # the coordinator's to judge
     }
     if name == "hyperband":
@@ -153,34 +157,44 @@ def translate(space: Space) -> keras_tuner.HyperParameters:
     found = keras_tuner.HyperParameters()
     declared = {parameter.name: parameter for parameter in space.parameters}
     for parameter in space.searched:
-        scope: dict[str, Any] = {}
-        if parameter.when is not None:
-            parent = declared[parameter.when.name]
-            values = [parent.value] if isinstance(parent, Fixed) else listed(parent)
-            satisfied = [value for value in values if parameter.when.holds({parent.name: value})]
-            if not satisfied:
-                continue  # it never exists
-            if not isinstance(parent, Fixed):
-                scope = {"parent_name": parent.name, "parent_values": satisfied}
-        _declare(found, parameter, scope)
+        scopes = _scopes(parameter, declared)
+        if scopes is None:
+            continue  # it never exists
+        with ExitStack() as inside:
+            for name, values in scopes:
+                inside.enter_context(found.conditional_scope(name, values))
+            _declare(found, parameter)
     return found
 
 
-def _declare(found: keras_tuner.HyperParameters, parameter: Parameter, scope: Mapping[str, Any]) -> None:
+def _scopes(parameter: Parameter, declared: Mapping[str, Parameter]) -> list[tuple[str, list[Value]]] | None:
+    """Each parent that the parameter hangs on, outermost first, and its values under which it exists; None if it never does."""
+    if parameter.when is None:
+        return []
+    parent = declared[parameter.when.name]
+    outer = _scopes(parent, declared)
+    values = [parent.value] if isinstance(parent, Fixed) else listed(parent)
+    satisfied = [value for value in values if parameter.when.holds({parent.name: value})]
+    if outer is None or not satisfied:
+        return None
+    return outer if isinstance(parent, Fixed) else [*outer, (parent.name, satisfied)]
+
+
+def _declare(found: keras_tuner.HyperParameters, parameter: Parameter) -> None:
     if isinstance(parameter, Choice):
-        found.Choice(parameter.name, list(parameter.choices), **scope)
+        found.Choice(parameter.name, list(parameter.choices))
     elif isinstance(parameter, (Float, Int)):
         declare = found.Int if isinstance(parameter, Int) else found.Float
         # Keras Tuner counts a float's steps by rounding down, and 0.5 // 0.1 is 4: half a step more keeps the last one.
         high = parameter.high + parameter.step / 2 if isinstance(parameter, Float) and parameter.step else parameter.high
-        declare(parameter.name, parameter.low, high, parameter.step, "log" if parameter.log else "linear", **scope)
+        declare(parameter.name, parameter.low, high, parameter.step, "log" if parameter.log else "linear")
 
 
 def _made(kind: type[keras_tuner.Oracle], sampler: Component, rules: Mapping[str, Any]) -> keras_tuner.Oracle:
     try:
         return kind(**{**rules, **sampler.arguments})
     except (TypeError, ValueError) as error:
-        raise StudyError(f"search: {sampler.name} does not take {dict(sampler.arguments)}: {error}.") from error
+        raise StudyError(f"search.sampler: {sampler.name} does not take {dict(sampler.arguments)}: {error}.") from error
 
 
 def _with_list(kind: type[keras_tuner.Oracle], spec: StudySpec) -> type[keras_tuner.Oracle]:
@@ -217,6 +231,6 @@ def _with_list(kind: type[keras_tuner.Oracle], spec: StudySpec) -> type[keras_tu
 
 
 def _searched(values: Mapping[str, Value], space: Space) -> dict[str, Value]:
-    """The values of the searched parameters alone: Keras Tuner knows no others."""
+    """The values of the searched parameters alone, as Keras Tuner has them: it knows no others, and true is 1 among choices."""
     names = {parameter.name for parameter in space.searched}
-    return {name: value for name, value in values.items() if name in names}
+    return {name: int(value) if isinstance(value, bool) else value for name, value in values.items() if name in names}

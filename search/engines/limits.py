@@ -20,17 +20,24 @@ PRUNERS = {
 ENGINES = tuple(SAMPLERS)
 NO_PRUNER = Component("none")
 LISTED = ("grid", "brute-force")  # samplers that give out every point of a finite space, once
+FROM_WHOLE = ("gp", "cmaes", "nsgaii")  # samplers that learn from whole trials alone: pruned ones are lost on them
+
+
+def offers(engine: str, sampler: str) -> bool:
+    """Whether the engine has the sampler, or, where it is not named, its own."""
+    return not sampler or sampler in SAMPLERS[engine] or (engine == "optuna" and ":" in sampler)
 
 
 def usual_pruner(spec: StudySpec) -> Component:
     """The pruner of a study that names none: what was measured to be soonest (docs/decisions.md), where there is one to choose.
 
-    None where every trial is wanted whole: of a list of points, or of one point again and again; nor with constraints, which
-    are known at a trial's end only: those that break them would push out those that keep them.
+    None where every trial is wanted whole: of a list of points, of one point again and again, or for a sampler that learns from
+    whole ones alone; nor with constraints, which are known at a trial's end only: those that break them would push out those
+    that keep them.
     """
     searched = spec.space.searched or spec.by_run or spec.declares
     steered = spec.objective.by_epoch and not spec.others and not spec.constraints
-    if spec.search.engine != "optuna" or spec.search.sampler.name in LISTED or not searched or not steered:
+    if spec.search.engine != "optuna" or spec.search.sampler.name in LISTED + FROM_WHOLE or not searched or not steered:
         return NO_PRUNER
     return Component("successive-halving")
 
@@ -97,10 +104,10 @@ def check_space(spec: StudySpec) -> None:
     declared = {parameter.name: parameter for parameter in spec.space.parameters}
     for parameter in spec.space.searched:
         parent = declared[parameter.when.name] if parameter.when is not None else None
-        if isinstance(parent, (Float, Int)) and not parent.step and (isinstance(parent, Float) or parent.log):
+        if isinstance(parent, Float) or (isinstance(parent, Int) and parent.log and not parent.step):
             raise StudyError(
                 f"space.{parameter.name}.when: keras-tuner knows conditions on listed values only, and {parent.name!r} has no "
-                "list; give it choices or a step, or use engine optuna."
+                "list; give it choices, or use engine optuna."
             )
         if isinstance(parameter, Choice) and len({type(value) for value in parameter.choices}) > 1:
             raise StudyError(

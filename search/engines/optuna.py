@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import importlib.util
 import inspect
 import types
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -19,21 +18,21 @@ from search.by_run import suggested
 from search.engine import Done, Outcome, Record, Suggestion, Wait
 from search.engines.bounded import BoundedTPE
 from search.engines.limits import LISTED, listed_points
+from search.engines.seeds import mixed
 from search.engines.storage import lasting, open_storage, place, refusing
 from search.errors import StudyError, unknown
-from search.space import Choice, Float, Int, Value, walk
+from search.space import Choice, Float, Int, Value, as_declared, walk
 from search.spec import Component, SearchPlan, StudySpec
 
 HPARAMS = "tailor.hparams"
 REASON = "tailor.reason"
 PRUNED = "tailor.pruned"  # the epoch after which the pruner said so
 CONSTRAINED = "tailor.constrained"  # the values of what only constraints name
+EXHAUSTED = "tailor.exhausted"  # a sampler said that it has given out all that there is
 OUTCOMES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 ASKED = (TrialState.RUNNING, *OUTCOMES)
 STATES = {status: state for state, status in OUTCOMES.items()}
 PATIENCE = 60.0  # seconds that a database server may be away
-
-T = TypeVar("T")
 
 
 class OptunaEngine:
@@ -75,6 +74,8 @@ class OptunaEngine:
         asked = len(self._study.get_trials(deepcopy=False, states=ASKED))
         if asked >= plan.trials:
             return Done(f"all {plan.trials} trials are given out")
+        if EXHAUSTED in self._study.user_attrs:
+            return Done(f"{plan.sampler.name} has nothing more to propose")
         if not self._enqueue_next() and plan.sampler.name in LISTED:
             return Done(f"all {len(self._listed)} points of the {plan.sampler.name} are given out")
         self._reseed(asked)
@@ -115,7 +116,12 @@ class OptunaEngine:
                 live.set_user_attr(CONSTRAINED, {c.metric: outcome.values[c.metric] for c in self._spec.constraints})
             for constraint in self._spec.constraints:
                 live.set_constraint(str(constraint), constraint.violation(outcome.values))
-        self._study.tell(trial, values, STATES[outcome.status])
+        try:
+            self._study.tell(trial, values, STATES[outcome.status])
+        except RuntimeError:  # a sampler such as Optuna's own BruteForceSampler stops the study, which it may in `optimize` alone
+            if not self._study.get_trials(deepcopy=False)[trial].state.is_finished():
+                raise
+            self._study.set_user_attr(EXHAUSTED, True)
         del self._live[trial]
 
     @lasting
@@ -176,7 +182,7 @@ class OptunaEngine:
 
     def _reseed(self, trial: int) -> None:
         """A sampler seeded once would propose its first trials again after a restart."""
-        self._study.sampler = make_sampler(self._spec.search, _mix(self._spec.search.seed, trial))
+        self._study.sampler = make_sampler(self._spec.search, mixed(self._spec.search.seed, trial))
 
     def _outcome(self, trial: FrozenTrial) -> Outcome:
         values: dict[str, float] = {}
@@ -212,11 +218,12 @@ def make_sampler(plan: SearchPlan, seed: int) -> optuna.samplers.BaseSampler:
     """The plan's sampler with that seed. Raises StudyError for arguments that Optuna refuses."""
     name = "random" if plan.sampler.name in LISTED else plan.sampler.name  # what is not listed is drawn
     class_name, defaults = SAMPLERS.get(name, (name, {}))
-    kind = BoundedTPE if name == "tpe" else _named(class_name, optuna.samplers)
-    if name == "qmc":
+    kind = BoundedTPE if name == "tpe" else _named("search.sampler", class_name, optuna.samplers)
+    if name == "qmc":  # what the first trial had no value for is drawn, by a sampler that would have the sequence's one seed
+        defaults = {**defaults, "independent_sampler": optuna.samplers.RandomSampler(seed=seed)}
         seed = plan.seed  # one sequence for the whole study; how far it is stands in the storage
-    arguments = {} if plan.sampler.name in LISTED else plan.sampler.arguments
-    return _made("sampler", kind, plan.sampler.name, {"seed": seed, **defaults, **arguments})
+    arguments = {"seed": seed, **defaults, **plan.sampler.arguments}
+    return _made("search.sampler", kind, optuna.samplers.BaseSampler, plan.sampler, arguments)
 
 
 def make_pruner(plan: SearchPlan) -> optuna.pruners.BasePruner:
@@ -234,27 +241,35 @@ def make_pruner(plan: SearchPlan) -> optuna.pruners.BasePruner:
             raise unknown("search.pruner.wrapped", str(inner), PRUNERS)
         wrapped = make_pruner(dataclasses.replace(plan, pruner=Component(inner)))
         arguments = {"wrapped_pruner": wrapped if inner != "none" else None, "patience": 2, **arguments}
-    return _made("pruner", _named(PRUNERS.get(name, name), optuna.pruners), name, arguments)
+    kind = _named("search.pruner", PRUNERS.get(name, name), optuna.pruners)
+    return _made("search.pruner", kind, optuna.pruners.BasePruner, plan.pruner, arguments)
 
 
-def _named(name: str, home: types.ModuleType) -> Callable[..., Any]:
+def _named(field: str, name: str, home: types.ModuleType) -> Callable[..., Any]:
     """A class of Optuna's by its name, or anybody's by reference."""
     if ":" not in name:
         return getattr(home, name)
-    return code.find("search", name)[0]
+    return code.find(field, name)[0]
 
 
-def _made(what: str, kind: Callable[..., T], name: str, arguments: Mapping[str, Any]) -> T:
+def _made(field: str, kind: Callable[..., Any], expected: type, component: Component, arguments: Mapping[str, Any]) -> Any:
+    """What the class makes of the arguments that it takes. Raises StudyError, whatever somebody's own class raises."""
+    name = component.name
     if name == "gp" and importlib.util.find_spec("torch") is None:  # it would be missed only after the first random trials
         raise StudyError("search.sampler: gp needs torch, which is not installed; pip install torch, or use another sampler.")
-    taken = inspect.signature(kind).parameters
-    if "seed" not in taken:  # brought by Tailor, and not every sampler of somebody's own has one
-        arguments = {key: value for key, value in arguments.items() if key != "seed"}
     try:
-        return kind(**arguments)
-    except (TypeError, ValueError) as error:
-        given = {key: value for key, value in arguments.items() if key != "seed"}
-        raise StudyError(f"search.{what}: {name} does not take {given}: {error}.") from error
+        if "seed" not in inspect.signature(kind).parameters:  # brought by Tailor, and not every sampler of somebody's own has one
+            arguments = {key: value for key, value in arguments.items() if key != "seed"}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            made = kind(**arguments)
+    except Exception as error:
+        raise StudyError(f"{field}: {name} does not take {dict(component.arguments)}: {error}.") from error
+    if not isinstance(made, expected):
+        raise StudyError(
+            f"{field}: expected a class that is an optuna {expected.__name__}; {name!r} makes a {type(made).__name__}."
+        )
+    return made
 
 
 def _suggest(trial: Trial, parameter: Float | Int | Choice) -> Value:
@@ -262,9 +277,5 @@ def _suggest(trial: Trial, parameter: Float | Int | Choice) -> Value:
         return cast("Value", trial.suggest_categorical(parameter.name, parameter.choices))
     if isinstance(parameter, Int):
         return trial.suggest_int(parameter.name, parameter.low, parameter.high, log=parameter.log, step=parameter.step or 1)
-    return trial.suggest_float(parameter.name, parameter.low, parameter.high, log=parameter.log, step=parameter.step)
-
-
-def _mix(seed: int, trial: int) -> int:
-    """A 32-bit seed of (study seed, trial number)."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{trial}".encode()).digest()[:4], "big")
+    found = trial.suggest_float(parameter.name, parameter.low, parameter.high, log=parameter.log, step=parameter.step)
+    return as_declared(parameter, found)

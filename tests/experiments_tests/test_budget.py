@@ -45,6 +45,16 @@ def test_why_no_more_trials_are_asked_for(values: list, objective: Objective, pl
     assert after(values, objective, **plan) == says
 
 
+def test_a_trial_on_the_pareto_front_is_something_better() -> None:
+    budget = Budget(SearchPlan(patience=2), UP)
+    for trial, (value, on_front) in enumerate([(0.9, True), (0.5, False), (0.4, True), (0.3, False)]):
+        budget.count(trial, "complete", value, on_front=on_front)
+        assert not budget.spent()
+    budget.count(4, "complete", 0.2)
+    assert budget.spent() == "no improvement in 2 trials"
+    assert budget.best == (0, 0.9)
+
+
 def test_what_failed_in_an_earlier_session_may_have_been_mended() -> None:
     budget = Budget(SearchPlan(), UP)
     for trial in range(3):

@@ -12,7 +12,7 @@ from search.engine import Done, Outcome, Suggestion
 from search.engines import open_engine
 from search.engines.limits import ENGINES, LISTED, SAMPLERS
 from search.goal import Objective
-from search.space import Choice, Fixed, Float, Space, points
+from search.space import Choice, Fixed, Float, Int, Space, points
 from search.spec import Component, SearchPlan, StudySpec
 
 ALL = [(engine, sampler) for engine, samplers in SAMPLERS.items() for sampler in samplers]
@@ -34,17 +34,21 @@ def opened(tmp_path: Path, engine: str) -> Open:
 def test_suggestions_keep_bounds_steps_and_conditions(opened: Open, sampler: str) -> None:
     count = 14 if sampler == "bayesian" else 40  # Keras Tuner's takes a second an ask
     engine = opened(sampler, trials=count)
-    seen = []
+    seen, widths = [], set()
     for i in range(count):
         suggestion = ask(engine)
         h = suggestion.hparams
         assert suggestion.trial == i
         assert 1e-4 <= h["learning_rate"] <= 1e-1
-        assert round(h["dropout"] / 0.1, 6) == round(h["dropout"] / 0.1) and 0 <= h["dropout"] <= 0.5
+        assert h["dropout"] in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)  # and never 0.30000000000000004
         assert ("units_3" in h) == (h["depth"] >= 3)
+        assert type(h["batch_norm"]) is bool
+        assert ("axis" in h, "mode" in h) == (h["batch_norm"], h.get("axis", 0) >= 2)
         assert h["activation"] == "relu"
         seen.append(h["learning_rate"])
+        widths |= {h["units_3"]} if "units_3" in h else set()
         complete(engine, suggestion, value=float(-abs(h["learning_rate"] - 0.01)))
+    assert len(widths) > 1
     # Those that home in, or go on with earlier trials, repeat a value.
     assert len(set(seen)) == count if sampler in ("tpe", "random", "qmc") else len(set(seen)) > 5
     assert sum(value < 3e-3 for value in seen) > count / 10  # a log scale: half of it lies below
@@ -65,6 +69,17 @@ def test_a_seed_repeats_and_another_differs(opened: Open, tmp_path: Path, sample
         return found
 
     assert draw(1) == draw(1) != draw(2)
+
+
+@pytest.mark.parametrize("engine", ENGINES, indirect=True)
+def test_neighbouring_seeds_share_no_point(engine: str, tmp_path: Path) -> None:
+    rates: list = []
+    for seed in range(4):
+        opened = opener(tmp_path / str(seed), engine)
+        (tmp_path / str(seed)).mkdir()
+        study = opened("random", trials=8, seed=seed)
+        rates += [ask(study).hparams["learning_rate"] for _ in range(8)]
+    assert len(set(rates)) == len(rates)
 
 
 @KIND
@@ -158,8 +173,7 @@ def test_every_step_of_a_float_is_proposed_and_none_beyond(opened: Open) -> None
     seen = set()
     for _ in range(60):
         suggestion = ask(engine)
-        seen.add(round(suggestion.hparams["dropout"], 6))
-        assert suggestion.hparams["dropout"] <= 0.3
+        seen.add(suggestion.hparams["dropout"])
         complete(engine, suggestion)
     assert seen == {0.0, 0.1, 0.2, 0.3}
 
@@ -192,6 +206,16 @@ def test_a_thousand_asks(opened: Open) -> None:
         complete(engine, suggestion, i / 1000)
     assert isinstance(engine.ask(), Done)
     assert len(opened(trials=1000).records()) == 1000
+
+
+@pytest.mark.parametrize("engine", ["keras-tuner"], indirect=True)
+def test_a_whole_number_on_a_log_scale_is_kept_below_its_end(opened: Open) -> None:
+    """Keras Tuner's Bayesian search proposes high + 1 where its optimum lies at the end."""
+    engine = opened("bayesian", space=Space((Int("units", 64, 512, log=True),)), trials=3)
+    ask(engine)
+    (trial,) = engine._oracle.trials.values()
+    trial.hyperparameters.values["units"] = 513
+    assert engine.unfinished()[0].hparams == {"units": 512}
 
 
 @pytest.mark.parametrize("engine", ["keras-tuner"], indirect=True)

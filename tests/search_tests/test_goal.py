@@ -46,6 +46,17 @@ def test_a_trial_that_breaks_a_constraint_stands_behind_all_that_do_not() -> Non
     assert goal.fronts(trials) == {1: 0, 2: 0}
 
 
+def test_what_no_other_beats_stands_on_the_front() -> None:
+    rng = random.Random(5)
+    goal, before = Goal((UP, SMALL)), {}
+    for trial in range(40):
+        values = {"val_accuracy": rng.randint(0, 9) / 10, "parameters": float(rng.randint(1, 9))}
+        twice = values in before.values()
+        beaten = goal.beaten(values, before.values())
+        before[trial] = values
+        assert beaten == (goal.fronts(before)[trial] > 0 or twice)
+
+
 @pytest.mark.parametrize("order", itertools.permutations([0.3, 0.1, 0.2]))
 def test_one_objective_orders_by_its_direction(order: tuple[float, ...]) -> None:
     trials = {t: {"val_loss": value} for t, value in enumerate(order)}

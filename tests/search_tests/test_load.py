@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from search.engines.limits import offers
 from search.errors import StudyError
 from search.load import build, load, override
 from search.space import Choice, Fixed, Float, Int
@@ -70,6 +71,7 @@ def test_a_setting_of_a_section_that_is_no_table_is_refused(setting: str, sectio
     [
         ([], "successive-halving"),
         (["search.sampler=tpe"], "successive-halving"),
+        (["search.sampler=gp"], "none"),  # it learns from whole trials alone
         (["search.sampler=grid", "space.learning_rate=0.01"], "none"),  # every point is wanted whole
         (["search.engine=keras-tuner"], "none"),  # it prunes nothing
         (["study.objective=latency_ms", "study.direction=minimize"], "none"),  # known at a trial's end only
@@ -79,6 +81,26 @@ def test_a_setting_of_a_section_that_is_no_table_is_refused(setting: str, sectio
 )
 def test_a_study_that_names_no_pruner_has_the_usual_one(write_study: Write, settings: list[str], pruner: str) -> None:
     assert load(write_study(('pruner = "median"', "")), settings).search.pruner == Component(pruner)
+
+
+def test_an_argument_of_what_is_named_alone_says_how(write_study: Write) -> None:
+    with pytest.raises(StudyError, match=r"has no key 'n_startup_trials'; give a table in its place, --set 'search\.sampler="):
+        load(write_study(), ["search.sampler.n_startup_trials=8"])
+
+
+@pytest.mark.parametrize(
+    ("engine", "sampler", "offered"),
+    [
+        ("keras-tuner", "grid", True),
+        ("keras-tuner", "", True),
+        ("keras-tuner", "tpe", False),
+        ("keras-tuner", "optuna.samplers:TPESampler", False),
+        ("optuna", "mine.py:Sampler", True),
+        ("optuna", "hyperband", False),
+    ],
+)
+def test_what_a_file_names_holds_under_each_engine_that_has_it(engine: str, sampler: str, offered: bool) -> None:
+    assert offers(engine, sampler) == offered
 
 
 def test_options_reach_every_section(write_study: Write) -> None:
@@ -108,6 +130,13 @@ def test_budgets_do_not_change_what_a_study_is(write_study: Write) -> None:
         (("low = 1, high = 2", "low = 1"), "space.depth.high: expected a number, got None"),
         (('"val_accuracy"', '"val_acuracy"'), "Did you mean 'val_accuracy'? Known: val_accuracy, val_loss"),
         (('direction = "maximize"', ""), "study.direction: it is missing"),
+        (('objective = "val_accuracy"', ""), "study.objective: it is missing beside direction"),
+        (
+            ('objective = "val_accuracy"\ndirection = "maximize"', 'objectives = [{ direction = "maximize" }]'),
+            "study.objectives.metric: it is missing",
+        ),
+        (('sampler = "random"', "sampler = { n_startup_trials = 3 }"), "search.sampler.name: it is missing"),
+        (('pruner = "median"', "pruner = { min_resource = 3 }"), "search.pruner.name: it is missing"),
         (('name = "small"', 'name = "../small"'), "study.name: expected 1 to 250 letters"),
         (('name = "small"', 'name = "a/b"'), "study.name: expected"),
         (('name = "small"', 'name = "a\\u0000b"'), "study.name: expected"),

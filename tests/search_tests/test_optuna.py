@@ -7,15 +7,15 @@ from pathlib import Path
 
 import optuna
 import pytest
-from engines import SPACE, Open, ask, complete, opener
+from engines import GRID, SPACE, Open, ask, complete, opener
 
-from search.engine import Outcome, Suggestion
+from search.engine import Done, Outcome, Suggestion
 from search.engines import bounded, open_engine
 from search.engines.limits import PRUNERS
 from search.engines.optuna import make_pruner, make_sampler
 from search.errors import StudyError
 from search.goal import Constraint, Objective
-from search.space import Fixed, Space
+from search.space import Fixed, Space, points
 from search.spec import Component, SearchPlan, StudySpec
 
 
@@ -137,5 +137,29 @@ def test_a_sampler_of_anybodys_by_module_and_class() -> None:
     assert make_sampler(SearchPlan(sampler=component), 1)._n_startup_trials == 3
     with pytest.raises(StudyError, match="cannot be imported"):
         make_sampler(SearchPlan(sampler=Component("no.such:Class")), 1)
-    with pytest.raises(StudyError, match="does not take"):
+    with pytest.raises(StudyError, match=r"search\.sampler: tpe does not take {'startup': 3}"):
         make_sampler(SearchPlan(sampler=Component("tpe", {"startup": 3})), 1)
+    with pytest.raises(
+        StudyError, match=r"search\.sampler: expected a class that is an optuna BaseSampler; .* makes a MedianPruner"
+    ):
+        make_sampler(SearchPlan(sampler=Component("optuna.pruners:MedianPruner")), 1)
+    with pytest.raises(StudyError, match=r"search\.pruner: expected a class that is an optuna BasePruner; .* makes a TPESampler"):
+        make_pruner(SearchPlan(pruner=Component("optuna.samplers:TPESampler")))
+    with pytest.raises(StudyError, match=r"search\.pruner: math:pi does not take {}"):
+        make_pruner(SearchPlan(pruner=Component("math:pi")))
+
+
+def test_a_sampler_that_stops_the_study_ends_it(opened: Open) -> None:
+    """Optuna's own brute force does so, which Optuna allows in `optimize` alone."""
+    given = []
+    for _ in range(2):
+        engine = opened("optuna.samplers:BruteForceSampler", space=GRID, trials=100)
+        while isinstance(suggestion := engine.ask(), Suggestion):
+            given.append(dict(suggestion.hparams))
+            complete(engine, suggestion)
+            if len(given) == 3:
+                break
+    assert engine.ask() == Done("optuna.samplers:BruteForceSampler has nothing more to propose")
+    assert isinstance(opened("optuna.samplers:BruteForceSampler", space=GRID, trials=100).ask(), Done)
+    key = lambda point: sorted(point.items())  # noqa: E731
+    assert sorted(given, key=key) == sorted(points(GRID), key=key)

@@ -8,10 +8,13 @@ import pytest
 from conftest import SMALL
 from jsonschema import Draft202012Validator
 
-from experiments.plan import shipped
+from experiments.errors import InputError
+from experiments.plan import checked, shipped
+from models.errors import ModelError
 from models.training import options
 from search.engines.limits import SAMPLERS
-from search.load import ENQUEUE, FOUND, SEARCH_KEYS, SECTIONS, STUDY_KEYS
+from search.errors import StudyError
+from search.load import ENQUEUE, FOUND, SEARCH_KEYS, SECTIONS, STUDY_KEYS, build
 from search.schema import schema
 
 SCHEMA = schema(options.schema(), ("digits", "fashion-mnist", "mnist"), ("mlp", "cnn"))
@@ -43,6 +46,14 @@ def test_every_sampler_passes_by_name_and_with_arguments(sampler: str) -> None:
     [
         ("trials = 4", "trails = 4"),
         ("trials = 4", "trials = 0"),
+        ("trials = 4", "trials = 10_000_000"),
+        ('name = "small"', 'name = "a..b"'),
+        ('direction = "maximize"', ""),
+        ('objective = "val_accuracy"', ""),
+        ('direction = "maximize"', 'direction = "maximize"\nobjectives = [{ metric = "val_loss", direction = "minimize" }]'),
+        ('objective = "val_accuracy"\ndirection = "maximize"', "objectives = []"),
+        ('objective = "val_accuracy"\ndirection = "maximize"', 'objectives = [{ metric = "val_loss" }]'),
+        ('sampler = "random"', "sampler = { n_startup_trials = 3 }"),
         ('sampler = "random"', 'sampler = "randm"'),
         ('dataset = "digits"', 'dataset = "digit"'),
         ("low = 1, high = 2", "low = 1"),
@@ -51,6 +62,9 @@ def test_every_sampler_passes_by_name_and_with_arguments(sampler: str) -> None:
         ("units = 32", 'units = 32\noptimizer = "adm"'),
     ],
 )
-def test_what_is_wrong_is_marked(old: str, new: str) -> None:
+def test_what_is_wrong_is_marked_and_refused(old: str, new: str) -> None:
     assert old in SMALL
-    assert list(Draft202012Validator(SCHEMA).iter_errors(tomllib.loads(SMALL.replace(old, new))))
+    tables = tomllib.loads(SMALL.replace(old, new))
+    assert list(Draft202012Validator(SCHEMA).iter_errors(tables))
+    with pytest.raises((StudyError, ModelError, InputError)):
+        checked(build(tables))
