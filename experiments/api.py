@@ -6,7 +6,7 @@ import copy
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.errors import RunError
 from experiments.impatience import impatient
-from experiments.leaderboard import Row, rows
+from experiments.leaderboard import Row, best, rows
 from experiments.plan import checked, find
 from experiments.progress import Progress
 from experiments.recorded import find_study, open_client
 from experiments.session import Places, run_search
 from experiments.store import Store
 from experiments.workshop import WORKER_ENV, begin_loading
-from search.load import build, lay, read
+from search.load import build, lay, load, read
 from search.spec import StudySpec
 
 if TYPE_CHECKING:
@@ -74,11 +74,9 @@ class Result:
     @property
     def best(self) -> Row:
         """The best complete trial that keeps the constraints. Raises RunError where there is none."""
-        for row in self.leaderboard():
-            if row.front is not None:
-                return row
-        within = " within its constraints" if self.spec.goal.constraints else ""
-        raise RunError(f"study {self.spec.name!r} has no complete trial{within}.")
+        if (row := best(self.leaderboard())) is not None:
+            return row
+        raise RunError(f"study {self.spec.name!r} has no complete trial{self.spec.goal.within}.")
 
     def model(self) -> keras.Model:
         """The best trial's model: raw uint8 images (n, height, width, channels) in, probabilities (n, classes) out."""
@@ -116,7 +114,8 @@ def search(
     `settings` are SECTION.KEY with values ({"search.trials": 8}); `store` and `data` are as the command line's options, and where
     they are left out TAILOR_STORE and TAILOR_DATA hold here too.
     Raises StudyError, ModelError or InputError for what is wrong with the input, RunError where no trial completed or MLflow
-    stayed away, and KeyboardInterrupt when Ctrl-C stopped it, cleanly: the same call goes on.
+    stayed away, StoreError where the engine's database cannot be used, and KeyboardInterrupt when Ctrl-C stopped it, cleanly: the
+    same call goes on. From the first call on, Dask's loops in this process read the monotonic clock.
     """
     spec = _spec(study, settings or {})
     place = Store.at(None if store is None else str(store))
@@ -124,7 +123,7 @@ def search(
     with _main_hidden(), _environment_kept(), impatient():
         begin_loading()
         with _screen(quiet) as screen:
-            ended = run_search(spec, Places(place, Path(folder) if folder else None), screen)
+            ended = run_search(spec, Places(place, Path(folder).expanduser() if folder else None), screen)
     if ended.signal == signal.SIGINT:
         raise KeyboardInterrupt
     if ended.signal:
@@ -132,6 +131,11 @@ def search(
     if ended.waiting:
         raise RunError(f"MLflow cannot be written to, and {ended.waiting}; the same call writes them when it can.")
     return Result(spec, place)
+
+
+def read_study(study: str | Path, overrides: Iterable[str] = (), name: str | None = None) -> StudySpec:
+    """A shipped study, or a study file, as a record. `overrides` are SECTION.KEY=VALUE; `name` renames it. Raises as `search`."""
+    return load(find(str(study)), overrides, name)
 
 
 def _spec(study: str | Path | StudySpec | Mapping[str, Any], settings: Mapping[str, Any]) -> StudySpec:

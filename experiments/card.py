@@ -8,6 +8,9 @@ from experiments.datasets.splits import Splits
 from experiments.leaderboard import Row
 from search.spec import StudySpec
 
+BUILT_IN = ("import keras", 'model = keras.saving.load_model("model.keras", compile=False)')
+OWN_CODE = ("import tailor  # the model has layers of its own", 'model, labels = tailor.load("DIR")  # that `tailor pull` wrote')
+
 
 def model_card(name: str, spec: StudySpec, row: Row, tags: Mapping[str, str], splits: Splits) -> str:
     """Where a model came from and what it scored, as Markdown."""
@@ -35,8 +38,7 @@ def model_card(name: str, spec: StudySpec, row: Row, tags: Mapping[str, str], sp
         f"Data digest `{splits.digest}`; SHA-256 of model.keras `{tags['tailor.sha256']}`.",
         "",
         "```python",
-        "import keras",
-        'model = keras.saving.load_model("model.keras", compile=False)',
+        *(OWN_CODE if "tailor.code_sha256" in tags else BUILT_IN),
         "```",
     ]
     return "\n".join(lines)

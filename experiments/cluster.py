@@ -26,11 +26,11 @@ DASK_CONFIG: dict[str, Any] = {
 }
 
 
-def prepare() -> None:
-    """Set Dask up for what follows; its chatter stays off the screen."""
-    dask.config.set(DASK_CONFIG)
+def prepare() -> dask.config.set:
+    """Set Dask up for what follows, until what is returned is left; its chatter stays off the screen."""
     for name in ("distributed", "distributed.worker", "distributed.nanny", "distributed.scheduler", "bokeh", "tornado"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    return dask.config.set(DASK_CONFIG)
 
 
 def local(count: int, threads: int) -> LocalCluster:

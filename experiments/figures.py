@@ -9,13 +9,16 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from functools import cache
+from pathlib import Path
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
+LONGEST = 150  # pixels of a class's name, which is cut there
 MOST_NUMBERED = 20  # classes beyond which a cell has no room for its count
 INK, PAPER, WRONG = (34, 34, 34), (255, 255, 255), (200, 30, 60)
 BLUES = np.array([[247, 251, 255], [8, 48, 107]], float)  # from a share of 0 to one of 1
@@ -24,6 +27,7 @@ BLUES = np.array([[247, 251, 255], [8, 48, 107]], float)  # from a share of 0 to
 def confusion_matrix(confusion: np.ndarray, class_names: Sequence[str]) -> bytes:
     """Counts by true class (rows) and predicted class (columns), coloured by the share of the row."""
     classes = len(class_names)
+    class_names = [_cut(name, LONGEST, 12) for name in class_names]
     numbered = classes <= MOST_NUMBERED
     cell = 46 if numbered else max(4, 800 // classes)
     margin = 24 + (max(_width(name) for name in class_names) if numbered else 10)
@@ -59,9 +63,10 @@ def sample_predictions(images: np.ndarray, samples: Sequence[tuple[int, int, int
         picture = Image.fromarray(images[row].squeeze()).convert("RGB")
         sheet.paste(picture.resize((tile, tile), Image.Resampling.NEAREST), (x, y + caption))
         colour = INK if label == predicted else WRONG
-        draw.text((x, y), f"{class_names[predicted]} {confidence:.0%}", colour, _font(13))
+        sure = f" {confidence:.0%}"
+        draw.text((x, y), _cut(class_names[predicted], tile + 10 - _width(sure, 13), 13) + sure, colour, _font(13))
         if label != predicted:
-            draw.text((x, y + 17), f"is {class_names[label]}", colour, _font(13))
+            draw.text((x, y + 17), _cut(f"is {class_names[label]}", tile + 10, 13), colour, _font(13))
     return _png(sheet)
 
 
@@ -107,13 +112,23 @@ def _sideways(picture: Image.Image, text: str, place: tuple[int, int], centred: 
     picture.paste(note, (place[0], place[1] - (note.height // 2 if centred else 0)))
 
 
-def _width(text: str) -> int:
-    return int(_font(12).getlength(text)) + 2
+def _width(text: str, size: int = 12) -> int:
+    return int(_font(size).getlength(text)) + 2
+
+
+def _cut(text: str, width: int, size: int) -> str:
+    """The text, cut where it is wider than so many pixels."""
+    if _width(text, size) <= width:
+        return text
+    while text and _width(f"{text}…", size) > width:
+        text = text[:-1]
+    return f"{text}…"
 
 
 @cache
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    """Matplotlib's own font, which has Latin, Greek and Cyrillic letters; Pillow's has none beyond ASCII."""
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
 
 
 def _png(picture: Image.Image) -> bytes:

@@ -10,7 +10,7 @@ import signal
 import time
 import uuid
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +60,7 @@ class Pool:
         self.notes: queue.Queue[str] = queue.Queue()  # for a person to read
         self._client = client
         self._own = own
+        self._held = ExitStack()  # Dask's settings, which are this pool's alone
         self._futures: dict[str, Future] = {}
         self._answers: dict[str, Queue] = {}
         self._jobs: dict[str, TrialJob] = {}
@@ -83,12 +84,16 @@ class Pool:
         One that gives no sign of life for `grace` seconds is given up.
         """
         begin_loading()
-        cluster.prepare()
-        if address is not None:
-            client = cluster.connect(address)
-            return cls(client, None, len(cluster.addresses(client)), grace)
-        own = cluster.local(count, threads)
-        return cls(Client(own), own, count, grace)
+        with ExitStack() as held:
+            held.enter_context(cluster.prepare())
+            if address is not None:
+                client = cluster.connect(address)
+                pool = cls(client, None, len(cluster.addresses(client)), grace)
+            else:
+                own = cluster.local(count, threads)
+                pool = cls(Client(own), own, count, grace)
+            pool._held = held.pop_all()
+        return pool
 
     def preflight(self, job: TrialJob) -> worker.Preflight:
         """Build the job's model on a worker, and say what was found. Raises what the trial would fail with."""
@@ -197,6 +202,7 @@ class Pool:
         self._client.close(timeout=5)
         if self._own is not None:
             self._own.close(timeout=10)
+        self._held.close()
 
     def _ended(self, job: TrialJob, future: Future) -> None:
         if future.status == "finished":

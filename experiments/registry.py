@@ -6,9 +6,8 @@ import hashlib
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -169,24 +168,37 @@ def registered_model(client: MlflowClient, version: ModelVersion) -> SavedModel:
 
 
 def pull(client: MlflowClient, version: ModelVersion, folder: Path) -> list[Path]:
-    """Write model.keras, labels.json, preprocessing.json, card.md, the model's own code and SHA256SUMS into `folder`."""
+    """Write model.keras, labels.json, preprocessing.json, card.md, the model's own code and SHA256SUMS into `folder`.
+
+    Raises InputError, and leaves nothing there, where it cannot be written.
+    """
+    images = json.dumps(preprocessing(version), indent=2)
     model = registered_model(client, version)
     model.verify()
+    files = {
+        "model.keras": model.path.read_bytes(),
+        "labels.json": (model.path.parent.parent / "labels.json").read_bytes(),
+        "preprocessing.json": images.encode(),
+        "card.md": (version.description or "").encode(),
+    }
+    if model.source is not None:
+        files[model.source.name] = model.source.read_bytes()
+    sums = [f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in sorted(files.items())]
+    files[SUMS] = "".join(sums).encode()
+    written: list[Path] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise InputError(f"-o: {folder} is not empty; name a new folder.")
+        for name, data in files.items():
+            written.append(folder / name)
+            written[-1].write_bytes(data)
     except OSError as error:
-        raise InputError(f"-o: {folder} cannot be made ({error.strerror}); name another folder.") from error
-    shutil.copyfile(model.path, folder / "model.keras")
-    shutil.copyfile(model.path.parent.parent / "labels.json", folder / "labels.json")
-    (folder / "preprocessing.json").write_text(json.dumps(preprocessing(version), indent=2))
-    (folder / "card.md").write_text(version.description or "")
-    if model.source is not None:
-        shutil.copyfile(model.source, folder / model.source.name)
-    sums = "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in sorted(folder.iterdir()))
-    (folder / SUMS).write_text(sums)
-    return sorted(folder.iterdir())
+        for path in written:
+            with suppress(OSError):
+                path.unlink()
+        raise InputError(f"-o: {folder} cannot be written ({error.strerror}); name another folder, or make room.") from error
+    return sorted(written)
 
 
 def preprocessing(version: ModelVersion) -> dict[str, Any]:

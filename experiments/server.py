@@ -20,6 +20,7 @@ from experiments.secrets import masked
 from experiments.store import Store
 
 START_SECONDS = 120
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy of the environment's would be asked for 127.0.0.1
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -79,7 +80,7 @@ def _wait(server: subprocess.Popen[bytes], port: int, stderr: IO[bytes]) -> None
             said = stderr.read().decode(errors="replace").strip().splitlines()
             raise RunError(f"MLflow's server ended at once: {masked(said[-1]) if said else 'no message'}.")
         try:
-            with urllib.request.urlopen(f"http://{HOST}:{port}/health", timeout=2):
+            with DIRECT.open(f"http://{HOST}:{port}/health", timeout=2):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)

@@ -5,7 +5,9 @@ result = tailor.search("quickstart")   # or a study file, or its tables as a map
 result.trials                          # a DataFrame, best first
 model = result.model()                 # the best trial's Keras model
 model, labels = tailor.load("got")     # a folder that `tailor pull` wrote
-spec = tailor.read_study("my.toml")    # a study file as a frozen record
+spec = tailor.read_study("my.toml")    # a study file, or a shipped study's name, as a frozen record
+
+What goes wrong is a StudyError, ModelError, InputError, RunError or StoreError; their messages say what to do.
 """
 
 from __future__ import annotations
@@ -14,25 +16,41 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from experiments.api import Result, search
+    from experiments.api import Result, read_study, search
+    from experiments.errors import InputError, RunError
     from experiments.pulled import load
-    from search.load import load as read_study
+    from models.errors import ModelError
+    from search.errors import StoreError, StudyError
 
 _PLACES = {
-    "Result": ("experiments.api", "Result"),
-    "load": ("experiments.pulled", "load"),
-    "read_study": ("search.load", "load"),
-    "search": ("experiments.api", "search"),
+    "InputError": "experiments.errors",
+    "ModelError": "models.errors",
+    "Result": "experiments.api",
+    "RunError": "experiments.errors",
+    "StoreError": "search.errors",
+    "StudyError": "search.errors",
+    "load": "experiments.pulled",
+    "read_study": "experiments.api",
+    "search": "experiments.api",
 }
 
-__all__ = ["Result", "load", "read_study", "search"]
+__all__ = [
+    "InputError",
+    "ModelError",
+    "Result",
+    "RunError",
+    "StoreError",
+    "StudyError",
+    "load",
+    "read_study",
+    "search",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module 'tailor' has no attribute {name!r}; it has: {', '.join(__all__)}")
-    module, attribute = _PLACES[name]
-    return getattr(importlib.import_module(module), attribute)
+    return getattr(importlib.import_module(_PLACES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -78,6 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; errors become one line and a code, and a bug shows its traceback."""
     os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"  # a model is a .keras file, or is not loaded
+    os.environ["MPLBACKEND"] = "agg"  # pictures go to files; from Python the backend is the user's
     try:
         with impatient():
             return tailor.main(arguments, prog_name="tailor", standalone_mode=False) or DONE

@@ -24,6 +24,8 @@ def command(as_json: bool, store: str | None) -> None:
         "TAILOR_STORE": str(place.root),
         "OPTUNA_STORAGE": place.optuna_url,
     }
+    if place.studies:
+        variables["TAILOR_STUDIES"] = place.studies
     if as_json:
         print_json({name: masked(value) for name, value in variables.items()})
         return

@@ -19,12 +19,14 @@ NOT_BETTER = 3
 @data_option
 def command(study: str, name: str, as_json: bool, store: str | None, data: Path | None) -> int:
     """Register STUDY's best model under NAME: as champion, or as challenger (exit 3) where it is no better than the champion."""
+    import hashlib
     from dataclasses import asdict
 
     from experiments.lock import waiting_lock
     from experiments.plan import open_data
     from experiments.recorded import recorded_spec
     from experiments.registry import CHAMPION, promote
+    from models.factory import is_file
     from search.load import check_name
 
     check_name("--to", name)
@@ -32,7 +34,8 @@ def command(study: str, name: str, as_json: bool, store: str | None, data: Path 
     found = study_in(client, study)
     spec = recorded_spec(client, found[1])
     splits = open_data(spec, data)
-    with place.reserved(), waiting_lock(place.locks / f".promote-{name}"):  # or two at once would register one model twice
+    lock = f".promote-{hashlib.sha256(name.encode()).hexdigest()[:16]}"  # a name may be as long as a file's
+    with place.reserved(), waiting_lock(place.locks / lock):  # or two at once would register one model twice
         promotion = promote(client, found, spec, splits, name)
     if as_json:
         print_json(asdict(promotion))
@@ -47,5 +50,8 @@ def command(study: str, name: str, as_json: bool, store: str | None, data: Path 
         click.echo("Next:")
         click.echo(f"  {next_command('predict', name)} IMAGE…    classify images")
         click.echo(f"  {next_command('pull', by, '-o', 'DIR')}    fetch model.keras, its labels and its card")
-        click.echo(f'  mlflow.pyfunc.load_model("models:/{by}")    from a script; see `tailor env`')
+        if is_file(spec.model):  # what it is built of is in the folder, and tailor.load vouches for it
+            click.echo('  tailor.load("DIR")    from a script, what was pulled there')
+        else:
+            click.echo(f'  mlflow.pyfunc.load_model("models:/{by}")    from a script; see `tailor env`')
     return 0 if promotion.alias == CHAMPION else NOT_BETTER

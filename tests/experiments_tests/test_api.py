@@ -25,12 +25,18 @@ import json
 import tailor
 
 print("the script runs")
+import matplotlib
+def style():
+    return {name: value for name, value in dict.items(matplotlib.rcParams) if not name.startswith("backend")}
+before = style()
 result = tailor.search("small.toml", settings={"search.trials": 2, "workers.count": 1}, quiet=True)
 trials = result.trials
 import numpy as np
 digits = np.zeros((3, 8, 8, 1), dtype="uint8")
-import os
+import os, dask
 print(json.dumps({
+    "style": style() == before,
+    "dask": dask.config.get("distributed.scheduler.allowed-failures"),
     "threads": os.environ.get("OMP_NUM_THREADS"),
     "columns": list(trials.columns), "values": trials["value"].tolist(), "best": result.best.value,
     "rate": str(trials["params.learning_rate"].dtype), "shape": result.model().predict(digits, verbose=0).shape,
@@ -53,6 +59,7 @@ def test_a_script_without_a_main_guard_searches_once_and_gets_its_result(
     assert got["rate"] == "float64"
     assert got["shape"] == [3, 10]
     assert got["threads"] is None  # the workers' setting, and not the script's
+    assert got["style"] and got["dask"] > 0  # what the report's plots and the workers need is not left behind
 
 
 def test_a_mapping_and_a_wrong_one(recorded: Shell) -> None:
@@ -80,7 +87,7 @@ def test_trials_have_their_types_and_the_best_keeps_the_constraints(monkeypatch:
     assert trials["params.batch_norm"].tolist() == [True, False]
     assert trials["params.depth"].tolist()[0] == 2
     assert trials["params.kind"].tolist()[1] == "a"
-    with pytest.raises(RunError, match="no complete trial within its constraints"):
+    with pytest.raises(RunError, match="no complete trial that keeps its constraints"):
         _ = result.best
     board.append(row(2, 0))
     assert result.best.trial == 2
@@ -97,3 +104,6 @@ def test_the_data_folder_is_the_commands(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 def test_a_study_file_is_read_by_its_path(write_study: Callable[..., Path]) -> None:
     assert tailor.read_study(str(write_study())).name == "small"
+    assert tailor.read_study("quickstart", ["search.trials=3"]).search.trials == 3
+    with pytest.raises(tailor.StudyError, match="quickstart"):
+        tailor.read_study("quickstar")

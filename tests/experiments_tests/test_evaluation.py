@@ -47,6 +47,14 @@ def test_an_evaluation_sums_to_the_split_and_shows_the_surest_mistakes(guesses: 
     assert len(found.samples) == 16
 
 
+def test_class_names_are_drawn_in_other_alphabets_and_cut_where_they_are_long() -> None:
+    counts = np.array([[3, 1], [0, 4]])
+    drawn = [figures.confusion_matrix(counts, (name, "b")) for name in ("ä", "ö", "б", "ж")]
+    assert len(set(drawn)) == 4  # letters that a font lacks all look the same
+    long = Image.open(io.BytesIO(figures.confusion_matrix(counts, ("x" * 3000, "b"))))
+    assert max(long.size) < 600
+
+
 def test_the_pictures_are_pictures(guesses: tuple[np.ndarray, np.ndarray]) -> None:
     labels, predicted = guesses
     found = evaluate(labels, predicted, np.full(500, 0.9), 0.5, 4)

@@ -50,6 +50,9 @@ def test_a_factory_of_ones_own_is_searched_promoted_and_pulled(tailor: Shell, tm
     ):
         done = tailor(*arguments)
         assert done.returncode == 0, done.stderr
+        if arguments[0] == "promote":
+            assert 'tailor.load("DIR")' in done.stdout and "pyfunc" not in done.stdout  # which does not know its layers
+    assert 'tailor.load("DIR")' in (tmp_path / "got" / "card.md").read_text()
     assert {p.name for p in (tmp_path / "got").iterdir()} == {
         "SHA256SUMS",
         "card.md",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from experiments.errors import InputError
-from experiments.registry import input_shape
+from experiments.registry import find_version, input_shape, pull
 
 DIGIT = Path(__file__).resolve().parents[2] / "docs" / "pictures" / "digit.png"
 PLAIN = """
@@ -107,7 +108,23 @@ def test_pull_gives_the_model_its_labels_preprocessing_and_card(recorded: Shell,
     again = recorded("pull", "digits", "-o", str(tmp_path / "got"))
     assert again.returncode == 2 and "is not empty" in again.stderr
     again = recorded("pull", "digits", "-o", str(tmp_path / "got" / "card.md"))
-    assert again.returncode == 2 and "card.md cannot be made" in again.stderr and "Traceback" not in again.stderr
+    assert again.returncode == 2 and "card.md cannot be written" in again.stderr and "Traceback" not in again.stderr
+
+
+def test_a_pull_that_ends_half_way_leaves_nothing(recorded: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = Path.write_bytes
+
+    def full(path: Path, data: bytes) -> int:
+        if path.name == "card.md":
+            write(path, data[:10])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, data)
+
+    mlflow = client(recorded)
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(InputError, match=r"got cannot be written .No space left on device.; name another folder, or make room"):
+        pull(mlflow, find_version(mlflow, "digits@champion"), tmp_path / "got")
+    assert list((tmp_path / "got").iterdir()) == []
 
 
 def test_predict_prints_classes_with_probabilities(recorded: Shell) -> None:

@@ -24,7 +24,8 @@ def test_a_database_named_by_its_address_is_served(recorded: Shell) -> None:
     """And the address, which may hold a password, stands in no process's command line."""
     port = free_port()
     named = f"sqlite:///{recorded.folder / 'mlruns' / 'mlflow.db'}"
-    with tailor_ui(recorded.folder / "elsewhere", port, MLFLOW_TRACKING_URI=named) as (server, found):
+    proxy = {"http_proxy": "http://127.0.0.1:9", "no_proxy": ""}  # which is for other machines
+    with tailor_ui(recorded.folder / "elsewhere", port, MLFLOW_TRACKING_URI=named, **proxy) as (server, found):
         with urllib.request.urlopen(f"{found[0]}/health", timeout=10) as answer:
             assert answer.status == 200
         lines = [" ".join(process.cmdline()) for process in psutil.Process(server.pid).children(recursive=True)]
