@@ -6,7 +6,7 @@ import copy
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from experiments.recorded import find_study, open_client
 from experiments.session import Places, run_search
 from experiments.store import Store
 from experiments.workshop import WORKER_ENV, begin_loading
-from search.load import build, lay, load, read
+from search.load import build, lay, read
 from search.spec import StudySpec
 
 if TYPE_CHECKING:
@@ -131,11 +131,6 @@ def search(
     if ended.waiting:
         raise RunError(f"MLflow cannot be written to, and {ended.waiting}; the same call writes them when it can.")
     return Result(spec, place)
-
-
-def read_study(study: str | Path, overrides: Iterable[str] = (), name: str | None = None) -> StudySpec:
-    """A shipped study, or a study file, as a record. `overrides` are SECTION.KEY=VALUE; `name` renames it. Raises as `search`."""
-    return load(find(str(study)), overrides, name)
 
 
 def _spec(study: str | Path | StudySpec | Mapping[str, Any], settings: Mapping[str, Any]) -> StudySpec:

@@ -21,7 +21,7 @@ class Budget:
     epochs: int = 0
     ended: int = 0  # in this session, as are the failed
     failed: int = 0
-    stalled: int = 0  # trials ended since the best one
+    stalled: int = 0  # trials ended since one brought something better
     best: tuple[int, float] | None = None  # trial and value
 
     @property

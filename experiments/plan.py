@@ -51,9 +51,17 @@ def find(study: str) -> Path:
     raise unknown("STUDY (a shipped study, or a file ending in .toml)", study, shipped())
 
 
+def read_study(study: str | Path, overrides: Iterable[str] = (), name: str | None = None) -> StudySpec:
+    """A shipped study, or a study file, as a record. `overrides` are SECTION.KEY=VALUE; `name` renames it.
+
+    Raises InputError where there is none, and StudyError for what is wrong in it.
+    """
+    return load(find(str(study)), overrides, name)
+
+
 def resolve_study(study: str, overrides: Overrides = Overrides()) -> StudySpec:
     """Read and check a study whole, all but its data and the model's code. Raises StudyError, ModelError or InputError."""
-    return checked(load(find(study), overrides.settings, overrides.name))
+    return checked(read_study(study, overrides.settings, overrides.name))
 
 
 def checked(spec: StudySpec) -> StudySpec:

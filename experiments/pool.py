@@ -197,12 +197,12 @@ class Pool:
 
     def close(self) -> None:
         """End the workers that were started here, and the connection."""
-        self._client.unsubscribe_topic(self._line)  # attempts that still run would report to a closed door, which Dask tells
-        self._futures.clear()
-        self._client.close(timeout=5)
-        if self._own is not None:
-            self._own.close(timeout=10)
-        self._held.close()
+        with self._held:
+            self._client.unsubscribe_topic(self._line)  # attempts that still run would report to a closed door, which Dask tells
+            self._futures.clear()
+            self._client.close(timeout=5)
+            if self._own is not None:
+                self._own.close(timeout=10)
 
     def _ended(self, job: TrialJob, future: Future) -> None:
         if future.status == "finished":

@@ -90,7 +90,7 @@ def pictures(study: optuna.Study, mattered: Importance) -> dict[str, bytes]:
         pyplot.close(figure)
         return data.getvalue()
 
-    with _calm(), pyplot.rc_context():  # Optuna's plots change the style for the whole process
+    with _calm(), pyplot.rc_context(), pyplot.ioff():  # Optuna's plots change the style for the whole process, and open windows
         return _each(study, mattered, plots, draw)
 
 

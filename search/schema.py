@@ -81,7 +81,7 @@ def _search() -> dict[str, Any]:
         "max_epochs": _whole(1, MOST_EPOCHS) | {"description": "of one trial"},
         "epochs": _whole(1, MOST) | {"description": "of all trials together"},
         "timeout": DURATION,
-        "patience": _whole(1, MOST) | {"description": "end when so many trials in a row bring no better value"},
+        "patience": _whole(1, MOST) | {"description": "end when so many trials in a row bring nothing better"},
         "target": {"type": "number", "description": "end when a trial reaches this value"},
         "defaults_first": {"type": "boolean", "description": "begin with the model's own defaults; true where it is left out"},
         "seed": _whole(0, SEED),

@@ -168,9 +168,8 @@ def _never(condition: Condition, parent: Parameter) -> str:
     numbers = all(isinstance(value, (int, float)) for value in (*values, *_literals(condition)))
     if condition.op in ("==", "!=", "in") and isinstance(parent, Choice):
         never = [value for value in _literals(condition) if value not in parent.choices]
-        return (
-            f"{condition.name!r} is never {json.dumps(never[0])}; its choices are {json.dumps(parent.choices)}" if never else ""
-        )
+        said = [json.dumps(values, default=str) for values in (never[:1], parent.choices)]
+        return f"{condition.name!r} is never {said[0][1:-1]}; its choices are {said[1]}" if never else ""
     return "" if numbers else f"'{condition}' compares a number with a text"
 
 
@@ -265,7 +264,8 @@ def listed(parameter: Float | Int | Choice) -> list[Value]:
 
 def _step(parameter: Float, count: int) -> float:
     """The value so many steps from low, as a person would write it: 3 * 0.1 is a little over 0.3."""
-    return min(float(f"{parameter.low + count * (parameter.step or 0.0):.12g}"), parameter.high)
+    written = float(f"{parameter.low + count * (parameter.step or 0.0):.12g}")
+    return max(parameter.low, min(written, parameter.high))
 
 
 def _check_range(parameter: Float | Int) -> None:

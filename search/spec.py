@@ -25,7 +25,7 @@ class Component:
 class SearchPlan:
     """How the space is searched, and the budgets: trials, epochs a trial, epochs and seconds in all.
 
-    It ends early when `patience` trials in a row bring no better value, or when one reaches the objective's `target`.
+    It ends early when `patience` trials in a row bring nothing better, or when one reaches the objective's `target`.
     With `defaults_first` it begins with what the model would train with if nothing were searched, where no point is enqueued.
     """
 

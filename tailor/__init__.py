@@ -16,8 +16,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from experiments.api import Result, read_study, search
+    from experiments.api import Result, search
     from experiments.errors import InputError, RunError
+    from experiments.plan import read_study
     from experiments.pulled import load
     from models.errors import ModelError
     from search.errors import StoreError, StudyError
@@ -30,7 +31,7 @@ _PLACES = {
     "StoreError": "search.errors",
     "StudyError": "search.errors",
     "load": "experiments.pulled",
-    "read_study": "experiments.api",
+    "read_study": "experiments.plan",
     "search": "experiments.api",
 }
 

@@ -23,6 +23,7 @@ SPACE = Space(
         Choice("batch_norm", (True, False)),
         Int("axis", 1, 3, when=Condition("batch_norm", "==", True)),
         Choice("mode", ("a", "b"), when=Condition("axis", ">=", 2)),
+        Float("noise", 0.0, 1.0, when=Condition("dropout", ">=", 0.3)),
         Fixed("activation", "relu"),
     )
 )

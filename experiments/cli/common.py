@@ -112,7 +112,7 @@ def print_json(value: Any) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table on standard output, as wide as it needs where that is no terminal."""
+    """A table on standard output, 200 columns wide where that is no terminal."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
+import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -156,7 +157,9 @@ def _described(parameter: Parameter) -> tuple[str, str, str]:
 
 def _artifact(client: MlflowClient, run_id: str, name: str) -> bytes:
     try:
-        return Path(download_artifacts(run_id=run_id, artifact_path=name, tracking_uri=client.tracking_uri)).read_bytes()
+        with tempfile.TemporaryDirectory() as folder:  # a server's artifact would be left in one that nobody removes
+            place = download_artifacts(run_id=run_id, artifact_path=name, tracking_uri=client.tracking_uri, dst_path=folder)
+            return Path(place).read_bytes()
     except (MlflowException, OSError):
         return b""
 

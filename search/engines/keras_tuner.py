@@ -172,12 +172,19 @@ def _scopes(parameter: Parameter, declared: Mapping[str, Parameter]) -> list[tup
     if parameter.when is None:
         return []
     parent = declared[parameter.when.name]
+    if isinstance(parent, Fixed):  # Keras Tuner does not know it; where it is not there, `walk` leaves out what hangs on it
+        return [] if parameter.when.holds({parent.name: parent.value}) else None
     outer = _scopes(parent, declared)
-    values = [parent.value] if isinstance(parent, Fixed) else listed(parent)
-    satisfied = [value for value in values if parameter.when.holds({parent.name: value})]
-    if outer is None or not satisfied:
-        return None
-    return outer if isinstance(parent, Fixed) else [*outer, (parent.name, satisfied)]
+    satisfied = [value for value in listed(parent) if parameter.when.holds({parent.name: value})]
+    return None if outer is None or not satisfied else [*outer, (parent.name, [*satisfied, *_as_counted(parent, satisfied)])]
+
+
+def _as_counted(parameter: Parameter, values: list[Value]) -> list[Value]:
+    """Those values that Keras Tuner proposes in another form: of steps of 0.1 the third is 0.30000000000000004 there."""
+    if not isinstance(parameter, Float) or not parameter.step:
+        return []
+    counted = [parameter.low + round((float(value) - parameter.low) / parameter.step) * parameter.step for value in values]
+    return [value for value in counted if value not in values]
 
 
 def _declare(found: keras_tuner.HyperParameters, parameter: Parameter) -> None:
@@ -186,7 +193,9 @@ def _declare(found: keras_tuner.HyperParameters, parameter: Parameter) -> None:
     elif isinstance(parameter, (Float, Int)):
         declare = found.Int if isinstance(parameter, Int) else found.Float
         # Keras Tuner counts a float's steps by rounding down, and 0.5 // 0.1 is 4: half a step more keeps the last one.
-        high = parameter.high + parameter.step / 2 if isinstance(parameter, Float) and parameter.step else parameter.high
+        high: float = parameter.high
+        if isinstance(parameter, Float) and parameter.step:
+            high = float(listed(parameter)[-1]) + parameter.step / 2
         declare(parameter.name, parameter.low, high, parameter.step, "log" if parameter.log else "linear")
 
 

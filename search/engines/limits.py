@@ -104,10 +104,10 @@ def check_space(spec: StudySpec) -> None:
     declared = {parameter.name: parameter for parameter in spec.space.parameters}
     for parameter in spec.space.searched:
         parent = declared[parameter.when.name] if parameter.when is not None else None
-        if isinstance(parent, Float) or (isinstance(parent, Int) and parent.log and not parent.step):
+        if isinstance(parent, (Float, Int)) and not parent.step and (isinstance(parent, Float) or parent.log):
             raise StudyError(
                 f"space.{parameter.name}.when: keras-tuner knows conditions on listed values only, and {parent.name!r} has no "
-                "list; give it choices, or use engine optuna."
+                "list; give it choices or a step, or use engine optuna."
             )
         if isinstance(parameter, Choice) and len({type(value) for value in parameter.choices}) > 1:
             raise StudyError(

@@ -28,7 +28,7 @@ HPARAMS = "tailor.hparams"
 REASON = "tailor.reason"
 PRUNED = "tailor.pruned"  # the epoch after which the pruner said so
 CONSTRAINED = "tailor.constrained"  # the values of what only constraints name
-EXHAUSTED = "tailor.exhausted"  # a sampler said that it has given out all that there is
+EXHAUSTED = "tailor.exhausted"  # the sampler that said that it has given out all that there is
 OUTCOMES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 ASKED = (TrialState.RUNNING, *OUTCOMES)
 STATES = {status: state for state, status in OUTCOMES.items()}
@@ -74,10 +74,11 @@ class OptunaEngine:
         asked = len(self._study.get_trials(deepcopy=False, states=ASKED))
         if asked >= plan.trials:
             return Done(f"all {plan.trials} trials are given out")
-        if EXHAUSTED in self._study.user_attrs:
-            return Done(f"{plan.sampler.name} has nothing more to propose")
-        if not self._enqueue_next() and plan.sampler.name in LISTED:
-            return Done(f"all {len(self._listed)} points of the {plan.sampler.name} are given out")
+        if not self._enqueue_next():
+            if plan.sampler.name in LISTED:
+                return Done(f"all {len(self._listed)} points of the {plan.sampler.name} are given out")
+            if self._study.user_attrs.get(EXHAUSTED) == repr(plan.sampler):
+                return Done(f"{plan.sampler.name} has nothing more to propose")
         self._reseed(asked)
         trial = self._study.ask()
         self._live[trial.number] = trial
@@ -118,10 +119,11 @@ class OptunaEngine:
                 live.set_constraint(str(constraint), constraint.violation(outcome.values))
         try:
             self._study.tell(trial, values, STATES[outcome.status])
-        except RuntimeError:  # a sampler such as Optuna's own BruteForceSampler stops the study, which it may in `optimize` alone
-            if not self._study.get_trials(deepcopy=False)[trial].state.is_finished():
+        except RuntimeError as error:
+            if "Study.stop" not in str(error):
                 raise
-            self._study.set_user_attr(EXHAUSTED, True)
+            # One such as Optuna's own BruteForceSampler stops the study once a trial is told; `optimize` alone lets it.
+            self._study.set_user_attr(EXHAUSTED, repr(self._spec.search.sampler))
         del self._live[trial]
 
     @lasting

@@ -42,6 +42,7 @@ def test_suggestions_keep_bounds_steps_and_conditions(opened: Open, sampler: str
         assert 1e-4 <= h["learning_rate"] <= 1e-1
         assert h["dropout"] in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)  # and never 0.30000000000000004
         assert ("units_3" in h) == (h["depth"] >= 3)
+        assert ("noise" in h) == (h["dropout"] >= 0.3)
         assert type(h["batch_norm"]) is bool
         assert ("axis" in h, "mode" in h) == (h["batch_norm"], h.get("axis", 0) >= 2)
         assert h["activation"] == "relu"

@@ -51,6 +51,8 @@ def test_what_mattered_is_what_the_best_trials_have_otherwise(objectives: list[t
     trials = planted(objectives[0][1] == "maximize", status)
     trials = [told(len(trials), "complete", trials[0].reached, matters=trials[0].reached, **{"not": 0.5}), *trials]
     mattered = importances(spec, as_optuna(spec, trials), trials)
+    placed = [trial.params["matters"] for trial in mattered.study.trials[1:]]
+    assert placed == sorted(placed, reverse=objectives[0][1] == "maximize")
     assert list(mattered.shares) == ["matters", "not"]
     assert mattered.shares["matters"] > 0.8 and sum(mattered.shares.values()) == pytest.approx(1)
     assert (mattered.best, mattered.trials, mattered.firm) == (5, 41, True)
