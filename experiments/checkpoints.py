@@ -53,8 +53,9 @@ class Checkpoints:
 
     def drop(self, trial: int) -> None:
         """Remove the checkpoints of a trial that has ended."""
-        for path in self._folder.glob(f"{trial}.*.npz"):
-            path.unlink(missing_ok=True)
+        for left in ("npz", "draft"):  # the latter of a write that was cut off
+            for path in self._folder.glob(f"{trial}.*.{left}"):
+                path.unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Remove the study's files: it has ended, and no trial will ask for them."""

@@ -99,7 +99,7 @@ def preflight(job: TrialJob) -> Preflight:
         notes.append(f"its models can be searched, but not promoted: {why}")
     precision = "float32" if options.precision == "auto" else options.precision
     if has_own_step(model):
-        notes.append("the model has a train_step of its own: Keras trains it, batch by batch, which is slower")
+        notes.append("the model has a train_step or compute_loss of its own: Keras trains it, batch by batch, which is slower")
     elif options.precision == "auto":
         precision = faster(lambda policy: build(job, policy)[0], options, job.data.num_classes)
         if precision != "float32":

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from models.ends import check_head, with_input
 from models.errors import ModelError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Factory:
         return {**(self.defaults or {}), **self.starts}
 
     def __call__(self, hparams: Mapping[str, Any], input_shape: tuple[int, int, int], num_classes: int) -> keras.Model:
-        """Build and check the model. Raises ModelError when it is no Keras model or its head does not fit the classes."""
+        """Build and check the model. Raises ModelError when it is no Keras model, or its ends do not fit."""
         import keras
 
         if self.source is None:
@@ -53,6 +54,7 @@ class Factory:
                 f"model {self.name!r}: expected the factory to return a keras.Model, got {type(model).__name__}; "
                 "return the model that it builds."
             )
+        model = with_input(self.name, model, input_shape)
         check_head(self.name, model, num_classes)
         return model
 
@@ -61,16 +63,6 @@ class Factory:
             near = difflib.get_close_matches(name, self.defaults or (), n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise ModelError(f"model {self.name!r}: no option, nor a hyperparameter, has the name {name!r}.{hint}")
-
-
-def check_head(name: str, model: keras.Model, num_classes: int) -> None:
-    """Raise ModelError unless the model's one output is (n, num_classes)."""
-    shape = getattr(model, "output_shape", None)
-    if not isinstance(shape, tuple) or len(shape) != 2 or shape[1] != num_classes:
-        raise ModelError(
-            f"model {name!r}: expected an output of shape (n, {num_classes}), one probability a class, got {shape}; "
-            "give the last layer `num_classes` units."
-        )
 
 
 def is_file(name: str) -> bool:

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.ends import check_head
 from models.errors import ModelError
-from models.factory import check_head, find
+from models.factory import find
 from models.training.options import TrainOptions
 
 if TYPE_CHECKING:

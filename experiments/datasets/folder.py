@@ -6,13 +6,15 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from experiments.datasets.images import Dataset, Images, checked
 from experiments.errors import InputError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 MOST_PIXELS = 64_000_000
+CAMERAS = ("JPEG", "MPO", "WEBP")  # formats whose orientation Pillow leaves to the reader
+QUARTERS = 5  # orientations from here on are a quarter turn
 DEEP = "I;16"  # how Pillow's modes of 16 bits of gray begin
 
 
@@ -36,13 +38,20 @@ def load(name: str, folder: Path, image_size: tuple[int, int] | None) -> Dataset
 
 
 def read_image(path: Path, size: tuple[int, int], channels: int) -> np.ndarray:
-    """One image file as uint8 (height, width, channels), resized where it has another size. Raises InputError."""
+    """One image file as uint8 (height, width, channels), resized where it has another size. Raises InputError.
+
+    It is turned as its camera says, and what is transparent lies on white.
+    """
     image = _opened(path)
     if image.mode in ("I", "F"):
         raise InputError(f"{path}: its pixels are 32-bit numbers of no known range; save it with 8 or 16 bits.")
     try:
         if image.mode.startswith(DEEP):  # Pillow would cut off what is above 255
             image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        if _orientation(image) > 1:
+            image = ImageOps.exif_transpose(image)
+        if image.has_transparency_data:
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
         image = image.convert("L" if channels == 1 else "RGB")
     except (OSError, SyntaxError, ValueError) as error:  # Pillow's for broken chunks, and for text that unpacks to too much
         raise InputError(f"{path}: the image is damaged ({error}); remove it or replace it.") from error
@@ -68,7 +77,8 @@ def _opened(path: Path) -> Image.Image:
 def _files(name: str, folder: Path, class_names: tuple[str, ...]) -> tuple[list[Path], list[int]]:
     paths, labels = [], []
     for label, class_name in enumerate(class_names):
-        found = sorted(p for p in (folder / class_name).glob("*") if p.suffix.lower() in SUFFIXES)
+        all_of_it = (folder / class_name).glob("[!.]*")  # and not macOS's ._IMAGE.jpg
+        found = sorted(path for path in all_of_it if path.suffix.lower() in SUFFIXES)
         if not found and folder.name != "test":
             raise InputError(f"{name}: {folder / class_name} holds no image ({', '.join(sorted(SUFFIXES))}).")
         paths += found
@@ -89,6 +99,17 @@ def _common_size(name: str, paths: list[Path]) -> tuple[int, int]:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """(height, width) of an image file. Raises InputError for what is no image."""
+    """(height, width) of an image file, as it is read. Raises InputError for what is no image."""
     image = _opened(path)
-    return image.height, image.width
+    return (image.width, image.height) if _orientation(image) >= QUARTERS else (image.height, image.width)
+
+
+def _orientation(image: Image.Image) -> int:
+    """How a camera's image is to be turned, by EXIF; 1 where it is not, or that cannot be read."""
+    if image.format not in CAMERAS:
+        return 1
+    try:
+        found = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # whatever damaged metadata leads to
+        return 1
+    return found if isinstance(found, int) else 1

@@ -1,4 +1,4 @@
-"""A model with a `train_step` of its own is trained by Keras: the same epochs and order of images, one batch a call."""
+"""A model with a `train_step` or `compute_loss` of its own is trained by Keras: the same epochs and order, one batch a call."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from models.training.twin import Clock
 
 
 def has_own_step(model: keras.Model) -> bool:
-    """Whether the model overrides Keras's train_step."""
-    return type(model).train_step is not keras.Model.train_step
+    """Whether the model overrides Keras's train_step, or the loss that it computes."""
+    return any(getattr(type(model), name) is not getattr(keras.Model, name) for name in ("train_step", "compute_loss"))
 
 
 class KerasProgram(Program):
@@ -24,9 +24,13 @@ class KerasProgram(Program):
 
     def __init__(self, model: keras.Model, options: TrainOptions, num_classes: int) -> None:
         if wrong := [name for name in ("label_smoothing", *STRENGTHS) if getattr(options, name)]:
-            raise ModelError(f"training.{wrong[0]}: a model with a train_step of its own does that itself; leave the option out.")
+            raise ModelError(
+                f"training.{wrong[0]}: a model with a train_step or compute_loss of its own does that itself; leave the option out."
+            )
         if options.loss != CROSSENTROPY:
-            raise ModelError("training.loss: a model with a train_step of its own is given crossentropy; leave the option out.")
+            raise ModelError(
+                "training.loss: a model with a train_step or compute_loss of its own is given crossentropy; leave the option out."
+            )
         super().__init__(model, Clock(), options, num_classes, compiled=False)
         model.compile(self.optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
 

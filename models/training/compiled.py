@@ -11,6 +11,7 @@ import json
 
 import keras
 
+from models.ends import with_input
 from models.errors import ModelError
 from models.training.by_keras import has_own_step
 from models.training.losses import CROSSENTROPY, KERAS
@@ -19,6 +20,7 @@ from models.training.twin import layers_of
 
 LOSSES = {"sparse_categorical_crossentropy": CROSSENTROPY, **{theirs: ours for ours, theirs in KERAS.items()}}
 
+DIVIDING = ("Divide", "TrueDivide", "Multiply")  # as operations: images / 255.0
 SCALING = (keras.layers.Rescaling, keras.layers.Normalization, keras.layers.BatchNormalization, keras.layers.LayerNormalization)
 RATES = (keras.Variable, keras.optimizers.schedules.LearningRateSchedule)
 
@@ -37,12 +39,13 @@ def taken(name: str, model: keras.Model, options: TrainOptions, shape: tuple[int
         options, optimizer=serialized, learning_rate=rate, weight_decay=decay, loss=loss, label_smoothing=smoothing
     )
     model.compiled = False  # a saved model needs none of it
-    return _ending(name, _beginning(name, model, shape), logits), options
+    return _ending(name, with_input(name, model, shape), logits), options
 
 
 def scales(model: keras.Model) -> bool:
-    """Whether a layer of the model brings its inputs to a scale."""
-    return any(isinstance(layer, SCALING) for layer in layers_of(model))
+    """Whether something in the model brings its inputs to a scale."""
+    divides = any(type(operation).__name__ in DIVIDING for operation in getattr(model, "operations", ()))
+    return divides or any(isinstance(layer, SCALING) for layer in layers_of(model))
 
 
 def _optimizer(name: str, optimizer: keras.optimizers.Optimizer) -> tuple[str, float, float]:
@@ -52,6 +55,10 @@ def _optimizer(name: str, optimizer: keras.optimizers.Optimizer) -> tuple[str, f
         (bool(optimizer.gradient_accumulation_steps), "gradient_accumulation_steps; raise batch_size instead"),
         (optimizer.use_ema, "use_ema; Tailor keeps the weights of the best epoch, leave it out"),
         (not isinstance(optimizer._learning_rate, RATES), "a function for its rate; give a number or a LearningRateSchedule"),
+        (
+            isinstance(optimizer, keras.optimizers.ScheduleFreeAdamW),
+            "weights of its own, which begin as copies of the model's; take AdamW",
+        ),
         (bool(getattr(optimizer, "_exclude_from_weight_decay", None)), "exclude_from_weight_decay; leave it out"),
         (bool(getattr(optimizer, "_exclude_from_weight_decay_pattern", None)), "exclude_from_weight_decay; leave it out"),
     ):
@@ -87,26 +94,6 @@ def _loss(name: str, model: keras.Model) -> tuple[str, float, bool]:
     if other := [key for key, value in config.items() if key not in free and value != plain[key]]:
         raise ModelError(f"model {name!r}: its loss has {other[0]} = {config[other[0]]!r}, which Tailor has not; leave it out.")
     return ours, float(config.get("label_smoothing", 0.0)), bool(config.get("from_logits", False))
-
-
-def _beginning(name: str, model: keras.Model, shape: tuple[int, int, int]) -> keras.Model:
-    """The model with one input of the images' shape: one that declares none takes it, and grey images lose their channel."""
-    if isinstance(model, keras.Sequential) and not model.built:
-        model.build((None, *shape))
-    inputs = getattr(model, "inputs", None)
-    if not inputs and not has_own_step(model):
-        images = keras.Input(shape)
-        return keras.Model(images, model(images))
-    wanted = [tuple(one.shape[1:]) for one in inputs or ()]
-    if len(wanted) == 1 and len(wanted[0]) == 3 and all(a in (None, b) for a, b in zip(wanted[0], shape, strict=True)):
-        return model
-    if wanted == [shape[:2]] and shape[2] == 1 and not has_own_step(model):
-        images = keras.Input(shape)
-        return keras.Model(images, model(keras.layers.Reshape(shape[:2])(images)))
-    raise ModelError(
-        f"model {name!r}: expected one input of images {shape}, got {', '.join(map(str, wanted)) or 'none'}; "
-        f"begin it with keras.Input({shape}), or set data.image_size."
-    )
 
 
 def _ending(name: str, model: keras.Model, logits: bool) -> keras.Model:

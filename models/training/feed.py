@@ -1,4 +1,4 @@
-"""What an epoch's steps read: the resident images, or, of a data set too large for memory, chunks streamed through tf.data."""
+"""What steps read: resident images, or, of a data set too large for memory, chunks streamed through tf.data; and how many."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 CHUNK_BYTES = 64 << 20
+WIDE_BYTES = 512 << 20  # of what 64 channels in float32 make of the images that a model is shown at once
 
 
 class Stretch(NamedTuple):
@@ -17,6 +18,11 @@ class Stretch(NamedTuple):
     images: tf.Tensor
     labels: tf.Tensor
     order: tf.Tensor
+
+
+def at_once(height: int, width: int, most: int) -> int:
+    """How many images a model is shown at once where nothing is trained: fewer where they are large."""
+    return max(1, min(most, WIDE_BYTES // (height * width * 64 * 4)))
 
 
 def stretches(images: tf.Tensor | np.ndarray, labels: tf.Tensor, order: np.ndarray, batch_size: int) -> Iterator[Stretch]:

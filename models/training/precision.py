@@ -24,8 +24,11 @@ def faster(build: Callable[[str], keras.Model], options: TrainOptions, num_class
     model = build("float32")
     if signature(model) is None or not any(isinstance(layer, CONVOLUTIONS) for layer in layers_of(model)):
         return "float32"
-    plain = _seconds(model, options, num_classes)
-    mixed = _seconds(build("mixed_bfloat16"), options, num_classes, HOPELESS * plain)
+    try:
+        plain = _seconds(model, options, num_classes)
+        mixed = _seconds(build("mixed_bfloat16"), options, num_classes, HOPELESS * plain)
+    except Exception:  # a layer of somebody's own that cannot be cloned, or computes in float32 alone: nobody asked for more
+        return "float32"
     return "bfloat16" if plain > WORTH * mixed else "float32"
 
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from models.training import losses, optimizers
 from models.training.augmentation import STRENGTHS, Augmentation
+from models.training.feed import at_once
 from models.training.options import TrainOptions
 from models.training.twin import Clock, copy, layers_of, set_values, signature, twin
 
@@ -118,11 +119,12 @@ class Program:
         return Totals(loss, correct, min(steps.stop * self.batch_size, count) - steps.start * self.batch_size)
 
     def evaluate(self, images: tf.Tensor, labels: tf.Tensor) -> Predictions:
-        """Loss (plain cross-entropy, mean), accuracy and predictions on resident images."""
+        """Loss (plain cross-entropy, mean), accuracy and predictions on images, resident or mapped."""
         count = int(images.shape[0])
         total, predicted, confidence = 0.0, [], []
-        for start in range(0, count, EVALUATION_BATCH):
-            stop = min(start + EVALUATION_BATCH, count)
+        size = at_once(*images.shape[1:3], most=EVALUATION_BATCH)
+        for start in range(0, count, size):
+            stop = min(start + size, count)
             loss, best, sure = self._evaluate(images[start:stop], labels[start:stop])
             total += float(loss)
             predicted.append(best.numpy())
@@ -153,11 +155,13 @@ class Program:
         targets = self._targets(labels)
         if self.augmentation.mixes:
             images, targets = self.augmentation.mix(images, targets)
+            labels = tf.argmax(targets, axis=-1, output_type=labels.dtype)  # what there is most of, as Keras weighs soft labels
         weights = [variable.value for variable in self.model.trainable_variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
-            outputs = tf.cast(self.model(_as_input(images, self.model), training=True), tf.float32)
-            loss = tf.add_n([tf.reduce_mean(self._weighed(self.loss(targets, outputs), labels)), *self.model.losses])
+            outputs = _in_float32(self.model(_as_input(images, self.model), training=True))
+            extra = [tf.cast(tf.reduce_sum(loss), tf.float32) for loss in self.model.losses]
+            loss = tf.add_n([tf.reduce_mean(self._weighed(self.loss(targets, outputs), labels)), *extra])
         self.optimizer.apply(tape.gradient(loss, weights))
         right = tf.equal(tf.argmax(outputs, axis=-1, output_type=labels.dtype), labels)
         return loss, tf.reduce_sum(tf.cast(right, tf.float32))
@@ -172,7 +176,7 @@ class Program:
         return each * tf.gather(self.class_weight, labels) if self.weighted else each
 
     def _evaluate_batch(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        outputs = tf.cast(self.model(_as_input(images, self.model), training=False), tf.float32)
+        outputs = _in_float32(self.model(_as_input(images, self.model), training=False))
         losses = keras.losses.sparse_categorical_crossentropy(labels, outputs)
         return tf.reduce_sum(losses), tf.argmax(outputs, axis=-1), tf.reduce_max(outputs, axis=-1)
 
@@ -193,7 +197,10 @@ def program_for(model: keras.Model, options: TrainOptions, num_classes: int, ste
     compiled = repaid and (on_cpu or bool(tf.config.list_logical_devices("GPU")))
     key = (shape, _rules(options), num_classes, compiled)
     if key not in _programs:
-        _programs[key] = Program(*twin(model), options, num_classes, compiled)
+        try:
+            _programs[key] = Program(*twin(model), options, num_classes, compiled)
+        except Exception:  # whatever a layer of somebody's own raises that cannot be made again from its config
+            return Program(model, Clock(), options, num_classes, compiled=False)
         if len(_programs) > KEPT_PROGRAMS:
             _programs.popitem(last=False)
     _programs.move_to_end(key)
@@ -214,6 +221,13 @@ def _rules(options: TrainOptions) -> TrainOptions:
         **{name: float(getattr(options, name) > 0) for name in ("label_smoothing", "weight_decay", *STRENGTHS)},
     }
     return dataclasses.replace(options, **values)
+
+
+def _in_float32(outputs: tf.Tensor) -> tf.Tensor:
+    """A model's outputs in float32; a softmax in bfloat16 is taken anew, or the loss of what is nearly sure would be 0."""
+    if outputs.dtype != tf.float32 and outputs.op.type == "Softmax":
+        return tf.nn.softmax(tf.cast(outputs.op.inputs[0], tf.float32))
+    return tf.cast(outputs, tf.float32)
 
 
 def _as_input(images: tf.Tensor, model: keras.Model) -> tf.Tensor:

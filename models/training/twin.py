@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,9 +24,11 @@ class Clock:
         self.seed = tf.Variable(0, trainable=False, dtype=tf.int64)
         self.key: tf.Tensor = tf.constant(0, tf.uint32)  # a tensor of the graph while a step is traced
         self.taken = 0
+        self.calls: Counter[int] = Counter()  # of each layer, in the step that is traced
 
     def tick(self, step: tf.Tensor) -> None:
         """Set the key to a function of (seed, step)."""
+        self.calls.clear()
         self.key = _mix(_u32(step) + _mix(_u32(self.seed)))
 
     def take(self) -> int:
@@ -48,7 +51,7 @@ class Clock:
 
 
 class RatedDropout(keras.layers.Layer):
-    """Dropout whose rate is a variable, and whose mask is a function of (seed, step, layer, element): no state to save.
+    """Dropout whose rate is a variable, and whose mask is a function of (seed, step, layer, call, element): no state to save.
 
     The mask comes of a hash of each element's index. It is plain arithmetic, which XLA fuses with what stands around it;
     Keras's stateful generator makes a compiled loop nine times slower.
@@ -67,7 +70,9 @@ class RatedDropout(keras.layers.Layer):
             return inputs
         static = inputs.shape.is_fully_defined()
         size, shape = (math.prod(inputs.shape), inputs.shape) if static else (tf.size(inputs), tf.shape(inputs))
-        kept = tf.reshape(self.clock.bits(self.index, size) >= _u32(tf.cast(self.rate, tf.float64) * 2.0**32), shape)
+        call = self.clock.calls[self.index]
+        self.clock.calls[self.index] += 1
+        kept = tf.reshape(self.clock.bits(self.index, size, call) >= _u32(tf.cast(self.rate, tf.float64) * 2.0**32), shape)
         return inputs * (tf.cast(kept, inputs.dtype) * tf.cast(1.0 / (1.0 - self.rate), inputs.dtype))
 
 
@@ -113,6 +118,8 @@ def in_float32(model: keras.Model) -> keras.Model:
     keras.config.set_dtype_policy("float32")
     try:
         clone_ = keras.models.clone_model(model, clone_function=_float32, recursive=True)
+    except Exception:  # a layer of somebody's own that cannot be made again from its config
+        return model
     finally:
         keras.config.set_dtype_policy(before)
     copy(model, clone_)
@@ -120,8 +127,13 @@ def in_float32(model: keras.Model) -> keras.Model:
 
 
 def signature(model: keras.Model) -> str | None:
-    """What two models share when one twin can train both: their config but for Dropout rates; None where it has none."""
+    """What two models share when one twin can train both: their config but for Dropout rates; None where it has none.
+
+    A layer that was adapted to data has what it learnt beside its config, and a clone would not have it.
+    """
     if type(model) not in (keras.Model, keras.Sequential) and type(model).__name__ != "Functional":
+        return None
+    if any(hasattr(layer, "finalize_state") and getattr(layer, "input_mean", None) is None for layer in layers_of(model)):
         return None
     try:
         config = model.get_config()
@@ -161,19 +173,24 @@ def _plain_norm(layer: Any) -> bool:
     return bool(layer.center and layer.scale) and layer.axis in (-1, len(layer.input.shape) - 1)
 
 
-def _float32(layer: keras.layers.Layer) -> keras.layers.Layer:
+def _float32(layer: Any) -> Any:
+    """The clone of a layer, or of an operation such as `+`, which has no precision of its own."""
     config = layer.get_config()
-    return layer.__class__.from_config({**config, "dtype": "float32"} if layer.compute_dtype == "bfloat16" else config)
+    lower = getattr(layer, "compute_dtype", None) == "bfloat16"
+    return layer.__class__.from_config({**config, "dtype": "float32"} if lower else config)
 
 
-def _without_rates(config: Any) -> Any:
-    if isinstance(config, dict):
-        if config.get("class_name") == "Dropout" and config["config"].get("noise_shape") is None:
-            config = {**config, "config": {**config["config"], "rate": None, "seed": None}}
-        return {key: _without_rates(value) for key, value in config.items()}
-    if isinstance(config, (list, tuple)):
-        return [_without_rates(item) for item in config]
-    return config
+def _without_rates(config: dict[str, Any]) -> dict[str, Any]:
+    """A model's config without the rates of those Dropouts that its twin rates: its own, and those of models inside it."""
+    return {**config, "layers": [_without_rate(layer) for layer in config["layers"]]} if "layers" in config else config
+
+
+def _without_rate(layer: dict[str, Any]) -> dict[str, Any]:
+    if layer["class_name"] == "Dropout" and layer.get("module") == "keras.layers" and layer["config"].get("noise_shape") is None:
+        return {**layer, "config": {**layer["config"], "rate": None, "seed": None}}
+    if layer["class_name"] in ("Functional", "Sequential"):
+        return {**layer, "config": _without_rates(layer["config"])}
+    return layer
 
 
 def _u32(value: tf.Tensor) -> tf.Tensor:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from experiments.datasets.catalog import open_dataset
 from experiments.datasets.folder import read_image
@@ -44,6 +44,32 @@ def test_one_colour_image_anywhere_makes_a_set_of_colour_images(tmp_path: Path) 
     Image.new("RGB", (6, 6), (250, 0, 0)).save(tmp_path / "dog" / "9.png")
     dataset = open_dataset(f"folder:{tmp_path}", None)
     assert dataset.pool.images[-1, 0, 0].tolist() == [250, 0, 0]
+
+
+def test_what_is_transparent_lies_on_white_and_hidden_files_are_none(tmp_path: Path) -> None:
+    """Black ink on a transparent ground would be black on black."""
+    make_folder(tmp_path, [(6, 6)] * 3, "LA")
+    for name in ("cat", "dog"):
+        Image.new("LA", (6, 6), (0, 0)).save(tmp_path / name / "0.png")
+        Image.new("LA", (6, 6), (0, 255)).save(tmp_path / name / "1.png")
+        (tmp_path / name / "._0.png").write_bytes(b"what macOS leaves beside a file")
+    images = open_dataset(f"folder:{tmp_path}", None).pool.images
+    assert len(images) == 6
+    assert (images[0].min(), images[1].max()) == (255, 0)
+
+
+def test_a_photograph_is_turned_as_its_camera_says(tmp_path: Path) -> None:
+    make_folder(tmp_path, [(8, 6)], "L")
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    pixels = np.zeros((6, 8), np.uint8)
+    pixels[:, :4] = 255
+    for name in ("cat", "dog"):
+        (tmp_path / name / "0.png").unlink()
+        Image.fromarray(pixels).save(tmp_path / name / "0.jpg", quality=95, exif=exif)
+    images = open_dataset(f"folder:{tmp_path}", None).pool.images
+    assert images.shape[1:] == (8, 6, 1)  # a quarter turn: what was left is above
+    assert images[0, :3].min() > 200 and images[0, 5:].max() < 50
 
 
 def test_sixteen_bits_of_grey_are_scaled_and_32_refused(tmp_path: Path) -> None:

@@ -24,6 +24,12 @@ def build(hparams, input_shape, num_classes):
     x = Doubling()(keras.layers.Flatten()(inputs))
     return keras.Model(inputs, keras.layers.Dense(num_classes, activation="softmax")(x))
 
+def undeclared(hparams, input_shape, num_classes):
+    return keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(num_classes, activation="softmax")])
+
+def flat(hparams, input_shape, num_classes):
+    return keras.Sequential([keras.Input((64,)), keras.layers.Dense(num_classes, activation="softmax")])
+
 def headless(hparams, input_shape, num_classes):
     return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(3)])
 
@@ -104,6 +110,12 @@ def test_a_wrong_model_is_refused(own: str) -> None:
         resolve(f"{own}:headless")({}, (8, 8, 1), 4)
     with pytest.raises(ModelError, match=r"expected the factory to return a keras.Model, got NoneType"):
         resolve(f"{own}:nothing")({}, (8, 8, 1), 4)
+
+
+def test_a_models_input_is_the_images(own: str) -> None:
+    assert resolve(f"{own}:undeclared")({}, (8, 8, 1), 4).input_shape == (None, 8, 8, 1)
+    with pytest.raises(ModelError, match=r"expected one input of images \(8, 8, 1\), got \(64,\); begin it with keras.Input"):
+        resolve(f"{own}:flat")({}, (8, 8, 1), 4)
 
 
 def test_an_import_error_inside_a_users_file_is_not_masked(own: str) -> None:

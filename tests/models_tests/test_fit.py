@@ -77,6 +77,19 @@ def test_images_streamed_from_a_file_train_to_the_same_numbers(
     assert streamed.history == resident.history
 
 
+@pytest.mark.parametrize(("side", "count"), [(28, 1000), (32, 1000), (224, 41), (20_000, 1)])
+def test_of_large_images_fewer_are_shown_at_once(side: int, count: int) -> None:
+    assert feed.at_once(side, side, most=1000) == count
+
+
+def test_how_many_are_shown_at_once_does_not_change_what_is_said(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = program_for(model(), TrainOptions(), 10)
+    whole = made.evaluate(data.val_images, data.val_labels)
+    monkeypatch.setattr(feed, "WIDE_BYTES", 7 * 8 * 8 * 64 * 4)
+    by_seven = made.evaluate(data.val_images, data.val_labels)
+    assert (by_seven.accuracy, by_seven.loss) == (whole.accuracy, pytest.approx(whole.loss, rel=1e-5))
+
+
 @pytest.mark.parametrize("loss", ["focal", "kl_divergence", "mean_squared_error", "categorical_hinge"])
 def test_other_losses_are_keras_own(data: Data, loss: str) -> None:
     ours = fit(model(), data, TrainOptions(loss=loss, schedule="constant"), FitPlan(1, seed=5)).history[0]

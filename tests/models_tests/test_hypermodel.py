@@ -231,6 +231,7 @@ def test_models_by_their_call_and_with_a_train_step_of_their_own(data: Data, kin
         ((keras.optimizers.Adam(use_ema=True), "sparse_categorical_crossentropy"), "got one with use_ema"),
         ((keras.optimizers.Adam(gradient_accumulation_steps=2), "sparse_categorical_crossentropy"), "raise batch_size instead"),
         ((keras.optimizers.Adam(lambda: 0.1), "sparse_categorical_crossentropy"), "a function for its rate"),
+        ((keras.optimizers.ScheduleFreeAdamW(), "sparse_categorical_crossentropy"), "weights of its own"),
     ],
 )
 def test_what_it_was_compiled_with_and_cannot_be_trained_by_is_named(compile_, says: str) -> None:
@@ -247,3 +248,20 @@ def test_an_input_of_another_shape_is_refused() -> None:
     net.compile("adam", "sparse_categorical_crossentropy")
     with pytest.raises(ModelError, match=r"expected one input of images \(28, 28, 1\), got \(8, 8, 1\)"):
         compiled.taken("own", net, TrainOptions(), (28, 28, 1))
+
+
+def test_a_length_that_is_left_open_is_the_images() -> None:
+    inputs = keras.Input((None, None, 1))
+    x = keras.layers.Conv2D(3, 3)(keras.layers.Rescaling(1 / 255)(inputs))
+    net = keras.Model(inputs, keras.layers.Dense(10, activation="softmax")(keras.layers.GlobalAveragePooling2D()(x)))
+    net.compile("adam", "sparse_categorical_crossentropy")
+    model, _ = compiled.taken("own", net, TrainOptions(), SHAPE)
+    assert model.input_shape == (None, *SHAPE)
+
+
+def test_what_scales_is_known_as_a_layer_and_as_an_operation() -> None:
+    inputs = keras.Input(SHAPE)
+    flat = keras.layers.Flatten()
+    assert compiled.scales(keras.Model(inputs, flat(inputs / 255.0)))
+    assert compiled.scales(keras.Model(inputs, flat(keras.layers.Rescaling(1 / 255)(inputs))))
+    assert not compiled.scales(keras.Model(inputs, flat(inputs)))

@@ -1,0 +1,159 @@
+"""Models of a person's own, with what no built-in one has: they train as in Keras, and what is kept is what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from fits import digits
+from keras import layers
+
+from models.training.fit import Data, FitPlan, fit
+from models.training.options import TrainOptions
+from models.training.precision import faster
+from models.training.program import _in_float32
+from models.training.twin import in_float32, signature, twin
+
+SHAPE = (8, 8, 1)
+
+
+@pytest.fixture(scope="module")
+def data() -> Data:
+    return digits()
+
+
+def network(*middle: Callable[[keras.KerasTensor], keras.KerasTensor], policy: str = "float32") -> keras.Model:
+    """A small classifier of digits with something of one's own in its middle."""
+    keras.utils.clear_session(free_memory=False)
+    keras.utils.set_random_seed(1)
+    keras.config.set_dtype_policy(policy)
+    inputs = keras.Input(SHAPE)
+    x = layers.Rescaling(1 / 255)(inputs)
+    for part in middle:
+        x = part(x)
+    model = keras.Model(inputs, layers.Dense(10, activation="softmax")(layers.Flatten()(x)))
+    keras.config.set_dtype_policy("float32")
+    return model
+
+
+class Stubborn(layers.Layer):
+    """A layer that cannot be made again from its config: its arguments are its own alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        return 2.0 * inputs
+
+
+class Float32Alone(layers.Layer):
+    """A layer that fails in bfloat16."""
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        return inputs * tf.constant(2.0, tf.float32)
+
+
+class Ignored(keras.Model):
+    """A functional model whose own loss is a constant: nothing is learnt."""
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        return 0.0 * keras.ops.sum(y_pred) + 3.0
+
+
+def adapted(images: np.ndarray) -> layers.Layer:
+    layer = layers.Normalization(axis=None)
+    layer.adapt(images)
+    return layer
+
+
+@pytest.mark.parametrize(
+    "middle",
+    [
+        lambda x: x + x,
+        layers.Lambda(lambda x: 2.0 * x),
+        lambda x: Stubborn()(x),
+        lambda x: layers.Conv2D(4, 3, activity_regularizer="l2")(x),
+    ],
+    ids=["operation", "lambda", "no config", "regularised activity"],
+)
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_it_trains_and_the_model_kept_is_the_one_that_was_measured(data: Data, middle: Callable, policy: str) -> None:
+    model = network(middle, policy=policy)
+    fitted = fit(model, data, TrainOptions(learning_rate=0.01), FitPlan(2, seed=5))
+    assert fitted.best["val_accuracy"] > 0.6
+    kept = in_float32(model).predict(data.val_images.numpy(), verbose=0).argmax(axis=1)
+    assert (kept == fitted.validation.labels).mean() > 0.98
+
+
+def test_what_a_layer_was_adapted_to_is_trained_and_measured_with(data: Data) -> None:
+    images = 100.0 + data.train_images.numpy().astype("float32")
+    model = network(lambda x: layers.Rescaling(255.0, offset=100.0)(x), adapted(images))
+    fitted = fit(model, data, TrainOptions(learning_rate=0.01), FitPlan(2, seed=5))
+    kept = model.predict(data.val_images.numpy(), verbose=0).argmax(axis=1)
+    np.testing.assert_array_equal(kept, fitted.validation.labels)
+    assert fitted.best["val_accuracy"] > 0.8
+
+
+def test_a_loss_that_the_model_computes_itself_is_the_one(data: Data) -> None:
+    base = network()
+    model = Ignored(base.inputs, base.outputs)
+    before = [weight.numpy() for weight in model.weights]
+    assert fit(model, data, TrainOptions(), FitPlan(1, seed=5)).history[0]["train_loss"] == pytest.approx(3.0)
+    for old, new in zip(before, model.weights, strict=True):
+        np.testing.assert_array_equal(old, new.numpy())
+
+
+def test_a_layer_that_fails_in_bfloat16_is_trained_in_float32() -> None:
+    def build(policy: str) -> keras.Model:
+        return network(lambda x: layers.Conv2D(4, 3)(x), lambda x: Float32Alone()(x), policy=policy)
+
+    with pytest.raises(Exception, match="bfloat16"):
+        build("mixed_bfloat16")
+    assert faster(build, TrainOptions(), 10) == "float32"
+
+
+def test_rates_inside_other_layers_make_another_model() -> None:
+    """A trace has them baked in; those that the twin rates are values."""
+
+    def shape(rate: float, inside: bool) -> str | None:
+        drop = layers.Dropout(rate)
+        return signature(network(layers.TimeDistributed(drop) if inside else drop))
+
+    assert shape(0.1, inside=True) != shape(0.4, inside=True)
+    assert shape(0.1, inside=False) == shape(0.4, inside=False)
+
+
+def test_a_dropout_that_is_used_twice_draws_twice() -> None:
+    inputs, drop = keras.Input((200,)), layers.Dropout(0.5)
+    model, clock = twin(keras.Model(inputs, drop(inputs) - drop(inputs)))
+    drawn = []
+    for _ in range(2):
+        clock.tick(tf.constant(3))
+        drawn.append(model(tf.ones((1, 200)), training=True).numpy())
+    assert 50 < (drawn[0] != 0).sum() < 150
+    np.testing.assert_array_equal(drawn[0], drawn[1])  # in the same step, the same
+
+
+def test_the_loss_of_what_is_nearly_sure_is_not_rounded_away() -> None:
+    logits = tf.constant([[8.0, 0.0], [0.0, 8.0]], tf.bfloat16)
+    labels = tf.constant([0, 0])
+
+    @tf.function
+    def loss(exact: bool) -> tf.Tensor:
+        outputs = layers.Activation("softmax", dtype="bfloat16")(logits)
+        outputs = _in_float32(outputs) if exact else tf.cast(outputs, tf.float32)
+        return keras.losses.sparse_categorical_crossentropy(labels, outputs)
+
+    expected = [np.log1p(np.exp(-8.0)), 8.0 + np.log1p(np.exp(-8.0))]
+    assert loss(True).numpy() == pytest.approx(expected, rel=1e-4)
+    assert loss(False).numpy() != pytest.approx(expected, rel=1e-2)
+
+
+@pytest.mark.parametrize("mixing", ["mixup", "cutmix"])
+def test_a_mixed_image_counts_for_what_there_is_most_of(data: Data, mixing: str) -> None:
+    """With so small an alpha each batch is nearly all its images or nearly all those that they are mixed with."""
+    options = TrainOptions(learning_rate=0.01, **{mixing: 0.01})
+    assert fit(network(), data, options, FitPlan(6, seed=5)).history[-1]["train_accuracy"] > 0.75
