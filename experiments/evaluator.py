@@ -128,7 +128,7 @@ def _prepare(threads: int | None) -> None:
 def _predict(saved: SavedModel, images: np.ndarray) -> np.ndarray:
     from models.training.feed import at_once
 
-    return load_model(saved).predict(images, batch_size=at_once(*images.shape[1:3], most=500), verbose=0)
+    return load_model(saved).predict(images, batch_size=at_once(images.shape[1], images.shape[2], 500), verbose=0)
 
 
 def _score(saved: SavedModel, images: Images, classes: int) -> Evaluation:

@@ -22,8 +22,8 @@ def with_input(name: str, model: keras.Model, shape: tuple[int, int, int]) -> ke
 
     if isinstance(model, keras.Sequential) and not model.built:
         model.build((None, *shape))
-    inputs, own_step = getattr(model, "inputs", None), has_own_step(model)
-    wanted = [tuple(one.shape[1:]) for one in inputs or ()]
+    inputs, own_step = getattr(model, "inputs", None) or [], has_own_step(model)
+    wanted = [tuple(one.shape[1:]) for one in inputs]
     if (not inputs and not own_step) or (wanted == [shape[:2]] and shape[2] == 1 and not own_step):
         images = keras.Input(shape)
         return keras.Model(images, model(keras.layers.Reshape(shape[:2])(images) if inputs else images))

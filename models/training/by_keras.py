@@ -25,7 +25,7 @@ class KerasProgram(Program):
     def __init__(self, model: keras.Model, options: TrainOptions, num_classes: int) -> None:
         if wrong := [name for name in ("label_smoothing", *STRENGTHS) if getattr(options, name)]:
             raise ModelError(
-                f"training.{wrong[0]}: a model with a train_step or compute_loss of its own does that itself; leave the option out."
+                f"training.{wrong[0]}: a model with a train_step or compute_loss of its own does that; leave the option out."
             )
         if options.loss != CROSSENTROPY:
             raise ModelError(

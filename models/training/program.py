@@ -122,7 +122,7 @@ class Program:
         """Loss (plain cross-entropy, mean), accuracy and predictions on images, resident or mapped."""
         count = int(images.shape[0])
         total, predicted, confidence = 0.0, [], []
-        size = at_once(*images.shape[1:3], most=EVALUATION_BATCH)
+        size = at_once(images.shape[1], images.shape[2], EVALUATION_BATCH)
         for start in range(0, count, size):
             stop = min(start + size, count)
             loss, best, sure = self._evaluate(images[start:stop], labels[start:stop])
@@ -159,7 +159,7 @@ class Program:
         weights = [variable.value for variable in self.model.trainable_variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
-            outputs = _in_float32(self.model(_as_input(images, self.model), training=True))
+            outputs = tf.cast(self.model(_as_input(images, self.model), training=True), tf.float32)
             extra = [tf.cast(tf.reduce_sum(loss), tf.float32) for loss in self.model.losses]
             loss = tf.add_n([tf.reduce_mean(self._weighed(self.loss(targets, outputs), labels)), *extra])
         self.optimizer.apply(tape.gradient(loss, weights))
@@ -176,7 +176,7 @@ class Program:
         return each * tf.gather(self.class_weight, labels) if self.weighted else each
 
     def _evaluate_batch(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        outputs = _in_float32(self.model(_as_input(images, self.model), training=False))
+        outputs = tf.cast(self.model(_as_input(images, self.model), training=False), tf.float32)
         losses = keras.losses.sparse_categorical_crossentropy(labels, outputs)
         return tf.reduce_sum(losses), tf.argmax(outputs, axis=-1), tf.reduce_max(outputs, axis=-1)
 
@@ -221,13 +221,6 @@ def _rules(options: TrainOptions) -> TrainOptions:
         **{name: float(getattr(options, name) > 0) for name in ("label_smoothing", "weight_decay", *STRENGTHS)},
     }
     return dataclasses.replace(options, **values)
-
-
-def _in_float32(outputs: tf.Tensor) -> tf.Tensor:
-    """A model's outputs in float32; a softmax in bfloat16 is taken anew, or the loss of what is nearly sure would be 0."""
-    if outputs.dtype != tf.float32 and outputs.op.type == "Softmax":
-        return tf.nn.softmax(tf.cast(outputs.op.inputs[0], tf.float32))
-    return tf.cast(outputs, tf.float32)
 
 
 def _as_input(images: tf.Tensor, model: keras.Model) -> tf.Tensor:

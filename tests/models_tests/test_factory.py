@@ -93,7 +93,7 @@ def test_a_users_module_is_a_factory(own: str) -> None:
     [
         ("cnm", "expected one of mlp, cnn"),
         ("nets/none.py:build", "there is no file 'nets/none.py'"),
-        ("nets/mine.py:bild", "has no factory 'bild'; it has: Doubling, build, headless, nothing"),
+        ("nets/mine.py:bild", "has no factory 'bild'; it has: Doubling, build, undeclared, flat, headless, nothing"),
         ("nets/mine.py:VALUE", "has no factory 'VALUE'"),
         ("nonets.mine:build", "there is no module 'nonets.mine'"),
         ("models.mine:build", "begins like one of Tailor's own packages"),

@@ -79,7 +79,7 @@ def test_images_streamed_from_a_file_train_to_the_same_numbers(
 
 @pytest.mark.parametrize(("side", "count"), [(28, 1000), (32, 1000), (224, 41), (20_000, 1)])
 def test_of_large_images_fewer_are_shown_at_once(side: int, count: int) -> None:
-    assert feed.at_once(side, side, most=1000) == count
+    assert feed.at_once(side, side, 1000) == count
 
 
 def test_how_many_are_shown_at_once_does_not_change_what_is_said(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
