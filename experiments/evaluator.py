@@ -110,7 +110,17 @@ def refused(model: keras.Model, own_file: bool) -> str:
             return f"{layer.name} is a Lambda layer, which is never loaded; write it as a layer of its own"
         if not own_file and place.partition(".")[0] not in KERAS:
             return f"{name} comes from {place}; name the factory by its file, which travels with its models (nets/mine.py:build)"
+        if not isinstance(layer, keras.Model) and not _made_again(layer):
+            return f"{name} cannot be made again from its config; give its __init__ **kwargs, and the layer a get_config"
     return ""
+
+
+def _made_again(layer: Any) -> bool:
+    try:
+        type(layer).from_config(layer.get_config())
+    except Exception:  # whatever a layer of somebody's own raises
+        return False
+    return True
 
 
 def _prepare(threads: int | None) -> None:

@@ -18,6 +18,7 @@ from experiments.gpus import claim
 from experiments.quiet import quiet
 from experiments.trial import EpochReport, Stopped, TrialJob, TrialResult, run_trial
 from experiments.workshop import TENSORFLOW_ENV
+from models.errors import ModelError
 from models.factory import digest, is_file, resolve
 
 if TYPE_CHECKING:
@@ -82,23 +83,28 @@ class Preflight:
 
 def preflight(job: TrialJob) -> Preflight:
     """Build the job's model and throw it away: raises what a trial would fail with."""
-    from experiments.trial import build
+    from experiments.trial import build, keras_bytes
 
     prepare()
     from experiments.evaluator import refused
-    from models.training import losses
-    from models.training.by_keras import has_own_step
+    from models.training import by_keras, losses
     from models.training.compiled import scales
     from models.training.precision import faster
 
     model, options = build(job)
     losses.named(options.loss)
+    try:
+        keras_bytes(model)
+    except Exception as error:
+        said = (str(error).strip().splitlines() or [""])[0][:300]
+        raise ModelError(f"model {job.model!r}: it cannot be saved ({said}); give each layer of its own a get_config.") from error
     notes = [UNSCALED] if job.declared is not None and not scales(model) else []
     code = digest(job.model)
     if why := refused(model, own_file=is_file(job.model)):
         notes.append(f"its models can be searched, but not promoted: {why}")
     precision = "float32" if options.precision == "auto" else options.precision
-    if has_own_step(model):
+    if by_keras.has_own_step(model):
+        by_keras.check(options)
         notes.append("the model has a train_step or compute_loss of its own: Keras trains it, batch by batch, which is slower")
     elif options.precision == "auto":
         precision = faster(lambda policy: build(job, policy)[0], options, job.data.num_classes)

@@ -32,8 +32,13 @@ def with_input(name: str, model: keras.Model, shape: tuple[int, int, int]) -> ke
             return model
         images = keras.Input(shape, dtype=inputs[0].dtype)
         return keras.Model(images, model(images))
+    if not inputs:
+        raise ModelError(
+            f"model {name!r}: with a train_step or compute_loss of its own it is made from its inputs and outputs, "
+            "MyModel(inputs, outputs), and this one has none."
+        )
     raise ModelError(
-        f"model {name!r}: expected one input of images {shape}, got {', '.join(map(str, wanted)) or 'none'}; "
+        f"model {name!r}: expected one input of images {shape}, got {', '.join(map(str, wanted))}; "
         f"begin it with keras.Input({shape}), or set data.image_size."
     )
 

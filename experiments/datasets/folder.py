@@ -6,15 +6,24 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from experiments.datasets.images import Dataset, Images, checked
 from experiments.errors import InputError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 MOST_PIXELS = 64_000_000
-CAMERAS = ("JPEG", "MPO", "WEBP")  # formats whose orientation Pillow leaves to the reader
-QUARTERS = 5  # orientations from here on are a quarter turn
+CAMERAS = ("JPEG", "MPO", "WEBP")  # formats of cameras; of TIFF Pillow turns it, and a PNG would be decoded for it
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+QUARTERS = [TURNS[orientation] for orientation in (5, 6, 7, 8)]
 DEEP = "I;16"  # how Pillow's modes of 16 bits of gray begin
 
 
@@ -48,8 +57,8 @@ def read_image(path: Path, size: tuple[int, int], channels: int) -> np.ndarray:
     try:
         if image.mode.startswith(DEEP):  # Pillow would cut off what is above 255
             image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-        if _orientation(image) > 1:
-            image = ImageOps.exif_transpose(image)
+        if (turn := _turn(image)) is not None:
+            image = image.transpose(turn)
         if image.has_transparency_data:
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
         image = image.convert("L" if channels == 1 else "RGB")
@@ -101,15 +110,14 @@ def _common_size(name: str, paths: list[Path]) -> tuple[int, int]:
 def image_size(path: Path) -> tuple[int, int]:
     """(height, width) of an image file, as it is read. Raises InputError for what is no image."""
     image = _opened(path)
-    return (image.width, image.height) if _orientation(image) >= QUARTERS else (image.height, image.width)
+    return (image.width, image.height) if _turn(image) in QUARTERS else (image.height, image.width)
 
 
-def _orientation(image: Image.Image) -> int:
-    """How a camera's image is to be turned, by EXIF; 1 where it is not, or that cannot be read."""
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """How a camera's image is to be turned, by EXIF; None where it is not, or that cannot be read."""
     if image.format not in CAMERAS:
-        return 1
+        return None
     try:
-        found = image.getexif().get(ExifTags.Base.Orientation, 1)
+        return TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
     except Exception:  # whatever damaged metadata leads to
-        return 1
-    return found if isinstance(found, int) else 1
+        return None

@@ -19,18 +19,23 @@ def has_own_step(model: keras.Model) -> bool:
     return any(getattr(type(model), name) is not getattr(keras.Model, name) for name in ("train_step", "compute_loss"))
 
 
+def check(options: TrainOptions) -> None:
+    """Raise ModelError for what Tailor would do within a step, and such a model does by itself."""
+    wrong = [name for name in ("label_smoothing", *STRENGTHS) if getattr(options, name)]
+    if options.loss != CROSSENTROPY:
+        wrong.append("loss")
+    if wrong:
+        raise ModelError(
+            f"training.{wrong[0]}: a model with a train_step or compute_loss of its own does that itself, and is compiled with "
+            "plain crossentropy; leave the option out."
+        )
+
+
 class KerasProgram(Program):
     """Trains by `train_on_batch`, which calls the model's own train_step; evaluates as any program does."""
 
     def __init__(self, model: keras.Model, options: TrainOptions, num_classes: int) -> None:
-        if wrong := [name for name in ("label_smoothing", *STRENGTHS) if getattr(options, name)]:
-            raise ModelError(
-                f"training.{wrong[0]}: a model with a train_step or compute_loss of its own does that; leave the option out."
-            )
-        if options.loss != CROSSENTROPY:
-            raise ModelError(
-                "training.loss: a model with a train_step or compute_loss of its own is given crossentropy; leave the option out."
-            )
+        check(options)
         super().__init__(model, Clock(), options, num_classes, compiled=False)
         model.compile(self.optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
 

@@ -20,7 +20,7 @@ from models.training.twin import layers_of
 
 LOSSES = {"sparse_categorical_crossentropy": CROSSENTROPY, **{theirs: ours for ours, theirs in KERAS.items()}}
 
-DIVIDING = ("Divide", "TrueDivide", "Multiply")  # as operations: images / 255.0
+DIVIDING = ("Divide", "TrueDivide", "Multiply")  # operations, such as in images / 255.0
 SCALING = (keras.layers.Rescaling, keras.layers.Normalization, keras.layers.BatchNormalization, keras.layers.LayerNormalization)
 RATES = (keras.Variable, keras.optimizers.schedules.LearningRateSchedule)
 
@@ -44,8 +44,10 @@ def taken(name: str, model: keras.Model, options: TrainOptions, shape: tuple[int
 
 def scales(model: keras.Model) -> bool:
     """Whether something in the model brings its inputs to a scale."""
-    divides = any(type(operation).__name__ in DIVIDING for operation in getattr(model, "operations", ()))
-    return divides or any(isinstance(layer, SCALING) for layer in layers_of(model))
+    inside = list(layers_of(model))
+    operations = [operation for part in (model, *inside) for operation in getattr(part, "operations", ())]
+    divided = (type(one).__name__ in DIVIDING and not isinstance(one, keras.layers.Layer) for one in operations)
+    return any(divided) or any(isinstance(layer, SCALING) for layer in inside)
 
 
 def _optimizer(name: str, optimizer: keras.optimizers.Optimizer) -> tuple[str, float, float]:
@@ -101,5 +103,7 @@ def _ending(name: str, model: keras.Model, logits: bool) -> keras.Model:
     if not logits:
         return model
     if has_own_step(model):
-        raise ModelError(f"model {name!r}: with a train_step of its own it must end with a softmax, and its loss take no logits.")
+        raise ModelError(
+            f"model {name!r}: with a step or loss of its own it must end with a softmax, and its loss take no logits."
+        )
     return keras.Model(model.inputs, keras.layers.Activation("softmax", dtype="float32")(model.outputs[0]))

@@ -186,7 +186,7 @@ class _Trainer:
             "learning_rate": rate,
         }
         if math.isnan(metrics[self.plan.monitor]):
-            raise ModelError(f"{self.plan.monitor}: the model's train_step returns none: it is no objective; take val_accuracy")
+            raise ModelError(f"{self.plan.monitor}: the model's own step returns none: it is no objective; take val_accuracy")
         course.history.append(metrics)
         if course.best is None or _improves(metrics, course.best, self.plan, 0.0):
             course.best, course.best_epoch, course.validation = metrics, course.epoch, validation

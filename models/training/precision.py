@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from models.training.options import TrainOptions
 from models.training.program import Program
-from models.training.twin import layers_of, signature, twin
+from models.training.twin import layers_of, signature, twin_or_itself
 
 STEPS = 12
 WORTH = 1.1  # how many times faster bfloat16 must be
@@ -24,10 +24,10 @@ def faster(build: Callable[[str], keras.Model], options: TrainOptions, num_class
     model = build("float32")
     if signature(model) is None or not any(isinstance(layer, CONVOLUTIONS) for layer in layers_of(model)):
         return "float32"
+    plain = _seconds(model, options, num_classes)
     try:
-        plain = _seconds(model, options, num_classes)
         mixed = _seconds(build("mixed_bfloat16"), options, num_classes, HOPELESS * plain)
-    except Exception:  # a layer of somebody's own that cannot be cloned, or computes in float32 alone: nobody asked for more
+    except Exception:  # a layer of somebody's own that knows float32 alone, and bfloat16 was not asked for by name
         return "float32"
     return "bfloat16" if plain > WORTH * mixed else "float32"
 
@@ -38,7 +38,7 @@ def _seconds(model: keras.Model, options: TrainOptions, num_classes: int, enough
     count = STEPS * options.batch_size
     images = tf.constant(rng.integers(0, 256, (count, *model.inputs[0].shape[1:]), dtype="uint8"))
     labels = tf.constant(rng.integers(0, num_classes, count))
-    program = Program(*twin(model), options, num_classes, compiled=False)
+    program = Program(*twin_or_itself(model), options, num_classes, compiled=False)
     program.load(model, options, 0, None)
     order = tf.range(count)
     program.train(images, labels, order, range(0, 1))  # traces

@@ -16,7 +16,7 @@ from models.training import losses, optimizers
 from models.training.augmentation import STRENGTHS, Augmentation
 from models.training.feed import at_once
 from models.training.options import TrainOptions
-from models.training.twin import Clock, copy, layers_of, set_values, signature, twin
+from models.training.twin import Clock, copy, layers_of, set_values, signature, twin_or_itself
 
 EVALUATION_BATCH = 1000
 KEPT_PROGRAMS = 8
@@ -197,10 +197,10 @@ def program_for(model: keras.Model, options: TrainOptions, num_classes: int, ste
     compiled = repaid and (on_cpu or bool(tf.config.list_logical_devices("GPU")))
     key = (shape, _rules(options), num_classes, compiled)
     if key not in _programs:
-        try:
-            _programs[key] = Program(*twin(model), options, num_classes, compiled)
-        except Exception:  # whatever a layer of somebody's own raises that cannot be made again from its config
-            return Program(model, Clock(), options, num_classes, compiled=False)
+        made, clock = twin_or_itself(model)
+        if made is model:
+            return Program(model, clock, options, num_classes, compiled=False)
+        _programs[key] = Program(made, clock, options, num_classes, compiled)
         if len(_programs) > KEPT_PROGRAMS:
             _programs.popitem(last=False)
     _programs.move_to_end(key)

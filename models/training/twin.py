@@ -109,8 +109,19 @@ def twin(model: keras.Model) -> tuple[keras.Model, Clock]:
     return keras.models.clone_model(model, clone_function=clone, recursive=True), clock
 
 
+def twin_or_itself(model: keras.Model) -> tuple[keras.Model, Clock]:
+    """The twin with the model's values, or the model where a layer of somebody's own cannot be made again as it is."""
+    try:
+        made, clock = twin(model)
+        copy(model, made)
+        set_values(model, made)
+    except Exception:  # whatever such a layer raises, or a clone that has other weights
+        return model, Clock()
+    return made, clock
+
+
 def in_float32(model: keras.Model) -> keras.Model:
-    """The model itself, or where it computes in a lower precision, its clone that computes in float32 throughout."""
+    """The model itself, or where it computes in a lower precision and can be cloned, its clone that computes in float32."""
     if signature(model) is None or all(layer.compute_dtype != "bfloat16" for layer in model._flatten_layers()):
         return model
 
@@ -118,23 +129,26 @@ def in_float32(model: keras.Model) -> keras.Model:
     keras.config.set_dtype_policy("float32")
     try:
         clone_ = keras.models.clone_model(model, clone_function=_float32, recursive=True)
-    except Exception:  # a layer of somebody's own that cannot be made again from its config
+        copy(model, clone_)
+    except Exception:  # as in `twin_or_itself`
         return model
     finally:
         keras.config.set_dtype_policy(before)
-    copy(model, clone_)
     return clone_
 
 
 def signature(model: keras.Model) -> str | None:
     """What two models share when one twin can train both: their config but for Dropout rates; None where it has none.
 
-    A layer that was adapted to data has what it learnt beside its config, and a clone would not have it.
+    A layer that was adapted to data has what it learnt beside its config, and a class that is made with the model may have a
+    trial's values in its code: a clone would not have the one, nor another trial the other.
     """
     if type(model) not in (keras.Model, keras.Sequential) and type(model).__name__ != "Functional":
         return None
-    if any(hasattr(layer, "finalize_state") and getattr(layer, "input_mean", None) is None for layer in layers_of(model)):
-        return None
+    for layer in layers_of(model):
+        adapted = hasattr(layer, "finalize_state") and getattr(layer, "input_mean", None) is None
+        if adapted or "<locals>" in type(layer).__qualname__:
+            return None
     try:
         config = model.get_config()
     except NotImplementedError:

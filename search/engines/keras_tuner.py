@@ -5,6 +5,7 @@ Importing Keras Tuner imports TensorFlow, so nothing imports this file but a stu
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -195,7 +196,8 @@ def _declare(found: keras_tuner.HyperParameters, parameter: Parameter) -> None:
         # Keras Tuner counts a float's steps by rounding down, and 0.5 // 0.1 is 4: half a step more keeps the last one.
         high: float = parameter.high
         if isinstance(parameter, Float) and parameter.step:
-            high = float(listed(parameter)[-1]) + parameter.step / 2
+            steps = math.floor((parameter.high - parameter.low) / parameter.step + 1e-9)
+            high = parameter.low + (steps + 0.5) * parameter.step
         declare(parameter.name, parameter.low, high, parameter.step, "log" if parameter.log else "linear")
 
 

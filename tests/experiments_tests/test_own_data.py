@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageOps
 
+from experiments.datasets import folder
 from experiments.datasets.catalog import open_dataset
 from experiments.datasets.folder import read_image
 from experiments.errors import InputError
@@ -58,10 +59,18 @@ def test_what_is_transparent_lies_on_white_and_hidden_files_are_none(tmp_path: P
     assert (images[0].min(), images[1].max()) == (255, 0)
 
 
+def test_every_turn_is_pillows_own() -> None:
+    image = Image.fromarray(np.arange(6, dtype=np.uint8).reshape(2, 3))
+    for orientation, turn in folder.TURNS.items():
+        image.getexif()[ExifTags.Base.Orientation] = orientation
+        np.testing.assert_array_equal(image.transpose(turn), ImageOps.exif_transpose(image))
+
+
 def test_a_photograph_is_turned_as_its_camera_says(tmp_path: Path) -> None:
     make_folder(tmp_path, [(8, 6)], "L")
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
+    exif[ExifTags.Base.XResolution] = "72 dpi"  # which is no text: what else stands there does not matter
     pixels = np.zeros((6, 8), np.uint8)
     pixels[:, :4] = 255
     for name in ("cat", "dog"):

@@ -86,7 +86,11 @@ def test_how_many_are_shown_at_once_does_not_change_what_is_said(data: Data, mon
     made = program_for(model(), TrainOptions(), 10)
     whole = made.evaluate(data.val_images, data.val_labels)
     monkeypatch.setattr(feed, "WIDE_BYTES", 7 * 8 * 8 * 64 * 4)
+    shown: list[int] = []
+    batch = made._evaluate
+    monkeypatch.setattr(made, "_evaluate", lambda images, labels: (shown.append(len(images)), batch(images, labels))[1])
     by_seven = made.evaluate(data.val_images, data.val_labels)
+    assert max(shown) == 7 and sum(shown) == len(data.val_labels)
     assert (by_seven.accuracy, by_seven.loss) == (whole.accuracy, pytest.approx(whole.loss, rel=1e-5))
 
 
@@ -249,7 +253,7 @@ class Silent(Doubled):
 def test_a_train_step_without_accuracy_cannot_be_steered_by_it(data: Data) -> None:
     base = model()
     plan = FitPlan(1, seed=5, monitor="train_accuracy", maximize=True)
-    with pytest.raises(ModelError, match="train_accuracy: the model's train_step returns none"):
+    with pytest.raises(ModelError, match="train_accuracy: the model's own step returns none"):
         fit(Silent(base.inputs, base.outputs), data, TrainOptions(), plan)
     assert fit(Silent(base.inputs, base.outputs), data, TrainOptions(), FitPlan(1, seed=5)).best["val_accuracy"] > 0
 

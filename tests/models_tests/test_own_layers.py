@@ -11,6 +11,7 @@ import tensorflow as tf
 from fits import digits
 from keras import layers
 
+from experiments.evaluator import refused
 from models.training.fit import Data, FitPlan, fit
 from models.training.options import TrainOptions
 from models.training.precision import faster
@@ -29,13 +30,14 @@ def network(*middle: Callable[[], Callable], policy: str = "float32") -> keras.M
     keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(1)
     keras.config.set_dtype_policy(policy)
-    inputs = keras.Input(SHAPE)
-    x = layers.Rescaling(1 / 255)(inputs)
-    for part in middle:
-        x = part()(x)
-    model = keras.Model(inputs, layers.Dense(10, activation="softmax")(layers.Flatten()(x)))
-    keras.config.set_dtype_policy("float32")
-    return model
+    try:
+        inputs = keras.Input(SHAPE)
+        x = layers.Rescaling(1 / 255)(inputs)
+        for part in middle:
+            x = part()(x)
+        return keras.Model(inputs, layers.Dense(10, activation="softmax")(layers.Flatten()(x)))
+    finally:
+        keras.config.set_dtype_policy("float32")
 
 
 class Stubborn(layers.Layer):
@@ -105,6 +107,29 @@ def test_a_loss_that_the_model_computes_itself_is_the_one(data: Data) -> None:
         np.testing.assert_array_equal(old, new.numpy())
 
 
+class Grown(layers.Layer):
+    """A layer that is given its weights after it was made: its config does not tell of them."""
+
+    inner: layers.Layer | None = None
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        return inputs if self.inner is None else self.inner(inputs)
+
+
+def test_a_layer_that_is_no_clones_like_trains_too(data: Data) -> None:
+    def grown() -> layers.Layer:
+        layer = Grown()
+        layer.inner = layers.Dense(3)
+        return layer
+
+    assert fit(network(grown), data, TrainOptions(learning_rate=0.01), FitPlan(2, seed=5)).best["val_accuracy"] > 0.6
+
+
+def test_models_that_could_not_be_loaded_are_named_at_once() -> None:
+    assert "Stubborn cannot be made again from its config" in refused(network(Stubborn), own_file=True)
+    assert refused(network(Float32Alone), own_file=True) == ""
+
+
 def test_a_layer_that_fails_in_bfloat16_is_trained_in_float32() -> None:
     def build(policy: str) -> keras.Model:
         return network(lambda: layers.Conv2D(4, 3), Float32Alone, policy=policy)
@@ -124,7 +149,18 @@ def test_rates_inside_other_layers_make_another_model() -> None:
         return signature(network(made))
 
     assert shape(0.1, inside=True) != shape(0.4, inside=True)
-    assert shape(0.1, inside=False) == shape(0.4, inside=False)
+    assert shape(0.1, inside=False) == shape(0.4, inside=False) is not None
+
+
+def test_a_layer_whose_class_is_made_with_the_model_may_have_a_trials_values() -> None:
+    def scaled(factor: float) -> type[layers.Layer]:
+        class Scaled(layers.Layer):
+            def call(self, inputs: tf.Tensor) -> tf.Tensor:
+                return factor * inputs
+
+        return Scaled
+
+    assert signature(network(scaled(2.0))) is None
 
 
 def test_a_dropout_that_is_used_twice_draws_twice() -> None:
