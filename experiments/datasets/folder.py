@@ -118,6 +118,7 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
     if image.format not in CAMERAS:
         return None
     try:
-        return TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+        found = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # whatever damaged metadata leads to
         return None
+    return TURNS.get(found) if isinstance(found, int) else None
