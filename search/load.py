@@ -206,6 +206,10 @@ def _component(table: Table, key: str, offered: Mapping[str, tuple[str, ...]], e
     """A sampler or pruner: one that the engine offers by name, the first by default, or with optuna any "pkg.mod:Class"."""
     value = table.values.get(key, offered[engine][0])
     with_arguments = isinstance(value, Mapping)
+    if with_arguments and "name" not in value:
+        raise StudyError(
+            f"{table.path}.{key}.name: it is missing beside its arguments; give one of {', '.join(offered[engine])}."
+        )
     name = Table(f"{table.path}.{key}", value).text("name") if with_arguments else table.text(key, offered[engine][0])
     if name not in offered[engine] and not (engine == "optuna" and ":" in name):
         others = [other for other, names in offered.items() if name in names]
