@@ -22,6 +22,7 @@ from experiments.discovery import whole
 from experiments.ending import Ended, draw_report, finish, report_drawn
 from experiments.errors import InputError, RunError
 from experiments.identity import CODE_TAG, check_same, code_changed
+from experiments.inspection import Preflight
 from experiments.lock import study_lock
 from experiments.mending import catch_up, engine_of
 from experiments.outbox import Outbox
@@ -38,7 +39,6 @@ from experiments.store import Store
 from experiments.study import Coordinator, Parts
 from experiments.tags import common_tags, study_tags
 from experiments.tracking import Tracker, decided_once, open_study
-from experiments.worker import Preflight
 from models.factory import is_file
 from search import engines
 from search.engine import Suggestion

@@ -208,6 +208,9 @@ class Coordinator:
         # MLflow first, then the engine: a trial that the engine knows to have ended has its run. The model before the run is
         # closed: a trial that MLflow knows to be complete has its model.
         values = self._spec.goal.measured(result.metrics) if result.status == "complete" else None
+        if result.status == "complete" and values is None:
+            reason = "non_finite: its model measures not all that the study is after"
+            result = dataclasses.replace(result, status="failed", reason=reason, model=None)
         displaced = self._keep(attempt.job, result, values) if values is not None else set()
         self._parts.tracker.end(attempt.job, result)
         for trial in displaced:

@@ -12,6 +12,8 @@ from searches import client, runs, start, wait_for_epochs
 from experiments.errors import InputError
 from experiments.evaluator import refused
 from experiments.pulled import load as tailor_load
+from experiments.trial import keras_bytes
+from models.factory import load_file
 
 OWN = '''
 import keras
@@ -108,18 +110,60 @@ def test_a_file_that_is_edited_while_its_study_runs_changes_no_trial(tailor: She
     assert len(runs(tmp_path)[1]) == 6
 
 
-def test_models_that_could_not_be_promoted_are_named_at_once() -> None:
+LAYERS = """
+import keras
+
+class Mine(keras.layers.Layer):
+    def call(self, x):
+        return x
+
+class Forgets(keras.layers.Layer):
+    def __init__(self, factor=1.0, **options):
+        super().__init__(**options)
+        self.factor = factor
+
+    def get_config(self):
+        return super().get_config()  # and not the factor
+
+    def call(self, x):
+        return x * self.factor
+
+class Bare(keras.layers.Layer):
+    def __init__(self):
+        super().__init__()
+
+    def call(self, x):
+        return x
+
+class Plain(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.inner = keras.layers.Dense(3)
+
+    def call(self, x):
+        return self.inner(x)
+
+def trick(x):
+    return x
+"""
+
+
+def test_models_that_could_not_be_promoted_are_named_at_once(tmp_path: Path) -> None:
     import keras
 
-    class Mine(keras.layers.Layer):
-        def call(self, x: object) -> object:
-            return x
+    (tmp_path / "mine.py").write_text(LAYERS)
+    module = load_file(tmp_path / "mine.py")
 
-    inputs = keras.Input((4,))
-    plain = keras.Model(inputs, keras.layers.Dense(2)(inputs))
-    mine = keras.Model(inputs, keras.Sequential([keras.layers.Dense(3), Mine()])(inputs))
-    tricky = keras.Model(inputs, keras.layers.Lambda(lambda x: x, name="trick")(inputs))
-    assert [refused(model, own_file=True) for model in (plain, mine)] == ["", ""]
-    assert refused(plain, own_file=False) == ""
-    assert "Mine comes from" in refused(mine, own_file=False)
-    assert all("trick is a Lambda layer" in refused(tricky, own_file) for own_file in (True, False))
+    def said(*parts: object, own_file: bool = True) -> str:
+        inputs = keras.Input((4,))
+        model = keras.Model(inputs, keras.Sequential([keras.layers.Dense(3), *parts])(inputs))
+        return refused(model, keras_bytes(model), module if own_file else None)
+
+    wrapped = keras.Sequential([keras.layers.Reshape((1, 3)), keras.layers.TimeDistributed(module.Mine())])
+    assert [said(), said(own_file=False), said(module.Mine()), said(wrapped), said(module.Forgets(1.0))] == [""] * 5
+    assert "Mine comes from" in said(module.Mine(), own_file=False)
+    trick = keras.layers.Lambda(module.trick, name="trick")
+    assert all("trick is a Lambda layer" in said(trick, own_file=own_file) for own_file in (True, False))
+    assert "saved and loaded again it predicts otherwise" in said(module.Forgets(2.0))
+    for unmade in (module.Bare(), module.Plain(), keras.layers.Dense(3, activation=module.trick)):
+        assert "saved and loaded again it fails" in said(unmade)
