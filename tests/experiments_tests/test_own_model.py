@@ -167,3 +167,70 @@ def test_models_that_could_not_be_promoted_are_named_at_once(tmp_path: Path) -> 
     assert "saved and loaded again it predicts otherwise" in said(module.Forgets(2.0))
     for unmade in (module.Bare(), module.Plain(), keras.layers.Dense(3, activation=module.trick)):
         assert "saved and loaded again it fails" in said(unmade)
+
+
+OWN_STEPS = """
+import keras
+
+class Quiet(keras.Model):
+    def train_step(self, batch):
+        return {"loss": super().train_step(batch)["loss"]}
+
+class Mute(keras.Model):
+    def train_step(self, batch):
+        return {"total": super().train_step(batch)["loss"]}
+
+class Forgets(keras.Model):
+    def __init__(self, width=8):
+        super().__init__()
+        self.inner = keras.layers.Dense(width)
+
+    def call(self, x):
+        return self.inner(x)
+
+def network(kind, *middle):
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
+    for part in middle:
+        x = part(x)
+    return kind(inputs, keras.layers.Dense(10, activation="softmax")(x))
+
+def quiet(hparams, input_shape, num_classes):
+    return network(Quiet)
+
+def mute(hparams, input_shape, num_classes):
+    return network(Mute)
+
+def forgets(hparams, input_shape, num_classes):
+    return network(keras.Model, Forgets(16))
+
+def tricky(hparams, input_shape, num_classes):
+    return network(keras.Model, keras.layers.Lambda(lambda x: 2 * x, name="trick"))
+"""
+
+
+@pytest.mark.parametrize(("factory", "says"), [("quiet", "non_finite: "), ("mute", "to return its loss as 'loss', got total")])
+def test_a_step_that_tells_too_little_fails_its_trials_and_no_more(tailor: Shell, factory: str, says: str) -> None:
+    (tailor.folder / "mine.py").write_text(OWN_STEPS)
+    both = 'objectives = [{ metric = "val_accuracy", direction = "maximize" }, { metric = "train_accuracy", direction = "maximize" }]'
+    study = OWN_STUDY.replace("nets/mine.py:build", f"mine.py:{factory}").replace('objective = "val_accuracy"\n', "")
+    study = study.replace('direction = "maximize"', both).replace('pruner = "median"\n', "")
+    (tailor.folder / "small.toml").write_text(study)
+    for _ in range(2):  # the second goes on from what the first left
+        assert tailor("search", "small.toml", "--workers", "1").returncode == 1
+    trials = runs(tailor.folder)[1]
+    assert [run.info.status for run in trials] == ["FAILED"] * 2
+    assert all(says in run.data.tags["tailor.status_reason"] for run in trials)
+
+
+def test_check_says_of_a_model_what_a_search_would(tailor: Shell) -> None:
+    (tailor.folder / "mine.py").write_text(OWN_STEPS)
+    study = OWN_STUDY.replace("nets/mine.py:build", "mine.py:tricky")
+    (tailor.folder / "small.toml").write_text(study)
+    done = tailor("check", "small.toml")
+    assert done.returncode == 0, done.stderr
+    assert "can be searched, but not promoted: trick is a Lambda layer" in done.stdout
+    for command in ("check", "search"):
+        done = tailor(command, "small.toml", "--set", "study.model=mine.py:forgets")
+        assert done.returncode == 2 and "Forgets takes width" in done.stderr, command
+    assert not (tailor.folder / "mlruns").exists()
