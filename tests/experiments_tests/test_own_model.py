@@ -212,9 +212,9 @@ def tricky(hparams, input_shape, num_classes):
 @pytest.mark.parametrize(("factory", "says"), [("quiet", "non_finite: "), ("mute", "to return its loss as 'loss', got total")])
 def test_a_step_that_tells_too_little_fails_its_trials_and_no_more(tailor: Shell, factory: str, says: str) -> None:
     (tailor.folder / "mine.py").write_text(OWN_STEPS)
-    both = 'objectives = [{ metric = "val_accuracy", direction = "maximize" }, { metric = "train_accuracy", direction = "maximize" }]'
+    both = ", ".join(f'{{ metric = "{metric}", direction = "maximize" }}' for metric in ("val_accuracy", "train_accuracy"))
     study = OWN_STUDY.replace("nets/mine.py:build", f"mine.py:{factory}").replace('objective = "val_accuracy"\n', "")
-    study = study.replace('direction = "maximize"', both).replace('pruner = "median"\n', "")
+    study = study.replace('direction = "maximize"', f"objectives = [{both}]").replace('pruner = "median"\n', "")
     (tailor.folder / "small.toml").write_text(study)
     for _ in range(2):  # the second goes on from what the first left
         assert tailor("search", "small.toml", "--workers", "1").returncode == 1
