@@ -120,6 +120,7 @@ def _render(
         differs=differs,
         confusions=confusions,
         mattered=mattered,
+        most_on_front=plots.MOST_ON_FRONT,
         plots=[(name, _inline(pictures[name])) for name in SHOWN_PLOTS if name in pictures],
         advice=advice(spec, board, mattered.shares if mattered.firm else {}, int(sizes.get("val", 0))),
     )

@@ -18,9 +18,10 @@ from searches import artifacts, client, runs
 from experiments.cli.compare import number
 from experiments.leaderboard import Row, short
 from experiments.reports.advice import advice
-from experiments.reports.report import _table
+from experiments.reports.report import _render, _table
 from experiments.starting_points import best_points, fitting
 from search.load import build, load
+from search.plots import as_optuna, importances
 from search.space import Choice, Float, Int, Space
 
 
@@ -157,6 +158,16 @@ def test_the_reports_table_says_what_the_leaderboard_does() -> None:
     assert columns == ["trial", "status", "val_accuracy", "parameters", "latency_ms", "best epoch", "seconds"]
     assert cells[0] == ["1 *", "complete", "0.5000", "12,345", "3.0000", "2", "–"]
     assert [line[:2] for line in cells[1:]] == [["0", "breaks a constraint"], ["2", "failed non_finite: the loss"]]
+
+
+@pytest.mark.parametrize(("count", "said"), [(3, False), (4, True)])
+def test_a_front_that_no_picture_can_show_is_said_to_have_none(recorded: Shell, count: int, said: bool) -> None:
+    metrics = ("val_accuracy", "val_macro_f1", "val_loss", "parameters")[:count]
+    objectives = [{"metric": metric, "direction": "minimize"} for metric in metrics]
+    spec = build({"study": {"name": "s", "dataset": "digits", "model": "mlp", "objectives": objectives}})
+    (parent,), _ = runs(recorded.folder)
+    page = _render(client(recorded.folder), spec, [], parent, {}, importances(spec, as_optuna(spec, []), []))
+    assert ("The Pareto front of 4 objectives has no picture" in page) == said
 
 
 def test_numbers_are_shown_whole() -> None:
