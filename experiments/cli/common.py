@@ -87,6 +87,21 @@ def study_in(client: MlflowClient, study: str) -> tuple[str, Run]:
     return found
 
 
+def mended_if_killed(client: MlflowClient, study: tuple[str, Run], store: Store) -> tuple[Run, list[str]]:
+    """The study's run as it stands, and what was mended where its search was killed; nothing where a search is running."""
+    run = study[1]
+    if run.info.status != "RUNNING":
+        return run, []
+    from experiments.errors import InputError
+    from experiments.mending import mend
+
+    try:
+        mended = mend(client, study, store)
+    except InputError:  # the lock is held: it runs
+        return run, []
+    return client.get_run(run.info.run_id), mended
+
+
 def next_command(*words: str) -> str:
     """A command to go on with, as a shell takes it, on the store that was named to this one."""
     context = click.get_current_context(silent=True)
