@@ -142,6 +142,16 @@ def test_a_grid_is_not_told_to_go_on() -> None:
     assert "go on to" not in " ".join(advice(spec, [row(0, 0.9)], {}, 5000))
 
 
+@pytest.mark.parametrize(("sampler", "new"), [("hyperband", True), ("random", False)])
+def test_more_epochs_are_advised_where_the_study_can_have_them(sampler: str, new: bool) -> None:
+    """Keras Tuner's Hyperband refuses to go on with another max_epochs."""
+    tables = {"study": {"name": "s", "dataset": "digits", "model": "mlp"}, "space": {"depth": {"low": 1, "high": 6}}}
+    spec = build({**tables, "search": {"engine": "keras-tuner", "sampler": sampler}})
+    said = " ".join(advice(spec, [row(0, 0.9, best_epoch=10.0)], {}, 5000))
+    assert "still improving in its last epoch, 10" in said
+    assert ("in a new study: --name" in said) == new
+
+
 def test_where_no_trial_keeps_the_constraints_that_is_the_advice() -> None:
     study = {"name": "s", "dataset": "digits", "model": "mlp", "constraints": ["parameters <= 10"]}
     said = advice(build({"study": study}), [replace(row(0, 0.9), front=None)], {}, 5000)
