@@ -13,9 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import SMALL, Shell
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from searches import artifacts, client, runs
 
 from experiments.cli.compare import number
+from experiments.comparison import find_run
+from experiments.errors import InputError
 from experiments.leaderboard import Row, short
 from experiments.reports.advice import advice
 from experiments.reports.report import _render, _table
@@ -62,6 +66,24 @@ def test_compare_says_what_is_wrong(recorded: Shell, arguments: tuple[str, ...],
     done = recorded("compare", *arguments)
     assert done.returncode == 2
     assert says in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["nope", "no/run's id", "0" * 32])
+def test_a_runs_id_that_is_not_there_is_said_to_be_wrong(recorded: Shell, name: str) -> None:
+    with pytest.raises(InputError, match="there is no run"):
+        find_run(client(recorded.folder), name)
+
+
+def test_a_studys_own_run_is_no_trial(recorded: Shell) -> None:
+    (parent,), _ = runs(recorded.folder)
+    with pytest.raises(InputError, match=r"expected a trial's run, .* give small:TRIAL or small:best"):
+        find_run(client(recorded.folder), parent.info.run_id)
+
+
+def test_a_server_that_is_away_is_no_wrong_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(MlflowException, match=r"127\.0\.0\.1"):
+        find_run(MlflowClient("http://127.0.0.1:1"), "0" * 32)
 
 
 def test_a_finished_study_has_its_report_and_plots(recorded: Shell) -> None:
