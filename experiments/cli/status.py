@@ -17,7 +17,7 @@ def command(study: str, whole: bool, as_json: bool, store: str | None) -> None:
     from collections import Counter
 
     from experiments import links
-    from experiments.cli.leaders import MOST, print_leaderboard
+    from experiments.cli.leaders import MOST, plain_state, print_leaderboard
     from experiments.leaderboard import goal_of, rows
     from experiments.recorded import recorded_spec, state_of
 
@@ -25,16 +25,15 @@ def command(study: str, whole: bool, as_json: bool, store: str | None) -> None:
     experiment_id, run = study_in(client, study)
     goal, spec = goal_of(run), recorded_spec(client, run)
     run, mended = mended_if_killed(client, (experiment_id, run), place)
-    if mended and not as_json:
+    if as_json:
+        print_json(plain_state(place, client, (experiment_id, run), spec))
+        return
+    if mended:
         click.echo("\n".join(f"mended: {line}" for line in mended))
     trials = rows(client, experiment_id, goal)
     counts = Counter(row.status for row in trials)
-    url = links.study_url(links.base_url(place.tracking_uri), experiment_id)
-    if as_json:
-        state = {"study": spec.name, "run": run.info.run_id, "status": run.info.status, "trials": spec.search.trials}
-        print_json({**state, "counts": counts, "url": url, "leaderboard": [row.to_dict() for row in trials]})
-        return
     print_leaderboard(spec.name, goal, trials, len(trials) if whole else MOST)
     told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "no trial yet"
     click.echo(f"{told}, of {spec.search.trials}; {state_of(run)}")
+    url = links.study_url(links.base_url(place.tracking_uri), experiment_id)
     click.echo(f"Compare (with `{next_command('ui', spec.name)}`): {url}")
