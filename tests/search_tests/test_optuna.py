@@ -11,8 +11,8 @@ from engines import GRID, SPACE, Open, ask, complete, opener
 
 from search.engine import Done, Outcome, Suggestion
 from search.engines import bounded, open_engine
+from search.engines.components import make_pruner, make_sampler
 from search.engines.limits import PRUNERS
-from search.engines.optuna import make_pruner, make_sampler
 from search.errors import StudyError
 from search.goal import Constraint, Objective
 from search.space import Fixed, Space, points
