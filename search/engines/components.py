@@ -25,7 +25,8 @@ SAMPLERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "random": ("RandomSampler", {}),
     "gp": ("GPSampler", {}),
     "cmaes": ("CmaEsSampler", {}),
-    "qmc": ("QMCSampler", {"warn_independent_sampling": False, "warn_asynchronous_seeding": False}),
+    # Without `scramble` the seed counts for nothing, and the first point is every parameter's low end.
+    "qmc": ("QMCSampler", {"scramble": True, "warn_independent_sampling": False, "warn_asynchronous_seeding": False}),
     "nsgaii": ("NSGAIISampler", {}),
 }
 PRUNERS: Mapping[str, str] = {
