@@ -21,6 +21,17 @@ ENGINES = tuple(SAMPLERS)
 NO_PRUNER = Component("none")
 LISTED = ("grid", "brute-force")  # samplers that give out every point of a finite space, once
 FROM_WHOLE = ("gp", "cmaes", "nsgaii")  # samplers that learn from whole trials alone: pruned ones are lost on them
+# What Tailor itself gives to Keras Tuner's tuners, and the key of a study file that says it, where there is one.
+GIVEN = {
+    "objective": "study.objective",
+    "max_trials": "search.trials",
+    "max_epochs": "search.max_epochs",
+    "max_retries_per_trial": "search.retries",
+    "max_consecutive_failed_trials": "",
+    "hyperparameters": "[space]",
+    "allow_new_entries": "",
+    "tune_new_entries": "",
+}
 
 
 def offers(engine: str, sampler: str) -> bool:
@@ -71,10 +82,20 @@ def check(spec: StudySpec) -> None:
         raise StudyError("search.pruner: with several objectives nothing can be pruned; leave it out, or keep one objective.")
     if spec.others and spec.search.sampler.name == "cmaes":
         raise StudyError("search.sampler: cmaes knows one objective; with several use tpe, nsgaii, random or grid.")
-    if spec.search.engine == "keras-tuner" and (spec.others or spec.constraints):
-        raise StudyError("study: keras-tuner knows one objective and no constraints; use engine optuna.")
+    if spec.search.engine == "keras-tuner":
+        _check_keras_tuner(spec)
     if spec.by_run:
         _check_by_run(spec)
+
+
+def _check_keras_tuner(spec: StudySpec) -> None:
+    """What Keras Tuner knows nothing of, and the arguments of its tuners that are not a study file's to give."""
+    if spec.others or spec.constraints:
+        raise StudyError("study: keras-tuner knows one objective and no constraints; use engine optuna.")
+    for name in spec.search.sampler.arguments:
+        if name in GIVEN:
+            meant = f"; {GIVEN[name]} is meant" if GIVEN[name] else ""
+            raise StudyError(f"search.sampler.{name}: Tailor gives it to Keras Tuner itself{meant}, leave it out.")
 
 
 def _check_by_run(spec: StudySpec) -> None:

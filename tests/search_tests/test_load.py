@@ -175,6 +175,35 @@ def test_a_wrong_file_is_answered_by_field(write_study: Write, change: tuple[str
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("argument", "meant"),
+    [
+        ("max_trials", "; search.trials is meant"),
+        ("max_epochs", "; search.max_epochs is meant"),
+        ("max_retries_per_trial", "; search.retries is meant"),
+        ("objective", "; study.objective is meant"),
+        ("hyperparameters", "; [space] is meant"),
+        ("max_consecutive_failed_trials", ""),
+        ("allow_new_entries", ""),
+        ("tune_new_entries", ""),
+    ],
+)
+def test_what_tailor_tells_keras_tuner_is_no_argument_of_its_samplers(write_study: Write, argument: str, meant: str) -> None:
+    path = write_study(('sampler = "random"', f'sampler = {{ name = "hyperband", {argument} = 3 }}'), ('pruner = "median"', ""))
+    with pytest.raises(StudyError) as error:
+        load(path, ["search.engine=keras-tuner"])
+    assert str(error.value) == f"search.sampler.{argument}: Tailor gives it to Keras Tuner itself{meant}, leave it out."
+
+
+def test_what_a_keras_tuner_sampler_is_about_is_its_users_to_say(write_study: Write) -> None:
+    path = write_study(
+        ('sampler = "random"', 'sampler = { name = "hyperband", factor = 2, hyperband_iterations = 1 }'),
+        ('pruner = "median"', ""),
+    )
+    spec = load(path, ["search.engine=keras-tuner"])
+    assert spec.search.sampler == Component("hyperband", {"factor": 2, "hyperband_iterations": 1})
+
+
 @pytest.mark.parametrize("text", ["trials = " + "9" * 5000, "x = " + "[" * 100_000], ids=["a long number", "deep nesting"])
 def test_a_file_that_python_cannot_read_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "odd.toml").write_text(text)
