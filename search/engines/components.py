@@ -14,7 +14,7 @@ import optuna
 
 from search import code
 from search.engines.bounded import BoundedTPE
-from search.engines.limits import LISTED
+from search.engines.limits import LISTED, known_as
 from search.errors import StudyError, unknown
 from search.spec import Component, SearchPlan
 
@@ -25,10 +25,10 @@ SAMPLERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "random": ("RandomSampler", {}),
     "gp": ("GPSampler", {}),
     "cmaes": ("CmaEsSampler", {}),
-    # Without `scramble` the seed counts for nothing, and the first point is every parameter's low end.
-    "qmc": ("QMCSampler", {"scramble": True, "warn_independent_sampling": False, "warn_asynchronous_seeding": False}),
+    "qmc": ("QMCSampler", {"scramble": True}),  # without it the seed counts for nothing, and one point is all low ends
     "nsgaii": ("NSGAIISampler", {}),
 }
+QUIET = {"warn_independent_sampling": False, "warn_asynchronous_seeding": False}
 PRUNERS: Mapping[str, str] = {
     "none": "NopPruner",
     "median": "MedianPruner",
@@ -44,11 +44,14 @@ PRUNERS: Mapping[str, str] = {
 def make_sampler(plan: SearchPlan, seed: int) -> optuna.samplers.BaseSampler:
     """The plan's sampler with that seed. Raises StudyError for arguments that Optuna refuses."""
     name = "random" if plan.sampler.name in LISTED else plan.sampler.name  # what is not listed is drawn
+    if known_as(name) == "gp" and importlib.util.find_spec("torch") is None:  # it is missed after the first random trials only
+        raise StudyError(f"search.sampler: {name} needs torch, which is not installed; pip install torch, or take another one.")
     class_name, defaults = SAMPLERS.get(name, (name, {}))
     kind = BoundedTPE if name == "tpe" else _named("search.sampler", class_name, optuna.samplers)
-    if name == "qmc":  # what the first trial had no value for is drawn, by a sampler that would have the sequence's one seed
-        defaults = {**defaults, "independent_sampler": optuna.samplers.RandomSampler(seed=seed)}
-        seed = plan.seed  # one sequence for the whole study; how far it is stands in the storage
+    if _is(kind, optuna.samplers.QMCSampler):  # what its first trial had no value for is drawn, by another seed at each ask
+        defaults = {**QUIET, **defaults, "independent_sampler": optuna.samplers.RandomSampler(seed=seed)}
+    if _is(kind, optuna.samplers.QMCSampler, optuna.samplers.GridSampler):
+        seed = plan.seed  # one order for the whole study; how far it is stands in the storage
     arguments = {"seed": seed, **defaults, **plan.sampler.arguments}
     return _made("search.sampler", kind, optuna.samplers.BaseSampler, plan.sampler, arguments)
 
@@ -79,14 +82,16 @@ def _named(field: str, name: str, home: types.ModuleType) -> Callable[..., Any]:
     return code.find(field, name)[0]
 
 
+def _is(kind: Callable[..., Any], *classes: type) -> bool:
+    return isinstance(kind, type) and issubclass(kind, classes)
+
+
 def _made(field: str, kind: Callable[..., Any], expected: type, component: Component, arguments: Mapping[str, Any]) -> Any:
     """What the class makes of the arguments that it takes. Raises StudyError, whatever somebody's own class raises."""
     name = component.name
-    if name == "gp" and importlib.util.find_spec("torch") is None:  # it would be missed only after the first random trials
-        raise StudyError("search.sampler: gp needs torch, which is not installed; pip install torch, or use another sampler.")
     try:
-        if "seed" not in inspect.signature(kind).parameters:  # brought by Tailor, and not every sampler of somebody's own has one
-            arguments = {key: value for key, value in arguments.items() if key != "seed"}
+        taken = {*inspect.signature(kind).parameters, *component.arguments}  # not all that Tailor brings, if it is somebody's own
+        arguments = {key: value for key, value in arguments.items() if key in taken}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             made = kind(**arguments)

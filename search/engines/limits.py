@@ -21,6 +21,13 @@ ENGINES = tuple(SAMPLERS)
 NO_PRUNER = Component("none")
 LISTED = ("grid", "brute-force")  # samplers that give out every point of a finite space, once
 FROM_WHOLE = ("gp", "cmaes", "nsgaii")  # samplers that learn from whole trials alone: pruned ones are lost on them
+CLASSES = {  # of Optuna's, and what they are called here
+    "optuna.samplers:GPSampler": "gp",
+    "optuna.samplers:CmaEsSampler": "cmaes",
+    "optuna.samplers:NSGAIISampler": "nsgaii",
+    "optuna.samplers:GridSampler": "grid",
+    "optuna.samplers:BruteForceSampler": "brute-force",
+}
 # What Tailor itself gives to Keras Tuner's tuners, and the key of a study file that says it, where there is one.
 GIVEN = {
     "objective": "study.objective",
@@ -39,6 +46,11 @@ def offers(engine: str, sampler: str) -> bool:
     return not sampler or sampler in SAMPLERS[engine] or (engine == "optuna" and ":" in sampler)
 
 
+def known_as(sampler: str) -> str:
+    """The short name of one of Optuna's own classes, which has its limits; any other name as it is."""
+    return CLASSES.get(sampler, sampler)
+
+
 def usual_pruner(spec: StudySpec) -> Component:
     """The pruner of a study that names none: what was measured to be soonest (docs/decisions.md), where there is one to choose.
 
@@ -48,7 +60,8 @@ def usual_pruner(spec: StudySpec) -> Component:
     """
     searched = spec.space.searched or spec.by_run or spec.declares
     steered = spec.objective.by_epoch and not spec.others and not spec.constraints
-    if spec.search.engine != "optuna" or spec.search.sampler.name in LISTED + FROM_WHOLE or not searched or not steered:
+    wants_whole = known_as(spec.search.sampler.name) in LISTED + FROM_WHOLE
+    if spec.search.engine != "optuna" or wants_whole or not searched or not steered:
         return NO_PRUNER
     return Component("successive-halving")
 
@@ -80,7 +93,7 @@ def check(spec: StudySpec) -> None:
         )
     if spec.others and spec.search.pruner.name != "none":
         raise StudyError("search.pruner: with several objectives nothing can be pruned; leave it out, or keep one objective.")
-    if spec.others and spec.search.sampler.name == "cmaes":
+    if spec.others and known_as(spec.search.sampler.name) == "cmaes":
         raise StudyError("search.sampler: cmaes knows one objective; with several use tpe, nsgaii, random or grid.")
     if spec.search.engine == "keras-tuner":
         _check_keras_tuner(spec)

@@ -72,6 +72,14 @@ def test_a_setting_of_a_section_that_is_no_table_is_refused(setting: str, sectio
         ([], "successive-halving"),
         (["search.sampler=tpe"], "successive-halving"),
         (["search.sampler=gp"], "none"),  # it learns from whole trials alone
+        *(
+            ([f"search.sampler=optuna.samplers:{name}Sampler"], pruner)  # the same by their classes
+            for pruner, names in {
+                "none": ("GP", "CmaEs", "NSGAII", "Grid", "BruteForce"),
+                "successive-halving": ("TPE", "QMC", "Random"),
+            }.items()
+            for name in names
+        ),
         (["search.sampler=grid", "space.learning_rate=0.01"], "none"),  # every point is wanted whole
         (["search.engine=keras-tuner"], "none"),  # it prunes nothing
         (["study.objective=latency_ms", "study.direction=minimize"], "none"),  # known at a trial's end only

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import optuna
 import pytest
 from engines import Open, ask, complete, opener
 
-from search.space import Float, Space
-from search.spec import Component
+from search.engine import Suggestion
+from search.engines.components import make_sampler
+from search.space import Float, Int, Space
+from search.spec import Component, SearchPlan
 
 RATE = Space((Float("rate", 0.0, 1.0),))
 
@@ -44,3 +47,42 @@ def test_quasi_random_points_are_the_seeds_own(tmp_path: Path) -> None:
 def test_quasi_random_points_go_on_over_asks_and_restarts(opened: Open) -> None:
     """Of Sobol's first eight each eighth of the range has one; before them, the first trial is drawn."""
     assert sorted(int(8 * rate) for rate in rates(opened, "qmc")[1:]) == list(range(8))
+
+
+def test_optunas_quasi_random_class_draws_as_its_short_name_does(tmp_path: Path) -> None:
+    found = []
+    for study, sampler in enumerate(("qmc", Component("optuna.samplers:QMCSampler", {"scramble": True}))):
+        (folder := tmp_path / str(study)).mkdir()
+        engine = opener(folder, "optuna")(sampler, trials=8)
+        found.append([])
+        while isinstance(suggestion := engine.ask(), Suggestion):
+            found[-1].append(suggestion.hparams)
+            complete(engine, suggestion)
+    assert found[0] == found[1]
+    assert len({str(hparams) for hparams in found[0]}) == 8
+
+
+def test_optunas_grid_gives_out_each_point_once_across_a_restart(opened: Open) -> None:
+    grid = {"rate": [0.1, 0.2], "depth": [1, 2, 3]}
+    space = Space((Float("rate", 0.0, 1.0), Int("depth", 1, 3)))
+    given = []
+    for _ in range(2):
+        engine = opened(Component("optuna.samplers:GridSampler", {"search_space": grid}), space=space, trials=20)
+        while isinstance(suggestion := engine.ask(), Suggestion):
+            given.append((suggestion.hparams["rate"], suggestion.hparams["depth"]))
+            complete(engine, suggestion)
+            if len(given) == 3:
+                break
+    assert sorted(given) == [(rate, depth) for rate in grid["rate"] for depth in grid["depth"]]
+
+
+class Own(optuna.samplers.QMCSampler):
+    """Somebody's own, which takes its seed alone."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed=seed, scramble=True)
+
+
+def test_a_class_is_brought_only_what_it_takes() -> None:
+    plan = SearchPlan(sampler=Component(f"{__name__}:Own"), seed=7)
+    assert make_sampler(plan, 123)._seed == 7
