@@ -6,7 +6,7 @@ import random
 
 from search.errors import StudyError
 from search.goal import EPOCH_METRICS
-from search.space import Choice, Float, Int, Value, points
+from search.space import Choice, Fixed, Float, Int, Space, Value, points
 from search.spec import Component, StudySpec
 
 SAMPLERS = {
@@ -93,8 +93,11 @@ def check(spec: StudySpec) -> None:
         )
     if spec.others and spec.search.pruner.name != "none":
         raise StudyError("search.pruner: with several objectives nothing can be pruned; leave it out, or keep one objective.")
-    if spec.others and known_as(spec.search.sampler.name) == "cmaes":
-        raise StudyError("search.sampler: cmaes knows one objective; with several use tpe, nsgaii, random or grid.")
+    if known_as(spec.search.sampler.name) == "cmaes":
+        if spec.others:
+            raise StudyError("search.sampler: cmaes knows one objective; with several use tpe, nsgaii, random or grid.")
+        if spec.constraints:
+            raise StudyError("search.sampler: cmaes knows no constraints; with them use tpe, nsgaii or gp.")
     if spec.search.engine == "keras-tuner":
         _check_keras_tuner(spec)
     if spec.by_run:
@@ -130,9 +133,30 @@ def _check_by_run(spec: StudySpec) -> None:
 
 
 def check_space(spec: StudySpec) -> None:
-    """Raise StudyError for a space, known whole, that the spec's engine cannot search, saying which can."""
-    if spec.search.engine != "keras-tuner":
-        return
+    """Raise StudyError for a space, known whole, that the spec's engine or sampler cannot search, saying which can."""
+    if spec.search.engine == "keras-tuner":
+        _check_keras_tuner_space(spec)
+    elif known_as(spec.search.sampler.name) == "cmaes" and spec.space.searched and not _has_range(spec.space):
+        raise StudyError(
+            "search.sampler: cmaes learns ranges of numbers that every trial has, and [space] has none; use tpe, nsgaii or gp."
+        )
+
+
+def _has_range(space: Space) -> bool:
+    """Whether every trial has some range of numbers."""
+    fixed: dict[str, Value] = {}
+    for parameter in space.parameters:
+        if parameter.when is not None and not parameter.when.holds(fixed):
+            continue
+        if isinstance(parameter, Fixed):
+            fixed[parameter.name] = parameter.value
+        elif not isinstance(parameter, Choice) and parameter.low < parameter.high:
+            return True
+    return False
+
+
+def _check_keras_tuner_space(spec: StudySpec) -> None:
+    """What Keras Tuner cannot search."""
     if not spec.space.searched:
         raise StudyError("search.engine: keras-tuner proposes no point twice, so it cannot repeat one; use engine optuna.")
     declared = {parameter.name: parameter for parameter in spec.space.parameters}

@@ -1,4 +1,4 @@
-"""Optuna's samplers whose order is the study's: what a seed changes, and that they go on over asks and restarts."""
+"""Optuna's samplers one by one: those whose order is the study's, one's own, and what is not for cmaes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from engines import Open, ask, complete, opener
 
 from search.engine import Suggestion
 from search.engines.components import make_sampler
+from search.errors import StudyError
+from search.load import build
 from search.space import Float, Int, Space
 from search.spec import Component, SearchPlan
 
@@ -74,6 +76,37 @@ def test_optunas_grid_gives_out_each_point_once_across_a_restart(opened: Open) -
             if len(given) == 3:
                 break
     assert sorted(given) == [(rate, depth) for rate in grid["rate"] for depth in grid["depth"]]
+
+
+CHOICES = {"kind": ["a", "b"], "units": {"low": 1, "high": 9, "when": "kind == a"}}
+
+
+def study(space: dict, **goal: list) -> dict:
+    study = {"name": "s", "dataset": "digits", "model": "mlp", **goal}
+    return {"study": study, "search": {"sampler": "cmaes"}, "space": space}
+
+
+@pytest.mark.parametrize(
+    ("tables", "says"),
+    [
+        (
+            study({"rate": {"low": 0.0, "high": 1.0}}, constraints=["parameters <= 9"]),
+            "cmaes knows no constraints; with them use",
+        ),
+        (study(CHOICES), "cmaes learns ranges of numbers that every trial has, and [space] has none; use tpe, nsgaii or gp"),
+        (study({"rate": {"low": 0.1, "high": 0.1}, "kind": [1, 2]}), "[space] has none"),
+    ],
+)
+@pytest.mark.parametrize("name", ["cmaes", "optuna.samplers:CmaEsSampler"])
+def test_what_cmaes_would_only_draw_or_overlook_is_refused(tables: dict, says: str, name: str) -> None:
+    with pytest.raises(StudyError) as error:
+        build({**tables, "search": {"sampler": name}})
+    assert str(error.value).startswith("search.sampler: cmaes ") and says in str(error.value)
+
+
+@pytest.mark.parametrize("space", [{**CHOICES, "kind": "a"}, {**CHOICES, "rate": {"low": 0.0, "high": 1.0}}, {"kind": "a"}])
+def test_cmaes_takes_a_space_with_a_range_that_every_trial_has(space: dict) -> None:
+    assert build(study(space)).search.sampler == Component("cmaes")
 
 
 class Own(optuna.samplers.QMCSampler):
