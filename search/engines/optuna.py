@@ -9,7 +9,7 @@ from typing import cast
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from search.by_run import suggested
+from search.by_run import forbidden, suggested
 from search.engine import Done, Outcome, Record, Suggestion, Wait
 from search.engines.components import make_pruner, make_sampler
 from search.engines.limits import LISTED, listed_points
@@ -23,6 +23,8 @@ HPARAMS = "tailor.hparams"
 REASON = "tailor.reason"
 PRUNED = "tailor.pruned"  # the epoch after which the pruner said so
 CONSTRAINED = "tailor.constrained"  # the values of what only constraints name
+FORBIDDEN = "tailor.forbidden"  # by the function that is the space: none of the study's trials, but samplers learn from it
+IN_A_ROW = 100  # trials that the function may forbid, one after the other
 EXHAUSTED = "tailor.exhausted"  # the sampler that said that it has given out all that there is
 OUTCOMES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 ASKED = (TrialState.RUNNING, *OUTCOMES)
@@ -62,24 +64,29 @@ class OptunaEngine:
 
     @lasting
     def ask(self) -> Suggestion | Wait | Done:
+        for _ in range(IN_A_ROW):
+            if (answer := self._asked()) is not None:
+                return answer
+        raise forbidden(self._spec.by_run, IN_A_ROW)
+
+    def _asked(self) -> Suggestion | Done | None:
+        """The answer to an ask; None where the function that is the space forbids what was drawn."""
         plan = self._spec.search
         for begun in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if begun.number not in self._given:  # of an ask that the database's going away cut off
-                return self._suggestion(begun)
-        asked = len(self._study.get_trials(deepcopy=False, states=ASKED))
-        if asked >= plan.trials:
+                return self._suggestion(begun.number, self._hparams(begun))
+        asked = self._study.get_trials(deepcopy=False, states=ASKED)
+        if sum(FORBIDDEN not in trial.user_attrs for trial in asked) >= plan.trials:
             return Done(f"all {plan.trials} trials are given out")
         if not self._enqueue_next():
             if plan.sampler.name in LISTED:
                 return Done(f"all {len(self._listed)} points of the {plan.sampler.name} are given out")
             if self._study.user_attrs.get(EXHAUSTED) == repr(plan.sampler):
                 return Done(f"{plan.sampler.name} has nothing more to propose")
-        self._reseed(asked)
+        self._reseed(len(asked))
         trial = self._study.ask()
         self._live[trial.number] = trial
-        suggestion = Suggestion(trial.number, self._drawn(trial), plan.max_epochs)
-        self._given.add(trial.number)
-        return suggestion
+        return self._suggestion(trial.number, self._drawn(trial))
 
     @lasting
     def report(self, trial: int, epoch: int, values: Mapping[str, float]) -> bool:
@@ -123,12 +130,16 @@ class OptunaEngine:
 
     @lasting
     def unfinished(self) -> list[Suggestion]:
-        return [self._suggestion(trial) for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))]
+        running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        found = [self._suggestion(trial.number, self._hparams(trial)) for trial in running]
+        return [suggestion for suggestion in found if suggestion is not None]
 
     @lasting
     def records(self) -> list[Record]:
         told = self._study.get_trials(deepcopy=False, states=tuple(OUTCOMES))
-        return [Record(t.number, self._hparams(t), self._outcome(t)) for t in told]
+        return [
+            Record(t.number, dict(t.user_attrs.get(HPARAMS, {})), self._outcome(t)) for t in told if FORBIDDEN not in t.user_attrs
+        ]
 
     def _enqueue_next(self) -> bool:
         """Line up the first listed point that no trial was given; False when there is none."""
@@ -152,19 +163,21 @@ class OptunaEngine:
             self._live[number] = Trial(self._study, trials[number]._trial_id)
         return self._live[number]
 
-    def _suggestion(self, trial: FrozenTrial) -> Suggestion:
-        self._given.add(trial.number)
-        return Suggestion(trial.number, self._hparams(trial), self._spec.search.max_epochs)
+    def _suggestion(self, number: int, hparams: dict[str, Value] | None) -> Suggestion | None:
+        if hparams is None:
+            return None
+        self._given.add(number)
+        return Suggestion(number, hparams, self._spec.search.max_epochs)
 
-    def _hparams(self, trial: FrozenTrial) -> dict[str, Value]:
+    def _hparams(self, trial: FrozenTrial) -> dict[str, Value] | None:
         """What was walked; a trial killed within its ask has some parameters only, and the rest are drawn now."""
         if HPARAMS in trial.user_attrs:
             return dict(trial.user_attrs[HPARAMS])
         self._reseed(trial.number)
         return self._drawn(self._trial(trial.number))
 
-    def _drawn(self, trial: Trial) -> dict[str, Value]:
-        """The trial's values, by the space or by the function that is the space; noted on it."""
+    def _drawn(self, trial: Trial) -> dict[str, Value] | None:
+        """The trial's values, by the space or by the function that is the space, noted on it; None where that forbids them."""
         if self._spec.by_run:
             try:
                 hparams = suggested(self._spec.by_run, trial, self._spec.found.space_sha256)
@@ -172,6 +185,10 @@ class OptunaEngine:
                 trial.set_user_attr(HPARAMS, {})
                 self.tell(trial.number, Outcome("failed", reason=str(error)))
                 raise
+            if hparams is None:
+                trial.set_user_attr(FORBIDDEN, True)
+                self.tell(trial.number, Outcome("pruned", reason="forbidden by study.space"))
+                return None
         else:
             hparams = walk(self._spec.space, lambda parameter: _suggest(trial, parameter))
         trial.set_user_attr(HPARAMS, hparams)
