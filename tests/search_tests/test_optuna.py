@@ -106,6 +106,18 @@ def test_of_thousands_of_trials_the_best_the_running_and_an_even_sample_are_lear
     assert len(bounded.chosen(study.get_trials()[:7], study.directions)) == 7
 
 
+def test_the_best_that_are_learnt_from_keep_constraints_and_are_of_each_objective(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded, "BEST", 4)
+    monkeypatch.setattr(bounded, "SAMPLED", 0)
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    for number in range(20):
+        trial = study.ask()
+        trial.set_constraint("size", number - 15)  # the trials after 15 break it, whatever else they are
+        trial.set_constraint("latency", -1)
+        study.tell(trial, [number, (number - 9) ** 2])
+    assert [trial.number for trial in bounded.chosen(study.get_trials(), study.directions)] == [8, 9, 14, 15]
+
+
 @pytest.mark.slow
 def test_tpe_homes_in_though_it_reads_only_some_trials(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounded, "BEST", 50)  # still so many that its good side has the 25 that it has at most
