@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
-from search.declarations import check_key
+from search.declarations import check_key, reached
 from search.engines.limits import LISTED
 from search.errors import StudyError
 from search.load import checked_whole
-from search.space import Choice, Condition, Fixed, Float, Int, Parameter, Space, listed, points, refusal
+from search.space import Choice, Condition, Fixed, Float, Int, Parameter, Space, points, refusal
 from search.spec import Found, StudySpec
 
 Scopes = Sequence[Mapping[str, Any]]  # nested conditional scopes, the outermost first: a parent's name and its values
@@ -61,8 +61,8 @@ def _translated(kind: str, config: Mapping[str, Any]) -> Parameter:
     if log and step:  # Keras Tuner multiplies by it
         return Choice(name, tuple(dict.fromkeys(_powers(low, high, step))), when)
     if kind == "Float":
-        return _reached(Float(name, float(low), float(high), log, step and float(step), when))
-    return _reached(Int(name, low, high, log, None if step == 1 else step, when))
+        return reached(Float(name, float(low), float(high), log, step and float(step), when))
+    return reached(Int(name, low, high, log, None if step == 1 else step, when))
 
 
 def _with_default(parameter: Parameter, config: Mapping[str, Any]) -> Parameter:
@@ -123,11 +123,6 @@ def _powers(low: float, high: float, step: float) -> list[int | float]:
     while values[-1] * step <= high * (1 + 1e-9):
         values.append(values[-1] * step)
     return values
-
-
-def _reached(parameter: Float | Int) -> Float | Int:
-    """The range, its upper end lowered to the last step, where it has steps."""
-    return dataclasses.replace(parameter, high=cast("int", listed(parameter)[-1])) if parameter.step else parameter
 
 
 def _joined(one: Parameter, other: Parameter) -> Parameter:
