@@ -42,7 +42,6 @@ from experiments.tracking import Tracker, decided_once, open_study
 from models.factory import is_file
 from search import engines
 from search.engine import Suggestion
-from search.errors import StudyError
 from search.spec import StudySpec
 
 
@@ -144,10 +143,7 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
     parts = Parts(spec, splits, data, engine, tracker, pool, decided.screen, checkpoints, precision, code)
     coordinator = Coordinator(parts)
     with stopping(coordinator.stop) as caught:
-        try:
-            coordinator.run()
-        except StudyError as error:  # of a space that runs, at a trial that nobody foresaw: not before anything was made
-            raise RunError(str(error)) from error
+        coordinator.run()
     ended = finish(coordinator, tracker, caught[-1] if caught else 0)
     if not ended.signal and not ended.waiting:
         draw_report(outbox, decided.screen)

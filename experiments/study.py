@@ -23,6 +23,7 @@ from experiments.tracking import EPOCHS, Tracker
 from experiments.trial import EpochReport, TrialJob, TrialResult
 from search.engine import Done, Engine, Outcome, Suggestion, Wait
 from search.engines.limits import continues
+from search.errors import StudyError
 from search.spec import StudySpec
 
 TICK = 0.25  # seconds between looks at the clock while no event comes
@@ -66,6 +67,7 @@ class Coordinator:
         self._kept: set[int] = set()  # the trials whose models are logged
         self._values: dict[int, Mapping[str, float]] = {}  # of the complete trials, by metric
         self.exhausted = ""
+        self.broken = ""  # why the engine could not answer an ask
         self.first_failure = ""
         self.stopping = False
         self._budget = Budget(self._spec.search, self._spec.objective)
@@ -130,7 +132,12 @@ class Coordinator:
             self.exhausted = self.exhausted or self._budget.spent()
             if self.exhausted:
                 return
-            answer = self._parts.engine.ask()
+            try:
+                answer = self._parts.engine.ask()
+            except StudyError as error:  # of a space that runs, at a trial that nobody foresaw: what runs is ended as at a stop
+                self.broken = str(error)
+                self.stop()
+                return
             if isinstance(answer, Wait):
                 return
             if isinstance(answer, Done):
