@@ -11,7 +11,8 @@ import optuna
 from stand_ins import Curve, StandIn
 
 from search.engine import Done, Engine, Outcome, Suggestion, Wait
-from search.engines.optuna import OptunaEngine, make_pruner, make_sampler
+from search.engines.components import make_pruner, make_sampler
+from search.engines.optuna import OptunaEngine
 from search.goal import Objective
 from search.picks import draw
 from search.space import walk

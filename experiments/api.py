@@ -22,6 +22,7 @@ from experiments.session import Places, run_search
 from experiments.store import Store
 from experiments.workshop import WORKER_ENV, begin_loading
 from search.load import build, lay, read
+from search.overlay import overlaid
 from search.spec import StudySpec
 
 if TYPE_CHECKING:
@@ -135,11 +136,8 @@ def search(
 
 def _spec(study: str | Path | StudySpec | Mapping[str, Any], settings: Mapping[str, Any]) -> StudySpec:
     if isinstance(study, StudySpec):
-        tables = study.tables()
-    elif isinstance(study, Mapping):
-        tables = copy.deepcopy(dict(study))
-    else:
-        tables = read(find(str(study)))
+        return checked(overlaid(study, settings))
+    tables = copy.deepcopy(dict(study)) if isinstance(study, Mapping) else read(find(str(study)))
     for key, value in settings.items():
         lay(tables, key, value)
     return checked(build(tables))

@@ -19,6 +19,7 @@ from experiments.recorded import find_study
 from search.goal import EPOCH_METRICS
 
 MOST_CONFUSED = 8
+NO_RUN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's codes for a run's id that is unknown, or cannot be one
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,12 @@ def find_run(client: MlflowClient, name: str) -> tuple[str, Run]:
         try:
             run = client.get_run(name)
         except MlflowException as error:
+            if error.error_code not in NO_RUN:  # a server that is away, say
+                raise
             raise InputError(f"RUN: there is no run {name!r}; give a run's id, STUDY:TRIAL or STUDY:best.") from error
+        if "tailor.trial" not in run.data.tags:
+            study = run.data.tags.get("tailor.study", "STUDY")
+            raise InputError(f"RUN: expected a trial's run, got {name!r}, which is not; give {study}:TRIAL or {study}:best.")
         return run.info.run_name or name, run
     found = find_study(client, match[1])
     if found is None:

@@ -27,13 +27,18 @@ class Ended:
 
 
 def finish(coordinator: Coordinator, tracker: Tracker, caught: int) -> Ended:
-    """Close the study's run; `caught` is the signal that stopped the search, or 0. Raises RunError where no trial completed."""
-    progress = coordinator.progress
-    tags = {"tailor.ended": coordinator.exhausted or "stopped"}
+    """Close the study's run; `caught` is the signal that stopped the search, or 0.
+
+    Raises RunError where the engine could not go on, or no trial completed.
+    """
+    progress, broken = coordinator.progress, coordinator.broken
+    tags = {"tailor.ended": broken[:4000] or coordinator.exhausted or "stopped"}
     if progress.best is not None:
         tags["tailor.best_trial"] = str(progress.best[0])
-    tracker.end_study("KILLED" if caught else "FINISHED", tags)
+    tracker.end_study("KILLED" if caught else "FAILED" if broken else "FINISHED", tags)
     tracker.outbox.retry(at_once=True)
+    if broken:
+        raise RunError(broken)
     if progress.failed and not progress.complete and not caught:
         raise RunError(
             f"no trial completed ({progress.failed} failed, {progress.pruned} pruned); the first failed with: "

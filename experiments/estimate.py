@@ -11,6 +11,7 @@ from experiments.cores import cores
 from experiments.datasets.splits import DataHandle, Splits
 from experiments.errors import InputError
 from experiments.evaluator import Evaluator
+from experiments.inspection import inspected
 from experiments.plan import ends, make_job
 from experiments.trial import TrialJob, build
 from models.errors import ModelError
@@ -47,6 +48,7 @@ class Estimate:
     smallest: Size
     largest: Size
     search_seconds: tuple[float, float]
+    note: str  # what a search would say when it starts
 
 
 def estimate(spec: StudySpec, splits: Splits) -> Estimate:
@@ -60,18 +62,19 @@ def estimate(spec: StudySpec, splits: Splits) -> Estimate:
         count = len(points(spec.space))
         trials, said = min(trials, count), f"{spec.search.sampler.name} of {count} points"
     with Evaluator(threads=1) as evaluator:
-        sizes = []
+        sizes, notes = [], []
         for values in ends(spec):
             try:
-                measured = evaluator.call(_measure, make_job(spec, Suggestion(0, values, 1), 0, handle))
+                note, *measured = evaluator.call(_measure, make_job(spec, Suggestion(0, values, 1), 0, handle))
             except ModelError:
                 raise
             except Exception as error:
                 raise InputError(f"model {spec.model!r} with {values} cannot be built: {error}") from error
+            notes.append(note)
             sizes.append(_size(values, *measured, images=len(splits.train)))
     workers = spec.workers.count or cores()
     seconds = [trials * spec.search.max_epochs * size.epoch_seconds / workers for size in sizes]
-    return Estimate(splits.sizes, said, trials, workers, sizes[0], sizes[1], (min(seconds), max(seconds)))
+    return Estimate(splits.sizes, said, trials, workers, sizes[0], sizes[1], (min(seconds), max(seconds)), notes[0])
 
 
 def _size(values: Mapping[str, Any], parameters: int, numbers: int, batch: int, seconds: float, images: int) -> Size:
@@ -80,33 +83,31 @@ def _size(values: Mapping[str, Any], parameters: int, numbers: int, batch: int, 
     return Size(values, parameters, megabytes, 1000 * seconds, seconds * math.ceil(images / batch))
 
 
-def _measure(job: TrialJob) -> tuple[int, int, int, float]:
-    """(parameters, numbers in one image's activations, batch size, seconds a step) of the job's model, on random images."""
+def _measure(job: TrialJob) -> tuple[str, int, int, int, float]:
+    """(what a search would say, parameters, numbers in one image's activations, batch size, seconds a step) of the job's model,
+    on random images. Raises ModelError for what a search would refuse.
+    """
     import time
 
     import numpy as np
     import tensorflow as tf
 
-    from models.training.precision import faster
-    from models.training.program import program_for
+    from models.training.by_keras import program_of
 
-    _, options = build(job)
-    precision = options.precision
-    if precision == "auto":
-        precision = faster(lambda policy: build(job, policy)[0], options, job.data.num_classes)
-    model, _ = build(job, "mixed_bfloat16" if precision == "bfloat16" else "float32")
+    found = inspected(job)
+    model, options = build(job, "mixed_bfloat16" if found.precision == "bfloat16" else "float32")
     rng = np.random.default_rng(0)
     count = STEPS * options.batch_size
     images = tf.constant(rng.integers(0, 256, (count, *job.data.input_shape), dtype="uint8"))
     labels = tf.constant(rng.integers(0, job.data.num_classes, count))
-    program = program_for(model, options, job.data.num_classes)
+    program = program_of(model, options, job.data.num_classes)
     program.load(model, options, 0, None)
     order = tf.range(count)
     program.train(images, labels, order, range(0, 1))  # traces
     begun = time.perf_counter()
     program.train(images, labels, order, range(0, STEPS))
     seconds = (time.perf_counter() - begun) / STEPS
-    return model.count_params(), activations(model), options.batch_size, seconds
+    return found.note, model.count_params(), activations(model), options.batch_size, seconds
 
 
 def activations(model: keras.Model) -> int:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -77,19 +78,14 @@ class Evaluator:
 
 def load_model(saved: SavedModel) -> keras.Model:
     """Load a .keras file in safe mode. Raises InputError where its checksum differs or it holds what is not safe to load."""
-    import keras
-
     from models.factory import load_file
 
     if saved.path.suffix != ".keras":
         raise InputError(f"{saved.path.name}: only .keras files are loaded (in safe mode); .h5 and pickles can run any code.")
     saved.verify()
-    layers: dict[str, Any] = {}
-    if saved.source is not None:  # safe mode imports nobody's layers: they must be known before
-        module = load_file(saved.source)
-        layers = {key: value for key, value in vars(module).items() if isinstance(value, type)}
+    module = None if saved.source is None else load_file(saved.source)
     try:
-        return keras.saving.load_model(saved.path, custom_objects=layers, compile=False, safe_mode=True)
+        return _load(saved.path, module)
     except Exception as error:  # what a file of somebody's may lead to is anything
         raise InputError(
             f"{saved.path.name}: Keras refuses to load it in safe mode ({(str(error).splitlines() or [''])[0][:300]}). "
@@ -97,30 +93,52 @@ def load_model(saved: SavedModel) -> keras.Model:
         ) from error
 
 
-def refused(model: keras.Model, own_file: bool) -> str:
-    """The layer for which `load_model` will refuse the model once it is saved, and what to do; empty where there is none.
+def _load(path: Path, module: ModuleType | None) -> keras.Model:
+    """Load it with the module's classes: safe mode imports nobody's, so they must be known before."""
+    import keras
 
-    `own_file` says that the factory is named by its file, which travels with its models.
+    own = {} if module is None else {key: value for key, value in vars(module).items() if isinstance(value, type)}
+    return keras.saving.load_model(path, custom_objects=own, compile=False, safe_mode=True)
+
+
+def refused(model: keras.Model, saved: bytes, module: ModuleType | None) -> str:
+    """Why its saved form could not be promoted, and what to do; empty where it can be.
+
+    `module` is that of a factory named by its file, which travels with its models; None for any other.
     """
     import keras
 
+    own = [layer for layer in model._flatten_layers() if type(layer).__module__.partition(".")[0] not in KERAS]
     for layer in model._flatten_layers():
-        place, name = type(layer).__module__, type(layer).__name__
         if isinstance(layer, keras.layers.Lambda):
             return f"{layer.name} is a Lambda layer, which is never loaded; write it as a layer of its own"
-        if not own_file and place.partition(".")[0] not in KERAS:
-            return f"{name} comes from {place}; name the factory by its file, which travels with its models (nets/mine.py:build)"
-        if not isinstance(layer, keras.Model) and not _made_again(layer):
-            return f"{name} cannot be made again from its config; give its __init__ **kwargs, and the layer a get_config"
-    return ""
+    if own and module is None:
+        place, name = type(own[0]).__module__, type(own[0]).__name__
+        return f"{name} comes from {place}; name the factory by its file, which travels with its models (nets/mine.py:build)"
+    return _loaded_again(model, saved, module) if module is not None else ""
 
 
-def _made_again(layer: Any) -> bool:
-    try:
-        type(layer).from_config(layer.get_config())
-    except Exception:  # whatever a layer of somebody's own raises
-        return False
-    return True
+def _loaded_again(model: keras.Model, saved: bytes, module: ModuleType) -> str:
+    """Why the saved form is not what was saved; empty where it predicts the same."""
+    import keras
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        path.write_bytes(saved)
+        try:
+            again = _load(path, module)
+        except Exception as error:  # whatever a layer of somebody's own raises
+            said = (str(error).strip().splitlines() or [""])[0][:200]
+            return (
+                f"saved and loaded again it fails ({said}); give each layer of its own **kwargs in __init__ and a get_config, "
+                "and register functions of its own with @keras.saving.register_keras_serializable()"
+            )
+    raw = np.random.default_rng(0).integers(0, 256, (8, *model.inputs[0].shape[1:]))
+    images = keras.ops.cast(raw, model.inputs[0].dtype)
+    before, same, after = (np.asarray(one(images, training=False), "float32") for one in (model, model, again))
+    if np.allclose(before, after, atol=1e-3) or not np.allclose(before, same, atol=1e-3):  # some models draw
+        return ""
+    return "saved and loaded again it predicts otherwise; give each layer of its own a get_config with all that it was made with"
 
 
 def _prepare(threads: int | None) -> None:

@@ -135,9 +135,10 @@ def open_data(spec: StudySpec, data_dir: Path | None) -> Splits:
 def ends(spec: StudySpec) -> tuple[dict[str, Any], dict[str, Any]]:
     """The values of the smallest and of the largest model of the space."""
     if spec.by_run:
-        from search.by_run import picked
+        from search.by_run import ends as of_function
 
-        return {**spec.training, **picked(spec.by_run, smallest)}, {**spec.training, **picked(spec.by_run, largest)}
+        small, large = of_function(spec.by_run)
+        return {**spec.training, **small}, {**spec.training, **large}
     return {**spec.training, **walk(spec.space, smallest)}, {**spec.training, **walk(spec.space, largest)}
 
 

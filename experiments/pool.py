@@ -18,6 +18,7 @@ from distributed import Client, Event, Future, LocalCluster, Queue
 
 from experiments import cluster, memory, worker
 from experiments.errors import RunError
+from experiments.inspection import Preflight
 from experiments.losses import NOT_BEGUN, WORKER_GONE
 from experiments.memory import OUT_OF_MEMORY
 from experiments.roster import Roster
@@ -95,7 +96,7 @@ class Pool:
             pool._held = held.pop_all()
         return pool
 
-    def preflight(self, job: TrialJob) -> worker.Preflight:
+    def preflight(self, job: TrialJob) -> Preflight:
         """Build the job's model on a worker, and say what was found. Raises what the trial would fail with."""
         future = self._client.submit(worker.preflight, job, pure=False)
         try:

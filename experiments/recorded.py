@@ -66,6 +66,13 @@ def recorded_spec(client: MlflowClient, study_run: Run) -> StudySpec:
         return build(json.loads(Path(client.download_artifacts(study_run.info.run_id, STUDY_FILE, folder)).read_text()))
 
 
+def state_of(study_run: Run) -> str:
+    """How a study stands, from its run: running, or how its last session ended."""
+    if study_run.info.status == "RUNNING":
+        return "running"
+    return study_run.data.tags.get("tailor.ended", "its search was killed; the same `tailor search` goes on with it")
+
+
 def trial_runs(client: MlflowClient, experiment_id: str) -> list[Run]:
     """Every attempt's run of a study, oldest first."""
     runs, token = [], None

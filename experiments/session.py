@@ -22,6 +22,7 @@ from experiments.discovery import whole
 from experiments.ending import Ended, draw_report, finish, report_drawn
 from experiments.errors import InputError, RunError
 from experiments.identity import CODE_TAG, check_same, code_changed
+from experiments.inspection import Preflight
 from experiments.lock import study_lock
 from experiments.mending import catch_up, engine_of
 from experiments.outbox import Outbox
@@ -38,11 +39,9 @@ from experiments.store import Store
 from experiments.study import Coordinator, Parts
 from experiments.tags import common_tags, study_tags
 from experiments.tracking import Tracker, decided_once, open_study
-from experiments.worker import Preflight
 from models.factory import is_file
 from search import engines
 from search.engine import Suggestion
-from search.errors import StudyError
 from search.spec import StudySpec
 
 
@@ -144,10 +143,7 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
     parts = Parts(spec, splits, data, engine, tracker, pool, decided.screen, checkpoints, precision, code)
     coordinator = Coordinator(parts)
     with stopping(coordinator.stop) as caught:
-        try:
-            coordinator.run()
-        except StudyError as error:  # of a space that runs, at a trial that nobody foresaw: not before anything was made
-            raise RunError(str(error)) from error
+        coordinator.run()
     ended = finish(coordinator, tracker, caught[-1] if caught else 0)
     if not ended.signal and not ended.waiting:
         draw_report(outbox, decided.screen)

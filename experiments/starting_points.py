@@ -15,7 +15,7 @@ from experiments.errors import InputError
 from experiments.leaderboard import goal_of, rows
 from experiments.recorded import find_study, recorded_spec, study_names
 from models.training.options import TrainOptions
-from search.engines.limits import LISTED
+from search.engines.limits import LISTED, known_as
 from search.errors import StudyError
 from search.picks import middle
 from search.space import Choice, Float, Int, Space, Value, as_declared, check_point, refusal, walk
@@ -30,7 +30,7 @@ def with_defaults(spec: StudySpec, first: Mapping[str, Any]) -> StudySpec:
     `first` is what the model's factory says that a search begins with.
     """
     search = spec.search
-    if not search.defaults_first or search.sampler.name in LISTED or spec.enqueue or not spec.space.searched:
+    if not search.defaults_first or known_as(search.sampler.name) in LISTED or spec.enqueue or not spec.space.searched:
         return spec
     known = {**vars(TrainOptions()), **first, **spec.training}
     known = {name: value for name, value in known.items() if name not in spec.found.declared}  # hp's names are its own

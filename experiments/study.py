@@ -23,6 +23,7 @@ from experiments.tracking import EPOCHS, Tracker
 from experiments.trial import EpochReport, TrialJob, TrialResult
 from search.engine import Done, Engine, Outcome, Suggestion, Wait
 from search.engines.limits import continues
+from search.errors import StudyError
 from search.spec import StudySpec
 
 TICK = 0.25  # seconds between looks at the clock while no event comes
@@ -66,6 +67,7 @@ class Coordinator:
         self._kept: set[int] = set()  # the trials whose models are logged
         self._values: dict[int, Mapping[str, float]] = {}  # of the complete trials, by metric
         self.exhausted = ""
+        self.broken = ""  # why the engine could not answer an ask
         self.first_failure = ""
         self.stopping = False
         self._budget = Budget(self._spec.search, self._spec.objective)
@@ -130,7 +132,12 @@ class Coordinator:
             self.exhausted = self.exhausted or self._budget.spent()
             if self.exhausted:
                 return
-            answer = self._parts.engine.ask()
+            try:
+                answer = self._parts.engine.ask()
+            except StudyError as error:  # of a space that runs, at a trial that nobody foresaw: what runs is ended as at a stop
+                self.broken = str(error)
+                self.stop()
+                return
             if isinstance(answer, Wait):
                 return
             if isinstance(answer, Done):
@@ -208,6 +215,9 @@ class Coordinator:
         # MLflow first, then the engine: a trial that the engine knows to have ended has its run. The model before the run is
         # closed: a trial that MLflow knows to be complete has its model.
         values = self._spec.goal.measured(result.metrics) if result.status == "complete" else None
+        if result.status == "complete" and values is None:
+            reason = "non_finite: its model measures not all that the study is after"
+            result = dataclasses.replace(result, status="failed", reason=reason, model=None)
         displaced = self._keep(attempt.job, result, values) if values is not None else set()
         self._parts.tracker.end(attempt.job, result)
         for trial in displaced:

@@ -104,7 +104,7 @@ class Tracker:
         self._close(attempt, live, status, reason, {})
 
     def end_study(self, status: str, tags: Mapping[str, str]) -> None:
-        """Close the study's run: FINISHED, or KILLED when it was stopped and can go on."""
+        """Close the study's run: FINISHED, KILLED when it was stopped and can go on, or FAILED."""
         self.outbox.put(Entry("end", None, {"tags": dict(tags), "status": status, "time": _now()}))
 
     def log_model(self, job: TrialJob, model: model_files.ModelFile, step: int) -> None:

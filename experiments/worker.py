@@ -8,18 +8,17 @@ import signal
 import threading
 import time
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from experiments.cores import places
 from experiments.gpus import claim
+from experiments.inspection import Preflight, inspected
 from experiments.quiet import quiet
 from experiments.trial import EpochReport, Stopped, TrialJob, TrialResult, run_trial
 from experiments.workshop import TENSORFLOW_ENV
-from models.errors import ModelError
-from models.factory import digest, is_file, resolve
 
 if TYPE_CHECKING:
     from distributed import Worker
@@ -31,7 +30,6 @@ LOOK_SECONDS = 1.0  # between looks at the stop flag
 ANSWER_SECONDS = 600.0  # how long a report waits for its answer
 LEAVE_SECONDS = 30.0  # after SIGTERM
 PULSE_SECONDS = 2.0  # between two signs of life
-UNSCALED = "the model takes the images as they are, 0 to 255, and nothing in it scales them: was it written for 0 to 1?"
 
 
 def dask_setup(worker: Worker) -> None:
@@ -71,47 +69,10 @@ def prepare() -> None:
         tf.constant(0)  # the first op brings the rest of the chatter
 
 
-@dataclasses.dataclass(frozen=True)
-class Preflight:
-    """What was found by building the model once: the precision to train in, and a line for the screen where one is due."""
-
-    precision: str
-    note: str = ""
-    first: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # what the factory says that a search begins with
-    code: str = ""  # the SHA-256 of the file of a model of the user's own
-
-
 def preflight(job: TrialJob) -> Preflight:
     """Build the job's model and throw it away: raises what a trial would fail with."""
-    from experiments.trial import build, keras_bytes
-
     prepare()
-    from experiments.evaluator import refused
-    from models.training import by_keras, losses
-    from models.training.compiled import scales
-    from models.training.precision import faster
-
-    model, options = build(job)
-    losses.named(options.loss)
-    try:
-        keras_bytes(model)
-    except Exception as error:
-        said = (str(error).strip().splitlines() or [""])[0][:300]
-        raise ModelError(f"model {job.model!r}: it cannot be saved ({said}); give each layer of its own a get_config.") from error
-    notes = [UNSCALED] if job.declared is not None and not scales(model) else []
-    code = digest(job.model)
-    if why := refused(model, own_file=is_file(job.model)):
-        notes.append(f"its models can be searched, but not promoted: {why}")
-    precision = "float32" if options.precision == "auto" else options.precision
-    if by_keras.has_own_step(model):
-        by_keras.check(options)
-        notes.append("the model has a train_step or compute_loss of its own: Keras trains it, batch by batch, which is slower")
-    elif options.precision == "auto":
-        precision = faster(lambda policy: build(job, policy)[0], options, job.data.num_classes)
-        if precision != "float32":
-            notes.append(f"precision: {precision}, measured to be faster for this model on this machine")
-    first = {} if job.declared is not None else resolve(job.model).first
-    return Preflight(precision, "; ".join(notes), first, code)
+    return inspected(job)
 
 
 def attempt(job: TrialJob, line: str) -> TrialResult:

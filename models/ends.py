@@ -1,13 +1,16 @@
-"""A model's two ends as Tailor has them: one input of raw images, and one output of a probability a class."""
+"""A model as Tailor takes it: one input of raw images, one output of a probability a class, and a config that holds it whole."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import inspect
+from typing import TYPE_CHECKING, Any
 
 from models.errors import ModelError
 
 if TYPE_CHECKING:
     import keras
+
+KNOWN = ("self", "name", "dtype", "trainable")  # arguments that Keras keeps of every layer
 
 
 def with_input(name: str, model: keras.Model, shape: tuple[int, int, int]) -> keras.Model:
@@ -43,8 +46,27 @@ def with_input(name: str, model: keras.Model, shape: tuple[int, int, int]) -> ke
     )
 
 
-def check_head(name: str, model: keras.Model, num_classes: int) -> None:
-    """Raise ModelError unless the model's one output is (n, num_classes)."""
+def check(name: str, model: keras.Model, num_classes: int) -> None:
+    """Raise ModelError unless the model's one output is (n, num_classes), and its config tells all that it was made with."""
+    import keras
+
+    _check_head(name, model, num_classes)
+    for part in model._flatten_layers():
+        # Keras keeps a layer's arguments by itself, but of a Model's only their defaults: clones and saved models had those.
+        if isinstance(part, keras.Model) and type(part).get_config is keras.Model.get_config and (own := _arguments(type(part))):
+            raise ModelError(
+                f"model {name!r}: {type(part).__name__} takes {', '.join(own)}, and a keras.Model's config does not hold that by "
+                "itself: saved, it would be another model. Give it a get_config that returns them too, or make it a Layer."
+            )
+
+
+def _arguments(kind: type[Any]) -> list[str]:
+    """The names of a class's own arguments."""
+    some = inspect.signature(kind.__init__).parameters.values()
+    return [one.name for one in some if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD) and one.name not in KNOWN]
+
+
+def _check_head(name: str, model: keras.Model, num_classes: int) -> None:
     shape = getattr(model, "output_shape", None)
     if not isinstance(shape, tuple) or len(shape) != 2 or shape[1] != num_classes:
         raise ModelError(

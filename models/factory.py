@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from models.ends import check_head, with_input
+from models.ends import check, with_input
 from models.errors import ModelError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Factory:
                 "return the model that it builds."
             )
         model = with_input(self.name, model, input_shape)
-        check_head(self.name, model, num_classes)
+        check(self.name, model, num_classes)
         return model
 
     def _check_names(self, hparams: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.ends import check_head
+from models.ends import check
 from models.errors import ModelError
 from models.factory import find
 from models.training.options import TrainOptions
@@ -84,7 +84,7 @@ def build(
             "the condition that hides it, or under hp.conditional_scope."
         )
     model, options = compiled.taken(name, model, options, data[0])
-    check_head(name, model, data[1])
+    check(name, model, data[1])
     return model, options
 
 

@@ -21,16 +21,18 @@ DRY = 32  # draws at random, for a look at what the function returns before a se
 LOG_SPAN = 100.0  # values that span more are drawn on a log scale
 
 
-def suggested(reference: str, trial: optuna.Trial, digest: str = "") -> dict[str, Value]:
-    """The values that the function returns for a trial, by name. Raises StudyError where it fails or returns something else.
+def suggested(reference: str, trial: optuna.Trial, digest: str = "") -> dict[str, Value] | None:
+    """The values that the function returns for a trial, by name; None where it forbids what was drawn, by TrialPruned.
 
-    `digest` is the SHA-256 of its file as the study knows it.
+    `digest` is the SHA-256 of its file as the study knows it. Raises StudyError where it fails or returns something else.
     """
     function, path = code.find(FIELD, reference, digest)
     try:
         found = function(trial)
     except AWAY:  # of the database that the trial is in
         raise
+    except optuna.TrialPruned:
+        return None
     except Exception as error:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path.resolve())]
         raise StudyError(
@@ -46,8 +48,8 @@ def suggested(reference: str, trial: optuna.Trial, digest: str = "") -> dict[str
     return dict(found)
 
 
-def picked(reference: str, pick: Suggester, study: optuna.Study | None = None) -> dict[str, Value]:
-    """What the function returns where a rule, such as `smallest`, picks each value that it asks for; of one study if given."""
+def picked(reference: str, pick: Suggester, study: optuna.Study | None = None) -> dict[str, Value] | None:
+    """What `suggested` answers where a rule, such as `smallest`, picks each value that is asked for; of one study if given."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = study or optuna.create_study()
     study.sampler = _Picks(pick)
@@ -55,13 +57,35 @@ def picked(reference: str, pick: Suggester, study: optuna.Study | None = None) -
 
 
 def looked_over(reference: str) -> Iterator[dict[str, Value]]:
-    """What the function returns at both ends and at random, as trials of one study: the same at each call."""
+    """What the function returns at both ends and at random, as trials of one study: the same at each call.
+
+    Raises StudyError where it forbids them all.
+    """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     rng, study = random.Random(0), optuna.create_study()
-    yield picked(reference, smallest, study)
-    yield picked(reference, largest, study)
-    for _ in range(DRY):
-        yield picked(reference, lambda parameter: draw(parameter, rng), study)
+    rules: list[Suggester] = [smallest, largest, *[lambda parameter: draw(parameter, rng)] * DRY]
+    allowed = 0
+    for rule in rules:
+        if (values := picked(reference, rule, study)) is not None:
+            allowed += 1
+            yield values
+    if not allowed:
+        raise forbidden(reference, len(rules))
+
+
+def ends(reference: str) -> tuple[dict[str, Value], dict[str, Value]]:
+    """What the function returns for the smallest values and for the largest; for an end that it forbids, what it allows."""
+    allowed = list(looked_over(reference))
+    small, large = picked(reference, smallest), picked(reference, largest)
+    return allowed[0] if small is None else small, allowed[-1] if large is None else large
+
+
+def forbidden(reference: str, times: int) -> StudyError:
+    """The error for a function that forbids whatever is drawn."""
+    return StudyError(
+        f"{FIELD}: {reference!r} raised TrialPruned for {times} draws in a row; let it forbid less, or suggest by if and else "
+        "what is allowed only."
+    )
 
 
 def seen(trials: Sequence[Mapping[str, str]]) -> Space:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import re
 from typing import Any
 
 from search.errors import StudyError
-from search.space import NAME, Choice, Condition, Fixed, Float, Int, Parameter
+from search.space import NAME, Choice, Condition, Fixed, Float, Int, Parameter, as_declared
 from search.table import Table
 
 
@@ -54,10 +56,20 @@ def _range(name: str, table: Table, when: Condition | None) -> Float | Int:
     kind = table.text("type", "int" if whole else "float", ("int", "float"))
     log, default = table.flag("log", False), table.values.get("default")
     if kind == "float":
-        return Float(name, float(low), float(high), log, None if step is None else float(step), when, default)  # type: ignore[arg-type]
+        return reached(Float(name, float(low), float(high), log, None if step is None else float(step), when, default))  # type: ignore[arg-type]
     if not whole:
         raise StudyError(f'space.{name}: type = "int" needs whole low, high and step, got {dict(table.values)!r}.')
-    return Int(name, low, high, log, step, when, default)  # type: ignore[arg-type]
+    return reached(Int(name, low, high, log, step, when, default))  # type: ignore[arg-type]
+
+
+def reached(parameter: Float | Int) -> Float | Int:
+    """The range, its upper end lowered to the last step, where it has steps: of 16 to 100 by 32 nobody proposes the 100."""
+    if not parameter.step:
+        return parameter
+    if isinstance(parameter, Int):
+        return dataclasses.replace(parameter, high=parameter.high - (parameter.high - parameter.low) % parameter.step)
+    steps = math.floor((parameter.high - parameter.low) / parameter.step + 1e-9)
+    return dataclasses.replace(parameter, high=float(as_declared(parameter, parameter.low + steps * parameter.step)))
 
 
 def _value(name: str, value: Any) -> bool | int | float | str:

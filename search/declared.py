@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
-from search.declarations import check_key
+from search.declarations import check_key, reached
 from search.engines.limits import LISTED
 from search.errors import StudyError
 from search.load import checked_whole
-from search.space import Choice, Condition, Fixed, Float, Int, Parameter, Space, listed, points, refusal
+from search.space import Choice, Condition, Fixed, Float, Int, Parameter, Space, points, refusal
 from search.spec import Found, StudySpec
+
+Scopes = Sequence[Mapping[str, Any]]  # nested conditional scopes, the outermost first: a parent's name and its values
 
 
 def completed(spec: StudySpec, declared: Sequence[Parameter]) -> StudySpec:
@@ -30,13 +32,17 @@ def completed(spec: StudySpec, declared: Sequence[Parameter]) -> StudySpec:
 def translate(configs: Sequence[Mapping[str, Any]]) -> tuple[Parameter, ...]:
     """The parameters of `hp.get_config()["space"]`, in their order. Raises StudyError for what has no like in Tailor.
 
-    Of nested conditional scopes the innermost is the condition: hp itself gives None where an outer one does not hold.
+    Of nested conditional scopes the innermost is the condition: its parent exists only where the outer ones hold.
     """
     found: dict[str, Parameter] = {}
+    scopes: dict[str, list[Scopes]] = {}
     for config in configs:
         parameter = _with_default(_translated(config["class_name"], config["config"]), config["config"])
         before = found.get(parameter.name)
         found[parameter.name] = parameter if before is None else _joined(before, parameter)
+        scopes.setdefault(parameter.name, []).append([scope["config"] for scope in config["config"]["conditions"]])
+    for name in scopes:
+        _check_nested(name, scopes)
     return tuple(found.values())
 
 
@@ -55,8 +61,8 @@ def _translated(kind: str, config: Mapping[str, Any]) -> Parameter:
     if log and step:  # Keras Tuner multiplies by it
         return Choice(name, tuple(dict.fromkeys(_powers(low, high, step))), when)
     if kind == "Float":
-        return _reached(Float(name, float(low), float(high), log, step and float(step), when))
-    return _reached(Int(name, low, high, log, None if step == 1 else step, when))
+        return reached(Float(name, float(low), float(high), log, step and float(step), when))
+    return reached(Int(name, low, high, log, None if step == 1 else step, when))
 
 
 def _with_default(parameter: Parameter, config: Mapping[str, Any]) -> Parameter:
@@ -80,16 +86,43 @@ def _condition(owner: str, conditions: Sequence[Mapping[str, Any]]) -> Condition
     return found
 
 
+def _check_nested(name: str, scopes: Mapping[str, list[Scopes]]) -> None:
+    """Raise StudyError where the innermost scopes of an hp say less than all of them: their parent exists elsewhere too."""
+    if not all(scopes[name]):
+        return  # it exists always
+    parent, values = scopes[name][0][-1]["name"], {value for nested in scopes[name] for value in nested[-1]["values"]}
+    for place in scopes.get(parent, ()):
+        here = {value for nested in scopes[name] if not _beyond(nested, place, scopes) for value in nested[-1]["values"]}
+        if here != values:
+            outer = next(scope["name"] for nested in scopes[name] for scope in _beyond(nested, place, scopes))
+            raise StudyError(
+                f"hp {name!r}: it hangs on {parent!r} in a scope of {outer!r} alone, and {parent!r} is declared elsewhere too; "
+                f"declare {name!r} wherever {parent!r} is, or give {parent!r} a name of its own in each place."
+            )
+
+
+def _beyond(nested: Scopes, place: Scopes, scopes: Mapping[str, list[Scopes]]) -> Scopes:
+    """The outer scopes of nested ones that need not be active where the innermost is, its parent being declared in `place`."""
+    return [outer for outer in nested[:-1] if not _implied(outer, [*place, nested[-1]], scopes)]
+
+
+def _implied(wanted: Mapping[str, Any], given: Scopes, scopes: Mapping[str, list[Scopes]]) -> bool:
+    """Whether a scope is active wherever the given ones are: one of them says so, or its parent exists only there."""
+    for scope in given:
+        name = scope["name"]
+        if name == wanted["name"] and {*scope["values"]} <= {*wanted["values"]}:
+            return True
+        others = {other: nested for other, nested in scopes.items() if other != name}
+        if name in scopes and all(_implied(wanted, nested, others) for nested in scopes[name]):
+            return True
+    return False
+
+
 def _powers(low: float, high: float, step: float) -> list[int | float]:
     values = [low]
     while values[-1] * step <= high * (1 + 1e-9):
         values.append(values[-1] * step)
     return values
-
-
-def _reached(parameter: Float | Int) -> Float | Int:
-    """The range, its upper end lowered to the last step, where it has steps."""
-    return dataclasses.replace(parameter, high=cast("int", listed(parameter)[-1])) if parameter.step else parameter
 
 
 def _joined(one: Parameter, other: Parameter) -> Parameter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -95,11 +96,10 @@ class Goal:
         return " that keeps its constraints" if self.constraints else ""
 
     def measured(self, metrics: Values) -> dict[str, float] | None:
-        """The values of what the goal names, from the metrics on a trial's run; None where one is missing."""
+        """The values of what the goal names, from the metrics on a trial's run; None where one is missing or no number."""
         names = [o.metric for o in self.objectives] + [c.metric for c in self.constraints]
-        if any(key_of(name) not in metrics for name in names):
-            return None
-        return {name: metrics[key_of(name)] for name in names}
+        found = {name: metrics.get(key_of(name), math.nan) for name in names}
+        return found if all(map(math.isfinite, found.values())) else None
 
     def feasible(self, values: Values) -> bool:
         """Whether the values keep every constraint."""

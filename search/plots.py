@@ -29,6 +29,7 @@ STATES = {
     "running": TrialState.RUNNING,
 }
 WIDEST = 4  # parameters in a slice plot, side by side
+MOST_ON_FRONT = 3  # objectives of a picture of the Pareto front, an axis each
 
 
 @dataclass(frozen=True)
@@ -134,18 +135,23 @@ def _wanted(study: optuna.Study, mattered: Importance, plots: Any) -> dict[str, 
         wanted["parameter_importance"] = lambda: plots.plot_param_importances(
             mattered.study, evaluator=mattered.evaluator, target_name="being among the best"
         )
-    if len(study.directions) > 1:
-        if len(study.directions) <= 3:
-            wanted["pareto_front"] = lambda: plots.plot_pareto_front(study)
-        return wanted
-    wanted["optimization_history"] = lambda: plots.plot_optimization_history(study)
+    several = len(study.directions) > 1
+    # Of several objectives these show the first, which steers the trials; parallel coordinates have an axis for each.
+    shown: dict[str, Any] = {"target": _first, "target_name": (study.metric_names or ["the objective"])[0]} if several else {}
+    if several and len(study.directions) <= MOST_ON_FRONT:
+        wanted["pareto_front"] = lambda: plots.plot_pareto_front(study)
+    wanted["optimization_history"] = lambda: plots.plot_optimization_history(study, **shown)
     taken = dict.fromkeys(name for trial in complete for name in trial.params)
     if names := sorted(taken, key=lambda name: -mattered.shares.get(name, 0.0)):
-        wanted["slice"] = lambda: plots.plot_slice(study, params=names[:WIDEST])
+        wanted["slice"] = lambda: plots.plot_slice(study, params=names[:WIDEST], **shown)
         wanted["parallel_coordinate"] = lambda: plots.plot_parallel_coordinate(study, params=names)
         if len(names) > 1:
-            wanted["contour"] = lambda: plots.plot_contour(study, params=names[:2])
+            wanted["contour"] = lambda: plots.plot_contour(study, params=names[:2], **shown)
     return wanted
+
+
+def _first(trial: FrozenTrial) -> float:
+    return trial.values[0]
 
 
 class _calm(warnings.catch_warnings):

@@ -256,7 +256,7 @@ def listed(parameter: Float | Int | Choice) -> list[Value]:
         )
     count = math.floor((parameter.high - parameter.low) / step + 1e-9) + 1
     if count > MOST_POINTS:
-        raise StudyError(f"space.{parameter.name}: {count:,} values are too many for a grid; take a wider step.")
+        raise StudyError(f"space.{parameter.name}: {count:,} values are too many to list; take a wider step.")
     if isinstance(parameter, Float):
         return [_step(parameter, i) for i in range(count)]
     return [parameter.low + i * int(step) for i in range(count)]
@@ -265,7 +265,7 @@ def listed(parameter: Float | Int | Choice) -> list[Value]:
 def _step(parameter: Float, count: int) -> float:
     """The value so many steps from low, as a person would write it: 3 * 0.1 is a little over 0.3."""
     written = float(f"{parameter.low + count * (parameter.step or 0.0):.12g}")
-    return max(parameter.low, min(written, parameter.high))
+    return float(max(parameter.low, min(written, parameter.high)))
 
 
 def _check_range(parameter: Float | Int) -> None:

@@ -32,12 +32,15 @@ Open = Callable[..., Engine]
 
 
 def opener(folder: Path, engine: str) -> Open:
-    """Opens the study `contract` of that engine in the folder, again and again."""
+    """Opens the study `contract` of that engine in the folder, again and again; a Component is a sampler with arguments."""
 
-    def open_(sampler: str = "random", pruner: str = "none", space: Space = SPACE, enqueue: tuple = (), **plan: int) -> Engine:
-        if sampler == "gp":
+    def open_(
+        sampler: str | Component = "random", pruner: str = "none", space: Space = SPACE, enqueue: tuple = (), **plan: int
+    ) -> Engine:
+        component = Component(sampler) if isinstance(sampler, str) else sampler
+        if component.name == "gp":
             pytest.importorskip("torch", reason="Optuna's GPSampler needs torch")
-        search = SearchPlan(engine=engine, sampler=Component(sampler), pruner=Component(pruner), **plan)
+        search = SearchPlan(engine=engine, sampler=component, pruner=Component(pruner), **plan)
         spec = StudySpec("contract", "digits", "mlp", Objective("val_accuracy", "maximize"), search, space, enqueue=enqueue)
         return open_engine(spec, f"sqlite:///{folder / 'studies.db'}", folder / "keras_tuner")
 

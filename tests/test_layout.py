@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,15 @@ def test_every_file_says_what_it_is(path: Path) -> None:
 def test_top_level_is_what_the_users_asked_for() -> None:
     for name in ("search", "models", "experiments", "tests", "mlruns", "setup.cfg", "README.md"):
         assert (ROOT / name).exists()
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_type_checkers_take_every_rooms_types(room: str) -> None:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    shipped = setup["options.package_data"]
+    assert (ROOT / room / "py.typed").is_file()
+    assert "py.typed" in f"{shipped.get('*', '')}, {shipped.get(room, '')}"
 
 
 def test_help_imports_nothing_heavy() -> None:

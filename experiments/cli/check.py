@@ -56,4 +56,6 @@ def command(study: str, name: str | None, settings: tuple[str, ...], as_json: bo
         f"{found.trials} trials of at most {search.max_epochs} epochs on {found.workers} workers: {low} to {high} "
         "(less where trials stop early or are pruned)."
     )
+    if found.note:
+        click.echo(found.note)
     click.echo(f"The study is right. Run it:  {same_command('search')}")

@@ -6,7 +6,8 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -87,6 +88,21 @@ def study_in(client: MlflowClient, study: str) -> tuple[str, Run]:
     return found
 
 
+def mended_if_killed(client: MlflowClient, study: tuple[str, Run], store: Store) -> tuple[Run, list[str]]:
+    """The study's run as it stands, and what was mended where its search was killed; nothing where a search is running."""
+    run = study[1]
+    if run.info.status != "RUNNING":
+        return run, []
+    from experiments.errors import InputError
+    from experiments.mending import mend
+
+    try:
+        mended = mend(client, study, store)
+    except InputError:  # the lock is held: it runs
+        return run, []
+    return client.get_run(run.info.run_id), mended
+
+
 def next_command(*words: str) -> str:
     """A command to go on with, as a shell takes it, on the store that was named to this one."""
     context = click.get_current_context(silent=True)
@@ -104,6 +120,23 @@ def same_command(command: str = "", but: str = "") -> str:
             words.append(word)
     words[1:2] = [command or words[1]]
     return masked(shlex.join(words))
+
+
+@contextmanager
+def stdout_for_json(wanted: bool) -> Iterator[None]:
+    """Where that is wanted, send all that is printed meanwhile, by workers and models of one's own too, to standard error."""
+    if not wanted:
+        yield
+        return
+    sys.stdout.flush()
+    before = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(before, 1)
+        os.close(before)
 
 
 def print_json(value: Any) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from experiments.cli.common import open_store, store_option, study_in
+from experiments.cli.common import mended_if_killed, open_store, store_option, study_in
 
 
 @click.command("report")
@@ -18,8 +18,11 @@ def command(study: str, out: Path | None, store: str | None) -> None:
     from experiments.errors import InputError
     from experiments.reports.report import make
 
-    _, client = open_store(store)
+    opened, client = open_store(store)
     experiment_id, run = study_in(client, study)
+    run, mended = mended_if_killed(client, (experiment_id, run), opened)
+    for line in mended:
+        click.echo(f"mended: {line}")
     place = out or Path(f"{run.data.tags['tailor.study']}.html")
     report = make(client, experiment_id, run)
     try:

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from experiments.cli import FAILED, code_of
-from experiments.cli.common import data_option, name_option, next_command, same_command, set_option, store_option
+from experiments.cli.common import (
+    data_option,
+    json_option,
+    name_option,
+    next_command,
+    print_json,
+    same_command,
+    set_option,
+    stdout_for_json,
+    store_option,
+)
+
+if TYPE_CHECKING:
+    from experiments.ending import Ended
+    from experiments.store import Store
+    from search.spec import StudySpec
 
 SHORT = {  # options that are a key of the study file under a shorter name
     "trials": "search.trials",
@@ -35,10 +51,44 @@ SHORT = {  # options that are a key of the study file under a shorter name
 @click.option("--enqueue-from", metavar="STUDY", help="Try the best points of another study of the store first.")
 @name_option
 @set_option
+@json_option
 @store_option
 @data_option
-def command(study: str, name: str | None, settings: tuple[str, ...], cluster: str | None, **given: Any) -> int:
+def command(study: str, name: str | None, settings: tuple[str, ...], cluster: str | None, as_json: bool, **given: Any) -> int:
     """Run STUDY (a shipped study's name, or a file), or go on with it where it was left."""
+    with stdout_for_json(as_json):
+        spec = _resolved(study, name, settings, given)
+        if cluster is None:
+            from experiments.workshop import begin_loading
+
+            begin_loading()  # first of all: what follows takes as long to import as TensorFlow does there
+
+        from rich.console import Console
+
+        from experiments.screens import screen
+        from experiments.session import Places, run_search
+        from experiments.store import Store
+
+        places = Places(Store.at(given["store"]), given["data"], cluster, given["enqueue_from"])
+        console = Console(stderr=as_json)
+        begun = f"{spec.name}: {spec.model} on {spec.dataset}, up to {spec.search.trials} trials"
+        console.print(begun, highlight=False, markup=False)
+        with screen(console) as shown:
+            ended = run_search(spec, places, shown)
+    again = same_command()
+    if ended.waiting:
+        lost = "Nothing is lost; when it can, this goes on:"
+        click.echo(f"MLflow cannot be written to, and {ended.waiting}. {lost}  {again}", err=as_json)
+        return code_of(ended.signal) or FAILED
+    if as_json:
+        _print(spec, places.store, ended)
+    else:
+        _close(spec.name, places.store, ended, again)
+    return code_of(ended.signal)
+
+
+def _resolved(study: str, name: str | None, settings: tuple[str, ...], given: Mapping[str, Any]) -> StudySpec:
+    """The study with the options laid over it."""
     from experiments.plan import Overrides, find, resolve_study
     from search.engines import limits
     from search.load import read
@@ -51,31 +101,7 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
         sampler, pruner = _named("sampler", named), _named("pruner", named)
         first += [] if limits.offers(given["engine"], sampler) else [f"search.sampler={limits.SAMPLERS[given['engine']][0]}"]
         first += ["search.pruner=none"] if pruner and given["engine"] == "keras-tuner" else []
-    spec = resolve_study(study, Overrides((*first, *settings, *laid), name))
-
-    if cluster is None:
-        from experiments.workshop import begin_loading
-
-        begin_loading()  # first of all: what follows takes as long to import as TensorFlow does there
-
-    from rich.console import Console
-
-    from experiments.screens import screen
-    from experiments.session import Places, run_search
-    from experiments.store import Store
-
-    places = Places(Store.at(given["store"]), given["data"], cluster, given["enqueue_from"])
-    console = Console()
-    begun = f"{spec.name}: {spec.model} on {spec.dataset}, up to {spec.search.trials} trials"
-    console.print(begun, highlight=False, markup=False)
-    with screen(console) as shown:
-        ended = run_search(spec, places, shown)
-    again = same_command()
-    if ended.waiting:
-        click.echo(f"MLflow cannot be written to, and {ended.waiting}. Nothing is lost; when it can, this goes on:  {again}")
-        return code_of(ended.signal) or FAILED
-    _close(spec.name, places.store, ended.experiment_id, ended.reason, stopped=bool(ended.signal), again=again)
-    return code_of(ended.signal)
+    return resolve_study(study, Overrides((*first, *settings, *laid), name))
 
 
 def _named(key: str, table: Any) -> str:
@@ -84,7 +110,17 @@ def _named(key: str, table: Any) -> str:
     return str(value.get("name", "") if isinstance(value, dict) else value)
 
 
-def _close(study: str, store: Any, experiment_id: str, reason: str, stopped: bool, again: str) -> None:
+def _print(spec: StudySpec, store: Store, ended: Ended) -> None:
+    """The study as `tailor status` has it, with what this session says of its end."""
+    from experiments.cli.leaders import plain_state
+    from experiments.recorded import find_study, open_client
+
+    client = open_client(store)
+    if (found := find_study(client, spec.name)) is not None:
+        print_json({**plain_state(store, client, found, spec), "ended": "stopped" if ended.signal else ended.reason})
+
+
+def _close(study: str, store: Store, ended: Ended, again: str) -> None:
     """The leaderboard, and what a person wants next."""
     from experiments import links
     from experiments.cli.leaders import print_leaderboard
@@ -96,13 +132,13 @@ def _close(study: str, store: Any, experiment_id: str, reason: str, stopped: boo
     if found is None:
         return
     goal = goal_of(found[1])
-    print_leaderboard(study, goal, rows(client, experiment_id, goal))
-    if stopped:
+    print_leaderboard(study, goal, rows(client, ended.experiment_id, goal))
+    if ended.signal:
         click.echo(f"Stopped. Nothing is lost; go on with:  {again}")
         return
-    click.echo(f"Ended: {reason}.")
+    click.echo(f"Ended: {ended.reason}.")
     click.echo("Next:")
     click.echo(f"  {next_command('promote', study, '--to', 'NAME')}    register the best model")
-    page = links.study_url(links.base_url(store.tracking_uri), experiment_id)
+    page = links.study_url(links.base_url(store.tracking_uri), ended.experiment_id)
     click.echo(f"  {next_command('ui', study)}    compare the trials: {page}")
     click.echo(f"  {same_command(but='--trials')} --trials N    go on with more trials")

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from experiments.leaderboard import Row
-from search.engines.limits import LISTED
+from search.engines.limits import LISTED, continues
 from search.space import Float, Int, Parameter
 from search.spec import StudySpec
 
@@ -54,9 +54,10 @@ def _edge(parameter: Parameter, top: Sequence[Row]) -> str:
 
 def _epochs(spec: StudySpec, best: Row) -> str:
     epoch = best.metrics.get("best_epoch", 0)
-    if spec.objective.by_epoch and epoch >= spec.search.max_epochs:
-        return f"The best trial was still improving in its last epoch, {epoch:.0f}: give trials more (search.max_epochs)."
-    return ""
+    if not spec.objective.by_epoch or epoch < spec.search.max_epochs:
+        return ""
+    where = ", in a new study: --name" if continues(spec) else ""  # its rounds were laid out for that many
+    return f"The best trial was still improving in its last epoch, {epoch:.0f}: give trials more (search.max_epochs{where})."
 
 
 def _budget(spec: StudySpec, trials: int) -> str:

@@ -20,7 +20,7 @@ from mlflow.exceptions import MlflowException
 
 from experiments.comparison import compare
 from experiments.leaderboard import Row, number, rows, short
-from experiments.recorded import REPORT, recorded_spec
+from experiments.recorded import REPORT, recorded_spec, state_of
 from experiments.reports.advice import advice
 from search import plots
 from search.by_run import seen
@@ -106,7 +106,7 @@ def _render(
     return _template().render(
         spec=spec,
         counts=", ".join(f"{count} {status}" for status, count in sorted(Counter(row.status for row in board).items())),
-        ended=study_run.data.tags.get("tailor.ended", "running"),
+        state=state_of(study_run),
         best=best,
         complete=any(row.values for row in board),
         space=[_described(parameter) for parameter in spec.space.parameters],
@@ -120,6 +120,7 @@ def _render(
         differs=differs,
         confusions=confusions,
         mattered=mattered,
+        most_on_front=plots.MOST_ON_FRONT,
         plots=[(name, _inline(pictures[name])) for name in SHOWN_PLOTS if name in pictures],
         advice=advice(spec, board, mattered.shares if mattered.firm else {}, int(sizes.get("val", 0))),
     )

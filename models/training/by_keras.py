@@ -10,7 +10,7 @@ from models.errors import ModelError
 from models.training.augmentation import STRENGTHS
 from models.training.losses import CROSSENTROPY
 from models.training.options import TrainOptions
-from models.training.program import Program, Totals
+from models.training.program import Program, Totals, program_for
 from models.training.twin import Clock
 
 
@@ -31,6 +31,13 @@ def check(options: TrainOptions) -> None:
         )
 
 
+def program_of(model: keras.Model, options: TrainOptions, num_classes: int, steps: int = 0) -> Program:
+    """What trains the model, for so many steps in all: Keras where it has a step of its own, else Tailor's loop."""
+    if has_own_step(model):
+        return KerasProgram(model, options, num_classes)
+    return program_for(model, options, num_classes, steps)
+
+
 class KerasProgram(Program):
     """Trains by `train_on_batch`, which calls the model's own train_step; evaluates as any program does."""
 
@@ -48,6 +55,9 @@ class KerasProgram(Program):
             sample_weight = None if weights is None else np.take(weights, wanted)
             self.model.reset_metrics()
             logs = self.model.train_on_batch(tf.gather(images, rows), wanted, sample_weight, return_dict=True)
+            if "loss" not in logs:
+                said = ", ".join(logs) or "nothing"
+                raise ModelError(f"expected the model's own train_step to return its loss as 'loss', got {said}; add it.")
             size = int(rows.shape[0])
             totals += Totals(float(logs["loss"]) * size, float(logs.get("accuracy", np.nan)) * size, size)
         return totals

@@ -14,11 +14,11 @@ import numpy as np
 import tensorflow as tf
 
 from models.errors import ModelError
-from models.training.by_keras import KerasProgram, has_own_step
+from models.training.by_keras import program_of
 from models.training.course import Course, pack, unpack
 from models.training.feed import Stretch, stretches
 from models.training.options import TrainOptions
-from models.training.program import Predictions, Program, Totals, program_for
+from models.training.program import Predictions, Program, Totals
 from models.training.twin import copy
 
 T = TypeVar("T")
@@ -93,10 +93,7 @@ class Fitted:
 def fit(model: keras.Model, data: Data, options: TrainOptions, plan: FitPlan, line: Line = Line()) -> Fitted:
     """Train `model` in place. Raises NonFiniteLoss, ModelError for a monitor not measured, and what the line raises."""
     steps = (plan.epochs - plan.epochs_done) * math.ceil(int(data.train_images.shape[0]) / options.batch_size)
-    if has_own_step(model):
-        program: Program = KerasProgram(model, options, data.num_classes)
-    else:
-        program = program_for(model, options, data.num_classes, steps)
+    program = program_of(model, options, data.num_classes, steps)
     program.load(model, options, plan.seed, class_weights(data) if options.class_weight == "balanced" else None)
     course = None
     if line.checkpoint is not None and (course := unpack(line.checkpoint, program, repr((plan, options)))) is None:

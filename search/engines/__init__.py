@@ -17,7 +17,7 @@ def check(spec: StudySpec) -> None:
 
         make_oracle(spec)
         return
-    from search.engines.optuna import make_pruner, make_sampler
+    from search.engines.components import make_pruner, make_sampler
 
     make_sampler(spec.search, 0)
     make_pruner(spec.search)

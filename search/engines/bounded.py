@@ -11,6 +11,7 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 BEST, SAMPLED = 100, 900
@@ -56,13 +57,25 @@ class _Shown:
         return getattr(self._study, name)
 
 
-def chosen(trials: list[FrozenTrial], directions: list[optuna.study.StudyDirection]) -> list[FrozenTrial]:
-    """Those that run or wait, by the first objective the best, and an even sample of the others, in their order."""
+def chosen(trials: list[FrozenTrial], directions: list[StudyDirection]) -> list[FrozenTrial]:
+    """Those that run or wait, the best by each objective, and an even sample of the others, in their order."""
     if len(trials) <= BEST + SAMPLED:
         return trials
-    sign = -1 if directions[0] == optuna.study.StudyDirection.MAXIMIZE else 1
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    best = {trial.number for trial in sorted(complete, key=lambda trial: sign * (trial.values or [0.0])[0])[:BEST]}
+    best: set[int] = set()
+    for objective, direction in enumerate(directions):
+        best.update(_ranked(complete, objective, direction)[: BEST // len(directions)])
     others = [trial.number for trial in trials if trial.state.is_finished() and trial.number not in best]
     sampled = {others[i * len(others) // SAMPLED] for i in range(min(SAMPLED, len(others)))}
     return [trial for trial in trials if not trial.state.is_finished() or trial.number in best or trial.number in sampled]
+
+
+def _ranked(complete: list[FrozenTrial], objective: int, direction: StudyDirection) -> list[int]:
+    """Numbers of complete trials, the best by one objective first, those that break constraints last, by how much."""
+    sign = -1 if direction == StudyDirection.MAXIMIZE else 1
+
+    def place(trial: FrozenTrial) -> tuple[float, float]:
+        broken = sum(max(0.0, violation) for violation in trial.constraints.values())
+        return broken, sign * (trial.values or [0.0])[objective]
+
+    return [trial.number for trial in sorted(complete, key=place)]

@@ -5,7 +5,6 @@ Importing Keras Tuner imports TensorFlow, so nothing imports this file but a stu
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -105,7 +104,7 @@ class KerasTunerEngine:
         def value(parameter: Float | Int | Choice) -> Value:
             found = trial.hyperparameters.values[parameter.name]
             if not isinstance(parameter, Choice):
-                found = min(found, parameter.high)  # half a step was added, and a whole number on a log scale may be one above
+                found = min(found, parameter.high)  # a whole number on a log scale may be one above
             return as_declared(parameter, found)
 
         return walk(self._spec.space, value)
@@ -177,28 +176,18 @@ def _scopes(parameter: Parameter, declared: Mapping[str, Parameter]) -> list[tup
         return [] if parameter.when.holds({parent.name: parent.value}) else None
     outer = _scopes(parent, declared)
     satisfied = [value for value in listed(parent) if parameter.when.holds({parent.name: value})]
-    return None if outer is None or not satisfied else [*outer, (parent.name, [*satisfied, *_as_counted(parent, satisfied)])]
-
-
-def _as_counted(parameter: Parameter, values: list[Value]) -> list[Value]:
-    """Those values that Keras Tuner proposes in another form: of steps of 0.1 the third is 0.30000000000000004 there."""
-    if not isinstance(parameter, Float) or not parameter.step:
-        return []
-    counted = [parameter.low + round((float(value) - parameter.low) / parameter.step) * parameter.step for value in values]
-    return [value for value in counted if value not in values]
+    return None if outer is None or not satisfied else [*outer, (parent.name, satisfied)]
 
 
 def _declare(found: keras_tuner.HyperParameters, parameter: Parameter) -> None:
     if isinstance(parameter, Choice):
         found.Choice(parameter.name, list(parameter.choices))
+    elif isinstance(parameter, Float) and parameter.step:
+        # Keras Tuner counts a float's steps by rounding down, and 0.5 // 0.1 is 4. In an ordered list each has its place.
+        found.Choice(parameter.name, listed(parameter))
     elif isinstance(parameter, (Float, Int)):
         declare = found.Int if isinstance(parameter, Int) else found.Float
-        # Keras Tuner counts a float's steps by rounding down, and 0.5 // 0.1 is 4: half a step more keeps the last one.
-        high: float = parameter.high
-        if isinstance(parameter, Float) and parameter.step:
-            steps = math.floor((parameter.high - parameter.low) / parameter.step + 1e-9)
-            high = parameter.low + (steps + 0.5) * parameter.step
-        declare(parameter.name, parameter.low, high, parameter.step, "log" if parameter.log else "linear")
+        declare(parameter.name, parameter.low, parameter.high, parameter.step, "log" if parameter.log else "linear")
 
 
 def _made(kind: type[keras_tuner.Oracle], sampler: Component, rules: Mapping[str, Any]) -> keras_tuner.Oracle:

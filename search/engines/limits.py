@@ -6,7 +6,7 @@ import random
 
 from search.errors import StudyError
 from search.goal import EPOCH_METRICS
-from search.space import Choice, Float, Int, Value, points
+from search.space import Choice, Fixed, Float, Int, Space, Value, points
 from search.spec import Component, StudySpec
 
 SAMPLERS = {
@@ -21,11 +21,34 @@ ENGINES = tuple(SAMPLERS)
 NO_PRUNER = Component("none")
 LISTED = ("grid", "brute-force")  # samplers that give out every point of a finite space, once
 FROM_WHOLE = ("gp", "cmaes", "nsgaii")  # samplers that learn from whole trials alone: pruned ones are lost on them
+CLASSES = {  # of Optuna's, and what they are called here
+    "optuna.samplers:GPSampler": "gp",
+    "optuna.samplers:CmaEsSampler": "cmaes",
+    "optuna.samplers:NSGAIISampler": "nsgaii",
+    "optuna.samplers:GridSampler": "grid",
+    "optuna.samplers:BruteForceSampler": "brute-force",
+}
+# What Tailor itself gives to Keras Tuner's tuners, and the key of a study file that says it, where there is one.
+GIVEN = {
+    "objective": "study.objective",
+    "max_trials": "search.trials",
+    "max_epochs": "search.max_epochs",
+    "max_retries_per_trial": "search.retries",
+    "max_consecutive_failed_trials": "",
+    "hyperparameters": "[space]",
+    "allow_new_entries": "",
+    "tune_new_entries": "",
+}
 
 
 def offers(engine: str, sampler: str) -> bool:
     """Whether the engine has the sampler, or, where it is not named, its own."""
     return not sampler or sampler in SAMPLERS[engine] or (engine == "optuna" and ":" in sampler)
+
+
+def known_as(sampler: str) -> str:
+    """The short name of one of Optuna's own classes, which has its limits; any other name as it is."""
+    return CLASSES.get(sampler, sampler)
 
 
 def usual_pruner(spec: StudySpec) -> Component:
@@ -37,7 +60,8 @@ def usual_pruner(spec: StudySpec) -> Component:
     """
     searched = spec.space.searched or spec.by_run or spec.declares
     steered = spec.objective.by_epoch and not spec.others and not spec.constraints
-    if spec.search.engine != "optuna" or spec.search.sampler.name in LISTED + FROM_WHOLE or not searched or not steered:
+    wants_whole = known_as(spec.search.sampler.name) in LISTED + FROM_WHOLE
+    if spec.search.engine != "optuna" or wants_whole or not searched or not steered:
         return NO_PRUNER
     return Component("successive-halving")
 
@@ -69,12 +93,25 @@ def check(spec: StudySpec) -> None:
         )
     if spec.others and spec.search.pruner.name != "none":
         raise StudyError("search.pruner: with several objectives nothing can be pruned; leave it out, or keep one objective.")
-    if spec.others and spec.search.sampler.name == "cmaes":
-        raise StudyError("search.sampler: cmaes knows one objective; with several use tpe, nsgaii, random or grid.")
-    if spec.search.engine == "keras-tuner" and (spec.others or spec.constraints):
-        raise StudyError("study: keras-tuner knows one objective and no constraints; use engine optuna.")
+    if known_as(spec.search.sampler.name) == "cmaes":
+        if spec.others:
+            raise StudyError("search.sampler: cmaes knows one objective; with several use tpe, nsgaii, random or grid.")
+        if spec.constraints:
+            raise StudyError("search.sampler: cmaes knows no constraints; with them use tpe, nsgaii or gp.")
+    if spec.search.engine == "keras-tuner":
+        _check_keras_tuner(spec)
     if spec.by_run:
         _check_by_run(spec)
+
+
+def _check_keras_tuner(spec: StudySpec) -> None:
+    """What Keras Tuner knows nothing of, and the arguments of its tuners that are not a study file's to give."""
+    if spec.others or spec.constraints:
+        raise StudyError("study: keras-tuner knows one objective and no constraints; use engine optuna.")
+    for name in spec.search.sampler.arguments:
+        if name in GIVEN:
+            meant = f"; {GIVEN[name]} is meant" if GIVEN[name] else ""
+            raise StudyError(f"search.sampler.{name}: Tailor gives it to Keras Tuner itself{meant}, leave it out.")
 
 
 def _check_by_run(spec: StudySpec) -> None:
@@ -96,9 +133,30 @@ def _check_by_run(spec: StudySpec) -> None:
 
 
 def check_space(spec: StudySpec) -> None:
-    """Raise StudyError for a space, known whole, that the spec's engine cannot search, saying which can."""
-    if spec.search.engine != "keras-tuner":
-        return
+    """Raise StudyError for a space, known whole, that the spec's engine or sampler cannot search, saying which can."""
+    if spec.search.engine == "keras-tuner":
+        _check_keras_tuner_space(spec)
+    elif known_as(spec.search.sampler.name) == "cmaes" and spec.space.searched and not _has_range(spec.space):
+        raise StudyError(
+            "search.sampler: cmaes learns ranges of numbers that every trial has, and [space] has none; use tpe, nsgaii or gp."
+        )
+
+
+def _has_range(space: Space) -> bool:
+    """Whether every trial has some range of numbers."""
+    fixed: dict[str, Value] = {}
+    for parameter in space.parameters:
+        if parameter.when is not None and not parameter.when.holds(fixed):
+            continue
+        if isinstance(parameter, Fixed):
+            fixed[parameter.name] = parameter.value
+        elif not isinstance(parameter, Choice) and parameter.low < parameter.high:
+            return True
+    return False
+
+
+def _check_keras_tuner_space(spec: StudySpec) -> None:
+    """What Keras Tuner cannot search."""
     if not spec.space.searched:
         raise StudyError("search.engine: keras-tuner proposes no point twice, so it cannot repeat one; use engine optuna.")
     declared = {parameter.name: parameter for parameter in spec.space.parameters}

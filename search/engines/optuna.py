@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
-import importlib.util
-import inspect
-import types
 import warnings
-from collections.abc import Callable, Mapping
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import cast
 
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from search import code
-from search.by_run import suggested
+from search.by_run import forbidden, suggested
 from search.engine import Done, Outcome, Record, Suggestion, Wait
-from search.engines.bounded import BoundedTPE
+from search.engines.components import make_pruner, make_sampler
 from search.engines.limits import LISTED, listed_points
 from search.engines.seeds import mixed
 from search.engines.storage import lasting, open_storage, place, refusing
-from search.errors import StudyError, unknown
+from search.errors import StudyError
 from search.space import Choice, Float, Int, Value, as_declared, walk
-from search.spec import Component, SearchPlan, StudySpec
+from search.spec import StudySpec
 
 HPARAMS = "tailor.hparams"
 REASON = "tailor.reason"
 PRUNED = "tailor.pruned"  # the epoch after which the pruner said so
 CONSTRAINED = "tailor.constrained"  # the values of what only constraints name
+FORBIDDEN = "tailor.forbidden"  # by the function that is the space: none of the study's trials, but samplers learn from it
+IN_A_ROW = 100  # trials that the function may forbid, one after the other
 EXHAUSTED = "tailor.exhausted"  # the sampler that said that it has given out all that there is
 OUTCOMES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 ASKED = (TrialState.RUNNING, *OUTCOMES)
@@ -67,24 +64,29 @@ class OptunaEngine:
 
     @lasting
     def ask(self) -> Suggestion | Wait | Done:
+        for _ in range(IN_A_ROW):
+            if (answer := self._asked()) is not None:
+                return answer
+        raise forbidden(self._spec.by_run, IN_A_ROW)
+
+    def _asked(self) -> Suggestion | Done | None:
+        """The answer to an ask; None where the function that is the space forbids what was drawn."""
         plan = self._spec.search
         for begun in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if begun.number not in self._given:  # of an ask that the database's going away cut off
-                return self._suggestion(begun)
-        asked = len(self._study.get_trials(deepcopy=False, states=ASKED))
-        if asked >= plan.trials:
+                return self._suggestion(begun.number, self._hparams(begun))
+        asked = self._study.get_trials(deepcopy=False, states=ASKED)
+        if sum(FORBIDDEN not in trial.user_attrs for trial in asked) >= plan.trials:
             return Done(f"all {plan.trials} trials are given out")
         if not self._enqueue_next():
             if plan.sampler.name in LISTED:
                 return Done(f"all {len(self._listed)} points of the {plan.sampler.name} are given out")
             if self._study.user_attrs.get(EXHAUSTED) == repr(plan.sampler):
                 return Done(f"{plan.sampler.name} has nothing more to propose")
-        self._reseed(asked)
+        self._reseed(len(asked))
         trial = self._study.ask()
         self._live[trial.number] = trial
-        suggestion = Suggestion(trial.number, self._drawn(trial), plan.max_epochs)
-        self._given.add(trial.number)
-        return suggestion
+        return self._suggestion(trial.number, self._drawn(trial))
 
     @lasting
     def report(self, trial: int, epoch: int, values: Mapping[str, float]) -> bool:
@@ -128,12 +130,16 @@ class OptunaEngine:
 
     @lasting
     def unfinished(self) -> list[Suggestion]:
-        return [self._suggestion(trial) for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))]
+        running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        found = [self._suggestion(trial.number, self._hparams(trial)) for trial in running]
+        return [suggestion for suggestion in found if suggestion is not None]
 
     @lasting
     def records(self) -> list[Record]:
         told = self._study.get_trials(deepcopy=False, states=tuple(OUTCOMES))
-        return [Record(t.number, self._hparams(t), self._outcome(t)) for t in told]
+        return [
+            Record(t.number, dict(t.user_attrs.get(HPARAMS, {})), self._outcome(t)) for t in told if FORBIDDEN not in t.user_attrs
+        ]
 
     def _enqueue_next(self) -> bool:
         """Line up the first listed point that no trial was given; False when there is none."""
@@ -157,19 +163,21 @@ class OptunaEngine:
             self._live[number] = Trial(self._study, trials[number]._trial_id)
         return self._live[number]
 
-    def _suggestion(self, trial: FrozenTrial) -> Suggestion:
-        self._given.add(trial.number)
-        return Suggestion(trial.number, self._hparams(trial), self._spec.search.max_epochs)
+    def _suggestion(self, number: int, hparams: dict[str, Value] | None) -> Suggestion | None:
+        if hparams is None:
+            return None
+        self._given.add(number)
+        return Suggestion(number, hparams, self._spec.search.max_epochs)
 
-    def _hparams(self, trial: FrozenTrial) -> dict[str, Value]:
+    def _hparams(self, trial: FrozenTrial) -> dict[str, Value] | None:
         """What was walked; a trial killed within its ask has some parameters only, and the rest are drawn now."""
         if HPARAMS in trial.user_attrs:
             return dict(trial.user_attrs[HPARAMS])
         self._reseed(trial.number)
         return self._drawn(self._trial(trial.number))
 
-    def _drawn(self, trial: Trial) -> dict[str, Value]:
-        """The trial's values, by the space or by the function that is the space; noted on it."""
+    def _drawn(self, trial: Trial) -> dict[str, Value] | None:
+        """The trial's values, by the space or by the function that is the space, noted on it; None where that forbids them."""
         if self._spec.by_run:
             try:
                 hparams = suggested(self._spec.by_run, trial, self._spec.found.space_sha256)
@@ -177,6 +185,10 @@ class OptunaEngine:
                 trial.set_user_attr(HPARAMS, {})
                 self.tell(trial.number, Outcome("failed", reason=str(error)))
                 raise
+            if hparams is None:
+                trial.set_user_attr(FORBIDDEN, True)
+                self.tell(trial.number, Outcome("pruned", reason="forbidden by study.space"))
+                return None
         else:
             hparams = walk(self._spec.space, lambda parameter: _suggest(trial, parameter))
         trial.set_user_attr(HPARAMS, hparams)
@@ -192,86 +204,6 @@ class OptunaEngine:
             values = {objective.metric: value for objective, value in zip(self._spec.goal.objectives, trial.values, strict=True)}
             values |= trial.user_attrs.get(CONSTRAINED, {})
         return Outcome(OUTCOMES[trial.state], values, trial.user_attrs.get(REASON, ""))  # type: ignore[arg-type]
-
-
-# What Tailor asks for beside Optuna's own defaults; a study file's arguments win.
-SAMPLERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    # Without `group` a conditional parameter silently leaves the joint sampling.
-    "tpe": ("TPESampler", {"multivariate": True, "group": True, "constant_liar": True}),
-    "random": ("RandomSampler", {}),
-    "gp": ("GPSampler", {}),
-    "cmaes": ("CmaEsSampler", {}),
-    "qmc": ("QMCSampler", {"warn_independent_sampling": False, "warn_asynchronous_seeding": False}),
-    "nsgaii": ("NSGAIISampler", {}),
-}
-PRUNERS: Mapping[str, str] = {
-    "none": "NopPruner",
-    "median": "MedianPruner",
-    "percentile": "PercentilePruner",
-    "successive-halving": "SuccessiveHalvingPruner",
-    "hyperband": "HyperbandPruner",
-    "threshold": "ThresholdPruner",
-    "patient": "PatientPruner",
-    "wilcoxon": "WilcoxonPruner",
-}
-
-
-def make_sampler(plan: SearchPlan, seed: int) -> optuna.samplers.BaseSampler:
-    """The plan's sampler with that seed. Raises StudyError for arguments that Optuna refuses."""
-    name = "random" if plan.sampler.name in LISTED else plan.sampler.name  # what is not listed is drawn
-    class_name, defaults = SAMPLERS.get(name, (name, {}))
-    kind = BoundedTPE if name == "tpe" else _named("search.sampler", class_name, optuna.samplers)
-    if name == "qmc":  # what the first trial had no value for is drawn, by a sampler that would have the sequence's one seed
-        defaults = {**defaults, "independent_sampler": optuna.samplers.RandomSampler(seed=seed)}
-        seed = plan.seed  # one sequence for the whole study; how far it is stands in the storage
-    arguments = {"seed": seed, **defaults, **plan.sampler.arguments}
-    return _made("search.sampler", kind, optuna.samplers.BaseSampler, plan.sampler, arguments)
-
-
-def make_pruner(plan: SearchPlan) -> optuna.pruners.BasePruner:
-    """The plan's pruner; epochs are its steps, from 1. Raises StudyError for arguments that Optuna refuses."""
-    name, arguments = plan.pruner.name, dict(plan.pruner.arguments)
-    if name == "hyperband":
-        arguments = {"min_resource": 1, "max_resource": plan.max_epochs, **arguments}
-    if name == "successive-halving":
-        arguments = {"min_resource": 1, "reduction_factor": 3, **arguments}
-    if name == "percentile":
-        arguments = {"percentile": 25.0, **arguments}
-    if name == "patient":
-        inner = arguments.pop("wrapped", "none")
-        if not isinstance(inner, str) or (inner not in PRUNERS and ":" not in inner):
-            raise unknown("search.pruner.wrapped", str(inner), PRUNERS)
-        wrapped = make_pruner(dataclasses.replace(plan, pruner=Component(inner)))
-        arguments = {"wrapped_pruner": wrapped if inner != "none" else None, "patience": 2, **arguments}
-    kind = _named("search.pruner", PRUNERS.get(name, name), optuna.pruners)
-    return _made("search.pruner", kind, optuna.pruners.BasePruner, plan.pruner, arguments)
-
-
-def _named(field: str, name: str, home: types.ModuleType) -> Callable[..., Any]:
-    """A class of Optuna's by its name, or anybody's by reference."""
-    if ":" not in name:
-        return getattr(home, name)
-    return code.find(field, name)[0]
-
-
-def _made(field: str, kind: Callable[..., Any], expected: type, component: Component, arguments: Mapping[str, Any]) -> Any:
-    """What the class makes of the arguments that it takes. Raises StudyError, whatever somebody's own class raises."""
-    name = component.name
-    if name == "gp" and importlib.util.find_spec("torch") is None:  # it would be missed only after the first random trials
-        raise StudyError("search.sampler: gp needs torch, which is not installed; pip install torch, or use another sampler.")
-    try:
-        if "seed" not in inspect.signature(kind).parameters:  # brought by Tailor, and not every sampler of somebody's own has one
-            arguments = {key: value for key, value in arguments.items() if key != "seed"}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            made = kind(**arguments)
-    except Exception as error:
-        raise StudyError(f"{field}: {name} does not take {dict(component.arguments)}: {error}.") from error
-    if not isinstance(made, expected):
-        raise StudyError(
-            f"{field}: expected a class that is an optuna {expected.__name__}; {name!r} makes a {type(made).__name__}."
-        )
-    return made
 
 
 def _suggest(trial: Trial, parameter: Float | Int | Choice) -> Value:

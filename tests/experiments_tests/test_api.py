@@ -74,6 +74,13 @@ def test_a_mapping_and_a_wrong_one(recorded: Shell) -> None:
     assert dict(os.environ) == before | {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}  # another store may come next
 
 
+def test_settings_over_a_spec_are_as_over_its_file() -> None:
+    spec = _spec(tailor.read_study("quickstart"), {"search.engine": "keras-tuner", "search.trials": 3})
+    assert (spec.search.engine, spec.search.sampler.name, spec.search.trials) == ("keras-tuner", "bayesian", 3)
+    with pytest.raises(StudyError, match="Did you mean 'trials'"):
+        _spec(spec, {"search.trails": 7})
+
+
 def row(trial: int, front: int | None, **params: str) -> Row:
     return Row(trial, 1, "complete", 0.5, {}, front, "", params, {}, "", 0, 1)
 

@@ -94,6 +94,29 @@ def test_status_and_studies_as_json(recorded: Shell) -> None:
     } <= {study["study"] for study in studies["shipped"]}
 
 
+TALKING = """
+import keras
+
+print("a model that talks", flush=True)
+
+def build(hparams, input_shape, num_classes):
+    inputs = keras.Input(input_shape)
+    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
+    return keras.Model(inputs, keras.layers.Dense(num_classes, activation="softmax")(x))
+"""
+
+
+def test_a_search_as_json_prints_what_status_does_and_nothing_else(tailor: Shell, write_study: Write) -> None:
+    (tailor.folder / "talking.py").write_text(TALKING)
+    write_study(('model = "mlp"', 'model = "talking.py:build"'), ("trials = 4", "trials = 2"))
+    done = tailor("search", "small.toml", "--workers", "1", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "a model that talks" in done.stderr and "trial 1: " in done.stderr
+    got = json.loads(done.stdout)
+    assert (got["study"], got["ended"], len(got["leaderboard"])) == ("small", "all 2 trials are given out", 2)
+    assert got == json.loads(tailor("status", "small", "--json").stdout)
+
+
 def test_an_unknown_study_says_which_there_are(recorded: Shell) -> None:
     done = recorded("status", "smal")
     assert done.returncode == 2 and re.search(r"there are: .*\bsmall\b", done.stderr)  # and what other tests have made

@@ -13,14 +13,19 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import SMALL, Shell
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from searches import artifacts, client, runs
 
 from experiments.cli.compare import number
+from experiments.comparison import find_run
+from experiments.errors import InputError
 from experiments.leaderboard import Row, short
 from experiments.reports.advice import advice
-from experiments.reports.report import _table
+from experiments.reports.report import _render, _table
 from experiments.starting_points import best_points, fitting
 from search.load import build, load
+from search.plots import as_optuna, importances
 from search.space import Choice, Float, Int, Space
 
 
@@ -61,6 +66,24 @@ def test_compare_says_what_is_wrong(recorded: Shell, arguments: tuple[str, ...],
     done = recorded("compare", *arguments)
     assert done.returncode == 2
     assert says in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["nope", "no/run's id", "0" * 32])
+def test_a_runs_id_that_is_not_there_is_said_to_be_wrong(recorded: Shell, name: str) -> None:
+    with pytest.raises(InputError, match="there is no run"):
+        find_run(client(recorded.folder), name)
+
+
+def test_a_studys_own_run_is_no_trial(recorded: Shell) -> None:
+    (parent,), _ = runs(recorded.folder)
+    with pytest.raises(InputError, match=r"expected a trial's run, .* give small:TRIAL or small:best"):
+        find_run(client(recorded.folder), parent.info.run_id)
+
+
+def test_a_server_that_is_away_is_no_wrong_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(MlflowException, match=r"127\.0\.0\.1"):
+        find_run(MlflowClient("http://127.0.0.1:1"), "0" * 32)
 
 
 def test_a_finished_study_has_its_report_and_plots(recorded: Shell) -> None:
@@ -141,6 +164,16 @@ def test_a_grid_is_not_told_to_go_on() -> None:
     assert "go on to" not in " ".join(advice(spec, [row(0, 0.9)], {}, 5000))
 
 
+@pytest.mark.parametrize(("sampler", "new"), [("hyperband", True), ("random", False)])
+def test_more_epochs_are_advised_where_the_study_can_have_them(sampler: str, new: bool) -> None:
+    """Keras Tuner's Hyperband refuses to go on with another max_epochs."""
+    tables = {"study": {"name": "s", "dataset": "digits", "model": "mlp"}, "space": {"depth": {"low": 1, "high": 6}}}
+    spec = build({**tables, "search": {"engine": "keras-tuner", "sampler": sampler}})
+    said = " ".join(advice(spec, [row(0, 0.9, best_epoch=10.0)], {}, 5000))
+    assert "still improving in its last epoch, 10" in said
+    assert ("in a new study: --name" in said) == new
+
+
 def test_where_no_trial_keeps_the_constraints_that_is_the_advice() -> None:
     study = {"name": "s", "dataset": "digits", "model": "mlp", "constraints": ["parameters <= 10"]}
     said = advice(build({"study": study}), [replace(row(0, 0.9), front=None)], {}, 5000)
@@ -157,6 +190,16 @@ def test_the_reports_table_says_what_the_leaderboard_does() -> None:
     assert columns == ["trial", "status", "val_accuracy", "parameters", "latency_ms", "best epoch", "seconds"]
     assert cells[0] == ["1 *", "complete", "0.5000", "12,345", "3.0000", "2", "–"]
     assert [line[:2] for line in cells[1:]] == [["0", "breaks a constraint"], ["2", "failed non_finite: the loss"]]
+
+
+@pytest.mark.parametrize(("count", "said"), [(3, False), (4, True)])
+def test_a_front_that_no_picture_can_show_is_said_to_have_none(recorded: Shell, count: int, said: bool) -> None:
+    metrics = ("val_accuracy", "val_macro_f1", "val_loss", "parameters")[:count]
+    objectives = [{"metric": metric, "direction": "minimize"} for metric in metrics]
+    spec = build({"study": {"name": "s", "dataset": "digits", "model": "mlp", "objectives": objectives}})
+    (parent,), _ = runs(recorded.folder)
+    page = _render(client(recorded.folder), spec, [], parent, {}, importances(spec, as_optuna(spec, []), []))
+    assert ("The Pareto front of 4 objectives has no picture" in page) == said
 
 
 def test_numbers_are_shown_whole() -> None:

@@ -12,6 +12,8 @@ from searches import client, runs, start, wait_for_epochs
 from experiments.errors import InputError
 from experiments.evaluator import refused
 from experiments.pulled import load as tailor_load
+from experiments.trial import keras_bytes
+from models.factory import load_file
 
 OWN = '''
 import keras
@@ -108,18 +110,127 @@ def test_a_file_that_is_edited_while_its_study_runs_changes_no_trial(tailor: She
     assert len(runs(tmp_path)[1]) == 6
 
 
-def test_models_that_could_not_be_promoted_are_named_at_once() -> None:
+LAYERS = """
+import keras
+
+class Mine(keras.layers.Layer):
+    def call(self, x):
+        return x
+
+class Forgets(keras.layers.Layer):
+    def __init__(self, factor=1.0, **options):
+        super().__init__(**options)
+        self.factor = factor
+
+    def get_config(self):
+        return super().get_config()  # and not the factor
+
+    def call(self, x):
+        return x * self.factor
+
+class Bare(keras.layers.Layer):
+    def __init__(self):
+        super().__init__()
+
+    def call(self, x):
+        return x
+
+class Plain(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.inner = keras.layers.Dense(3)
+
+    def call(self, x):
+        return self.inner(x)
+
+def trick(x):
+    return x
+"""
+
+
+def test_models_that_could_not_be_promoted_are_named_at_once(tmp_path: Path) -> None:
     import keras
 
-    class Mine(keras.layers.Layer):
-        def call(self, x: object) -> object:
-            return x
+    (tmp_path / "mine.py").write_text(LAYERS)
+    module = load_file(tmp_path / "mine.py")
 
-    inputs = keras.Input((4,))
-    plain = keras.Model(inputs, keras.layers.Dense(2)(inputs))
-    mine = keras.Model(inputs, keras.Sequential([keras.layers.Dense(3), Mine()])(inputs))
-    tricky = keras.Model(inputs, keras.layers.Lambda(lambda x: x, name="trick")(inputs))
-    assert [refused(model, own_file=True) for model in (plain, mine)] == ["", ""]
-    assert refused(plain, own_file=False) == ""
-    assert "Mine comes from" in refused(mine, own_file=False)
-    assert all("trick is a Lambda layer" in refused(tricky, own_file) for own_file in (True, False))
+    def said(*parts: object, own_file: bool = True) -> str:
+        inputs = keras.Input((4,))
+        model = keras.Model(inputs, keras.Sequential([keras.layers.Dense(3), *parts])(inputs))
+        return refused(model, keras_bytes(model), module if own_file else None)
+
+    wrapped = keras.Sequential([keras.layers.Reshape((1, 3)), keras.layers.TimeDistributed(module.Mine())])
+    assert [said(), said(own_file=False), said(module.Mine()), said(wrapped), said(module.Forgets(1.0))] == [""] * 5
+    assert "Mine comes from" in said(module.Mine(), own_file=False)
+    trick = keras.layers.Lambda(module.trick, name="trick")
+    assert all("trick is a Lambda layer" in said(trick, own_file=own_file) for own_file in (True, False))
+    assert "saved and loaded again it predicts otherwise" in said(module.Forgets(2.0))
+    for unmade in (module.Bare(), module.Plain(), keras.layers.Dense(3, activation=module.trick)):
+        assert "saved and loaded again it fails" in said(unmade)
+
+
+OWN_STEPS = """
+import keras
+
+class Quiet(keras.Model):
+    def train_step(self, batch):
+        return {"loss": super().train_step(batch)["loss"]}
+
+class Mute(keras.Model):
+    def train_step(self, batch):
+        return {"total": super().train_step(batch)["loss"]}
+
+class Forgets(keras.Model):
+    def __init__(self, width=8):
+        super().__init__()
+        self.inner = keras.layers.Dense(width)
+
+    def call(self, x):
+        return self.inner(x)
+
+def network(kind, *middle):
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
+    for part in middle:
+        x = part(x)
+    return kind(inputs, keras.layers.Dense(10, activation="softmax")(x))
+
+def quiet(hparams, input_shape, num_classes):
+    return network(Quiet)
+
+def mute(hparams, input_shape, num_classes):
+    return network(Mute)
+
+def forgets(hparams, input_shape, num_classes):
+    return network(keras.Model, Forgets(16))
+
+def tricky(hparams, input_shape, num_classes):
+    return network(keras.Model, keras.layers.Lambda(lambda x: 2 * x, name="trick"))
+"""
+
+
+@pytest.mark.parametrize(("factory", "says"), [("quiet", "non_finite: "), ("mute", "to return its loss as 'loss', got total")])
+def test_a_step_that_tells_too_little_fails_its_trials_and_no_more(tailor: Shell, factory: str, says: str) -> None:
+    (tailor.folder / "mine.py").write_text(OWN_STEPS)
+    both = ", ".join(f'{{ metric = "{metric}", direction = "maximize" }}' for metric in ("val_accuracy", "train_accuracy"))
+    study = OWN_STUDY.replace("nets/mine.py:build", f"mine.py:{factory}").replace('objective = "val_accuracy"\n', "")
+    study = study.replace('direction = "maximize"', f"objectives = [{both}]").replace('pruner = "median"\n', "")
+    (tailor.folder / "small.toml").write_text(study)
+    for _ in range(2):  # the second goes on from what the first left
+        assert tailor("search", "small.toml", "--workers", "1").returncode == 1
+    trials = runs(tailor.folder)[1]
+    assert [run.info.status for run in trials] == ["FAILED"] * 2
+    assert all(says in run.data.tags["tailor.status_reason"] for run in trials)
+
+
+def test_check_says_of_a_model_what_a_search_would(tailor: Shell) -> None:
+    (tailor.folder / "mine.py").write_text(OWN_STEPS)
+    study = OWN_STUDY.replace("nets/mine.py:build", "mine.py:tricky")
+    (tailor.folder / "small.toml").write_text(study)
+    done = tailor("check", "small.toml")
+    assert done.returncode == 0, done.stderr
+    assert "can be searched, but not promoted: trick is a Lambda layer" in done.stdout
+    for command in ("check", "search"):
+        done = tailor(command, "small.toml", "--set", "study.model=mine.py:forgets")
+        assert done.returncode == 2 and "Forgets takes width" in done.stderr, command
+    assert not (tailor.folder / "mlruns").exists()

@@ -70,6 +70,19 @@ def test_a_run_left_open_is_closed_as_lost(copy: Shell) -> None:
     assert trials[1].data.tags["tailor.status"] == "lost"
 
 
+def test_status_and_report_of_a_killed_search_say_so_alike(copy: Shell) -> None:
+    (parent,), _ = runs(copy.folder)
+    mlflow = client(copy.folder)
+    mlflow.update_run(parent.info.run_id, status="RUNNING")  # as a kill leaves it
+    mlflow.delete_tag(parent.info.run_id, "tailor.ended")
+    done = copy("report", "small", "-o", "report.html")
+    assert "mended: the study's run: its search was killed; closed" in done.stdout, done.stderr
+    page = (copy.folder / "report.html").read_text()
+    said = "its search was killed; the same `tailor search` goes on with it"
+    assert f"· {said}</p>" in page and "· running</p>" not in page
+    assert said in copy("status", "small").stdout
+
+
 def test_what_only_one_side_knows_is_said(copy: Shell) -> None:
     storage, trials = optuna_storage(copy.folder)
     number = next(t.number for t in trials if t.state == TrialState.COMPLETE)

@@ -10,10 +10,26 @@ from conftest import SMALL, Shell
 from searches import client, runs
 
 SUGGEST = """
+import optuna
+
+
 def suggest(trial):
     depth = trial.suggest_int("how deep", 1, 2)
     units = {f"units_{layer}": trial.suggest_categorical(f"width {layer}", [8, 16]) for layer in range(1, depth + 1)}
     return {"depth": depth, "learning_rate": trial.suggest_float("rate", 1e-3, 1e-1, log=True), **units}
+
+
+def failing(trial):
+    if trial.study.study_name == "small" and trial.number == 1:  # in the search alone, while the first one trains
+        raise RuntimeError("not this one")
+    return suggest(trial)
+
+
+def picky(trial):
+    values = suggest(trial)
+    if values["depth"] == 2:
+        raise optuna.TrialPruned()
+    return values
 
 
 def misspelt(trial):
@@ -58,6 +74,28 @@ def test_a_search_goes_on_with_the_same_function_and_tells_of_another(tailor: Sh
     other = tailor("search", "small.toml", "--trials", "6")
     assert other.returncode == 2
     assert "differs: found.space_sha256: " in other.stderr
+
+
+def test_a_combination_that_is_forbidden_is_no_trial(tailor: Shell, study: Path) -> None:
+    done = tailor("search", "small.toml", "--workers", "1", "--set", "study.space=mine.py:picky")
+    assert done.returncode == 0, done.stderr
+    _, trials = runs(tailor.folder)
+    assert len(trials) == 4
+    assert {run.data.params["depth"] for run in trials} == {"1"}
+    again = tailor("search", "small.toml", "--set", "study.space=mine.py:picky")
+    assert again.returncode == 0 and "all 4 trials were done before" in again.stdout + again.stderr
+
+
+def test_a_function_that_fails_in_mid_search_ends_it_with_nothing_left_running(tailor: Shell, study: Path) -> None:
+    options = ("--workers", "2", "--set", "search.max_epochs=9000", "--set", "study.space=mine.py:failing")
+    done = tailor("search", "small.toml", *options)
+    assert done.returncode == 1
+    assert "study.space: 'mine.py:failing' failed in line" in done.stderr and "Traceback" not in done.stderr
+    (parent,), trials = runs(tailor.folder)
+    assert [run.data.tags["tailor.trial"] for run in trials] == ["0"]
+    assert (parent.info.status, trials[0].info.status) == ("FAILED", "KILLED")
+    assert "not this one" in tailor("status", "small").stdout
+    assert tailor("fsck", "small").stdout == "nothing to mend\n"
 
 
 def test_a_name_that_nothing_takes_is_found_before_the_first_trial(tailor: Shell, study: Path) -> None:

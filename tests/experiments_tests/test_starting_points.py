@@ -89,6 +89,7 @@ def test_it_is_enqueued_where_nothing_else_is() -> None:
         own,
         spec(search=SearchPlan(defaults_first=False)),
         spec(search=SearchPlan(sampler=Component("grid"))),
+        spec(search=SearchPlan(sampler=Component("optuna.samplers:GridSampler"))),
         StudySpec("s", "digits", "mlp", Objective("val_accuracy", "maximize"), space=Space()),
     ):
         assert with_defaults(other, {}) is other

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import keras
@@ -11,10 +12,12 @@ import tensorflow as tf
 from fits import digits
 from keras import layers
 
-from experiments.evaluator import refused
+from models.ends import check
+from models.errors import ModelError
 from models.training.fit import Data, FitPlan, fit
 from models.training.options import TrainOptions
 from models.training.precision import faster
+from models.training.program import program_for
 from models.training.twin import in_float32, signature, twin
 
 SHAPE = (8, 8, 1)
@@ -125,9 +128,52 @@ def test_a_layer_that_is_no_clones_like_trains_too(data: Data) -> None:
     assert fit(network(grown), data, TrainOptions(learning_rate=0.01), FitPlan(2, seed=5)).best["val_accuracy"] > 0.6
 
 
-def test_models_that_could_not_be_loaded_are_named_at_once() -> None:
-    assert "Stubborn cannot be made again from its config" in refused(network(Stubborn), own_file=True)
-    assert refused(network(Float32Alone), own_file=True) == ""
+class Net(keras.Model):
+    """A model with an argument, of which Keras keeps the default alone."""
+
+    def __init__(self, rate: float = 0.2, **options: object) -> None:
+        super().__init__(**options)
+        self.inside = [layers.Dropout(rate), layers.Flatten()]
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        return self.inside[1](self.inside[0](x, training=training))
+
+
+class KeptNet(Net):
+    """The same, telling it."""
+
+    def __init__(self, rate: float = 0.2, **options: object) -> None:
+        super().__init__(rate, **options)
+        self.rate = rate
+
+    def get_config(self) -> dict[str, object]:
+        return {"name": self.name, "rate": self.rate}
+
+
+def test_a_model_whose_config_forgets_its_arguments_is_refused(data: Data) -> None:
+    with pytest.raises(ModelError, match=r"Net takes rate, and a keras\.Model's config does not hold that"):
+        check("mine", network(lambda: Net(0.9)), 10)
+    nets = [network(lambda rate=rate: KeptNet(rate)) for rate in (0.9, 0.1)]
+    for net in nets:
+        check("mine", net, 10)
+    assert signature(nets[0]) != signature(nets[1])
+    losses = [fit(net, data, TrainOptions(learning_rate=0.01), FitPlan(1, seed=5)).history[0]["train_loss"] for net in nets]
+    assert losses[0] > 1.2 * losses[1]  # nine in ten inputs dropped, or one
+
+
+def test_what_is_nearly_sure_still_learns_in_bfloat16(data: Data) -> None:
+    """A softmax in bfloat16 has no number between 0.9961 and 1: the loss of 0.9989 would be 0."""
+    model, options = network(policy="mixed_bfloat16"), TrainOptions()
+    last = model.layers[-1]
+    assert last.compute_dtype == "bfloat16"
+    last.kernel.assign(np.zeros(last.kernel.shape))
+    last.bias.assign([9.0, *[0.0] * 9])
+    program = program_for(model, options, 10)
+    program.load(model, options, 0, None)
+    images, labels = data.train_images[:32], tf.zeros(32, tf.int64)
+    sure = pytest.approx(math.log(1 + 9 * math.exp(-9)), rel=0.02)
+    assert program.evaluate(images, labels).loss == sure
+    assert program.train(images, labels, tf.range(32), range(1)).loss / 32 == sure
 
 
 def test_a_layer_that_fails_in_bfloat16_is_trained_in_float32() -> None:

@@ -60,6 +60,37 @@ def test_scopes_become_conditions_and_the_same_under_two_is_one() -> None:
     )
 
 
+def test_a_scope_within_another_is_the_condition_where_its_parent_hangs_on_the_other() -> None:
+    hp = keras_tuner.HyperParameters()
+    hp.Choice("kind", ["mlp", "cnn", "none"])
+    for kind in ("mlp", "cnn"):
+        with hp.conditional_scope("kind", [kind]):
+            hp.Int("depth", 1, 3)
+            with hp.conditional_scope("depth", [2, 3]):
+                hp.Boolean("norm")
+                with hp.conditional_scope("norm", [True]):
+                    hp.Float("momentum", 0.5, 0.9)
+    assert [parameter.when for parameter in translated(hp)[1:]] == [
+        Condition("kind", "in", ("mlp", "cnn")),
+        Condition("depth", "in", (2, 3)),
+        Condition("norm", "in", (True,)),
+    ]
+
+
+@pytest.mark.parametrize("depths", [{"cnn": [2, 3]}, {"cnn": [2, 3], "mlp": [3]}])
+def test_a_scope_within_another_whose_parent_is_declared_elsewhere_too_is_refused(depths: dict[str, list[int]]) -> None:
+    hp = keras_tuner.HyperParameters()
+    hp.Choice("kind", ["mlp", "cnn", "none"])
+    for kind in ("mlp", "cnn"):
+        with hp.conditional_scope("kind", [kind]):
+            hp.Int("depth", 1, 3)
+            if kind in depths:
+                with hp.conditional_scope("depth", depths[kind]):
+                    hp.Int("width", 8, 64)
+    with pytest.raises(StudyError, match=r"hp 'width': it hangs on 'depth' in a scope of 'kind' alone, and 'depth' is declared"):
+        translated(hp)
+
+
 def test_defaults_that_are_said_count_and_two_that_differ_do_not() -> None:
     hp = keras_tuner.HyperParameters()
     hp.Int("units", 8, 64, default=8)

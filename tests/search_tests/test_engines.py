@@ -6,13 +6,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from engines import GRID, Open, ask, complete, opener
+from engines import GRID, SPACE, Open, ask, complete, opener
 
 from search.engine import Done, Outcome, Suggestion
 from search.engines import open_engine
 from search.engines.limits import ENGINES, LISTED, SAMPLERS
 from search.goal import Objective
-from search.space import Choice, Fixed, Float, Int, Space, points
+from search.space import Choice, Fixed, Float, Space, points, refusal
 from search.spec import Component, SearchPlan, StudySpec
 
 ALL = [(engine, sampler) for engine, samplers in SAMPLERS.items() for sampler in samplers]
@@ -30,16 +30,21 @@ def opened(tmp_path: Path, engine: str) -> Open:
     return opener(tmp_path, engine)
 
 
+def soon(sampler: str) -> str | Component:
+    """The sampler; Keras Tuner's Bayesian one with four random points, where three a parameter would be all that a test sees."""
+    return Component(sampler, {"num_initial_points": 4}) if sampler == "bayesian" else sampler
+
+
 @KIND
 def test_suggestions_keep_bounds_steps_and_conditions(opened: Open, sampler: str) -> None:
-    count = 14 if sampler == "bayesian" else 40  # Keras Tuner's takes a second an ask
-    engine = opened(sampler, trials=count)
+    count = 14 if sampler == "bayesian" else 40  # its Gaussian process takes a second an ask
+    engine = opened(soon(sampler), trials=count)
     seen, widths = [], set()
     for i in range(count):
         suggestion = ask(engine)
         h = suggestion.hparams
         assert suggestion.trial == i
-        assert 1e-4 <= h["learning_rate"] <= 1e-1
+        assert [said for p in SPACE.searched if p.name in h and (said := refusal(p, h[p.name]))] == []
         assert h["dropout"] in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)  # and never 0.30000000000000004
         assert ("units_3" in h) == (h["depth"] >= 3)
         assert ("noise" in h) == (h["dropout"] >= 0.3)
@@ -51,15 +56,21 @@ def test_suggestions_keep_bounds_steps_and_conditions(opened: Open, sampler: str
         complete(engine, suggestion, value=float(-abs(h["learning_rate"] - 0.01)))
     assert len(widths) > 1
     # Those that home in, or go on with earlier trials, repeat a value.
-    assert len(set(seen)) == count if sampler in ("tpe", "random", "qmc") else len(set(seen)) > 5
-    assert sum(value < 3e-3 for value in seen) > count / 10  # a log scale: half of it lies below
+    assert len(set(seen)) == count if sampler in ("tpe", "random", "qmc") else len(set(seen)) >= 5
     assert isinstance(engine.ask(), Done)
+
+
+@KIND
+def test_half_of_a_log_scale_lies_below_its_middle(opened: Open, sampler: str) -> None:
+    """Of what is drawn before anything is told: nothing has been learnt that would move it."""
+    engine = opened(sampler, space=Space((Float("rate", 1e-4, 1e-1, log=True),)), trials=24)
+    assert 5 <= sum(ask(engine).hparams["rate"] < 10**-2.5 for _ in range(24)) <= 19
 
 
 @KIND
 def test_a_seed_repeats_and_another_differs(opened: Open, tmp_path: Path, sampler: str) -> None:
     def draw(seed: int) -> list:
-        engine = opened(sampler, trials=5, seed=seed)
+        engine = opened(soon(sampler), trials=5, seed=seed)
         found = []
         for _ in range(5):
             suggestion = ask(engine)
@@ -69,7 +80,9 @@ def test_a_seed_repeats_and_another_differs(opened: Open, tmp_path: Path, sample
         shutil.rmtree(tmp_path / "keras_tuner", ignore_errors=True)
         return found
 
-    assert draw(1) == draw(1) != draw(2)
+    first = draw(1)
+    assert draw(1) == first
+    assert all(one != other for one, other in zip(first, draw(2), strict=True))
 
 
 @pytest.mark.parametrize("engine", ENGINES, indirect=True)
@@ -85,10 +98,10 @@ def test_neighbouring_seeds_share_no_point(engine: str, tmp_path: Path) -> None:
 
 @KIND
 def test_a_restart_goes_on_instead_of_proposing_the_first_again(opened: Open, sampler: str) -> None:
-    engine = opened(sampler, trials=6)
+    engine = opened(soon(sampler), trials=6)
     first = [ask(engine) for _ in range(3)]
     complete(engine, first[0], 0.9)
-    again = opened(sampler, trials=6)
+    again = opened(soon(sampler), trials=6)
     assert again.unfinished() == first[1:]
     assert [record.outcome.values for record in again.records()] == [{"val_accuracy": 0.9}]
     rates = {s.hparams["learning_rate"] for s in first}
@@ -179,14 +192,20 @@ def test_every_step_of_a_float_is_proposed_and_none_beyond(opened: Open) -> None
     assert seen == {0.0, 0.1, 0.2, 0.3}
 
 
-@pytest.mark.parametrize(("engine", "status"), [("optuna", "pruned"), ("keras-tuner", "failed")], indirect=["engine"])
-def test_failed_and_pruned_trials_are_remembered_with_their_reason(opened: Open, status: str) -> None:
-    opened_ = opened(trials=9)
+@KIND
+def test_failed_and_pruned_trials_are_remembered_with_their_reason_and_passed_over(
+    opened: Open, engine: str, sampler: str
+) -> None:
+    opened_, status = opened(soon(sampler), trials=11), "pruned" if engine == "optuna" else "failed"
     for reason in ("non_finite", "error", "error", "error"):  # more than Keras Tuner itself would bear
         opened_.tell(ask(opened_).trial, Outcome("failed", reason=reason))
     opened_.tell(ask(opened_).trial, Outcome(status, reason="the last"))
-    found = [(r.outcome.status, r.outcome.reason) for r in opened(trials=9).records()]
-    assert (found[0], found[-1]) == (("failed", "non_finite"), (status, "the last"))
+    for i in range(5):
+        complete(opened_, ask(opened_), i / 10)
+    again = opened(soon(sampler), trials=11)
+    found = [(r.outcome.status, r.outcome.reason) for r in again.records()]
+    assert (found[0], found[4], len(found)) == (("failed", "non_finite"), (status, "the last"), 10)
+    assert ask(again).trial == 10  # of what failed too, and what did not
 
 
 def test_telling_twice_or_a_stranger_raises(opened: Open) -> None:
@@ -199,39 +218,14 @@ def test_telling_twice_or_a_stranger_raises(opened: Open) -> None:
 
 
 @pytest.mark.slow
-def test_a_thousand_asks(opened: Open) -> None:
-    engine = opened(trials=1000)
-    for i in range(1000):
+@KIND
+def test_a_thousand_asks(opened: Open, sampler: str) -> None:
+    """Fewer where an ask is dear: a Gaussian process takes a second, and rising."""
+    asks = {"tpe": 1000, "random": 1000, "bayesian": 40, "gp": 60}.get(sampler, 300)
+    engine = opened(soon(sampler), trials=asks)
+    for i in range(asks):
         suggestion = ask(engine)
         assert suggestion.trial == i
-        complete(engine, suggestion, i / 1000)
+        complete(engine, suggestion, i / asks)
     assert isinstance(engine.ask(), Done)
-    assert len(opened(trials=1000).records()) == 1000
-
-
-@pytest.mark.parametrize("engine", ["keras-tuner"], indirect=True)
-def test_a_whole_number_on_a_log_scale_is_kept_below_its_end(opened: Open) -> None:
-    """Keras Tuner's Bayesian search proposes high + 1 where its optimum lies at the end."""
-    engine = opened("bayesian", space=Space((Int("units", 64, 512, log=True),)), trials=3)
-    ask(engine)
-    (trial,) = engine._oracle.trials.values()
-    trial.hyperparameters.values["units"] = 513
-    assert engine.unfinished()[0].hparams == {"units": 512}
-
-
-@pytest.mark.parametrize("engine", ["keras-tuner"], indirect=True)
-def test_hyperband_goes_on_from_the_better_trials_of_the_earlier_round(opened: Open) -> None:
-    engine = opened("hyperband", trials=40, max_epochs=9)
-    first: dict[int, Suggestion] = {}
-    later = []
-    for _ in range(40):
-        suggestion = ask(engine)
-        complete(engine, suggestion, float(suggestion.hparams["learning_rate"]))
-        first[suggestion.trial] = suggestion
-        if suggestion.continues is not None:
-            later.append(suggestion)
-    assert later
-    for suggestion in later:
-        earlier = first[suggestion.continues]
-        assert suggestion.hparams == earlier.hparams
-        assert suggestion.epochs > earlier.epochs == suggestion.epochs_done
+    assert len(opened(soon(sampler), trials=asks).records()) == asks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 
 import pytest
@@ -68,6 +69,7 @@ def test_values_come_from_the_metrics_of_a_run() -> None:
     metrics = {"val_accuracy": 0.1, "best_val_accuracy": 0.9, "parameters": 5.0, "latency_ms": 1.0, "other": 3.0}
     assert goal.measured(metrics) == {"val_accuracy": 0.9, "parameters": 5.0, "latency_ms": 1.0}
     assert goal.measured({"parameters": 5.0}) is None
+    assert goal.measured({**metrics, "latency_ms": math.nan}) is None
 
 
 STUDY = {"name": "s", "dataset": "digits", "model": "mlp"}

@@ -72,6 +72,14 @@ def test_a_setting_of_a_section_that_is_no_table_is_refused(setting: str, sectio
         ([], "successive-halving"),
         (["search.sampler=tpe"], "successive-halving"),
         (["search.sampler=gp"], "none"),  # it learns from whole trials alone
+        *(
+            ([f"search.sampler=optuna.samplers:{name}Sampler"], pruner)  # the same by their classes
+            for pruner, names in {
+                "none": ("GP", "CmaEs", "NSGAII", "Grid", "BruteForce"),
+                "successive-halving": ("TPE", "QMC", "Random"),
+            }.items()
+            for name in names
+        ),
         (["search.sampler=grid", "space.learning_rate=0.01"], "none"),  # every point is wanted whole
         (["search.engine=keras-tuner"], "none"),  # it prunes nothing
         (["study.objective=latency_ms", "study.direction=minimize"], "none"),  # known at a trial's end only
@@ -173,6 +181,35 @@ def test_a_wrong_file_is_answered_by_field(write_study: Write, change: tuple[str
         load(write_study(change))
     assert says in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("argument", "meant"),
+    [
+        ("max_trials", "; search.trials is meant"),
+        ("max_epochs", "; search.max_epochs is meant"),
+        ("max_retries_per_trial", "; search.retries is meant"),
+        ("objective", "; study.objective is meant"),
+        ("hyperparameters", "; [space] is meant"),
+        ("max_consecutive_failed_trials", ""),
+        ("allow_new_entries", ""),
+        ("tune_new_entries", ""),
+    ],
+)
+def test_what_tailor_tells_keras_tuner_is_no_argument_of_its_samplers(write_study: Write, argument: str, meant: str) -> None:
+    path = write_study(('sampler = "random"', f'sampler = {{ name = "hyperband", {argument} = 3 }}'), ('pruner = "median"', ""))
+    with pytest.raises(StudyError) as error:
+        load(path, ["search.engine=keras-tuner"])
+    assert str(error.value) == f"search.sampler.{argument}: Tailor gives it to Keras Tuner itself{meant}, leave it out."
+
+
+def test_what_a_keras_tuner_sampler_is_about_is_its_users_to_say(write_study: Write) -> None:
+    path = write_study(
+        ('sampler = "random"', 'sampler = { name = "hyperband", factor = 2, hyperband_iterations = 1 }'),
+        ('pruner = "median"', ""),
+    )
+    spec = load(path, ["search.engine=keras-tuner"])
+    assert spec.search.sampler == Component("hyperband", {"factor": 2, "hyperband_iterations": 1})
 
 
 @pytest.mark.parametrize("text", ["trials = " + "9" * 5000, "x = " + "[" * 100_000], ids=["a long number", "deep nesting"])

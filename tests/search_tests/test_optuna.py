@@ -11,8 +11,8 @@ from engines import GRID, SPACE, Open, ask, complete, opener
 
 from search.engine import Done, Outcome, Suggestion
 from search.engines import bounded, open_engine
+from search.engines.components import make_pruner, make_sampler
 from search.engines.limits import PRUNERS
-from search.engines.optuna import make_pruner, make_sampler
 from search.errors import StudyError
 from search.goal import Constraint, Objective
 from search.space import Fixed, Space, points
@@ -104,6 +104,18 @@ def test_of_thousands_of_trials_the_best_the_running_and_an_even_sample_are_lear
     numbers = [trial.number for trial in bounded.chosen(study.get_trials(), study.directions)]
     assert numbers == [0, 4, 5, 8, 9, 10, 12, 16]
     assert len(bounded.chosen(study.get_trials()[:7], study.directions)) == 7
+
+
+def test_the_best_that_are_learnt_from_keep_constraints_and_are_of_each_objective(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded, "BEST", 4)
+    monkeypatch.setattr(bounded, "SAMPLED", 0)
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    for number in range(20):
+        trial = study.ask()
+        trial.set_constraint("size", number - 15)  # the trials after 15 break it, whatever else they are
+        trial.set_constraint("latency", -1)
+        study.tell(trial, [number, (number - 9) ** 2])
+    assert [trial.number for trial in bounded.chosen(study.get_trials(), study.directions)] == [8, 9, 14, 15]
 
 
 @pytest.mark.slow

@@ -10,10 +10,13 @@ import pytest
 from optuna.trial import TrialState
 
 from search.load import build
-from search.plots import Told, as_optuna, importances, pictures
+from search.plots import Told, as_optuna, importances, page, pictures
 from search.spec import StudySpec
 
 ACCURACY, LATENCY = "val_accuracy", "latency_ms"
+TWO = ((ACCURACY, "maximize"), (LATENCY, "minimize"))
+FOUR = (*TWO, ("parameters", "minimize"), ("val_macro_f1", "maximize"))
+OF_ONE = {"timeline", "intermediate_values", "optimization_history", "slice", "parallel_coordinate", "contour"}
 
 
 def study(*objectives: tuple[str, str]) -> StudySpec:
@@ -23,7 +26,7 @@ def study(*objectives: tuple[str, str]) -> StudySpec:
 
 
 def told(trial: int, status: str, value: float, **params: float) -> Told:
-    values = {ACCURACY: value, LATENCY: 1.0} if status == "complete" else {}
+    values = {ACCURACY: value, LATENCY: 1 + value, "parameters": 9.0, "val_macro_f1": value} if status == "complete" else {}
     text = {name: str(number) for name, number in params.items()}
     return Told(trial, status, text, values, {1: value}, 1000 * trial, 1000 * trial + 500, value)
 
@@ -82,6 +85,19 @@ def test_trials_keep_their_numbers_and_a_callers_plots_their_style() -> None:
     assert found.best_trial.number == 4
     style = {name: value for name, value in dict.items(matplotlib.rcParams) if not name.startswith("backend")}
     drawn = pictures(found, importances(spec, found, trials))
-    assert drawn.keys() == {"timeline", "intermediate_values", "optimization_history", "slice", "parallel_coordinate", "contour"}
+    assert drawn.keys() == OF_ONE
     assert all(png.startswith(b"\x89PNG") for png in drawn.values())
     assert style == {name: value for name, value in dict.items(matplotlib.rcParams) if not name.startswith("backend")}
+
+
+@pytest.mark.parametrize(("objectives", "more"), [(TWO, {"pareto_front"}), (FOUR, set())])
+def test_several_objectives_have_the_pictures_of_one_and_their_front(objectives: Any, more: set[str]) -> None:
+    spec = study(*objectives)
+    trials = planted(True, "complete", 5)
+    found = as_optuna(spec, trials)
+    mattered = importances(spec, found, trials)
+    wanted = OF_ONE | {"parameter_importance"} | more
+    assert pictures(found, mattered).keys() == wanted
+    html = page(found, mattered)
+    assert {name for name in (*wanted, "pareto_front") if f"<h2>{name.replace('_', ' ')}</h2>" in html} == wanted
+    assert f'"yaxis":{{"title":{{"text":"{ACCURACY}"}}}}' in html  # the history is of the first objective, and says so

@@ -108,5 +108,5 @@ def test_a_grid_of_a_continuous_parameter_is_refused_by_name() -> None:
 
 
 def test_a_grid_too_large_to_list_is_refused_before_it_is_listed() -> None:
-    with pytest.raises(StudyError, match="too many for a grid"):
+    with pytest.raises(StudyError, match="too many to list"):
         points(Space((Int("n", 1, 10**12),)))

@@ -1,0 +1,57 @@
+"""Settings over a spec: what nobody chose gives way to them, and what somebody chose stays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from search.errors import StudyError
+from search.load import build
+from search.overlay import overlaid
+from search.spec import Component, StudySpec
+
+TWO = [{"metric": "val_accuracy", "direction": "maximize"}, {"metric": "parameters", "direction": "minimize"}]
+
+
+def spec(study: dict[str, Any] | None = None, **search: Any) -> StudySpec:
+    tables = {"study": {"name": "s", "dataset": "digits", "model": "mlp", **(study or {})}, "search": search}
+    return build({**tables, "space": {"depth": {"low": 1, "high": 4}}})
+
+
+@pytest.mark.parametrize(
+    ("settings", "sampler", "pruner"),
+    [
+        ({}, "tpe", "successive-halving"),
+        ({"search.engine": "keras-tuner"}, "bayesian", "none"),
+        ({"search.sampler": "grid"}, "grid", "none"),
+        ({"search.sampler": "random"}, "random", "successive-halving"),
+        ({"search.pruner": "median"}, "tpe", "median"),
+        ({"study.objectives": TWO}, "tpe", "none"),
+        ({"study.constraints": ["parameters <= 9"]}, "tpe", "none"),
+    ],
+)
+def test_a_sampler_and_a_pruner_that_nobody_chose_give_way(settings: dict[str, Any], sampler: str, pruner: str) -> None:
+    search = overlaid(spec(), settings).search
+    assert (search.sampler.name, search.pruner.name) == (sampler, pruner)
+
+
+def test_what_somebody_chose_stays() -> None:
+    chosen = spec(sampler={"name": "tpe", "n_startup_trials": 3}, pruner="median")
+    search = overlaid(chosen, {"search.trials": 3}).search
+    assert (search.sampler, search.pruner) == (Component("tpe", {"n_startup_trials": 3}), Component("median"))
+    with pytest.raises(StudyError, match="keras-tuner has no pruner 'median'"):
+        overlaid(spec(pruner="median"), {"search.engine": "keras-tuner"})
+    with pytest.raises(StudyError, match="keras-tuner has no sampler 'gp'"):
+        overlaid(spec(sampler="gp"), {"search.engine": "keras-tuner"})
+
+
+def test_one_objective_and_several_take_each_others_place() -> None:
+    one, several = spec(), spec({"objectives": TWO})
+    assert overlaid(one, {"study.objectives": TWO}).goal == several.goal
+    assert overlaid(several, {"study.objective": "val_accuracy", "study.direction": "maximize"}).goal == one.goal
+
+
+def test_nothing_laid_over_changes_nothing() -> None:
+    for same in (spec(), spec({"objectives": TWO}), spec(sampler="grid"), spec(engine="keras-tuner", sampler="hyperband")):
+        assert overlaid(same, {}) == same
