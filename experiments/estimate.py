@@ -65,7 +65,7 @@ def estimate(spec: StudySpec, splits: Splits) -> Estimate:
         sizes, notes = [], []
         for values in ends(spec):
             try:
-                note, *measured = evaluator.call(_measure, make_job(spec, Suggestion(0, values, 1), 0, handle))
+                note, measured = evaluator.call(_measure, make_job(spec, Suggestion(0, values, 1), 0, handle))
             except ModelError:
                 raise
             except Exception as error:
@@ -83,9 +83,9 @@ def _size(values: Mapping[str, Any], parameters: int, numbers: int, batch: int, 
     return Size(values, parameters, megabytes, 1000 * seconds, seconds * math.ceil(images / batch))
 
 
-def _measure(job: TrialJob) -> tuple[str, int, int, int, float]:
-    """(what a search would say, parameters, numbers in one image's activations, batch size, seconds a step) of the job's model,
-    on random images. Raises ModelError for what a search would refuse.
+def _measure(job: TrialJob) -> tuple[str, tuple[int, int, int, float]]:
+    """What a search would say of the job's model, and its parameters, numbers in one image's activations, batch size, and seconds
+    a step on random images. Raises ModelError for what a search would refuse.
     """
     import time
 
@@ -107,7 +107,7 @@ def _measure(job: TrialJob) -> tuple[str, int, int, int, float]:
     begun = time.perf_counter()
     program.train(images, labels, order, range(0, STEPS))
     seconds = (time.perf_counter() - begun) / STEPS
-    return found.note, model.count_params(), activations(model), options.batch_size, seconds
+    return found.note, (model.count_params(), activations(model), options.batch_size, seconds)
 
 
 def activations(model: keras.Model) -> int:
