@@ -218,10 +218,11 @@ def test_telling_twice_or_a_stranger_raises(opened: Open) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @KIND
 def test_a_thousand_asks(opened: Open, sampler: str) -> None:
     """Fewer where an ask is dear: a Gaussian process takes a second, and rising."""
-    asks = {"tpe": 1000, "random": 1000, "bayesian": 40, "gp": 60}.get(sampler, 300)
+    asks = {"tpe": 1000, "random": 1000, "bayesian": 20, "gp": 60}.get(sampler, 300)
     engine = opened(soon(sampler), trials=asks)
     for i in range(asks):
         suggestion = ask(engine)
