@@ -156,11 +156,14 @@ def test_models_that_could_not_be_promoted_are_named_at_once(tmp_path: Path) -> 
 
     def said(*parts: object, own_file: bool = True) -> str:
         inputs = keras.Input((4,))
-        model = keras.Model(inputs, keras.Sequential([keras.layers.Dense(3), *parts])(inputs))
+        x = keras.layers.Dense(3)(inputs)
+        for part in parts:
+            x = part(x)
+        model = keras.Model(inputs, x)
         return refused(model, keras_bytes(model), module if own_file else None)
 
-    wrapped = keras.Sequential([keras.layers.Reshape((1, 3)), keras.layers.TimeDistributed(module.Mine())])
-    assert [said(), said(own_file=False), said(module.Mine()), said(wrapped), said(module.Forgets(1.0))] == [""] * 5
+    inside = said(keras.layers.Reshape((1, 3)), keras.layers.TimeDistributed(module.Mine()))
+    assert [said(), said(own_file=False), said(module.Mine()), inside, said(module.Forgets(1.0))] == [""] * 5
     assert "Mine comes from" in said(module.Mine(), own_file=False)
     trick = keras.layers.Lambda(module.trick, name="trick")
     assert all("trick is a Lambda layer" in said(trick, own_file=own_file) for own_file in (True, False))
