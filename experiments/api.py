@@ -108,12 +108,13 @@ def search(
     settings: Mapping[str, Any] | None = None,
     store: str | Path | None = None,
     data: str | Path | None = None,
+    enqueue_from: str | None = None,
     quiet: bool = False,
 ) -> Result:
     """Run a study, or go on with it: a shipped name, a file, its tables as a mapping, or a spec.
 
     `settings` are SECTION.KEY with values ({"search.trials": 8}); `store` and `data` are as the command line's options, and where
-    they are left out TAILOR_STORE and TAILOR_DATA hold here too.
+    they are left out TAILOR_STORE and TAILOR_DATA hold here too. `enqueue_from` names a study whose best points are tried first.
     Raises StudyError, ModelError or InputError for what is wrong with the input, RunError where no trial completed or MLflow
     stayed away, StoreError where the engine's database cannot be used, and KeyboardInterrupt when Ctrl-C stopped it, cleanly: the
     same call goes on. From the first call on, Dask's loops in this process read the monotonic clock.
@@ -124,7 +125,7 @@ def search(
     with _main_hidden(), _environment_kept(), impatient():
         begin_loading()
         with _screen(quiet) as screen:
-            ended = run_search(spec, Places(place, Path(folder).expanduser() if folder else None), screen)
+            ended = run_search(spec, Places(place, Path(folder).expanduser() if folder else None, None, enqueue_from), screen)
     if ended.signal == signal.SIGINT:
         raise KeyboardInterrupt
     if ended.signal:

@@ -109,6 +109,12 @@ def test_the_data_folder_is_the_commands(monkeypatch: pytest.MonkeyPatch, tmp_pa
         search(tables, store=tmp_path / "mlruns", data=tmp_path / "there", quiet=True)
 
 
+def test_another_studys_points_are_looked_for_before_anything_is_made(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no study 'nobody'"):
+        tailor.search("quickstart", store=tmp_path / "s", enqueue_from="nobody", quiet=True)
+    assert not (tmp_path / "s").exists()
+
+
 def test_a_study_file_is_read_by_its_path(write_study: Callable[..., Path]) -> None:
     assert tailor.read_study(str(write_study())).name == "small"
     assert tailor.read_study("quickstart", ["search.trials=3"]).search.trials == 3
