@@ -117,6 +117,9 @@ class Mine(keras.layers.Layer):
     def call(self, x):
         return x
 
+    def compute_output_shape(self, shape):
+        return shape
+
 class Forgets(keras.layers.Layer):
     def __init__(self, factor=1.0, **options):
         super().__init__(**options)
