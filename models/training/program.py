@@ -159,7 +159,7 @@ class Program:
         weights = [variable.value for variable in self.model.trainable_variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
-            outputs = _probabilities(self.model(_as_input(images, self.model), training=True))
+            outputs = tf.cast(self.model(_as_input(images, self.model), training=True), tf.float32)
             extra = [tf.cast(tf.reduce_sum(loss), tf.float32) for loss in self.model.losses]
             loss = tf.add_n([tf.reduce_mean(self._weighed(self.loss(targets, outputs), labels)), *extra])
         self.optimizer.apply(tape.gradient(loss, weights))
@@ -176,7 +176,7 @@ class Program:
         return each * tf.gather(self.class_weight, labels) if self.weighted else each
 
     def _evaluate_batch(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        outputs = _probabilities(self.model(_as_input(images, self.model), training=False))
+        outputs = tf.cast(self.model(_as_input(images, self.model), training=False), tf.float32)
         losses = keras.losses.sparse_categorical_crossentropy(labels, outputs)
         return tf.reduce_sum(losses), tf.argmax(outputs, axis=-1), tf.reduce_max(outputs, axis=-1)
 
@@ -221,14 +221,6 @@ def _rules(options: TrainOptions) -> TrainOptions:
         **{name: float(getattr(options, name) > 0) for name in ("label_smoothing", "weight_decay", *STRENGTHS)},
     }
     return dataclasses.replace(options, **values)
-
-
-def _probabilities(outputs: tf.Tensor) -> tf.Tensor:
-    """A model's outputs in float32. A softmax in bfloat16 is taken anew: what is nearly sure is 1 there, and learns no more."""
-    logits = getattr(outputs, "_keras_logits", None)
-    if outputs.dtype == tf.float32 or logits is None:
-        return tf.cast(outputs, tf.float32)
-    return tf.nn.softmax(tf.cast(logits, tf.float32))
 
 
 def _as_input(images: tf.Tensor, model: keras.Model) -> tf.Tensor:
