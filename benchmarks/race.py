@@ -241,8 +241,7 @@ def main() -> None:
 {machine("tensorflow", "keras", "optuna", "keras-tuner", "mlflow")}
 Convolutional networks on Fashion-MNIST (`cnn_space.py`), seconds from the command to the first epoch of any trial with that
 validation accuracy: medians over seeds (the median's 90 % interval by resampling), on {len(machines)} machine(s); ratios to
-Tailor's run of the same seed on the same machine; a missed goal counts as long as its run, {ENOUGH:.0f} to {MOST:.0f} s, or
-{WAYS_TIMES} (the first rows) or {RIVALS_TIMES} times Tailor's, if that is more (≥ where that makes the median).
+Tailor's run of the same seed on the same machine; a missed goal counts as long as its run was (≥ where that makes the median).
 The first rows train in Tailor's own loop, and only the searcher differs; the last two are the rivals as their users run them.
 Command: `python benchmarks/race.py --seeds {options.seeds}`.
 

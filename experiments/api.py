@@ -125,7 +125,8 @@ def search(
     with _main_hidden(), _environment_kept(), impatient():
         begin_loading()
         with _screen(quiet) as screen:
-            ended = run_search(spec, Places(place, Path(folder).expanduser() if folder else None, None, enqueue_from), screen)
+            places = Places(place, Path(folder).expanduser() if folder else None, enqueue_from=enqueue_from)
+            ended = run_search(spec, places, screen)
     if ended.signal == signal.SIGINT:
         raise KeyboardInterrupt
     if ended.signal:

@@ -75,9 +75,11 @@ def looked_over(reference: str) -> Iterator[dict[str, Value]]:
 
 def ends(reference: str) -> tuple[dict[str, Value], dict[str, Value]]:
     """What the function returns for the smallest values and for the largest; for an end that it forbids, what it allows."""
-    allowed = list(looked_over(reference))
     small, large = picked(reference, smallest), picked(reference, largest)
-    return allowed[0] if small is None else small, allowed[-1] if large is None else large
+    if small is None or large is None:
+        allowed = list(looked_over(reference))
+        small, large = allowed[0] if small is None else small, allowed[-1] if large is None else large
+    return small, large
 
 
 def forbidden(reference: str, times: int) -> StudyError:
