@@ -35,7 +35,10 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# The rooms under the one name that they are installed by, for what finds imports by their paths.
 types: install
+	@mkdir -p build/types/tailor && ln -sfn ../../../tailor/__init__.py build/types/tailor/ && ln -sfn ../../../tailor/py.typed build/types/tailor/
+	@for room in search models experiments; do ln -sfn ../../../$$room build/types/tailor/$$room; done
 	$(BIN)/mypy
 
 audit: install

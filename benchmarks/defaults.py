@@ -31,10 +31,11 @@ from common import machine, markdown, write_section
 from play import OneEpochEach, optuna_engine, play, spec_of
 from stand_ins import StandIn, all_of_them
 
-from search.engine import Engine
-from search.picks import draw, middle
-from search.space import Value, walk
-from search.spec import Component, SearchPlan
+from tailor.search.engines.protocol import Engine
+from tailor.search.space.conditions import Value
+from tailor.search.space.rules import draw, middle
+from tailor.search.space.space import walk
+from tailor.search.study.spec import Component, SearchPlan
 
 HERE = Path(__file__).resolve().parent
 WHOLE_TRIALS = 24  # a play lasts as long as each worker needs for so many whole trials
@@ -73,7 +74,7 @@ class KerasTuner:
         self.name, self.apart = name, apart
 
     def engine(self, problem: StandIn, seed: int) -> Engine:
-        from search.engines.keras_tuner import KerasTunerEngine
+        from tailor.search.engines.keras_tuner import KerasTunerEngine
 
         plan = SearchPlan(
             engine="keras-tuner", sampler=Component(self.name), trials=MANY, max_epochs=problem.epochs, seed=self.apart * seed

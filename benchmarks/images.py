@@ -13,9 +13,9 @@ SPLITS_LINE = f"splits = {{ {', '.join(f'{name} = {size}' for name, size in SPLI
 
 def arrays() -> tuple[np.ndarray, ...]:
     """Training and validation images, float32 (n, 28, 28, 1) in 0…1, each with its labels: cut as Tailor cuts them."""
-    from experiments.datasets.catalog import open_dataset
-    from experiments.datasets.splits import split
-    from search.spec import DataPlan
+    from tailor.experiments.datasets.catalog import open_dataset
+    from tailor.experiments.datasets.splits import split
+    from tailor.search.study.spec import DataPlan
 
     cut = split(open_dataset("fashion-mnist", Path(os.environ["TAILOR_DATA"])), DataPlan(SPLITS))
     train, val = (part.images.astype("float32") / 255 for part in (cut.train, cut.val))

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 import optuna
 from stand_ins import Curve, StandIn
 
-from search.engine import Done, Engine, Outcome, Suggestion, Wait
-from search.engines.components import make_pruner, make_sampler
-from search.engines.optuna import OptunaEngine
-from search.goal import Objective
-from search.picks import draw
-from search.space import walk
-from search.spec import SearchPlan, StudySpec
+from tailor.search.engines.optuna import OptunaEngine
+from tailor.search.engines.protocol import Done, Engine, Outcome, Suggestion, Wait
+from tailor.search.engines.samplers import make_pruner, make_sampler
+from tailor.search.space.rules import draw
+from tailor.search.space.space import walk
+from tailor.search.study.goal import Objective
+from tailor.search.study.spec import SearchPlan, StudySpec
 
 WORKERS = 2
 FIXED = 0.1  # seconds that a trial costs besides its epochs, of which the mean takes one

@@ -37,10 +37,10 @@ from cnn_space import EPOCHS, study_file
 from common import machine, markdown, this_machine, write_section
 from rounds import following, pairs
 
-from experiments.starting_points import with_defaults
-from experiments.unsaid import defaults
-from models.factory import resolve
-from search.load import build
+from tailor.experiments.planning.initial_points import with_defaults
+from tailor.experiments.planning.recorded_defaults import defaults
+from tailor.models.factory import resolve
+from tailor.search.study.load import build
 
 HERE = Path(__file__).resolve().parent
 GOALS = (0.90, 0.92)

@@ -43,7 +43,7 @@ class Side(NamedTuple):
 
 def data() -> Arrays:
     """Training and validation images, uint8 (n, 28, 28, 1), and labels."""
-    from experiments.datasets.catalog import open_dataset
+    from tailor.experiments.datasets.catalog import open_dataset
 
     pool = open_dataset("fashion-mnist", Path(os.environ["TAILOR_DATA"])).pool
     train, val = slice(TRAIN), slice(TRAIN, TRAIN + 5000)
@@ -58,7 +58,7 @@ def wait_for_go() -> None:
 
 def one_thread() -> None:
     """As a worker is set up."""
-    from experiments.workshop import WORKER_ENV
+    from tailor.experiments.system.forkserver import WORKER_ENV
 
     os.environ.update(WORKER_ENV)
     import tensorflow as tf
@@ -73,10 +73,10 @@ def tailor_side(case: str, batch: int, epochs: int, **augmentation: float) -> Si
     import keras
     import tensorflow as tf
 
-    from models.factory import resolve
-    from models.training.fit import Data, FitPlan, Line, fit
-    from models.training.options import TrainOptions
-    from models.training.precision import faster
+    from tailor.models.factory import resolve
+    from tailor.models.training.fit import Data, FitPlan, Line, fit
+    from tailor.models.training.options import TrainOptions
+    from tailor.models.training.precision import faster
 
     factory, hparams = HPARAMS[case]
     options = TrainOptions(batch_size=batch, schedule="constant", **augmentation)
@@ -143,7 +143,7 @@ def fit_side(case: str, batch: int, epochs: int) -> Side:
     """model.fit on numpy arrays, all cores, as in the tutorials."""
     import keras
 
-    from models.factory import resolve
+    from tailor.models.factory import resolve
 
     factory, hparams = HPARAMS[case]
     x, y, val_x, val_y = data()

@@ -20,9 +20,11 @@ import numpy as np
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-from search.load import build
-from search.picks import draw
-from search.space import Choice, Float, Int, Space, Value, walk
+from tailor.search.space.conditions import Value
+from tailor.search.space.parameters import Choice, Float, Int
+from tailor.search.space.rules import draw
+from tailor.search.space.space import Space, walk
+from tailor.search.study.load import build
 
 TABLES = Path(__file__).resolve().parent / "measured" / "tables"
 EPOCHS = 12  # of a function's trial

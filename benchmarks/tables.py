@@ -21,10 +21,10 @@ from typing import Any
 from mlflow import MlflowClient
 from stand_ins import TABLES
 
-from experiments.starting_points import with_defaults
-from models.factory import resolve
-from search.load import build
-from search.spec import SearchPlan
+from tailor.experiments.planning.initial_points import with_defaults
+from tailor.models.factory import resolve
+from tailor.search.study.load import build
+from tailor.search.study.spec import SearchPlan
 
 DENSE = """
 learning_rate = { low = 1e-4, high = 3e-2, log = true }

@@ -26,12 +26,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from common import machine, markdown, spread, write_section
 from worker_side import job_of, opened
 
-from experiments.datasets import splits as splitting
-from experiments.plan import Overrides, resolve_study
-from experiments.store import Store
-from experiments.trial import EpochReport
-from search.engine import Outcome, Suggestion
-from search.spec import StudySpec
+from tailor.experiments.datasets import splits as splitting
+from tailor.experiments.planning.resolve import Overrides, resolve_study
+from tailor.experiments.store import Store
+from tailor.experiments.trials.job import EpochReport
+from tailor.search.engines.protocol import Outcome, Suggestion
+from tailor.search.study.spec import StudySpec
 
 HERE = Path(__file__).resolve().parent
 ROWS: dict[str, Callable[[Path], list[list[str]]]] = {}  # by the name of --only
@@ -112,12 +112,12 @@ def memory(folder: Path) -> list[list[str]]:
 @row("tracking")
 def tracking(folder: Path) -> list[list[str]]:
     """CPU of this process and its children for what the coordinator writes of a trial of ten epochs, its model too."""
-    from experiments.model_files import ModelFile
-    from experiments.outbox import Outbox
-    from experiments.recorded import open_client
-    from experiments.spool import Spool
-    from experiments.tags import common_tags, study_tags
-    from experiments.tracking import Tracker, open_study
+    from tailor.experiments.tracking.model_files import ModelFile
+    from tailor.experiments.tracking.outbox import Outbox
+    from tailor.experiments.tracking.reader import open_client
+    from tailor.experiments.tracking.spool import Spool
+    from tailor.experiments.tracking.tags import common_tags, study_tags
+    from tailor.experiments.tracking.tracker import Tracker, open_study
 
     spec, splits = opened("fashion-cnn")
     data = splitting.cache(splits, folder / "cache")
@@ -151,8 +151,8 @@ def tracking(folder: Path) -> list[list[str]]:
 
 
 def _revived(plain: dict[str, Any]) -> Any:
-    from experiments.evaluation import Evaluation
-    from experiments.trial import TrialResult
+    from tailor.experiments.trials.job import TrialResult
+    from tailor.experiments.trials.metrics import Evaluation
 
     evaluation, model = Evaluation(**plain["evaluation"]), bytes.fromhex(plain["model"])
     return TrialResult(**{**plain, "evaluation": evaluation, "model": model, "history": tuple(plain["history"])})
@@ -168,7 +168,7 @@ def engine(folder: Path) -> list[list[str]]:
     """The engine's ask and tell in a study that has 10,000 trials."""
     import optuna
 
-    from search.engines import open_engine
+    from tailor.search.engines import open_engine
 
     spec = resolve_study("fashion-mlp", Overrides(("search.trials=20000",)))
     url = f"sqlite:///{folder}/studies.db"
@@ -190,8 +190,8 @@ def _trials(spec: StudySpec, count: int) -> Iterator[Any]:
     """Complete trials of the space, drawn at random by Optuna itself."""
     import optuna
 
-    from search.engines.optuna import HPARAMS, _suggest
-    from search.space import walk
+    from tailor.search.engines.optuna import HPARAMS, _suggest
+    from tailor.search.space.space import walk
 
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
     for number in range(count):

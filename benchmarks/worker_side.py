@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.datasets import splits as splitting
-from experiments.datasets.splits import DataHandle, Splits
-from experiments.plan import Overrides, make_job, open_data, resolve_study
-from experiments.trial import EpochReport, TrialJob, run_trial
-from search.engine import Suggestion
-from search.spec import StudySpec
+from tailor.experiments.datasets import splits as splitting
+from tailor.experiments.datasets.splits import DataHandle, Splits
+from tailor.experiments.planning.resolve import Overrides, open_data, resolve_study
+from tailor.experiments.trials.job import EpochReport, TrialJob, make_job
+from tailor.experiments.trials.run import run_trial
+from tailor.search.engines.protocol import Suggestion
+from tailor.search.study.spec import StudySpec
 
 
 def opened(study: str, *settings: str) -> tuple[StudySpec, Splits]:
@@ -47,7 +48,7 @@ class Watch:
 
 def fixed_costs() -> tuple[list[float], list[float]]:
     """Seconds for eight trials of architectures seen before and for as many new ones, in turn."""
-    from experiments.worker import prepare
+    from tailor.experiments.workers.worker import prepare
 
     prepare()
     seen: list[float] = []
@@ -81,8 +82,8 @@ def _succeed(job: TrialJob, watch: Watch) -> Any:
 
 def memory_of_200() -> tuple[float, float]:
     """MiB after 20 and after 200 trials of a space with hundreds of architectures, on digits."""
-    from experiments.worker import prepare
-    from search.engines import open_engine
+    from tailor.experiments.workers.worker import prepare
+    from tailor.search.engines import open_engine
 
     prepare()
     sizes = []
@@ -107,7 +108,7 @@ def _resident_mib() -> float:
 
 def a_result() -> dict[str, Any]:
     """A real trial's result, as plain data: a small network on Fashion-MNIST for one epoch, its history made ten long."""
-    from experiments.worker import prepare
+    from tailor.experiments.workers.worker import prepare
 
     prepare()
     with tempfile.TemporaryDirectory() as cache:

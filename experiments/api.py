@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.errors import RunError
-from experiments.impatience import impatient
-from experiments.leaderboard import Row, best, rows
-from experiments.plan import checked, find
-from experiments.progress import Progress
-from experiments.recorded import find_study, open_client
-from experiments.session import Places, run_search
-from experiments.store import Store
-from experiments.workshop import WORKER_ENV, begin_loading
-from search.load import build, lay, read
-from search.overlay import overlaid
-from search.spec import StudySpec
+from ..search.study.load import build, lay, read
+from ..search.study.settings import overlaid
+from ..search.study.spec import StudySpec
+from .coordinator.progress import Progress
+from .coordinator.session import Places, run_search
+from .errors import RunError
+from .planning.resolve import checked, find
+from .store import Store
+from .system.forkserver import WORKER_ENV, begin_loading
+from .tracking.leaderboard import Row, best, rows
+from .tracking.reader import find_study, open_client
+from .tracking.timeouts import impatient
 
 if TYPE_CHECKING:
     import keras
@@ -81,8 +81,8 @@ class Result:
 
     def model(self) -> keras.Model:
         """The best trial's model: raw uint8 images (n, height, width, channels) in, probabilities (n, classes) out."""
-        from experiments.evaluator import load_model
-        from experiments.registry import best_model, saved_model
+        from .registry.promote import best_model, saved_model
+        from .trials.saved_model import load_model
 
         client = open_client(self.store)
         found = find_study(client, self.spec.name)
@@ -102,7 +102,7 @@ class _Silent:
         pass
 
 
-def search(
+def run(
     study: str | Path | StudySpec | Mapping[str, Any],
     *,
     settings: Mapping[str, Any] | None = None,
@@ -150,7 +150,7 @@ def _screen(quiet: bool) -> Any:
         return nullcontext(_Silent())
     from rich.console import Console
 
-    from experiments.screens import screen
+    from .coordinator.display import screen
 
     return screen(Console())
 

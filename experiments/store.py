@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from experiments.errors import InputError
-from experiments.lock import waiting_lock
+from .errors import InputError
+from .system.file_lock import waiting_lock
 
 MODE = 0o700
 KNOWN_TO_ALL = "password1234"

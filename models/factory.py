@@ -12,14 +12,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from models.ends import check, with_input
-from models.errors import ModelError
+from .errors import ModelError
+from .interface import check, with_input
 
 if TYPE_CHECKING:
     import keras
 
 BUILT_IN = ("mlp", "cnn")
-ROOMS = ("search", "models", "experiments", "tailor")
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def resolve(name: str, kept: Path | None = None) -> Factory:
                 f"study.model: expected one of {', '.join(BUILT_IN)}, 'my_pkg.my_module:factory' or 'nets/mine.py:factory', "
                 f"got {name!r}."
             )
-        module = importlib.import_module(f"models.factories.{name}")
+        module = importlib.import_module(f".factories.{name}", __package__)
         return Factory(name, module.build, module.DEFAULTS, None, getattr(module, "STARTS", {}))
     build, module = find(name, kept)
     if not callable(build):
@@ -132,12 +131,6 @@ def load_file(path: Path, kept: Path | None = None) -> ModuleType:
 
 
 def _import(place: str) -> ModuleType:
-    if place.partition(".")[0] in ROOMS:
-        hint = f"{place.replace('.', '/')}.py:factory"
-        raise ModelError(
-            f"study.model: {place!r} begins like one of Tailor's own packages, which come first; "
-            f'name your file instead, such as model = "{hint}".'
-        )
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # last, so that a user's folder never shadows an installed package
     try:

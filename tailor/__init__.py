@@ -1,7 +1,7 @@
 """Tailor's importable face: a few names, loaded when they are first used.
 
 import tailor
-result = tailor.search("quickstart")   # or a study file, or its tables as a mapping
+result = tailor.run("quickstart")   # or a study file, or its tables as a mapping
 result.trials                          # a DataFrame, best first
 model = result.model()                 # the best trial's Keras model
 model, labels = tailor.load("got")     # a folder that `tailor pull` wrote
@@ -16,23 +16,23 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from experiments.api import Result, search
-    from experiments.errors import InputError, RunError
-    from experiments.plan import read_study
-    from experiments.pulled import load
-    from models.errors import ModelError
-    from search.errors import StoreError, StudyError
+    from .experiments.api import Result, run
+    from .experiments.errors import InputError, RunError
+    from .experiments.planning.resolve import read_study
+    from .experiments.registry.load import load
+    from .models.errors import ModelError
+    from .search.errors import StoreError, StudyError
 
 _PLACES = {
-    "InputError": "experiments.errors",
-    "ModelError": "models.errors",
-    "Result": "experiments.api",
-    "RunError": "experiments.errors",
-    "StoreError": "search.errors",
-    "StudyError": "search.errors",
-    "load": "experiments.pulled",
-    "read_study": "experiments.plan",
-    "search": "experiments.api",
+    "InputError": ".experiments.errors",
+    "ModelError": ".models.errors",
+    "Result": ".experiments.api",
+    "RunError": ".experiments.errors",
+    "StoreError": ".search.errors",
+    "StudyError": ".search.errors",
+    "load": ".experiments.registry.load",
+    "read_study": ".experiments.planning.resolve",
+    "run": ".experiments.api",
 }
 
 __all__ = [
@@ -44,14 +44,14 @@ __all__ = [
     "StudyError",
     "load",
     "read_study",
-    "search",
+    "run",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module 'tailor' has no attribute {name!r}; it has: {', '.join(__all__)}")
-    return getattr(importlib.import_module(_PLACES[name]), name)
+    return getattr(importlib.import_module(_PLACES[name], __name__), name)
 
 
 def __dir__() -> list[str]:

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from search.engine import Engine, Outcome, Suggestion
-from search.engines import open_engine
-from search.goal import Objective
-from search.space import Choice, Condition, Fixed, Float, Int, Space
-from search.spec import Component, SearchPlan, StudySpec
+from tailor.search.engines import open_engine
+from tailor.search.engines.protocol import Engine, Outcome, Suggestion
+from tailor.search.space.conditions import Condition
+from tailor.search.space.parameters import Choice, Fixed, Float, Int
+from tailor.search.space.space import Space
+from tailor.search.study.goal import Objective
+from tailor.search.study.spec import Component, SearchPlan, StudySpec
 
 SPACE = Space(
     (

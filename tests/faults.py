@@ -16,11 +16,11 @@ from ledger import FULL, SEED
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from experiments.leaderboard import goal_of
-from experiments.reconcile import ended
-from experiments.recorded import find_study, open_client, recorded_spec, trial_runs
-from experiments.store import Store
-from search.engines import open_engine
+from tailor.experiments.coordinator.reconcile import ended
+from tailor.experiments.store import Store
+from tailor.experiments.tracking.leaderboard import goal_of
+from tailor.experiments.tracking.reader import find_study, open_client, recorded_spec, trial_runs
+from tailor.search.engines import open_engine
 
 HERE = Path(__file__).resolve().parent
 SETTLED = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "lost": "KILLED", "stopped": "KILLED"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from experiments.evaluator import SavedModel
+from tailor.experiments.trials.saved_model import SavedModel
 
 
 def as_registered(path: Path) -> SavedModel:

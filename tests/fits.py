@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from sklearn.datasets import load_digits
 
-from models.training.fit import Data
+from tailor.models.training.fit import Data
 
 
 def digits() -> Data:

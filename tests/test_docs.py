@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from experiments.datasets.splits import DEFAULT
-from models.factories import cnn, mlp
-from models.training.options import TrainOptions
-from search.load import SEARCH_KEYS, STUDY_KEYS
-from search.spec import DataPlan, SearchPlan, WorkersPlan
+from tailor.experiments.datasets.splits import DEFAULT
+from tailor.models.factories import cnn, mlp
+from tailor.models.training.options import TrainOptions
+from tailor.search.study.load import SEARCH_KEYS, STUDY_KEYS
+from tailor.search.study.spec import DataPlan, SearchPlan, WorkersPlan
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "study.md").read_text()
 SEARCH = {**dataclasses.asdict(SearchPlan()), "sampler": "tpe", "pruner": None}

@@ -12,8 +12,10 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 from play import FIXED, OneEpochEach, optuna_engine, play, spec_of
 from stand_ins import FUNCTIONS, Curve, StandIn, place
 
-from search.space import Choice, Condition, Float, Int, Space
-from search.spec import Component, SearchPlan
+from tailor.search.space.conditions import Condition
+from tailor.search.space.parameters import Choice, Float, Int
+from tailor.search.space.space import Space
+from tailor.search.study.spec import Component, SearchPlan
 
 
 @pytest.mark.parametrize(

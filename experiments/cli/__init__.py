@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import click
 
-from experiments.impatience import impatient
-from experiments.secrets import masked
+from ..system.redact import masked
+from ..tracking.timeouts import impatient
 
 COMMANDS = {
     "search": "Run a study, or go on with it.",
@@ -43,7 +43,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        return importlib.import_module(f"experiments.cli.{name}").command
+        return importlib.import_module(f".{name}", __package__).command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         import difflib
@@ -103,9 +103,9 @@ def code_of(number: int) -> int:
 
 
 def _expected(error: Exception) -> int:
-    from experiments.errors import InputError, RunError
-    from models.errors import ModelError
-    from search.errors import StoreError, StudyError
+    from ...models.errors import ModelError
+    from ...search.errors import StoreError, StudyError
+    from ..errors import InputError, RunError
 
     if isinstance(error, (InputError, ModelError, StudyError)):
         _say(str(error))

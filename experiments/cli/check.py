@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from experiments.cli.common import data_option, json_option, name_option, print_json, print_table, same_command, set_option
+from .common import data_option, json_option, name_option, print_json, print_table, same_command, set_option
 
 
 @click.command("check")
@@ -19,12 +19,12 @@ def command(study: str, name: str | None, settings: tuple[str, ...], as_json: bo
     """Check STUDY without training it: resolve the file, build its smallest and largest model, estimate memory and time."""
     from dataclasses import asdict
 
-    from experiments.discovery import whole
-    from experiments.estimate import estimate
-    from experiments.plan import Overrides, open_data, resolve_study
-    from experiments.quiet import quiet
-    from experiments.screens import duration
-    from search import engines
+    from ...search import engines
+    from ..coordinator.display import duration
+    from ..planning.estimate import estimate
+    from ..planning.keras_tuner_space import whole
+    from ..planning.resolve import Overrides, open_data, resolve_study
+    from ..system.silence import quiet
 
     spec = resolve_study(study, Overrides(settings, name))
     with quiet():

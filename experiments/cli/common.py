@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from experiments.secrets import masked
+from ..system.redact import masked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-    from experiments.store import Store
+    from ..store import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -57,9 +57,9 @@ set_option: Callable[[F], F] = click.option(
 
 def open_store(folder: str | None) -> tuple[Store, MlflowClient]:
     """The store and a client on it. Raises InputError where nothing was ever recorded in it."""
-    from experiments.errors import InputError
-    from experiments.recorded import open_client
-    from experiments.store import Store
+    from ..errors import InputError
+    from ..store import Store
+    from ..tracking.reader import open_client
 
     store = Store.at(folder)
     if not store.exists:
@@ -71,13 +71,13 @@ def open_store(folder: str | None) -> tuple[Store, MlflowClient]:
 
 def study_in(client: MlflowClient, study: str) -> tuple[str, Run]:
     """A recorded study by its name, or by a study file's. Raises InputError listing those there are."""
-    from experiments.errors import InputError
-    from experiments.recorded import find_study, study_names
+    from ..errors import InputError
+    from ..tracking.reader import find_study, study_names
 
     name = study
     if study.endswith(".toml"):
-        from experiments.plan import find
-        from search.load import load
+        from ...search.study.load import load
+        from ..planning.resolve import find
 
         name = load(find(study)).name
     found = find_study(client, name)
@@ -93,8 +93,8 @@ def mended_if_killed(client: MlflowClient, study: tuple[str, Run], store: Store)
     run = study[1]
     if run.info.status != "RUNNING":
         return run, []
-    from experiments.errors import InputError
-    from experiments.mending import mend
+    from ..coordinator.fsck import mend
+    from ..errors import InputError
 
     try:
         mended = mend(client, study, store)

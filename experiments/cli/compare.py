@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from experiments.cli.common import json_option, open_store, print_json, print_table, store_option
+from .common import json_option, open_store, print_json, print_table, store_option
 
 
 @click.command("compare")
@@ -13,8 +13,8 @@ from experiments.cli.common import json_option, open_store, print_json, print_ta
 @store_option
 def command(runs: tuple[str, ...], as_json: bool, store: str | None) -> None:
     """Set trials side by side. RUN is a run's id, STUDY:TRIAL (fashion-mlp:3), or STUDY:best."""
-    from experiments.comparison import compare
-    from experiments.errors import InputError
+    from ..errors import InputError
+    from ..reports.compare import compare
 
     if len(runs) < 2:
         raise InputError("RUN: give at least two, such as `tailor compare fashion-mlp:best fashion-mlp:3`.")

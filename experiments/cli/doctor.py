@@ -13,11 +13,11 @@ from pathlib import Path
 
 import click
 
-from experiments.cli.common import data_option, json_option, print_json, store_option
-from experiments.secrets import masked
+from ..system.redact import masked
+from .common import data_option, json_option, print_json, store_option
 
 PACKAGES = ("tensorflow", "keras", "optuna", "mlflow", "distributed", "numpy", "scikit-learn")
-ROOMS = ("search", "models", "experiments", "tailor")
+ROOMS = ("search", "models", "experiments")
 
 
 @click.command("doctor")
@@ -49,18 +49,13 @@ def _python() -> Iterator[Finding]:
 
 
 def _rooms() -> Iterator[Finding]:
-    home = Path(__file__).resolve().parents[2]
-    for room in ROOMS:
-        spec = importlib.util.find_spec(room)
-        place = Path(spec.origin).resolve().parent if spec and spec.origin else None
-        wrong = (
-            None if place == home / room else f"another package named {room!r} comes first; run from another folder, or rename it"
-        )
-        yield f"room {room}", str(place), wrong
+    for name in ("tailor", *(f"tailor.{room}" for room in ROOMS)):
+        spec = importlib.util.find_spec(name)
+        yield name, str(Path(spec.origin).resolve().parent if spec and spec.origin else None), None
 
 
 def _store(folder: str | None) -> Iterator[Finding]:
-    from experiments.store import Store
+    from ..store import Store
 
     store = Store.at(folder)
     parent = next(p for p in (store.root, *store.root.parents) if p.exists())
@@ -73,7 +68,7 @@ def _store(folder: str | None) -> Iterator[Finding]:
 
 
 def _data(data: Path | None) -> Iterator[Finding]:
-    from experiments.datasets import idx
+    from ..datasets import idx
 
     if data is None:
         yield "data", "TAILOR_DATA is not set; published data sets are downloaded by Keras", None
@@ -86,7 +81,7 @@ def _data(data: Path | None) -> Iterator[Finding]:
 
 
 def _machine() -> Iterator[Finding]:
-    from experiments.cores import cores
+    from ..system.cpus import cores
 
     yield "cores", f"{cores()} (as many workers by default)", None
     yield "browser tests", shutil.which("chromium") or "no chromium; they are skipped", None

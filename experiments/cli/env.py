@@ -6,7 +6,7 @@ import shlex
 
 import click
 
-from experiments.cli.common import json_option, print_json, store_option
+from .common import json_option, print_json, store_option
 
 
 @click.command("env")
@@ -14,8 +14,8 @@ from experiments.cli.common import json_option, print_json, store_option
 @store_option
 def command(as_json: bool, store: str | None) -> None:
     """Print the lines that point mlflow, optuna-dashboard or a script at the store:  eval "$(tailor env)" """
-    from experiments.secrets import masked
-    from experiments.store import Store
+    from ..store import Store
+    from ..system.redact import masked
 
     place = Store.at(store)
     variables = {

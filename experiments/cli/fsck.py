@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from experiments.cli.common import open_store, store_option, study_in
+from .common import open_store, store_option, study_in
 
 
 @click.command("fsck")
@@ -12,7 +12,7 @@ from experiments.cli.common import open_store, store_option, study_in
 @store_option
 def command(study: str, store: str | None) -> None:
     """Look whether the engine, MLflow and the checkpoints of STUDY agree, and mend what a killed search left."""
-    from experiments.mending import mend
+    from ..coordinator.fsck import mend
 
     place, client = open_store(store)
     mended = mend(client, study_in(client, study), place)

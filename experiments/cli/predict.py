@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from experiments.cli.common import json_option, open_store, print_json, store_option
+from .common import json_option, open_store, print_json, store_option
 
 
 @click.command("predict")
@@ -19,9 +19,9 @@ def command(reference: str, images: tuple[Path, ...], top: int, as_json: bool, s
     """Print the likeliest classes of each image, with probabilities."""
     import numpy as np
 
-    from experiments.datasets.folder import image_size, read_image
-    from experiments.evaluator import Evaluator
-    from experiments.registry import find_version, input_shape, labels, registered_model
+    from ..datasets.folder import image_size, read_image
+    from ..registry.promote import find_version, input_shape, labels, registered_model
+    from ..trials.evaluator import Evaluator
 
     _, client = open_store(store)
     version = find_version(client, reference)

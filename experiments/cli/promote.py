@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from experiments.cli.common import data_option, json_option, next_command, open_store, print_json, store_option, study_in
+from .common import data_option, json_option, next_command, open_store, print_json, store_option, study_in
 
 NOT_BETTER = 3
 
@@ -22,12 +22,12 @@ def command(study: str, name: str, as_json: bool, store: str | None, data: Path 
     import hashlib
     from dataclasses import asdict
 
-    from experiments.lock import waiting_lock
-    from experiments.plan import open_data
-    from experiments.recorded import recorded_spec
-    from experiments.registry import CHAMPION, promote
-    from models.factory import is_file
-    from search.load import check_name
+    from ...models.factory import is_file
+    from ...search.study.load import check_name
+    from ..planning.resolve import open_data
+    from ..registry.promote import CHAMPION, promote
+    from ..system.file_lock import waiting_lock
+    from ..tracking.reader import recorded_spec
 
     check_name("--to", name)
     place, client = open_store(store)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from experiments.cli.common import open_store, store_option
+from .common import open_store, store_option
 
 
 @click.command("pull")
@@ -15,7 +15,7 @@ from experiments.cli.common import open_store, store_option
 @store_option
 def command(reference: str, output: Path, store: str | None) -> None:
     """Fetch a registered model (its champion by default): model.keras, labels, preprocessing, card."""
-    from experiments.registry import find_version, pull
+    from ..registry.promote import find_version, pull
 
     _, client = open_store(store)
     version = find_version(client, reference)

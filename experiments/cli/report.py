@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from experiments.cli.common import mended_if_killed, open_store, store_option, study_in
+from .common import mended_if_killed, open_store, store_option, study_in
 
 
 @click.command("report")
@@ -15,8 +15,8 @@ from experiments.cli.common import mended_if_killed, open_store, store_option, s
 @store_option
 def command(study: str, out: Path | None, store: str | None) -> None:
     """Write the report of STUDY: what was searched, the best, what mattered, what to try next."""
-    from experiments.errors import InputError
-    from experiments.reports.report import make
+    from ..errors import InputError
+    from ..reports.report import make
 
     opened, client = open_store(store)
     experiment_id, run = study_in(client, study)

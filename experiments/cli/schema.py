@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import click
 
-from experiments.cli.common import print_json
+from .common import print_json
 
 
 @click.command("schema")
 def command() -> None:
     """Print the JSON Schema of a study file, for an editor to complete it by."""
-    from experiments.datasets.catalog import NAMES
-    from models.factory import BUILT_IN
-    from models.training import options
-    from search.schema import schema
+    from ...models.factory import BUILT_IN
+    from ...models.training import options
+    from ...search.study.schema import schema
+    from ..datasets.catalog import NAMES
 
     print_json(schema(options.schema(), NAMES, tuple(BUILT_IN)))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from experiments.cli import FAILED, code_of
-from experiments.cli.common import (
+from . import FAILED, code_of
+from .common import (
     data_option,
     json_option,
     name_option,
@@ -21,9 +21,9 @@ from experiments.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from experiments.ending import Ended
-    from experiments.store import Store
-    from search.spec import StudySpec
+    from ...search.study.spec import StudySpec
+    from ..coordinator.finish import Ended
+    from ..store import Store
 
 SHORT = {  # options that are a key of the study file under a shorter name
     "trials": "search.trials",
@@ -59,15 +59,15 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
     with stdout_for_json(as_json):
         spec = _resolved(study, name, settings, given)
         if cluster is None:
-            from experiments.workshop import begin_loading
+            from ..system.forkserver import begin_loading
 
             begin_loading()  # first of all: what follows takes as long to import as TensorFlow does there
 
         from rich.console import Console
 
-        from experiments.screens import screen
-        from experiments.session import Places, run_search
-        from experiments.store import Store
+        from ..coordinator.display import screen
+        from ..coordinator.session import Places, run_search
+        from ..store import Store
 
         places = Places(Store.at(given["store"]), given["data"], cluster, given["enqueue_from"])
         console = Console(stderr=as_json)
@@ -89,17 +89,21 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
 
 def _resolved(study: str, name: str | None, settings: tuple[str, ...], given: Mapping[str, Any]) -> StudySpec:
     """The study with the options laid over it."""
-    from experiments.plan import Overrides, find, resolve_study
-    from search.engines import limits
-    from search.load import read
+    from ...search.study import capabilities
+    from ...search.study.load import read
+    from ..planning.resolve import Overrides, find, resolve_study
 
     laid = [f"{key}={given[option]}" for option, key in SHORT.items() if given[option] is not None]
     first: list[str] = []
-    if given["engine"] in limits.ENGINES:
+    if given["engine"] in capabilities.ENGINES:
         # What the file names for another engine gives way to this one's own, where this one has no such thing.
         named = read(find(study)).get("search")
         sampler, pruner = _named("sampler", named), _named("pruner", named)
-        first += [] if limits.offers(given["engine"], sampler) else [f"search.sampler={limits.SAMPLERS[given['engine']][0]}"]
+        first += (
+            []
+            if capabilities.offers(given["engine"], sampler)
+            else [f"search.sampler={capabilities.SAMPLERS[given['engine']][0]}"]
+        )
         first += ["search.pruner=none"] if pruner and given["engine"] == "keras-tuner" else []
     return resolve_study(study, Overrides((*first, *settings, *laid), name))
 
@@ -112,8 +116,8 @@ def _named(key: str, table: Any) -> str:
 
 def _print(spec: StudySpec, store: Store, ended: Ended) -> None:
     """The study as `tailor status` has it, with what this session says of its end."""
-    from experiments.cli.leaders import plain_state
-    from experiments.recorded import find_study, open_client
+    from ..tracking.reader import find_study, open_client
+    from .leaderboard import plain_state
 
     client = open_client(store)
     if (found := find_study(client, spec.name)) is not None:
@@ -122,10 +126,10 @@ def _print(spec: StudySpec, store: Store, ended: Ended) -> None:
 
 def _close(study: str, store: Store, ended: Ended, again: str) -> None:
     """The leaderboard, and what a person wants next."""
-    from experiments import links
-    from experiments.cli.leaders import print_leaderboard
-    from experiments.leaderboard import goal_of, rows
-    from experiments.recorded import find_study, open_client
+    from ..tracking import ui_links
+    from ..tracking.leaderboard import goal_of, rows
+    from ..tracking.reader import find_study, open_client
+    from .leaderboard import print_leaderboard
 
     client = open_client(store)
     found = find_study(client, study)
@@ -139,6 +143,6 @@ def _close(study: str, store: Store, ended: Ended, again: str) -> None:
     click.echo(f"Ended: {ended.reason}.")
     click.echo("Next:")
     click.echo(f"  {next_command('promote', study, '--to', 'NAME')}    register the best model")
-    page = links.study_url(links.base_url(store.tracking_uri), ended.experiment_id)
+    page = ui_links.study_url(ui_links.base_url(store.tracking_uri), ended.experiment_id)
     click.echo(f"  {next_command('ui', study)}    compare the trials: {page}")
     click.echo(f"  {same_command(but='--trials')} --trials N    go on with more trials")

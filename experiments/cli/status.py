@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from experiments.cli.common import json_option, mended_if_killed, next_command, open_store, print_json, store_option, study_in
+from .common import json_option, mended_if_killed, next_command, open_store, print_json, store_option, study_in
 
 
 @click.command("status")
@@ -16,10 +16,10 @@ def command(study: str, whole: bool, as_json: bool, store: str | None) -> None:
     """Show how far STUDY is, and its trials best first."""
     from collections import Counter
 
-    from experiments import links
-    from experiments.cli.leaders import MOST, plain_state, print_leaderboard
-    from experiments.leaderboard import goal_of, rows
-    from experiments.recorded import recorded_spec, state_of
+    from ..tracking import ui_links
+    from ..tracking.leaderboard import goal_of, rows
+    from ..tracking.reader import recorded_spec, state_of
+    from .leaderboard import MOST, plain_state, print_leaderboard
 
     place, client = open_store(store)
     experiment_id, run = study_in(client, study)
@@ -35,5 +35,5 @@ def command(study: str, whole: bool, as_json: bool, store: str | None) -> None:
     print_leaderboard(spec.name, goal, trials, len(trials) if whole else MOST)
     told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "no trial yet"
     click.echo(f"{told}, of {spec.search.trials}; {state_of(run)}")
-    url = links.study_url(links.base_url(place.tracking_uri), experiment_id)
+    url = ui_links.study_url(ui_links.base_url(place.tracking_uri), experiment_id)
     click.echo(f"Compare (with `{next_command('ui', spec.name)}`): {url}")

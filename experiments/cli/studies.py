@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from experiments.cli.common import json_option, print_json, print_table, store_option
+from .common import json_option, print_json, print_table, store_option
 
 
 @click.command("studies")
@@ -12,8 +12,8 @@ from experiments.cli.common import json_option, print_json, print_table, store_o
 @store_option
 def command(as_json: bool, store: str | None) -> None:
     """List the shipped studies and those in the store."""
-    from experiments.plan import shipped
-    from search.load import load
+    from ...search.study.load import load
+    from ..planning.resolve import shipped
 
     specs = [load(path) for path in shipped().values()]
     plain = [
@@ -43,13 +43,13 @@ def command(as_json: bool, store: str | None) -> None:
 
 
 def _recorded(folder: str | None) -> list[dict[str, str]]:
-    from experiments.store import Store
+    from ..store import Store
 
     store = Store.at(folder)
     if not store.exists:
         return []
-    from experiments.leaderboard import best, goal_of, number, rows
-    from experiments.recorded import find_study, open_client, study_names
+    from ..tracking.leaderboard import best, goal_of, number, rows
+    from ..tracking.reader import find_study, open_client, study_names
 
     client = open_client(store)
     found = []

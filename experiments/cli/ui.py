@@ -9,7 +9,7 @@ import types
 
 import click
 
-from experiments.cli.common import open_store, store_option, study_in
+from .common import open_store, store_option, study_in
 
 
 @click.command("ui")
@@ -19,20 +19,20 @@ from experiments.cli.common import open_store, store_option, study_in
 @store_option
 def command(study: str | None, port: int, no_browser: bool, store: str | None) -> None:
     """Open MLflow's pages on the store; with STUDY, on its trials: best first, curves side by side, hyperparameters."""
-    from experiments import links
+    from ..tracking import ui_links
 
     place, client = open_store(store)
-    base = links.base_url(place.tracking_uri, port)
+    base = ui_links.base_url(place.tracking_uri, port)
     if study is None:
         pages = [base]
     else:
         experiment_id, _ = study_in(client, study)
-        pages = [links.study_url(base, experiment_id), links.study_url(base, experiment_id, charts=False)]
+        pages = [ui_links.study_url(base, experiment_id), ui_links.study_url(base, experiment_id, charts=False)]
     if place.served:
         _show(pages, no_browser)
         return
 
-    from experiments.server import mlflow_server
+    from ..tracking.server import mlflow_server
 
     for number in (signal.SIGINT, signal.SIGTERM):  # both: a shell starts background jobs with Ctrl-C ignored
         signal.signal(number, _interrupt)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.datasets import folder, idx, npz
-from experiments.datasets.images import Dataset, checked
-from experiments.errors import InputError, RunError
-from search.errors import unknown
+from ...search.errors import unknown
+from ..errors import InputError, RunError
+from . import folder, idx, npz
+from .images import Dataset, checked
 
 CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 DIGITS = tuple("0123456789")

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from experiments.datasets.images import Dataset, Images, checked
-from experiments.errors import InputError
+from ..errors import InputError
+from .images import Dataset, Images, checked
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 MOST_PIXELS = 64_000_000

@@ -12,8 +12,8 @@ from typing import IO
 
 import numpy as np
 
-from experiments.datasets.images import Dataset, Images, checked
-from experiments.errors import InputError
+from ..errors import InputError
+from .images import Dataset, Images, checked
 
 UNSIGNED_BYTE = 0x08
 MOST_BYTES = 16 << 30

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.datasets.images import Dataset, checked
-from experiments.errors import InputError
+from ..errors import InputError
+from .images import Dataset, checked
 
 MOST_CLASSES = 1_000_000
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.datasets.images import Dataset, Images
-from experiments.errors import InputError
-from search.spec import DataPlan
+from ...search.study.spec import DataPlan
+from ..errors import InputError
+from .images import Dataset, Images
 
 DEFAULT = {"val": 0.1, "holdout": 0.1, "test": 0.15}
 

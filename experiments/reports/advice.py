@@ -6,10 +6,10 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 
-from experiments.leaderboard import Row
-from search.engines.limits import LISTED, continues
-from search.space import Float, Int, Parameter
-from search.spec import StudySpec
+from ...search.space.parameters import Float, Int, Parameter
+from ...search.study.capabilities import LISTED, continues
+from ...search.study.spec import StudySpec
+from ..tracking.leaderboard import Row
 
 EDGE = 0.05  # of a range, from either end
 TOP = 5  # trials that are looked at together

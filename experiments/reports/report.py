@@ -18,17 +18,17 @@ from mlflow.artifacts import download_artifacts
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from experiments.comparison import compare
-from experiments.leaderboard import Row, number, rows, short
-from experiments.recorded import REPORT, recorded_spec, state_of
-from experiments.reports.advice import advice
-from search import plots
-from search.by_run import seen
-from search.goal import key_of
-from search.importance import Importance
-from search.plots import Told
-from search.space import Choice, Fixed, Parameter
-from search.spec import StudySpec
+from ...search.analysis import plots
+from ...search.analysis.importance import Importance
+from ...search.analysis.plots import Told
+from ...search.engines.define_by_run import seen
+from ...search.space.parameters import Choice, Fixed, Parameter
+from ...search.study.goal import key_of
+from ...search.study.spec import StudySpec
+from ..tracking.leaderboard import Row, number, rows, short
+from ..tracking.reader import REPORT, recorded_spec, state_of
+from .advice import advice
+from .compare import compare
 
 MOST_ROWS = 15
 MOST_CURVES = 50  # trials whose values by epoch are read for the plots: a query each

@@ -9,8 +9,8 @@ import math
 
 import tensorflow as tf
 
-from models.training.options import TrainOptions
-from models.training.twin import Clock
+from .options import TrainOptions
+from .random import Clock
 
 STRENGTHS = ("flip", "shift", "rotate", "erase", "mixup", "cutmix")
 

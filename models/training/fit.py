@@ -13,13 +13,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models.errors import ModelError
-from models.training.by_keras import program_of
-from models.training.course import Course, pack, unpack
-from models.training.feed import Stretch, stretches
-from models.training.options import TrainOptions
-from models.training.program import Predictions, Program, Totals
-from models.training.twin import copy
+from ..errors import ModelError
+from .batches import Stretch, stretches
+from .checkpoint import Course, pack, unpack
+from .clone import copy
+from .keras_step import program_of
+from .options import TrainOptions
+from .program import Predictions, Program, Totals
 
 T = TypeVar("T")
 UNIT_SECONDS = 2.0

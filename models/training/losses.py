@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from models.errors import ModelError
+from ..errors import ModelError
 
 CROSSENTROPY = "crossentropy"
 KERAS = {

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from models.training.options import TrainOptions
-from models.training.schedules import Followed, Schedule
+from .options import TrainOptions
+from .schedules import Followed, Schedule
 
 
 class FusedAdam(keras.optimizers.Adam):

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from models.errors import ModelError
-from models.training import losses
+from ..errors import ModelError
+from . import losses
 
 OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop", "nadam", "adagrad", "lion")
 SCHEDULES = ("constant", "cosine", "one_cycle", "exponential", "step")

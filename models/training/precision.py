@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models.training.options import TrainOptions
-from models.training.program import Program
-from models.training.twin import layers_of, signature, twin_or_itself
+from .clone import layers_of, signature, twin_or_itself
+from .options import TrainOptions
+from .program import Program
 
 STEPS = 12
 WORTH = 1.1  # how many times faster bfloat16 must be

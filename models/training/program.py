@@ -12,11 +12,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models.training import losses, optimizers
-from models.training.augmentation import STRENGTHS, Augmentation
-from models.training.feed import at_once
-from models.training.options import TrainOptions
-from models.training.twin import Clock, copy, layers_of, set_values, signature, twin_or_itself
+from . import losses, optimizers
+from .augmentation import STRENGTHS, Augmentation
+from .batches import at_once
+from .clone import copy, layers_of, set_values, signature, twin_or_itself
+from .options import TrainOptions
+from .random import Clock
 
 EVALUATION_BATCH = 1000
 KEPT_PROGRAMS = 8

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models.training.options import TrainOptions
+from .options import TrainOptions
 
 
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):

@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from search.engine import Engine
-    from search.spec import StudySpec
+    from ..study.spec import StudySpec
+    from .protocol import Engine
 
 
 def check(spec: StudySpec) -> None:
     """Make the spec's sampler and pruner once and forget them. Raises StudyError for arguments that they do not take."""
     if spec.search.engine == "keras-tuner":
-        from search.engines.keras_tuner import make_oracle
+        from .keras_tuner import make_oracle
 
         make_oracle(spec)
         return
-    from search.engines.components import make_pruner, make_sampler
+    from .samplers import make_pruner, make_sampler
 
     make_sampler(spec.search, 0)
     make_pruner(spec.search)
@@ -29,9 +29,9 @@ def open_engine(spec: StudySpec, storage_url: str, folder: Path) -> Engine:
     Heavy libraries load here, not on import.
     """
     if spec.search.engine == "keras-tuner":
-        from search.engines.keras_tuner import KerasTunerEngine
+        from .keras_tuner import KerasTunerEngine
 
         return KerasTunerEngine.open(spec, folder)
-    from search.engines.optuna import OptunaEngine
+    from .optuna import OptunaEngine
 
     return OptunaEngine.open(spec, storage_url)

@@ -14,14 +14,17 @@ from typing import Any
 import keras_tuner
 from keras_tuner.engine.trial import Trial
 
-from search import state_file
-from search.engine import Done, Outcome, Record, Suggestion, Wait
-from search.engines.limits import listed_points
-from search.engines.seeds import mixed
-from search.errors import StudyError
-from search.picks import draw
-from search.space import Choice, Fixed, Float, Int, Parameter, Space, Value, as_declared, listed, walk
-from search.spec import Component, StudySpec
+from ..errors import StudyError
+from ..space.conditions import Value
+from ..space.parameters import Choice, Fixed, Float, Int, Parameter, as_declared
+from ..space.points import listed
+from ..space.rules import draw
+from ..space.space import Space, walk
+from ..study.capabilities import listed_points
+from ..study.spec import Component, StudySpec
+from . import state_file
+from .protocol import Done, Outcome, Record, Suggestion, Wait
+from .seeds import mixed
 
 OWN = "tuner/"  # Hyperband passes these among the values
 NO_LIMIT = 1_000_000  # the budget is the spec's, so that it can grow

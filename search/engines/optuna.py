@@ -9,15 +9,17 @@ from typing import cast
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from search.by_run import forbidden, suggested
-from search.engine import Done, Outcome, Record, Suggestion, Wait
-from search.engines.components import make_pruner, make_sampler
-from search.engines.limits import LISTED, listed_points
-from search.engines.seeds import mixed
-from search.engines.storage import lasting, open_storage, place, refusing
-from search.errors import StudyError
-from search.space import Choice, Float, Int, Value, as_declared, walk
-from search.spec import StudySpec
+from ..errors import StudyError
+from ..space.conditions import Value
+from ..space.parameters import Choice, Float, Int, as_declared
+from ..space.space import walk
+from ..study.capabilities import LISTED, listed_points
+from ..study.spec import StudySpec
+from .define_by_run import forbidden, suggested
+from .protocol import Done, Outcome, Record, Suggestion, Wait
+from .samplers import make_pruner, make_sampler
+from .seeds import mixed
+from .storage import lasting, open_storage, place, refusing
 
 HPARAMS = "tailor.hparams"
 REASON = "tailor.reason"

@@ -12,7 +12,7 @@ import optuna
 import sqlalchemy.exc
 from optuna.exceptions import StorageInternalError
 
-from search.errors import StoreError, StudyError
+from ..errors import StoreError, StudyError
 
 AGAIN_SECONDS = 0.5
 AWAY = (StorageInternalError, sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError)

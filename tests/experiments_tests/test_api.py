@@ -13,12 +13,12 @@ import pytest
 from conftest import Shell
 
 import tailor
-from experiments.api import Result, _spec, search
-from experiments.errors import InputError, RunError
-from experiments.leaderboard import Row
-from experiments.store import Store
-from search.errors import StudyError
-from search.load import build
+from tailor.experiments.api import Result, _spec, search
+from tailor.experiments.errors import InputError, RunError
+from tailor.experiments.store import Store
+from tailor.experiments.tracking.leaderboard import Row
+from tailor.search.errors import StudyError
+from tailor.search.study.load import build
 
 SCRIPT = """
 import json
@@ -29,7 +29,7 @@ import matplotlib
 def style():
     return {name: value for name, value in dict.items(matplotlib.rcParams) if not name.startswith("backend")}
 before = style()
-result = tailor.search("small.toml", settings={"search.trials": 2, "workers.count": 1}, quiet=True)
+result = tailor.run("small.toml", settings={"search.trials": 2, "workers.count": 1}, quiet=True)
 trials = result.trials
 import numpy as np
 digits = np.zeros((3, 8, 8, 1), dtype="uint8")
@@ -111,7 +111,7 @@ def test_the_data_folder_is_the_commands(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 def test_another_studys_points_are_looked_for_before_anything_is_made(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no study 'nobody'"):
-        tailor.search("quickstart", store=tmp_path / "s", enqueue_from="nobody", quiet=True)
+        tailor.run("quickstart", store=tmp_path / "s", enqueue_from="nobody", quiet=True)
     assert not (tmp_path / "s").exists()
 
 

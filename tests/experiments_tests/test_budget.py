@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from experiments.budget import Budget
-from search.goal import Objective
-from search.spec import SearchPlan
+from tailor.experiments.coordinator.budget import Budget
+from tailor.search.study.goal import Objective
+from tailor.search.study.spec import SearchPlan
 
 UP, DOWN = Objective("val_accuracy", "maximize"), Objective("val_loss", "minimize")
 

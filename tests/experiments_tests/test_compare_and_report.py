@@ -17,16 +17,17 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from searches import artifacts, client, runs
 
-from experiments.cli.compare import number
-from experiments.comparison import find_run
-from experiments.errors import InputError
-from experiments.leaderboard import Row, short
-from experiments.reports.advice import advice
-from experiments.reports.report import _render, _table
-from experiments.starting_points import best_points, fitting
-from search.load import build, load
-from search.plots import as_optuna, importances
-from search.space import Choice, Float, Int, Space
+from tailor.experiments.cli.compare import number
+from tailor.experiments.errors import InputError
+from tailor.experiments.planning.initial_points import best_points, fitting
+from tailor.experiments.reports.advice import advice
+from tailor.experiments.reports.compare import find_run
+from tailor.experiments.reports.report import _render, _table
+from tailor.experiments.tracking.leaderboard import Row, short
+from tailor.search.analysis.plots import as_optuna, importances
+from tailor.search.space.parameters import Choice, Float, Int
+from tailor.search.space.space import Space
+from tailor.search.study.load import build, load
 
 
 def test_compare_shows_what_differs(recorded: Shell) -> None:

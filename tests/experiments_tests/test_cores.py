@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.cores import places, quota
+from tailor.experiments.system.cpus import places, quota
 
 
 def test_each_core_gets_a_worker_before_any_gets_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

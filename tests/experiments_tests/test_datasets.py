@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.datasets import catalog, idx
-from experiments.datasets.catalog import MD5S, open_dataset
-from experiments.errors import InputError
-from search.errors import StudyError
+from tailor.experiments.datasets import catalog, idx
+from tailor.experiments.datasets.catalog import MD5S, open_dataset
+from tailor.experiments.errors import InputError
+from tailor.search.errors import StudyError
 
 RNG = np.random.default_rng(0)
 

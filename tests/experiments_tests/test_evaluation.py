@@ -10,8 +10,8 @@ from PIL import Image
 from sklearn.metrics import classification_report
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 
-from experiments import figures
-from experiments.evaluation import confusion_matrix, evaluate, report
+from tailor.experiments.tracking import figures
+from tailor.experiments.trials.metrics import confusion_matrix, evaluate, report
 
 NAMES = ("a", "b", "c", "d")
 

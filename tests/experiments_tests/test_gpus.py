@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.gpus import memory_mib, share_mib
+from tailor.experiments.system.gpus import memory_mib, share_mib
 
 
 @pytest.mark.parametrize(("workers", "gpus", "share"), [(1, 1, 9000), (2, 1, 4500), (4, 2, 4500), (3, 2, 4500), (1, 4, 9000)])

@@ -133,7 +133,7 @@ def test_every_trial_failing_ends_early_with_the_reason(tailor: Shell, write_stu
 
 LEAVING = """
 import os, signal, time
-from experiments import worker
+from tailor.experiments.workers import worker
 worker.LEAVE_SECONDS = 1.0
 signal.signal(signal.SIGTERM, worker._leave_soon)
 print(time.monotonic(), flush=True)
@@ -144,7 +144,7 @@ FORKING = """
 import multiprocessing, os, signal
 from multiprocessing import forkserver
 context = multiprocessing.get_context("forkserver")
-context.set_forkserver_preload(["experiments.deaf"])
+context.set_forkserver_preload(["tailor.experiments.system.ignore_sigterm"])
 def wait(begun):
     begun.set()
     signal.pause()

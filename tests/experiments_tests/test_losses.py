@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from experiments.losses import COORDINATOR_GONE, MOST_NOT_BEGUN, NOT_BEGUN, WORKER_GONE, Losses
+from tailor.experiments.workers.retries import COORDINATOR_GONE, MOST_NOT_BEGUN, NOT_BEGUN, WORKER_GONE, Losses
 
 
 @pytest.mark.parametrize(

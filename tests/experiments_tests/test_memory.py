@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from experiments.memory import kills, total
+from tailor.experiments.system.memory import kills, total
 
 
 @pytest.mark.parametrize(

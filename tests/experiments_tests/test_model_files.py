@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import yaml
 
-from experiments.model_files import ModelFile, requirements, signature, write
-from experiments.trial import keras_bytes
+from tailor.experiments.tracking.model_files import ModelFile, requirements, signature, write
+from tailor.experiments.trials.run import keras_bytes
 
 
 @pytest.fixture(autouse=True)

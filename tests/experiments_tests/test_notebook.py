@@ -13,7 +13,7 @@ pytest.importorskip("ipykernel", reason="needs ipykernel (pip install -e '.[dev]
 SEARCH = """
 import tailor
 
-result = tailor.search(
+result = tailor.run(
     {
         "study": {"name": "tiny", "dataset": "digits", "model": "mlp"},
         "search": {"trials": 2, "max_epochs": 2, "pruner": "none"},

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from experiments.errors import RunError
-from experiments.outbox import Outbox
-from experiments.recorded import open_client
-from experiments.spool import Entry, Spool
-from experiments.store import Store
-from experiments.writer import Writer
+from tailor.experiments.errors import RunError
+from tailor.experiments.store import Store
+from tailor.experiments.tracking.outbox import Outbox
+from tailor.experiments.tracking.reader import open_client
+from tailor.experiments.tracking.spool import Entry, Spool
+from tailor.experiments.tracking.writer import Writer
 
 START = {"name": "trial-000", "tags": {"tailor.trial": "0", "tailor.attempt": "1"}, "params": {"depth": "2"}, "time": 1000}
 END = {"tags": {"tailor.status": "complete"}, "status": "FINISHED", "time": 9000}

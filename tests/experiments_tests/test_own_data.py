@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageOps
 
-from experiments.datasets import folder
-from experiments.datasets.catalog import open_dataset
-from experiments.datasets.folder import read_image
-from experiments.errors import InputError
+from tailor.experiments.datasets import folder
+from tailor.experiments.datasets.catalog import open_dataset
+from tailor.experiments.datasets.folder import read_image
+from tailor.experiments.errors import InputError
 
 RNG = np.random.default_rng(0)
 

@@ -9,11 +9,11 @@ import pytest
 from conftest import SMALL, Shell
 from searches import client, runs, start, wait_for_epochs
 
-from experiments.errors import InputError
-from experiments.evaluator import refused
-from experiments.pulled import load as tailor_load
-from experiments.trial import keras_bytes
-from models.factory import load_file
+from tailor.experiments.errors import InputError
+from tailor.experiments.registry.load import load as tailor_load
+from tailor.experiments.trials.run import keras_bytes
+from tailor.experiments.trials.saved_model import refused
+from tailor.models.factory import load_file
 
 OWN = '''
 import keras

@@ -13,8 +13,8 @@ from mlflow.entities import RunTag
 from optuna.trial import TrialState
 from searches import client, runs
 
-from experiments.checkpoints import Checkpoints
-from experiments.store import Store
+from tailor.experiments.store import Store
+from tailor.experiments.trials.checkpoints import Checkpoints
 
 Write = Callable[..., Path]
 

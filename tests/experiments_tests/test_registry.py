@@ -16,15 +16,15 @@ from files import as_registered
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from experiments.errors import InputError
-from experiments.registry import find_version, input_shape, pull
+from tailor.experiments.errors import InputError
+from tailor.experiments.registry.promote import find_version, input_shape, pull
 
 DIGIT = Path(__file__).resolve().parents[2] / "docs" / "pictures" / "digit.png"
 PLAIN = """
 import mlflow, sys
-from experiments.datasets.catalog import open_dataset
-from experiments.datasets.splits import split
-from search.spec import DataPlan
+from tailor.experiments.datasets.catalog import open_dataset
+from tailor.experiments.datasets.splits import split
+from tailor.search.study.spec import DataPlan
 test = split(open_dataset("digits", None), DataPlan()).test
 for flavor in (mlflow.pyfunc, mlflow.tensorflow):
     answer = flavor.load_model("models:/digits@champion").predict(test.images)
@@ -176,8 +176,8 @@ def test_a_model_file_that_was_changed_is_refused(recorded: Shell, tmp_path: Pat
 def test_a_lambda_layer_and_other_formats_are_refused(tmp_path: Path) -> None:
     import keras
 
-    from experiments.errors import InputError
-    from experiments.evaluator import load_model
+    from tailor.experiments.errors import InputError
+    from tailor.experiments.trials.saved_model import load_model
 
     net = keras.Sequential([keras.Input((4,)), keras.layers.Lambda(lambda x: x * 2)])
     net.save(tmp_path / "bad.keras")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from experiments.roster import Roster
+from tailor.experiments.workers.assignments import Roster
 
 
 def test_each_attempt_has_a_worker_of_its_own() -> None:

@@ -17,12 +17,12 @@ import pytest
 from conftest import Shell
 from searches import artifacts, client, runs
 
-from experiments import unsaid
-from experiments.errors import InputError
-from experiments.identity import check_same
-from experiments.plan import open_data
-from models.training.options import TrainOptions
-from search.load import load
+from tailor.experiments.errors import InputError
+from tailor.experiments.planning import resume_check
+from tailor.experiments.planning.resolve import open_data
+from tailor.experiments.planning.resume_check import check_same
+from tailor.models.training.options import TrainOptions
+from tailor.search.study.load import load
 
 Write = Callable[..., Path]
 ARTIFACTS = {
@@ -163,7 +163,7 @@ def test_a_default_that_changed_since_is_noticed_and_can_be_written_down(
     study = recorded.folder / "small.toml"
     store, splits = client(recorded.folder), open_data(load(study), None)
     later = dataclasses.asdict(TrainOptions()) | {"schedule": "one_cycle", "a_later_option": 0.0}
-    monkeypatch.setattr(unsaid, "defaults", lambda _spec: later)
+    monkeypatch.setattr(resume_check.recorded_defaults, "defaults", lambda _spec: later)
     with pytest.raises(InputError, match=r"training\.schedule: cosine → one_cycle\..* write the old values into \[training\]"):
         check_same(store, load(study), splits)
     check_same(store, load(study, ["training.schedule=cosine"]), splits)

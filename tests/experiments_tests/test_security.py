@@ -21,8 +21,8 @@ import pytest
 from conftest import Shell
 from files import as_registered
 
-from experiments.errors import InputError
-from experiments.secrets import masked
+from tailor.experiments.errors import InputError
+from tailor.experiments.system.redact import masked
 
 Write = Callable[..., Path]
 
@@ -44,7 +44,7 @@ def mark(tmp_path: Path) -> Path:
 
 
 def test_a_pickle_in_an_npz_is_not_opened(tmp_path: Path, mark: Path) -> None:
-    from experiments.datasets.catalog import open_dataset
+    from tailor.experiments.datasets.catalog import open_dataset
 
     hostile = np.empty(1, object)
     hostile[0] = Bomb(mark)
@@ -57,9 +57,9 @@ def test_a_pickle_in_an_npz_is_not_opened(tmp_path: Path, mark: Path) -> None:
 def test_a_pickle_in_a_checkpoint_is_not_opened(mark: Path) -> None:
     import keras
 
-    from models.training.course import unpack
-    from models.training.options import TrainOptions
-    from models.training.program import program_for
+    from tailor.models.training.checkpoint import unpack
+    from tailor.models.training.options import TrainOptions
+    from tailor.models.training.program import program_for
 
     net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation="softmax")])
     file = io.BytesIO()
@@ -86,7 +86,7 @@ def called(module: str, name: str, argument: str) -> dict:
 
 
 def test_a_model_file_that_names_a_function_to_call_is_refused(tmp_path: Path, mark: Path) -> None:
-    from experiments.evaluator import load_model
+    from tailor.experiments.trials.saved_model import load_model
 
     for module, name in (("os", "mkdir"), ("builtins", "exec"), ("keras.src.utils.python_utils", "func_load")):
         path = keras_file(tmp_path / "model.keras", called(module, name, str(mark)))
@@ -98,7 +98,7 @@ def test_a_model_file_that_names_a_function_to_call_is_refused(tmp_path: Path, m
 def test_a_model_file_whose_archive_climbs_out_writes_nothing_outside(tmp_path: Path) -> None:
     import keras
 
-    from experiments.evaluator import load_model
+    from tailor.experiments.trials.saved_model import load_model
 
     net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     path = tmp_path / "inner" / "model.keras"
@@ -115,7 +115,7 @@ def test_a_model_file_whose_archive_climbs_out_writes_nothing_outside(tmp_path: 
 def test_a_model_file_that_claims_a_huge_shape_is_refused(tmp_path: Path) -> None:
     import keras
 
-    from experiments.evaluator import load_model
+    from tailor.experiments.trials.saved_model import load_model
 
     path = tmp_path / "model.keras"
     keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="d")]).save(path)
@@ -193,8 +193,8 @@ def test_the_password_that_everyone_knows_is_refused(tailor: Shell) -> None:
 def test_the_pages_answer_on_this_machine_alone_and_to_its_own_name(recorded: Shell) -> None:
     from faults import free_port
 
-    from experiments.server import mlflow_server
-    from experiments.store import Store
+    from tailor.experiments.store import Store
+    from tailor.experiments.tracking.server import mlflow_server
 
     port = free_port()
     with mlflow_server(Store.at(str(recorded.folder / "mlruns"), {}), port):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from experiments.selection import Candidate, judge
-from search.goal import Objective
+from tailor.experiments.registry.selection import Candidate, judge
+from tailor.search.study.goal import Objective
 
 ACCURACY, LOSS = Objective("val_accuracy", "maximize"), Objective("val_loss", "minimize")
 

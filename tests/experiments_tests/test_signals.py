@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from experiments.cli import env, run
-from experiments.signals import stopping
+from tailor.experiments.cli import env, run
+from tailor.experiments.system.signals import stopping
 
 
 def test_the_first_signal_stops_and_the_second_interrupts() -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.datasets.images import Dataset, Images
-from experiments.datasets.splits import cache, split
-from experiments.errors import InputError
-from search.spec import DataPlan
+from tailor.experiments.datasets.images import Dataset, Images
+from tailor.experiments.datasets.splits import cache, split
+from tailor.experiments.errors import InputError
+from tailor.search.study.spec import DataPlan
 
 RNG = np.random.default_rng(0)
 

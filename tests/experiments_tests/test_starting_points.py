@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from experiments.starting_points import with_defaults
-from models.factory import resolve
-from search.goal import Objective
-from search.load import build
-from search.space import Float, Space
-from search.spec import Component, Found, SearchPlan, StudySpec
+from tailor.experiments.planning.initial_points import with_defaults
+from tailor.models.factory import resolve
+from tailor.search.space.parameters import Float
+from tailor.search.space.space import Space
+from tailor.search.study.goal import Objective
+from tailor.search.study.load import build
+from tailor.search.study.spec import Component, Found, SearchPlan, StudySpec
 
 TABLES = {
     "study": {"name": "s", "dataset": "digits", "model": "mlp"},

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.store import Store
+from tailor.experiments.store import Store
 
 
 def test_what_was_exported_of_one_store_is_not_taken_for_another(tmp_path: Path) -> None:

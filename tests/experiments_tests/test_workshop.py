@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from experiments.evaluator import Evaluator
-from experiments.workshop import METHOD, begin_loading
+from tailor.experiments.system.forkserver import METHOD, begin_loading
+from tailor.experiments.trials.evaluator import Evaluator
 
 
 def uses_onednn() -> bool:

@@ -41,14 +41,14 @@ def at_call(owner: Any, name: str, number: int, when: str, wanted: Callable[...,
 
 def entry(kind: str, when: str, number: str) -> None:
     """Die before or after the n-th entry of that kind is written to MLflow."""
-    from experiments.writer import Writer
+    from tailor.experiments.tracking.writer import Writer
 
     at_call(Writer, "write", int(number), when, lambda self, entry, again: entry.kind == kind and entry.attempt is not None)
 
 
 def tell(when: str, number: str) -> None:
     """Die before or after the engine is told of its n-th trial's end."""
-    from search.engines.optuna import OptunaEngine
+    from tailor.search.engines.optuna import OptunaEngine
 
     at_call(OptunaEngine, "tell", int(number), when)
 
@@ -65,7 +65,7 @@ def call(target: str, when: str, number: str) -> None:
 
 def oom() -> None:
     """Let the kernel's count of processes that it killed for want of memory rise whenever it is looked at."""
-    from experiments import memory
+    from tailor.experiments.system import memory
 
     memory.kills = itertools.count().__next__
 
@@ -80,7 +80,7 @@ if __name__ == "__main__":
     cut = sys.argv.index("--")
     fault, *given = sys.argv[1:cut]
     {"entry": entry, "tell": tell, "call": call, "oom": oom, "clock": clock}[fault](*given)
-    from experiments.cli import main
+    from tailor.experiments.cli import main
 
     sys.argv[1:] = sys.argv[cut + 1 :]
     main(sys.argv[1:])

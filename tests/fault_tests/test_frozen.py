@@ -17,13 +17,13 @@ from faults import broken, finish, free_port, search, study
 from ledger import Ledger, whole_table
 from searches import client, runs, wait_for_epochs, worker_pids
 
-from experiments.datasets.splits import cache
-from experiments.losses import NOT_BEGUN
-from experiments.plan import make_job, open_data
-from experiments.pool import Lost, Pool
-from experiments.trial import EpochReport
-from search.engine import Suggestion
-from search.load import load
+from tailor.experiments.datasets.splits import cache
+from tailor.experiments.planning.resolve import open_data
+from tailor.experiments.trials.job import EpochReport, make_job
+from tailor.experiments.workers.pool import Lost, Pool
+from tailor.experiments.workers.retries import NOT_BEGUN
+from tailor.search.engines.protocol import Suggestion
+from tailor.search.study.load import load
 
 
 @contextmanager

@@ -82,10 +82,12 @@ def test_2_coordinators_killed_at_random(tailor: Shell, ledger: Ledger) -> None:
         ("5 SIGKILL between the study's run and its spec", ("call", "mlflow:MlflowClient.create_run", "after", "1")),
         (
             "5 SIGKILL between the last trial and the study's end",
-            ("call", "experiments.tracking:Tracker.end_study", "before", "1"),
+            ("call", "tailor.experiments.tracking.tracker:Tracker.end_study", "before", "1"),
         ),
         pytest.param(
-            "5 SIGKILL before the report is there", ("call", "experiments.reports.report:log", "before", "1"), marks=whole_table
+            "5 SIGKILL before the report is there",
+            ("call", "tailor.experiments.reports.report:log", "before", "1"),
+            marks=whole_table,
         ),
     ],
 )

@@ -16,8 +16,8 @@ from ledger import Ledger, whole_table
 from mlflow import MlflowClient
 from servers import Cutter, Server, mlflow_server
 
-from experiments.recorded import find_study, trial_runs
-from experiments.registry import saved_model
+from tailor.experiments.registry.promote import saved_model
+from tailor.experiments.tracking.reader import find_study, trial_runs
 
 EPOCHS = 250
 AWAY = int(os.environ.get("TAILOR_FAULTS_AWAY", "0")) or times(30, 8)  # seconds

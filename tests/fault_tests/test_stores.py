@@ -16,9 +16,9 @@ from faults import broken, dice, finish, search, sleepy_study, study, times, to_
 from ledger import FULL, Ledger, whole_table
 from searches import client, runs, wait_for_epochs
 
-from experiments.mending import mend
-from experiments.recorded import find_study, open_client
-from experiments.store import Store
+from tailor.experiments.coordinator.fsck import mend
+from tailor.experiments.store import Store
+from tailor.experiments.tracking.reader import find_study, open_client
 
 
 def test_8_eight_workers_on_sqlite(tailor: Shell, ledger: Ledger) -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.training.augmentation import Augmentation
-from models.training.options import TrainOptions
-from models.training.twin import Clock
+from tailor.models.training.augmentation import Augmentation
+from tailor.models.training.options import TrainOptions
+from tailor.models.training.random import Clock
 
 N = 400
 

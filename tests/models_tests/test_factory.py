@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from models.errors import ModelError
-from models.factory import BUILT_IN, resolve
+from tailor.models.errors import ModelError
+from tailor.models.factory import BUILT_IN, resolve
 
 OWN = """
 import keras
@@ -96,7 +96,6 @@ def test_a_users_module_is_a_factory(own: str) -> None:
         ("nets/mine.py:bild", "has no factory 'bild'; it has: Doubling, build, undeclared, flat, headless, nothing"),
         ("nets/mine.py:VALUE", "has no factory 'VALUE'"),
         ("nonets.mine:build", "there is no module 'nonets.mine'"),
-        ("models.mine:build", "begins like one of Tailor's own packages"),
     ],
 )
 def test_a_wrong_name_says_what_there_is(own: str, name: str, says: str) -> None:

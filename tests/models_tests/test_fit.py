@@ -12,14 +12,14 @@ import pytest
 import tensorflow as tf
 from fits import digits, keras_history
 
-from models.errors import ModelError
-from models.factory import resolve
-from models.training import feed, losses, program
-from models.training import fit as fitting
-from models.training.fit import Data, FitPlan, Line, NonFiniteLoss, class_weights, fit
-from models.training.options import EarlyStopping, TrainOptions
-from models.training.program import program_for
-from models.training.twin import in_float32
+from tailor.models.errors import ModelError
+from tailor.models.factory import resolve
+from tailor.models.training import batches, losses, program
+from tailor.models.training import fit as fitting
+from tailor.models.training.clone import in_float32
+from tailor.models.training.fit import Data, FitPlan, Line, NonFiniteLoss, class_weights, fit
+from tailor.models.training.options import EarlyStopping, TrainOptions
+from tailor.models.training.program import program_for
 
 SHAPE = (8, 8, 1)
 
@@ -66,7 +66,7 @@ def test_the_loop_is_keras_fit_to_rounding(data: Data, options: TrainOptions, op
 def test_images_streamed_from_a_file_train_to_the_same_numbers(
     data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
-    monkeypatch.setattr(feed, "CHUNK_BYTES", 200 * 64)  # several chunks an epoch, the last one short
+    monkeypatch.setattr(batches, "CHUNK_BYTES", 200 * 64)  # several chunks an epoch, the last one short
     mapped = {}
     for name in ("train_images", "val_images"):
         np.save(tmp_path / f"{name}.npy", getattr(data, name).numpy())
@@ -79,13 +79,13 @@ def test_images_streamed_from_a_file_train_to_the_same_numbers(
 
 @pytest.mark.parametrize(("side", "count"), [(28, 1000), (32, 1000), (224, 41), (20_000, 1)])
 def test_of_large_images_fewer_are_shown_at_once(side: int, count: int) -> None:
-    assert feed.at_once(side, side, 1000) == count
+    assert batches.at_once(side, side, 1000) == count
 
 
 def test_how_many_are_shown_at_once_does_not_change_what_is_said(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     made = program_for(model(), TrainOptions(), 10)
     whole = made.evaluate(data.val_images, data.val_labels)
-    monkeypatch.setattr(feed, "WIDE_BYTES", 7 * 8 * 8 * 64 * 4)
+    monkeypatch.setattr(batches, "WIDE_BYTES", 7 * 8 * 8 * 64 * 4)
     shown: list[int] = []
     batch = made._evaluate
     monkeypatch.setattr(made, "_evaluate", lambda images, labels: (shown.append(len(images)), batch(images, labels))[1])
@@ -123,7 +123,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_does_not(data: Data) -
 
 def test_a_trace_serves_other_rates_without_changing_their_numbers(data: Data) -> None:
     """What one program trained before leaves no mark on what it trains next."""
-    from models.training import program
+    from tailor.models.training import program
 
     program._programs.clear()
     options = TrainOptions(learning_rate=3e-3, weight_decay=0.02)

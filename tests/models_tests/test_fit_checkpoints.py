@@ -6,10 +6,10 @@ import keras
 import pytest
 from fits import digits
 
-from models.factory import resolve
-from models.training import fit as fitting
-from models.training.fit import Data, FitPlan, Line, fit
-from models.training.options import TrainOptions
+from tailor.models.factory import resolve
+from tailor.models.training import fit as fitting
+from tailor.models.training.fit import Data, FitPlan, Line, fit
+from tailor.models.training.options import TrainOptions
 
 SHAPE = (8, 8, 1)
 

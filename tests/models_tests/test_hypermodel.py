@@ -8,11 +8,11 @@ import keras
 import pytest
 from fits import digits, keras_history
 
-from models import hypermodel
-from models.errors import ModelError
-from models.training import compiled, program
-from models.training.fit import Data, FitPlan, fit
-from models.training.options import TrainOptions
+from tailor.models.errors import ModelError
+from tailor.models.keras_tuner import compiled, hypermodel
+from tailor.models.training import program
+from tailor.models.training.fit import Data, FitPlan, fit
+from tailor.models.training.options import TrainOptions
 
 SHAPE = (8, 8, 1)
 OWN = """

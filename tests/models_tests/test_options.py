@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from models.errors import ModelError
-from models.training.options import EarlyStopping, TrainOptions, split
+from tailor.models.errors import ModelError
+from tailor.models.training.options import EarlyStopping, TrainOptions, split
 
 
 def test_options_are_taken_out_and_the_rest_is_the_factorys() -> None:

@@ -11,12 +11,12 @@ import tensorflow as tf
 from fits import digits
 from keras import layers
 
-from models.ends import check
-from models.errors import ModelError
-from models.training.fit import Data, FitPlan, fit
-from models.training.options import TrainOptions
-from models.training.precision import faster
-from models.training.twin import in_float32, signature, twin
+from tailor.models.errors import ModelError
+from tailor.models.interface import check
+from tailor.models.training.clone import in_float32, signature, twin
+from tailor.models.training.fit import Data, FitPlan, fit
+from tailor.models.training.options import TrainOptions
+from tailor.models.training.precision import faster
 
 SHAPE = (8, 8, 1)
 

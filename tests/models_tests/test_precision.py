@@ -7,10 +7,10 @@ from typing import Any
 import keras
 import pytest
 
-from models.factory import resolve
-from models.training import precision
-from models.training.options import TrainOptions
-from models.training.program import Program
+from tailor.models.factory import resolve
+from tailor.models.training import precision
+from tailor.models.training.options import TrainOptions
+from tailor.models.training.program import Program
 
 OPTIONS = TrainOptions(batch_size=4)
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from models.factory import resolve
-from models.seeding import seeded
+from tailor.models.factory import resolve
+from tailor.models.training.seeding import seeded
 
 
 def first_weights(meanwhile: Callable[[], object]) -> list[np.ndarray]:

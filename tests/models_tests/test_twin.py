@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.training.twin import FusedBatchNorm, layers_of, set_values, twin
+from tailor.models.training.clone import layers_of, set_values, twin
+from tailor.models.training.layers import FusedBatchNorm
 
 
 @pytest.mark.parametrize("shape", [(8, 5), (4, 6, 6, 3)])

@@ -9,16 +9,16 @@ import optuna
 import pytest
 from engines import ask, complete
 
-from search import by_run, code
-from search.engine import Engine
-from search.engines import open_engine
-from search.engines import optuna as engine
-from search.errors import StudyError
-from search.goal import Objective
-from search.load import build
-from search.picks import largest, smallest
-from search.space import Choice, Float, Int
-from search.spec import Component, SearchPlan, StudySpec
+from tailor.search import references
+from tailor.search.engines import define_by_run, open_engine
+from tailor.search.engines import optuna as engine
+from tailor.search.engines.protocol import Engine
+from tailor.search.errors import StudyError
+from tailor.search.space.parameters import Choice, Float, Int
+from tailor.search.space.rules import largest, smallest
+from tailor.search.study.goal import Objective
+from tailor.search.study.load import build
+from tailor.search.study.spec import Component, SearchPlan, StudySpec
 
 SUGGEST = """
 from __future__ import annotations
@@ -107,12 +107,12 @@ def test_an_ask_that_was_cut_short_is_completed_the_same_way_each_time(
 
 
 def test_it_is_looked_over_at_its_ends_and_at_random_the_same_each_time(own: str) -> None:
-    assert by_run.picked(own, smallest) == {"depth": 1, "learning_rate": 1e-4, "units_1": 8}
-    assert by_run.picked(own, largest)["units_3"] == 64
-    over = list(by_run.looked_over(own))
+    assert define_by_run.picked(own, smallest) == {"depth": 1, "learning_rate": 1e-4, "units_1": 8}
+    assert define_by_run.picked(own, largest)["units_3"] == 64
+    over = list(define_by_run.looked_over(own))
     assert {values["depth"] for values in over} == {1, 2, 3}
     assert {values.get("optimizer") for values in over} == {None, "sgd", "rmsprop"}
-    assert over == list(by_run.looked_over(own))
+    assert over == list(define_by_run.looked_over(own))
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_it_is_looked_over_at_its_ends_and_at_random_the_same_each_time(own: str
 )
 def test_a_function_that_is_wrong_is_answered_in_one_line(own: str, reference: str, says: str) -> None:
     with pytest.raises(StudyError) as error:
-        by_run.picked(reference, smallest)
+        define_by_run.picked(reference, smallest)
     assert says in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -152,22 +152,22 @@ def test_a_trial_for_which_it_fails_has_ended_and_the_study_goes_on(own: str) ->
 
 def test_choices_that_change_from_trial_to_trial_are_told_before_the_search(own: str) -> None:
     with pytest.raises(StudyError, match="dynamic value space"):
-        list(by_run.looked_over("mine.py:changing"))
+        list(define_by_run.looked_over("mine.py:changing"))
 
 
 def test_a_search_keeps_to_the_function_that_it_began_with(own: str) -> None:
-    digest = code.digest("study.space", own)
+    digest = references.digest("study.space", own)
     Path("mine.py").write_text("half a line of the next idea")
-    assert "depth" in by_run.suggested(own, optuna.create_study().ask(), digest)
+    assert "depth" in define_by_run.suggested(own, optuna.create_study().ask(), digest)
 
 
 def test_it_is_part_of_what_a_study_is(own: str) -> None:
     spec = build(TABLES)
     assert spec.by_run == own
     assert build(spec.tables()) == spec
-    before = code.digest("study.space", own)
+    before = references.digest("study.space", own)
     Path("mine.py").write_text(SUGGEST + "\n")
-    assert code.digest("study.space", own) != before
+    assert references.digest("study.space", own) != before
     recorded = build({**TABLES, "found": {"space_sha256": before}})
     assert recorded.identity() != spec.identity()
     assert build(recorded.tables()) == recorded
@@ -196,7 +196,7 @@ def test_what_varied_among_trials_stands_for_the_space_in_plots() -> None:
         {"depth": "3", "rate": "0.5", "kind": "sgd", "units": "32"},
         {"depth": "2", "rate": "1e-05", "kind": "sgd", "units": "32", "units_2": "8"},
     ]
-    assert by_run.seen(trials).parameters == (
+    assert define_by_run.seen(trials).parameters == (
         Int("depth", 1, 3),
         Float("rate", 1e-5, 0.5, log=True),
         Choice("kind", ("adam", "sgd")),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from search.declarations import parameter
-from search.errors import StudyError
-from search.load import build
-from search.picks import largest
-from search.space import walk
+from tailor.search.errors import StudyError
+from tailor.search.space.rules import largest
+from tailor.search.space.space import walk
+from tailor.search.study.load import build
+from tailor.search.study.parse_space import parameter
 
 WIDTH = {"low": 16, "high": 100, "step": 32}
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import keras_tuner
 import pytest
 
-from search.declared import completed, translate
-from search.errors import StudyError
-from search.load import build
-from search.space import Choice, Condition, Fixed, Float, Int, Parameter
+from tailor.search.errors import StudyError
+from tailor.search.space.conditions import Condition
+from tailor.search.space.parameters import Choice, Fixed, Float, Int, Parameter
+from tailor.search.study.from_keras_tuner import completed, translate
+from tailor.search.study.load import build
 
 TABLES = {
     "study": {"name": "kt", "dataset": "digits", "model": "nets/mine.py:build", "api": "keras-tuner"},

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from engines import GRID, SPACE, Open, ask, complete, opener
 
-from search.engine import Done, Outcome, Suggestion
-from search.engines import open_engine
-from search.engines.limits import ENGINES, LISTED, SAMPLERS
-from search.goal import Objective
-from search.space import Choice, Fixed, Float, Space, points, refusal
-from search.spec import Component, SearchPlan, StudySpec
+from tailor.search.engines import open_engine
+from tailor.search.engines.protocol import Done, Outcome, Suggestion
+from tailor.search.space.parameters import Choice, Fixed, Float, refusal
+from tailor.search.space.points import points
+from tailor.search.space.space import Space
+from tailor.search.study.capabilities import ENGINES, LISTED, SAMPLERS
+from tailor.search.study.goal import Objective
+from tailor.search.study.spec import Component, SearchPlan, StudySpec
 
 ALL = [(engine, sampler) for engine, samplers in SAMPLERS.items() for sampler in samplers]
 SAMPLING = [(engine, sampler) for engine, sampler in ALL if sampler not in LISTED]

@@ -8,13 +8,12 @@ import optuna
 import pytest
 from engines import ask, complete
 
-from search import by_run
-from search.engine import Done, Engine, Suggestion
-from search.engines import open_engine
-from search.engines import optuna as engine
-from search.errors import StudyError
-from search.goal import Objective
-from search.spec import Component, SearchPlan, StudySpec
+from tailor.search.engines import define_by_run, open_engine
+from tailor.search.engines import optuna as engine
+from tailor.search.engines.protocol import Done, Engine, Suggestion
+from tailor.search.errors import StudyError
+from tailor.search.study.goal import Objective
+from tailor.search.study.spec import Component, SearchPlan, StudySpec
 
 SUGGEST = """
 import optuna
@@ -87,7 +86,7 @@ def test_an_ask_that_was_cut_short_over_it_leaves_no_trial(monkeypatch: pytest.M
 
 def test_a_function_that_forbids_all_that_is_drawn_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(StudyError, match=r"study\.space: 'mine\.py:never' raised TrialPruned for 34 draws in a row"):
-        list(by_run.looked_over("mine.py:never"))
+        list(define_by_run.looked_over("mine.py:never"))
     monkeypatch.setattr(engine, "IN_A_ROW", 3)
     first = opened("late")
     for _ in range(2):
@@ -98,6 +97,6 @@ def test_a_function_that_forbids_all_that_is_drawn_is_told_so(monkeypatch: pytes
 
 
 def test_a_look_beforehand_is_at_what_it_allows() -> None:
-    assert {values["depth"] for values in by_run.looked_over("mine.py:middling")} == {2, 3}
-    assert {values["depth"] for values in by_run.ends("mine.py:middling")} <= {2, 3}
-    assert by_run.ends("mine.py:odd")[0]["depth"] == 1
+    assert {values["depth"] for values in define_by_run.looked_over("mine.py:middling")} == {2, 3}
+    assert {values["depth"] for values in define_by_run.ends("mine.py:middling")} <= {2, 3}
+    assert define_by_run.ends("mine.py:odd")[0]["depth"] == 1

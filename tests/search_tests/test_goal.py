@@ -8,9 +8,9 @@ import random
 
 import pytest
 
-from search.errors import StudyError
-from search.goal import Constraint, Goal, Objective
-from search.load import build
+from tailor.search.errors import StudyError
+from tailor.search.study.goal import Constraint, Goal, Objective
+from tailor.search.study.load import build
 
 UP, SMALL = Objective("val_accuracy", "maximize"), Objective("parameters", "minimize")
 

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 from engines import Open, ask, complete, opener
 
-from search.engine import Suggestion
-from search.engines.keras_tuner import translate
-from search.space import Condition, Float, Int, Space, listed
+from tailor.search.engines.keras_tuner import translate
+from tailor.search.engines.protocol import Suggestion
+from tailor.search.space.conditions import Condition
+from tailor.search.space.parameters import Float, Int
+from tailor.search.space.points import listed
+from tailor.search.space.space import Space
 
 RATE = Float("rate", 0.0, 0.5, step=0.1)
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from search.engines.limits import offers
-from search.errors import StudyError
-from search.load import build, load, override
-from search.space import Choice, Fixed, Float, Int
-from search.spec import Component
+from tailor.search.errors import StudyError
+from tailor.search.space.parameters import Choice, Fixed, Float, Int
+from tailor.search.study.capabilities import offers
+from tailor.search.study.load import build, load, override
+from tailor.search.study.spec import Component
 
 Write = Callable[..., Path]
 

@@ -10,14 +10,16 @@ import optuna
 import pytest
 from engines import GRID, SPACE, Open, ask, complete, opener
 
-from search.engine import Done, Outcome, Suggestion
-from search.engines import bounded, open_engine
-from search.engines.components import make_pruner, make_sampler
-from search.engines.limits import PRUNERS
-from search.errors import StudyError
-from search.goal import Constraint, Objective
-from search.space import Fixed, Space, points
-from search.spec import Component, SearchPlan, StudySpec
+from tailor.search.engines import bounded, open_engine
+from tailor.search.engines.protocol import Done, Outcome, Suggestion
+from tailor.search.engines.samplers import make_pruner, make_sampler
+from tailor.search.errors import StudyError
+from tailor.search.space.parameters import Fixed
+from tailor.search.space.points import points
+from tailor.search.space.space import Space
+from tailor.search.study.capabilities import PRUNERS
+from tailor.search.study.goal import Constraint, Objective
+from tailor.search.study.spec import Component, SearchPlan, StudySpec
 
 
 @pytest.fixture

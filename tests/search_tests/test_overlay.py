@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from search.errors import StudyError
-from search.load import build
-from search.overlay import overlaid
-from search.spec import Component, StudySpec
+from tailor.search.errors import StudyError
+from tailor.search.study.load import build
+from tailor.search.study.settings import overlaid
+from tailor.search.study.spec import Component, StudySpec
 
 TWO = [{"metric": "val_accuracy", "direction": "maximize"}, {"metric": "parameters", "direction": "minimize"}]
 

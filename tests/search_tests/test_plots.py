@@ -9,9 +9,9 @@ import matplotlib
 import pytest
 from optuna.trial import TrialState
 
-from search.load import build
-from search.plots import Told, as_optuna, importances, page, pictures
-from search.spec import StudySpec
+from tailor.search.analysis.plots import Told, as_optuna, importances, page, pictures
+from tailor.search.study.load import build
+from tailor.search.study.spec import StudySpec
 
 ACCURACY, LATENCY = "val_accuracy", "latency_ms"
 TWO = ((ACCURACY, "maximize"), (LATENCY, "minimize"))

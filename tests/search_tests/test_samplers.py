@@ -8,12 +8,13 @@ import optuna
 import pytest
 from engines import Open, ask, complete, opener
 
-from search.engine import Suggestion
-from search.engines.components import make_sampler
-from search.errors import StudyError
-from search.load import build
-from search.space import Float, Int, Space
-from search.spec import Component, SearchPlan
+from tailor.search.engines.protocol import Suggestion
+from tailor.search.engines.samplers import make_sampler
+from tailor.search.errors import StudyError
+from tailor.search.space.parameters import Float, Int
+from tailor.search.space.space import Space
+from tailor.search.study.load import build
+from tailor.search.study.spec import Component, SearchPlan
 
 RATE = Space((Float("rate", 0.0, 1.0),))
 

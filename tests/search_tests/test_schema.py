@@ -8,14 +8,14 @@ import pytest
 from conftest import SMALL
 from jsonschema import Draft202012Validator
 
-from experiments.errors import InputError
-from experiments.plan import checked, shipped
-from models.errors import ModelError
-from models.training import options
-from search.engines.limits import SAMPLERS
-from search.errors import StudyError
-from search.load import ENQUEUE, FOUND, SEARCH_KEYS, SECTIONS, STUDY_KEYS, build
-from search.schema import schema
+from tailor.experiments.errors import InputError
+from tailor.experiments.planning.resolve import checked, shipped
+from tailor.models.errors import ModelError
+from tailor.models.training import options
+from tailor.search.errors import StudyError
+from tailor.search.study.capabilities import SAMPLERS
+from tailor.search.study.load import ENQUEUE, FOUND, SEARCH_KEYS, SECTIONS, STUDY_KEYS, build
+from tailor.search.study.schema import schema
 
 SCHEMA = schema(options.schema(), ("digits", "fashion-mnist", "mnist"), ("mlp", "cnn"))
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from search.errors import StudyError
-from search.picks import largest, smallest
-from search.space import Choice, Condition, Fixed, Float, Int, Parameter, Space, as_declared, check_point, points, walk
+from tailor.search.errors import StudyError
+from tailor.search.space.conditions import Condition
+from tailor.search.space.parameters import Choice, Fixed, Float, Int, Parameter, as_declared
+from tailor.search.space.points import check_point, points
+from tailor.search.space.rules import largest, smallest
+from tailor.search.space.space import Space, walk
 
 
 def test_walk_visits_in_order_and_skips_what_a_condition_excludes() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from search.errors import StudyError
-from search.state_file import read, write
+from tailor.search.engines.state_file import read, write
+from tailor.search.errors import StudyError
 
 
 def test_what_was_written_is_read_and_nothing_is_none(tmp_path: Path) -> None:

@@ -1,0 +1,66 @@
+"""How a study and its leaderboard are told, as a table and as plain data, for `search` and `status`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...search.study.goal import key_of
+from ..tracking import ui_links
+from ..tracking.leaderboard import goal_of, number, rows, short
+from ..tracking.reader import state_of
+from .common import next_command, print_table
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+    from ...search.study.goal import Goal
+    from ...search.study.spec import StudySpec
+    from ..store import Store
+    from ..tracking.leaderboard import Row
+
+MOST = 10
+SHOWN = ("best_val_accuracy", "best_val_loss", "parameters", "train_seconds")
+SHORT = {"train_seconds": "seconds"}
+
+
+def plain_state(store: Store, client: MlflowClient, study: tuple[str, Run], spec: StudySpec) -> dict[str, Any]:
+    """How far a study is, how its last session ended (None: it runs), and every trial, best first."""
+    experiment_id, run = study
+    board = rows(client, experiment_id, goal_of(run))
+    return {
+        "study": spec.name,
+        "run": run.info.run_id,
+        "status": run.info.status,
+        "ended": None if run.info.status == "RUNNING" else state_of(run),
+        "trials": spec.search.trials,
+        "counts": Counter(row.status for row in board),
+        "url": ui_links.study_url(ui_links.base_url(store.tracking_uri), experiment_id),
+        "leaderboard": [row.to_dict() for row in board],
+    }
+
+
+def print_leaderboard(study: str, goal: Goal, board: Sequence[Row], most: int = MOST) -> None:
+    """The best trials with what was chosen for them, and a line for the rest."""
+    also = dict.fromkeys([*(o.key for o in goal.objectives[1:]), *(key_of(c.metric) for c in goal.constraints), *SHOWN])
+    metrics = [metric for metric in also if metric != goal.first.key]
+    columns = ["trial", goal.first.metric, *(SHORT.get(m, m).removeprefix("best_") for m in metrics), "status"]
+    varied = [n for n in dict.fromkeys(n for row in board for n in row.params) if len({row.params.get(n) for row in board}) > 1]
+    shown = board[:most]
+    title = f"{study}: the Pareto front first (*)" if goal.several else f"{study}: best first"
+    print_table(title, [*columns, "hyperparameters"], [_cells(row, goal, metrics, varied) for row in shown])
+    if len(board) > most:
+        print(f"… and {len(board) - most} more trials; `{next_command('status', study, '--all')}` shows them")
+
+
+def _cells(row: Row, goal: Goal, metrics: Sequence[str], varied: Sequence[str]) -> list[str]:
+    hyperparameters = ", ".join(f"{name} {short(row.params[name])}" for name in varied if name in row.params)
+    return [
+        row.label(goal),
+        number(row.value, goal.first.metric),
+        *(number(row.metrics.get(metric), metric) for metric in metrics),
+        row.standing,
+        hyperparameters or "the same in all",
+    ]

@@ -1,0 +1,63 @@
+"""When a search has had enough: its budgets in time and epochs, a target, and patience without an improvement. Pure."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from ...search.study.goal import Objective
+from ...search.study.spec import SearchPlan
+
+HOPELESS = 3  # trials that all failed, after which a session asks for no more
+
+
+@dataclass
+class Budget:
+    """What a search has spent of its plan, over every session but for the time, which counts from this one's start."""
+
+    plan: SearchPlan
+    objective: Objective
+    started: float = field(default_factory=time.monotonic)
+    epochs: int = 0
+    ended: int = 0  # in this session, as are the failed
+    failed: int = 0
+    stalled: int = 0  # trials ended since one brought something better
+    best: tuple[int, float] | None = None  # trial and value
+
+    @property
+    def deadline(self) -> float | None:
+        """On the monotonic clock."""
+        return None if self.plan.timeout is None else self.started + self.plan.timeout
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether all that this session's trials did was to fail; one that still runs may show that not all do."""
+        return self.failed >= HOPELESS and self.failed == self.ended
+
+    def count(self, trial: int, status: str, value: float | None, earlier: bool = False, on_front: bool = False) -> None:
+        """Take an ended trial into account, of this session or an earlier one: what failed then may have been mended.
+
+        `value` is the first objective's; `on_front` says that no trial before beats it in all objectives of several.
+        """
+        if not earlier:
+            self.ended += 1
+            self.failed += status == "failed"
+        better = value is not None and (self.best is None or self.objective.better(value, self.best[1]))
+        self.stalled = 0 if better or on_front else self.stalled + 1
+        if value is not None and better:
+            self.best = (trial, value)
+
+    def spent(self) -> str:
+        """Why no more trials are to be asked for, or nothing."""
+        plan = self.plan
+        if self.deadline is not None and time.monotonic() >= self.deadline:
+            return "the time is up"
+        if plan.epochs is not None and self.epochs >= plan.epochs:
+            return f"all {plan.epochs} epochs are spent"
+        if self.hopeless:
+            return f"the first {self.failed} trials all failed"
+        if plan.target is not None and self.best is not None and not self.objective.better(plan.target, self.best[1]):
+            return f"trial {self.best[0]} reached the target, {plan.target:g}"
+        if plan.patience is not None and self.best is not None and self.stalled >= plan.patience:
+            return f"no improvement in {self.stalled} trials"
+        return ""

@@ -1,0 +1,66 @@
+"""How a session ends: the study's run closed, what MLflow still lacks tried once more, the report drawn."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import RunError
+from ..system.redact import masked
+from ..tracking.outbox import Outbox
+from ..tracking.reader import REPORT
+from ..tracking.tracker import Tracker
+from .coordinator import Coordinator
+from .progress import Screen
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a session ended: why it asked for no more, the signal that stopped it (0 for none), what MLflow has not taken yet."""
+
+    experiment_id: str
+    reason: str
+    signal: int
+    complete: int
+    waiting: str = ""
+
+
+def finish(coordinator: Coordinator, tracker: Tracker, caught: int) -> Ended:
+    """Close the study's run; `caught` is the signal that stopped the search, or 0.
+
+    Raises RunError where the engine could not go on, or no trial completed.
+    """
+    progress, broken = coordinator.progress, coordinator.broken
+    tags = {"tailor.ended": broken[:4000] or coordinator.exhausted or "stopped"}
+    if progress.best is not None:
+        tags["tailor.best_trial"] = str(progress.best[0])
+    tracker.end_study("KILLED" if caught else "FAILED" if broken else "FINISHED", tags)
+    tracker.outbox.retry(at_once=True)
+    if broken:
+        raise RunError(broken)
+    if progress.failed and not progress.complete and not caught:
+        raise RunError(
+            f"no trial completed ({progress.failed} failed, {progress.pruned} pruned); the first failed with: "
+            f"{coordinator.first_failure or 'see the runs in MLflow'}."
+        )
+    outbox = tracker.outbox
+    return Ended(outbox.experiment_id, coordinator.exhausted, caught, progress.complete, outbox.waiting)
+
+
+def report_drawn(outbox: Outbox) -> bool:
+    """Whether the study's run has its report."""
+    return any(file.path == REPORT for file in outbox.client.list_artifacts(outbox.study_run))
+
+
+def draw_report(outbox: Outbox, screen: Screen) -> None:
+    """Draw the study's report and log it to its run. A search is not lost for a picture: what fails is told."""
+    from ..reports import report
+
+    screen.line("drawing the report")
+    try:
+        made = report.make(outbox.client, outbox.experiment_id, outbox.client.get_run(outbox.study_run))
+        with tempfile.TemporaryDirectory() as folder:
+            report.log(outbox.client, outbox.study_run, made, Path(folder))
+    except Exception as error:
+        screen.line(f"the report could not be made ({type(error).__name__}: {masked(str(error))}); the same command tries again")

@@ -1,0 +1,119 @@
+"""Engine, MLflow and checkpoints brought to agree after a search that died; each mending is said in one line.
+
+A trial's end is written to MLflow first and told to the engine second, so what MLflow has and the engine lacks is told now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from ...search.engines.protocol import Engine, Outcome
+from ...search.study.goal import Goal
+from ..errors import InputError
+from ..tracking.reader import trial_runs
+from ..tracking.tracker import close_run
+from ..trials.checkpoints import Checkpoints
+from ..workers.retries import COORDINATOR_GONE
+
+
+@dataclass(frozen=True)
+class Stores:
+    """What must agree. The study's lock is held, so that nobody else is writing."""
+
+    client: MlflowClient
+    experiment_id: str
+    engine: Engine
+    goal: Goal
+    checkpoints: Checkpoints
+
+
+def reconcile(stores: Stores) -> list[str]:
+    """Mend what disagrees and say what was mended; what cannot be mended is said too."""
+    runs = trial_runs(stores.client, stores.experiment_id)
+    return [*_reap(stores, runs), *_tell(stores, runs), *_unknown(stores, runs), *_clean(stores)]
+
+
+def _reap(stores: Stores, runs: Sequence[Run]) -> list[str]:
+    """Close the runs of attempts that died with their coordinator."""
+    mended = []
+    for run in runs:
+        if run.info.status == "RUNNING":
+            close_run(stores.client, run.info.run_id, "lost", COORDINATOR_GONE)
+            mended.append(f"run {run.info.run_name}: its coordinator went away; closed as lost")
+    return mended
+
+
+def _tell(stores: Stores, runs: Sequence[Run]) -> list[str]:
+    """Tell the engine of trials whose end MLflow has: a coordinator died between the two."""
+    mended = []
+    ends = {int(run.data.tags["tailor.trial"]): end for run in runs if (end := ended(run, stores.goal)) is not None}
+    for suggestion in stores.engine.unfinished():
+        if suggestion.trial in ends:
+            outcome = ends[suggestion.trial]
+            stores.engine.tell(suggestion.trial, outcome)
+            mended.append(f"trial {suggestion.trial}: {outcome.status} in MLflow, unfinished in the engine; told")
+    return mended
+
+
+def _unknown(stores: Stores, runs: Sequence[Run]) -> list[str]:
+    """Trials that one side alone has: nothing can be made of them but a word."""
+    told = {record.trial for record in stores.engine.records() if record.outcome.status == "complete"}
+    recorded = {int(run.data.tags["tailor.trial"]) for run in runs}
+    strange = _strange(stores.engine, runs, stores.goal)
+    return [f"trial {trial}: complete in the engine, without a run in MLflow" for trial in sorted(told - recorded)] + [
+        f"trial {trial}: ended in MLflow, and the engine does not know it" for trial in strange
+    ]
+
+
+def check_known(study: str, engine: Engine, runs: Sequence[Run], goal: Goal) -> None:
+    """Raise InputError where trials ended in MLflow that the engine does not know: their numbers would be given out twice.
+
+    One that did not end may be unknown: what an engine wrote last can be lost with a disk, and the number is given out again.
+    """
+    strange = _strange(engine, runs, goal)
+    if strange:
+        some = ", ".join(map(str, strange[:5])) + (", …" if len(strange) > 5 else "")
+        raise InputError(
+            f"study {study!r}: in MLflow trials ended that the studies' database does not know ({some}). "
+            "Was it begun with another --studies or TAILOR_STUDIES? Then give that again; if its database is lost, begin a new "
+            "study with --name, and --enqueue-from this one."
+        )
+
+
+def check_new(study: str, engine: Engine) -> None:
+    """Raise InputError where a study that MLflow does not have was begun already: its runs must be elsewhere, or gone."""
+    if begun := len(engine.records()) + len(engine.unfinished()):
+        raise InputError(
+            f"study {study!r}: the studies' database has {begun} trials of it, and this MLflow has none. "
+            "Was it begun with another MLFLOW_TRACKING_URI? Then give that again; if its runs are lost, "
+            "begin a new study with --name."
+        )
+
+
+def _strange(engine: Engine, runs: Sequence[Run], goal: Goal) -> list[int]:
+    known = {record.trial for record in engine.records()} | {suggestion.trial for suggestion in engine.unfinished()}
+    return sorted({int(run.data.tags["tailor.trial"]) for run in runs if ended(run, goal) is not None} - known)
+
+
+def _clean(stores: Stores) -> list[str]:
+    """Drop the checkpoints of trials that nobody goes on with: they have ended, or their numbers are given out again."""
+    unfinished = {suggestion.trial for suggestion in stores.engine.unfinished()}
+    mended = []
+    for trial in sorted(stores.checkpoints.trials() - unfinished):
+        stores.checkpoints.drop(trial)
+        mended.append(f"trial {trial}: is not under way; its checkpoint is dropped")
+    return mended
+
+
+def ended(run: Run, goal: Goal) -> Outcome | None:
+    """How the trial of a closed run ended; None for a run that is open, lost or stopped."""
+    status, values = run.data.tags.get("tailor.status"), goal.measured(run.data.metrics)
+    if run.info.status == "FINISHED" and status == "complete" and values is not None:
+        return Outcome("complete", values)
+    if run.info.status in ("FINISHED", "FAILED") and status in ("pruned", "failed"):
+        return Outcome(status, reason=run.data.tags.get("tailor.status_reason", ""))
+    return None

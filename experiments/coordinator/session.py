@@ -1,0 +1,218 @@
+"""One `tailor search`: checks, opens the stores and the workers, runs the coordinator, and closes everything again."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlflow import MlflowClient
+
+from ...models.factory import is_file
+from ...search import engines
+from ...search.engines.protocol import Suggestion
+from ...search.study.spec import StudySpec
+from ..datasets import splits as splitting
+from ..datasets.splits import DataHandle, Splits
+from ..errors import InputError, RunError
+from ..planning import recorded_defaults
+from ..planning.initial_points import best_points, with_defaults, with_recorded
+from ..planning.keras_tuner_space import whole
+from ..planning.resolve import ends, open_data
+from ..planning.resume_check import CODE_TAG, check_same, code_changed
+from ..store import Store
+from ..system.cpus import cores
+from ..system.file_lock import study_lock
+from ..system.signals import stopping
+from ..system.silence import quiet
+from ..tracking.outbox import Outbox
+from ..tracking.reader import find_study, new_database, open_client, trial_runs
+from ..tracking.spool import Spool
+from ..tracking.tags import common_tags, study_tags
+from ..tracking.tracker import Tracker, decided_once, open_study
+from ..trials.checkpoints import Checkpoints
+from ..trials.job import make_job
+from ..trials.preflight import Preflight
+from ..workers.pool import Pool
+from .coordinator import Coordinator, Parts
+from .finish import Ended, draw_report, finish, report_drawn
+from .fsck import catch_up, engine_of
+from .progress import Screen
+from .reconcile import check_known, check_new
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a search finds and keeps things."""
+
+    store: Store
+    data_dir: Path | None = None
+    cluster: str | None = None
+    enqueue_from: str | None = None  # a study whose best points are tried first
+
+
+def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
+    """Run a study, or go on with it. Raises InputError for what is wrong before anything is created, RunError otherwise."""
+    with quiet():
+        engines.check(spec)
+    splits = open_data(spec, places.data_dir)
+    if spec.declares:
+        screen.line("the model is called for the hyperparameters that it declares")
+        spec = whole(spec, splits)
+        screen.line(f"declared: {', '.join(spec.found.declared) or 'none'}")
+    store = places.store
+    with store.reserved(), study_lock(store.locks, spec.name, keep=lambda: store.exists):
+        if places.enqueue_from is not None:
+            spec = _enqueued(spec, store, places.enqueue_from, screen)
+        if store.exists:
+            client = open_client(store)
+            check_same(client, spec, splits)
+            if (ended := _already_done(client, spec, store, screen)) is not None:
+                return ended
+        screen.line("the workers are starting")
+        with new_database(store) as keep_database, _pool(spec, places) as pool:
+            shape = splits.train.images.shape[1:]
+            found = preflight(pool, spec, DataHandle("", shape, len(splits.class_names)))
+            with _room_on_disk(store):
+                store.create()
+                keep_database()
+                return _coordinate(spec, store, splits, pool, Decided(open_client(store), screen, found))
+
+
+@contextmanager
+def _room_on_disk(store: Store) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        place = error.filename or store.root
+        raise RunError(f"{place} cannot be written ({error.strerror}); make room, and the same command goes on.") from error
+
+
+def _enqueued(spec: StudySpec, store: Store, study: str, screen: Screen) -> StudySpec:
+    """The spec with another study's best points enqueued."""
+    if not store.exists:
+        raise InputError(f"--enqueue-from: there is no study {study!r}: the store {store.root} is empty.")
+    if spec.by_run:
+        raise InputError("--enqueue-from: points are of a declared [space]; leave it out, or study.space.")
+    points = best_points(open_client(store), study, spec.space)
+    screen.line(f"{len(points)} points of study {study} are tried first")
+    return dataclasses.replace(spec, enqueue=(*spec.enqueue, *points))
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What a session has opened and measured before its coordinator begins."""
+
+    client: MlflowClient
+    screen: Screen
+    found: Preflight
+
+
+def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decided: Decided) -> Ended:
+    """Open the stores and run the coordinator to its end; the study's lock is held."""
+    before = find_study(decided.client, spec.name)
+    data = splitting.cache(splits, store.cache)
+    spec = with_defaults(spec, decided.found.first) if before is None else with_recorded(spec, decided.client, before[1])
+    engine = engine_of(spec, store)
+    checkpoints = Checkpoints(store.checkpoints, spec.name)
+    if before is None:
+        check_new(spec.name, engine)
+    else:  # before its run is opened again: what was kept may be the end of it
+        if code_changed(spec, before[1], decided.found.code, engine):
+            checkpoints.clear()
+            decided.client.delete_tag(before[1].info.run_id, CODE_TAG)
+        catch_up(Outbox(decided.client, (before[0], before[1].info.run_id), Spool(store.spool, spec.name), decided.screen.line))
+        check_known(spec.name, engine, trial_runs(decided.client, before[0]), spec.goal)
+    code = _kept_code(spec, checkpoints, decided.found.code)
+    tags = {**common_tags(Path.cwd()), **study_tags(spec, splits)}
+    study = open_study(decided.client, store, spec, splits, tags)
+    outbox = Outbox(decided.client, study, Spool(store.spool, spec.name), decided.screen.line)
+    tracker = Tracker(outbox, splits, tags)
+    decided_once(decided.client, study[1], recorded_defaults.TAG, json.dumps(recorded_defaults.defaults(spec)))
+    if decided.found.code:
+        decided_once(decided.client, study[1], CODE_TAG, decided.found.code)
+    precision = decided_once(decided.client, study[1], "tailor.precision", decided.found.precision)
+    if decided.found.note:
+        decided.screen.line(decided.found.note)
+    parts = Parts(spec, splits, data, engine, tracker, pool, decided.screen, checkpoints, precision, code)
+    coordinator = Coordinator(parts)
+    with stopping(coordinator.stop) as caught:
+        coordinator.run()
+    ended = finish(coordinator, tracker, caught[-1] if caught else 0)
+    if not ended.signal and not ended.waiting:
+        draw_report(outbox, decided.screen)
+    return ended
+
+
+def _kept_code(spec: StudySpec, checkpoints: Checkpoints, digest: str) -> Path | None:
+    """A copy of the file of a factory named by its file, which trials are of while somebody edits it for the next study."""
+    if not is_file(spec.model):
+        return None
+    path = Path(spec.model.rpartition(":")[0])
+    code = path.read_bytes()
+    if hashlib.sha256(code).hexdigest() != digest:
+        raise InputError(f"study.model: {path} was changed while the search was starting; the same command starts it again.")
+    return checkpoints.keep_code(path.name, code)
+
+
+def preflight(pool: Pool, spec: StudySpec, data: DataHandle) -> Preflight:
+    """Build the space's smallest model on a worker. Raises InputError with what is wrong with it."""
+    smallest, _ = ends(spec)
+    try:
+        return pool.preflight(make_job(spec, Suggestion(0, smallest, 1), 0, data))
+    except RunError:
+        raise
+    except ValueError as error:
+        if type(error).__module__.startswith("models."):
+            raise InputError(str(error)) from error
+        raise InputError(f"model {spec.model!r} failed while it was built: {_traced(error)}") from error
+    except Exception as error:
+        raise InputError(f"model {spec.model!r} failed while it was built: {_traced(error)}") from error
+
+
+def _already_done(client: MlflowClient, spec: StudySpec, store: Store, screen: Screen) -> Ended | None:
+    """How a study ended of which nothing is left to do; None where there is, if only its run to close and its report to draw."""
+    found = find_study(client, spec.name)
+    if found is None:
+        return None
+    engine = engine_of(spec, store)
+    told = engine.records()
+    if engine.unfinished() or len(told) < spec.search.trials:
+        return None
+    experiment_id, run = found
+    outbox = Outbox(client, (experiment_id, run.info.run_id), Spool(store.spool, spec.name), screen.line)
+    catch_up(outbox)
+    complete = sum(record.outcome.status == "complete" for record in told)
+    if client.get_run(run.info.run_id).info.status != "FINISHED" or (complete and not report_drawn(outbox)):
+        return None
+    if not complete:
+        raise RunError(f"no trial of study {spec.name!r} completed: tailor ui {spec.name} shows why; a larger --trials goes on.")
+    return Ended(experiment_id, f"all {len(told)} trials were done before; a larger --trials goes on", 0, complete)
+
+
+def crew(spec: StudySpec) -> tuple[int, int]:
+    """How many workers, and threads each: one worker a core, or the cores shared out among fewer workers."""
+    count = spec.workers.count or cores()
+    return count, spec.workers.threads or max(1, cores() // count)
+
+
+@contextmanager
+def _pool(spec: StudySpec, places: Places) -> Iterator[Pool]:
+    pool = Pool.open(*crew(spec), spec.workers.grace, places.cluster)
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+def _traced(error: BaseException) -> str:
+    import traceback
+
+    return "\n" + "".join(traceback.format_exception(error)).rstrip()

@@ -1,0 +1,119 @@
+"""How large and how slow the ends of a space are, measured on a few steps in the evaluator process."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ...models.errors import ModelError
+from ...search.engines.protocol import Suggestion
+from ...search.space.points import points
+from ...search.study.capabilities import LISTED
+from ...search.study.spec import StudySpec
+from ..datasets.splits import DataHandle, Splits
+from ..errors import InputError
+from ..system.cpus import cores
+from ..trials.evaluator import Evaluator
+from ..trials.job import TrialJob, make_job
+from ..trials.preflight import inspected
+from ..trials.run import build
+from .resolve import ends
+
+if TYPE_CHECKING:
+    import keras
+
+STEPS = 10
+
+
+@dataclass(frozen=True)
+class Size:
+    """One model: its values, parameters, the memory that training takes beside the data, and its speed on one core."""
+
+    values: Mapping[str, Any]
+    parameters: int
+    megabytes: float
+    batch_ms: float
+    epoch_seconds: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A study's size: its splits, the ends of its space, and the least and most seconds that the search takes."""
+
+    splits: Mapping[str, int]
+    points: str
+    trials: int
+    workers: int
+    smallest: Size
+    largest: Size
+    search_seconds: tuple[float, float]
+    note: str  # what a search would say when it starts
+
+
+def estimate(spec: StudySpec, splits: Splits) -> Estimate:
+    """Measure the ends of the space, known whole. Raises InputError for a model that cannot be built."""
+    shape = splits.train.images.shape[1:]
+    handle = DataHandle("", (shape[0], shape[1], shape[2]), len(splits.class_names))
+    trials, said = spec.search.trials, f"{len(spec.space.searched)} searched parameters"
+    if spec.by_run:
+        said = f"a space by {spec.by_run}"
+    if spec.search.sampler.name in LISTED:
+        count = len(points(spec.space))
+        trials, said = min(trials, count), f"{spec.search.sampler.name} of {count} points"
+    with Evaluator(threads=1) as evaluator:
+        sizes, notes = [], []
+        for values in ends(spec):
+            try:
+                note, measured = evaluator.call(_measure, make_job(spec, Suggestion(0, values, 1), 0, handle))
+            except ModelError:
+                raise
+            except Exception as error:
+                raise InputError(f"model {spec.model!r} with {values} cannot be built: {error}") from error
+            notes.append(note)
+            sizes.append(_size(values, *measured, images=len(splits.train)))
+    workers = spec.workers.count or cores()
+    seconds = [trials * spec.search.max_epochs * size.epoch_seconds / workers for size in sizes]
+    return Estimate(splits.sizes, said, trials, workers, sizes[0], sizes[1], (min(seconds), max(seconds)), notes[0])
+
+
+def _size(values: Mapping[str, Any], parameters: int, numbers: int, batch: int, seconds: float, images: int) -> Size:
+    # Weights, their gradients and two optimizer slots; activations once forwards and once backwards; 4 bytes each.
+    megabytes = 4 * (4 * parameters + 2 * batch * numbers) / 1e6
+    return Size(values, parameters, megabytes, 1000 * seconds, seconds * math.ceil(images / batch))
+
+
+def _measure(job: TrialJob) -> tuple[str, tuple[int, int, int, float]]:
+    """What a search would say of the job's model, and its parameters, numbers in one image's activations, batch size, and seconds
+    a step on random images. Raises ModelError for what a search would refuse.
+    """
+    import time
+
+    import numpy as np
+    import tensorflow as tf
+
+    from ...models.training.keras_step import program_of
+
+    found = inspected(job)
+    model, options = build(job, "mixed_bfloat16" if found.precision == "bfloat16" else "float32")
+    rng = np.random.default_rng(0)
+    count = STEPS * options.batch_size
+    images = tf.constant(rng.integers(0, 256, (count, *job.data.input_shape), dtype="uint8"))
+    labels = tf.constant(rng.integers(0, job.data.num_classes, count))
+    program = program_of(model, options, job.data.num_classes)
+    program.load(model, options, 0, None)
+    order = tf.range(count)
+    program.train(images, labels, order, range(0, 1))  # traces
+    begun = time.perf_counter()
+    program.train(images, labels, order, range(0, STEPS))
+    seconds = (time.perf_counter() - begun) / STEPS
+    return found.note, (model.count_params(), activations(model), options.batch_size, seconds)
+
+
+def activations(model: keras.Model) -> int:
+    """How many numbers all layers put out for one image; a layer may have several outputs."""
+    import keras
+
+    outputs = keras.tree.flatten([layer.output for layer in model.layers if hasattr(layer, "output")])
+    return sum(math.prod(d for d in output.shape if d) for output in outputs)

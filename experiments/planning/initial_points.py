@@ -1,0 +1,97 @@
+"""Points to begin a study with: the model's own defaults, or those of another study's best trials that lie in its space."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.artifacts import load_text
+from mlflow.entities import Run
+
+from ...models.training.options import TrainOptions
+from ...search.errors import StudyError
+from ...search.space.conditions import Value
+from ...search.space.parameters import Choice, Float, Int, as_declared, refusal
+from ...search.space.points import check_point
+from ...search.space.rules import middle
+from ...search.space.space import Space, walk
+from ...search.study.capabilities import LISTED, known_as
+from ...search.study.spec import StudySpec
+from ..errors import InputError
+from ..tracking.leaderboard import goal_of, rows
+from ..tracking.reader import find_study, recorded_spec, study_names
+
+MOST = 5
+
+
+def with_defaults(spec: StudySpec, first: Mapping[str, Any]) -> StudySpec:
+    """The spec with the usual point enqueued, where it begins with one: a list of all points has it, and a person's own win.
+
+    `first` is what the model's factory says that a search begins with.
+    """
+    search = spec.search
+    if not search.defaults_first or known_as(search.sampler.name) in LISTED or spec.enqueue or not spec.space.searched:
+        return spec
+    known = {**vars(TrainOptions()), **first, **spec.training}
+    known = {name: value for name, value in known.items() if name not in spec.found.declared}  # hp's names are its own
+    return replace(spec, enqueue=(usual_point(spec.space, known),))
+
+
+def with_recorded(spec: StudySpec, client: MlflowClient, study_run: Run) -> StudySpec:
+    """The spec with the points that the study was begun with, whoever enqueued them, before those that are new."""
+    before = recorded_spec(client, study_run).enqueue
+    return replace(spec, enqueue=(*before, *(point for point in spec.enqueue if point not in before)))
+
+
+def usual_point(space: Space, known: Mapping[str, Any]) -> dict[str, Value]:
+    """What is searched, at its declared default, or else the known one, or else in the middle of its range.
+
+    A layer's own width that is None takes what stands under the name without the number (`filters_2`: `filters`).
+    """
+
+    def value(parameter: Float | Int | Choice) -> Value:
+        general = known.get(parameter.name.rpartition("_")[0]) if parameter.name in known else None
+        for default in (parameter.default, known.get(parameter.name), general):
+            if default is not None and not refusal(parameter, default):
+                return as_declared(parameter, default)
+        return middle(parameter)
+
+    searched = {parameter.name for parameter in space.searched}
+    return {name: value for name, value in walk(space, value).items() if name in searched}
+
+
+def best_points(client: MlflowClient, study: str, space: Space) -> list[dict[str, Value]]:
+    """What is searched here of the study's best trials, each point once. Raises InputError where there is none."""
+    found = find_study(client, study)
+    if found is None:
+        raise InputError(f"--enqueue-from: there is no study {study!r}; there are: {', '.join(study_names(client)) or 'none'}.")
+    experiment_id, run = found
+    points: list[dict[str, Value]] = []
+    for row in rows(client, experiment_id, goal_of(run)):
+        if row.front is None or len(points) == MOST:
+            break
+        artifacts = client.get_run(row.run_id).info.artifact_uri
+        point = fitting(json.loads(load_text(f"{artifacts}/trial.json"))["values"], space)
+        if point and point not in points:
+            points.append(point)
+    if not points:
+        raise InputError(
+            f"--enqueue-from: no complete trial of study {study!r} keeps its constraints and has a value for a parameter that is "
+            "searched here."
+        )
+    return points
+
+
+def fitting(values: Mapping[str, Any], space: Space) -> dict[str, Value]:
+    """The values that this space's searched parameters can take."""
+    point: dict[str, Value] = {}
+    for parameter in space.searched:
+        if parameter.name in values:
+            try:
+                point |= check_point(space, {parameter.name: values[parameter.name]}, "")
+            except StudyError:
+                continue
+    return point

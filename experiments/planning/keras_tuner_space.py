@@ -1,0 +1,42 @@
+"""The space of a study whose model declares it by Keras Tuner's hp: found by calling the model, in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ...models.errors import ModelError
+from ...models.keras_tuner import hypermodel
+from ...search.study.from_keras_tuner import completed, translate
+from ...search.study.spec import StudySpec
+from ..datasets.splits import Splits
+from ..errors import InputError
+from ..system.forkserver import METHOD, begin_loading
+from ..trials.evaluator import Evaluator
+
+
+def whole(spec: StudySpec, splits: Splits) -> StudySpec:
+    """The spec with its space known whole. Raises ModelError, StudyError, and InputError for a model that cannot be built."""
+    if not spec.declares:
+        return spec
+    begin_loading()  # TensorFlow, in the process that the search's workers are forked from
+    shape = splits.train.images.shape[1:]
+    with Evaluator(threads=1, method=METHOD) as evaluator:
+        configs = evaluator.call(_declared, spec.model, str(Path.cwd()), shape, len(splits.class_names))
+    return completed(spec, translate(configs))
+
+
+def _declared(name: str, folder: str, shape: tuple[int, int, int], num_classes: int) -> list[Mapping[str, Any]]:
+    if folder not in sys.path:
+        sys.path.append(folder)  # last, so that a user's folder never shadows an installed package
+    os.chdir(folder)
+    try:
+        return hypermodel.declared(name, shape, num_classes)
+    except ModelError:
+        raise
+    except Exception as error:
+        raise InputError(f"model {name!r} failed while it was built:\n{traceback.format_exc().rstrip()}") from error

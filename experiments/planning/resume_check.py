@@ -1,0 +1,61 @@
+"""A study goes on only as itself: what its file says and leaves unsaid, its data and its model's code are what they were."""
+
+from __future__ import annotations
+
+import json
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from ...search.engines.protocol import Engine
+from ...search.study.spec import StudySpec
+from ..datasets.splits import Splits
+from ..errors import InputError
+from ..tracking.reader import find_study, recorded_spec
+from . import recorded_defaults
+from .resolve import differences
+
+CODE_TAG = "tailor.model_sha256"
+
+
+def check_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> None:
+    """Raise InputError with the differences when the store has another study of that name, or one that was deleted."""
+    experiment = client.get_experiment_by_name(spec.name)
+    if experiment is not None and experiment.lifecycle_stage != "active":
+        raise InputError(
+            f"study {spec.name!r} was deleted in MLflow, which keeps its name. Take another --name, or restore it: "
+            f'eval "$(tailor env)", then mlflow experiments restore -x {experiment.experiment_id}.'
+        )
+    found = find_study(client, spec.name)
+    if found is None:
+        return
+    _, run = found
+    before, today = recorded_spec(client, run), recorded_defaults.defaults(spec)
+    noted = json.loads(run.data.tags.get(recorded_defaults.TAG, "null")) or today  # it began before they were noted
+    old, new = recorded_defaults.trained_by(before, noted, today), recorded_defaults.trained_by(spec, today, noted)
+    changed = differences({**before.identity(), "training": old}, {**spec.identity(), "training": new})
+    digest = run.data.tags.get("tailor.dataset_sha256")
+    if digest != splits.digest:
+        changed.append(f"data digest: {digest} → {splits.digest}")
+    if changed:
+        by_default = {name for name in {*old, *new} - {*before.training, *spec.training} if old.get(name) != new.get(name)}
+        raise InputError(
+            f"study {spec.name!r} is in the store already and differs: {'; '.join(changed)}. "
+            "Give the new one another name with --name, or undo the change to go on with the old one"
+            f"{': defaults of Tailor changed, so write the old values into [training]' if by_default else ''}."
+        )
+
+
+def code_changed(spec: StudySpec, run: Run, digest: str, engine: Engine) -> bool:
+    """Whether the file of a model of one's own, given by its SHA-256, is not as it was when the study began.
+
+    Raises InputError where trials came of it; a mistake that made them all fail may be mended.
+    """
+    if run.data.tags.get(CODE_TAG, digest) == digest:
+        return False
+    if any(record.outcome.status != "failed" for record in engine.records()):
+        raise InputError(
+            f"study.model: the file of {spec.model!r} has changed since study {spec.name!r} began. Undo the change to go on, "
+            f"or begin another study with the best points of this one: --name NEW --enqueue-from {spec.name}."
+        )
+    return True

@@ -1,0 +1,1 @@
+"""From a study's best trial to a registered model, and back to a folder that holds it."""

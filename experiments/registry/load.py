@@ -1,0 +1,43 @@
+"""Models that were pulled into a folder, used from Python."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+from ..trials.saved_model import SavedModel, load_model
+
+if TYPE_CHECKING:
+    import keras
+
+SUMS = "SHA256SUMS"  # of every file that was pulled, as `sha256sum --check` reads it
+
+
+def load(folder: str | Path) -> tuple[keras.Model, list[str]]:
+    """The model that `tailor pull -o FOLDER` wrote, with its own layers, and its class names. Raises InputError.
+
+    The model takes raw uint8 images (n, height, width, channels) and gives probabilities (n, classes). A model, or code of its
+    own, that is not as it was pulled is not opened.
+    """
+    place = Path(folder)
+    sums = _sums(place)
+    code = next((name for name in sums if name.endswith(".py")), None)
+    source = None if code is None else place / code
+    model = load_model(SavedModel(place / "model.keras", sums["model.keras"], source, sums.get(code or "")))
+    return model, json.loads((place / "labels.json").read_text())
+
+
+def _sums(place: Path) -> dict[str, str]:
+    """The checksums of the folder's files by name."""
+    try:
+        found = re.findall(r"^([0-9a-f]{64})  ([^/\n]+)$", (place / SUMS).read_text(), re.MULTILINE)
+    except OSError as error:
+        raise InputError(f"{place}: there is no {SUMS} that can be read; pull the model again, into a new folder.") from error
+    sums = {name: digest for digest, name in found}
+    missing = [name for name in ("model.keras", *sums) if name not in sums or not (place / name).is_file()]
+    if missing:
+        raise InputError(f"{place}: there is no {missing[0]}; pull the model again, into a new folder.")
+    return sums

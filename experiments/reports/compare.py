@@ -1,0 +1,116 @@
+"""Runs side by side: the parameters that differ, the metrics, and how the confusion matrices differ."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.artifacts import load_text
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+
+from ...search.study.goal import EPOCH_METRICS
+from ..errors import InputError
+from ..tracking.leaderboard import best, goal_of, rows
+from ..tracking.reader import find_study
+
+MOST_CONFUSED = 8
+NO_RUN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's codes for a run's id that is unknown, or cannot be one
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs by name; what differs by parameter and metric, a value a run (None where it has none); changes of confusion.
+
+    Where `same_images` is false, the runs' values are of other images, or other cuts of them, and no confusions are compared.
+    """
+
+    runs: Mapping[str, str]  # name to run id
+    params: Mapping[str, Sequence[str | None]]
+    metrics: Mapping[str, Sequence[float | None]]
+    same_images: bool
+    confusions: Sequence[Mapping[str, Any]]  # of the last run against the first: true, predicted, before, after
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+
+def find_run(client: MlflowClient, name: str) -> tuple[str, Run]:
+    """A run by its id, by STUDY:TRIAL, or by STUDY:best. Raises InputError."""
+    match = re.fullmatch(r"(.+):(\d+|best)", name)
+    if match is None:
+        try:
+            run = client.get_run(name)
+        except MlflowException as error:
+            if error.error_code not in NO_RUN:  # a server that is away, say
+                raise
+            raise InputError(f"RUN: there is no run {name!r}; give a run's id, STUDY:TRIAL or STUDY:best.") from error
+        if "tailor.trial" not in run.data.tags:
+            study = run.data.tags.get("tailor.study", "STUDY")
+            raise InputError(f"RUN: expected a trial's run, got {name!r}, which is not; give {study}:TRIAL or {study}:best.")
+        return run.info.run_name or name, run
+    found = find_study(client, match[1])
+    if found is None:
+        raise InputError(f"RUN: there is no study {match[1]!r} in the store; `tailor studies` lists them.")
+    goal = goal_of(found[1])
+    trials = rows(client, found[0], goal)
+    row = best(trials) if match[2] == "best" else next((row for row in trials if str(row.trial) == match[2]), None)
+    if row is not None:
+        return f"{match[1]}:{row.trial}", client.get_run(row.run_id)
+    if match[2] == "best":
+        raise InputError(f"RUN: study {match[1]!r} has no complete trial{goal.within} yet.")
+    numbers = ", ".join(str(trial) for trial in sorted(row.trial for row in trials)) or "none yet"
+    raise InputError(f"RUN: study {match[1]!r} has no trial {match[2]}; it has: {numbers[:200]}.")
+
+
+def compare(client: MlflowClient, names: Sequence[str]) -> Comparison:
+    """Read the runs and set them side by side. Raises InputError for one that there is not."""
+    found: list[tuple[str, Run]] = []
+    for one in names:
+        name, run = find_run(client, one)
+        found.append((name if name not in dict(found) else f"{name} ({run.info.run_id[:8]})", run))
+    runs = [run for _, run in found]
+    params = {key: [run.data.params.get(key) for run in runs] for key in _keys(run.data.params for run in runs)}
+    metrics = {
+        key: [run.data.metrics.get(key) for run in runs]
+        for key in _keys(run.data.metrics for run in runs)
+        if key not in EPOCH_METRICS
+    }
+    same_images = len({run.data.tags.get("tailor.dataset_sha256") for run in runs}) == 1
+    return Comparison(
+        {name: run.info.run_id for name, run in found},
+        {key: values for key, values in params.items() if len(set(values)) > 1},
+        metrics,
+        same_images,
+        _confusions(confusion(runs[0]), confusion(runs[-1])) if same_images else [],
+    )
+
+
+def confusion(run: Run) -> Mapping[str, Any] | None:
+    """The labels and counts that a run's confusion_matrix.json holds; None where it has none."""
+    try:
+        return json.loads(load_text(f"{run.info.artifact_uri}/confusion_matrix.json"))
+    except (MlflowException, OSError):
+        return None
+
+
+def _confusions(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """The cells off the diagonal whose counts differ most, where both have the same classes."""
+    if before is None or after is None or before["labels"] != after["labels"]:
+        return []
+    labels, cells = before["labels"], []
+    for i, true in enumerate(labels):
+        for j, predicted in enumerate(labels):
+            if i != j and before["counts"][i][j] != after["counts"][i][j]:
+                counts = {"before": before["counts"][i][j], "after": after["counts"][i][j]}
+                cells.append({"true": true, "predicted": predicted, **counts})
+    return sorted(cells, key=lambda c: -abs(c["after"] - c["before"]))[:MOST_CONFUSED]
+
+
+def _keys(tables: Any) -> list[str]:
+    return list(dict.fromkeys(key for table in tables for key in sorted(table)))

@@ -1,0 +1,69 @@
+"""One coordinator a study: a lock that the system drops when its owner dies, with a note of who that is."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from ..errors import InputError
+
+
+@contextmanager
+def study_lock(folder: Path, study: str, keep: Callable[[], bool] = lambda: True) -> Iterator[None]:
+    """Hold the study, in this folder of locks. Raises InputError naming the process that holds it already.
+
+    Where `keep` says no at the end, nothing came of the study, and the lock's file goes too.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{study}.lock"
+    while True:
+        with path.open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise InputError(f"study {study!r} is being run {_owner(path)}; wait for it, or stop it first.") from error
+            if not _same(file, path):
+                continue  # its last holder has just removed it
+            file.truncate(0)
+            file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+            file.flush()
+            try:
+                yield
+            finally:
+                if not keep():
+                    path.unlink()
+            return
+
+
+@contextmanager
+def waiting_lock(path: Path) -> Iterator[None]:
+    """Hold a file's lock for a moment; waits for whoever has it."""
+    with path.open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def known_lock(folder: Path, study: str) -> bool:
+    """Whether the study was ever held in this folder of locks."""
+    return (folder / f"{study}.lock").exists()
+
+
+def _same(file: IO[str], path: Path) -> bool:
+    try:
+        return os.fstat(file.fileno()).st_ino == path.stat().st_ino
+    except FileNotFoundError:
+        return False
+
+
+def _owner(path: Path) -> str:
+    try:
+        owner = json.loads(path.read_text())
+    except (ValueError, FileNotFoundError):
+        return "by a process that has just begun"
+    return f"by process {owner['pid']} on {owner['host']}"

@@ -1,0 +1,81 @@
+"""The way to MLflow: entries are written at once, or while it is away kept in the spool, and written in order when it is back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from mlflow import MlflowClient
+
+from ..errors import RunError
+from ..system.redact import masked
+from .spool import Entry, Spool
+from .writer import Writer, is_away
+
+RETRY_SECONDS = 5.0  # between looks whether MLflow is back
+
+
+class Outbox:
+    """One study's. `say` tells a person when MLflow goes away and when it is back."""
+
+    def __init__(self, client: MlflowClient, study: tuple[str, str], spool: Spool, say: Callable[[str], None]) -> None:
+        self.client = client
+        self.experiment_id, self.study_run = study
+        self._writer = Writer(client, self.experiment_id, self.study_run)
+        self._spool = spool
+        self._say = say
+        self._tried = 0.0
+
+    @property
+    def waiting(self) -> str:
+        """Where how many entries wait, for a person to read; empty where none does."""
+        return f"{len(self._spool)} entries wait in {self._spool.folder}" if self._spool else ""
+
+    def models(self) -> set[int]:
+        """The trials whose models are logged."""
+        return set(self._writer.models())
+
+    def put(self, entry: Entry) -> None:
+        """Write an entry, or keep it. Raises RunError where it can be kept nowhere."""
+        if not self._spool:
+            try:
+                self._writer.write(entry, again=False)
+                return
+            except Exception as error:
+                if not is_away(error):
+                    raise
+                self._say(
+                    f"MLflow cannot be written to ({_in_short(error)}); training goes on, and what it lacks is kept in "
+                    f"{self._spool.folder}"
+                )
+                self._tried = time.monotonic()
+        try:
+            self._spool.append(entry)
+        except OSError as error:
+            raise RunError(
+                f"neither MLflow nor {self._spool.folder} can be written to ({error.strerror or error}); make room or mend it, "
+                "and the same command goes on."
+            ) from error
+
+    def retry(self, at_once: bool = False) -> None:
+        """Write what was kept, as far as MLflow takes it; not more often than every RETRY_SECONDS, unless `at_once`."""
+        if not self._spool or not (at_once or time.monotonic() - self._tried >= RETRY_SECONDS):
+            return
+        waited = len(self._spool)
+        while self._spool:
+            try:
+                self._writer.write(self._spool.first(), again=True)
+            except Exception as error:
+                if is_away(error):
+                    self._tried = time.monotonic()
+                    return
+                # Refused for good, of a run that was deleted say: it must not stand in the way of all that follow.
+                self._say(f"MLflow refuses an entry that was kept for it, and it is left out: {_in_short(error)}")
+            self._spool.drop()
+        self._say(f"MLflow is back; all that was kept for it is written ({waited} entries)")
+
+
+def _in_short(error: Exception) -> str:
+    """Its first line; of a database's error its driver's own, as SQLAlchemy puts hints and the statement around it."""
+    said = getattr(error.__cause__, "orig", None) or error
+    return masked((str(said).strip().splitlines() or [type(error).__name__])[0])[:200]

@@ -1,0 +1,53 @@
+"""The tags that say what made a run: the study, its data, the versions, the user and the git commit."""
+
+from __future__ import annotations
+
+import getpass
+import importlib.metadata
+import json
+import subprocess
+from pathlib import Path
+
+from ...search.study.spec import StudySpec
+from ..datasets.splits import Splits
+
+
+def common_tags(folder: Path) -> dict[str, str]:
+    """What made a run: versions, user, and the git commit of the user's folder where it has one."""
+    tags = {
+        f"tailor.version.{name}": importlib.metadata.version(name)
+        for name in ("tailor-hpo", "tensorflow", "keras", "optuna", "mlflow")
+    }
+    tags["mlflow.user"] = _user()
+    try:
+        done = subprocess.run(["git", "rev-parse", "HEAD"], check=False, cwd=folder, capture_output=True, text=True, timeout=5)
+    except (OSError, subprocess.TimeoutExpired):
+        return tags
+    if done.returncode == 0:
+        tags["mlflow.source.git.commit"] = done.stdout.strip()
+    return tags
+
+
+def study_tags(spec: StudySpec, splits: Splits) -> dict[str, str]:
+    """The study, its objective and its data, on every run of it."""
+    return {
+        "tailor.study": spec.name,
+        "tailor.engine": spec.search.engine,
+        "tailor.objective": spec.objective.metric,
+        "tailor.direction": spec.objective.direction,
+        "tailor.goal": json.dumps(
+            {"others": [[o.metric, o.direction] for o in spec.others], "constraints": [str(c) for c in spec.constraints]}
+        ),
+        "tailor.spec_sha256": spec.sha256(),
+        "tailor.dataset": spec.dataset,
+        "tailor.input_shape": json.dumps(list(splits.train.images.shape[1:])),
+        "tailor.dataset_sha256": splits.digest,
+        "tailor.split_sizes": json.dumps(splits.sizes),
+    }
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

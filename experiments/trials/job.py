@@ -1,0 +1,107 @@
+"""What crosses between the coordinator and a worker: a trial's job, its reports and its result, as plain data."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ...search.engines.protocol import Suggestion
+from ...search.study.spec import StudySpec
+from ..datasets.splits import DataHandle
+from .metrics import Evaluation
+
+if TYPE_CHECKING:
+    pass
+
+Status = Literal["complete", "pruned", "failed", "stopped"]
+
+
+@dataclass(frozen=True)
+class TrialJob:
+    """All that a worker needs for one attempt at a trial, as plain data. `values` holds every option and hyperparameter."""
+
+    study: str
+    trial: int
+    attempt: int
+    model: str
+    values: Mapping[str, Any]
+    data: DataHandle
+    epochs: int
+    seed: int
+    monitor: str
+    maximize: bool
+    waits: bool  # whether a report waits for the coordinator's answer (there is a pruner)
+    folder: str  # the user's current folder: where a factory's module or file is found
+    code: str | None = None  # a copy of a factory's file as it was when the search began; it may be edited meanwhile
+    in_memory: bool | None = None  # whether the images are held in memory; None leaves it to their size
+    weights: str | None = None  # a .keras file whose weights the model begins with, after `epochs_done` epochs
+    epochs_done: int = 0
+    declared: tuple[str, ...] | None = None  # the values that go to a Keras Tuner model's hp; None for a factory
+    saves_to: str | None = None  # the file for this attempt's checkpoints
+    resumes: str | None = None  # an earlier attempt's checkpoint, to go on from
+
+    @property
+    def key(self) -> str:
+        """The attempt's name, unique in its store for ever."""
+        return f"{self.study}-{self.trial}-{self.attempt}"
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """An epoch's metrics, on their way to the coordinator."""
+
+    trial: int
+    attempt: int
+    epoch: int
+    metrics: Mapping[str, float]
+    seconds: float
+    replayed: bool = False  # of an earlier attempt, which this one goes on from: judged already
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """How an attempt ended, with all that is recorded of it. `model` is the .keras file's bytes of a complete trial."""
+
+    trial: int
+    attempt: int
+    status: Status
+    reason: str = ""
+    traceback: str = ""
+    history: tuple[Mapping[str, float], ...] = ()
+    best_epoch: int = 0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    evaluation: Evaluation | None = None
+    model: bytes | None = None
+
+
+def make_job(spec: StudySpec, suggestion: Suggestion, attempt: int, data: DataHandle, precision: str = "auto") -> TrialJob:
+    """The job of one attempt at a suggested trial, in `precision` where that is left to Tailor. The attempts share one seed."""
+    steered = spec.objective.by_epoch
+    values = {**spec.training, **suggestion.hparams}
+    if values.get("precision", "auto") == "auto":
+        values["precision"] = precision
+    return TrialJob(
+        study=spec.name,
+        trial=suggestion.trial,
+        attempt=attempt,
+        model=spec.model,
+        values=values,
+        data=data,
+        epochs=suggestion.epochs,
+        seed=trial_seed(spec.search.seed, suggestion.trial),
+        monitor=spec.objective.metric if steered else "val_loss",
+        maximize=spec.objective.direction == "maximize" if steered else False,
+        waits=steered and spec.search.pruner.name != "none",
+        folder=str(Path.cwd()),
+        in_memory=spec.workers.in_memory,
+        epochs_done=suggestion.epochs_done,
+        declared=spec.found.declared if spec.declares else None,
+    )
+
+
+def trial_seed(study_seed: int, trial: int) -> int:
+    """A 31-bit seed of (study seed, trial number)."""
+    return int.from_bytes(hashlib.sha256(f"trial/{study_seed}/{trial}".encode()).digest()[:4], "big") >> 1

@@ -1,0 +1,213 @@
+"""One trial on one worker: TrialJob to TrialResult. It loads, builds, fits and evaluates, and knows no store."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from ...models.errors import ModelError
+from ...models.factory import resolve
+from ...models.keras_tuner import hypermodel
+from ...models.training.options import TrainOptions, split
+from ...models.training.seeding import seeded
+from ..datasets.splits import DataHandle
+from .job import EpochReport, TrialJob, TrialResult
+from .metrics import Evaluation, evaluate
+
+if TYPE_CHECKING:
+    import keras
+
+    from ...models.training.fit import Data, Fitted
+
+CHECKPOINT_SECONDS = 25.0  # of training, with a unit of two seconds: at most 30 are lost with a worker
+
+
+class Channel(Protocol):
+    """A trial's line to the coordinator."""
+
+    def report(self, report: EpochReport) -> bool:
+        """Send an epoch's metrics; True asks to stop. Waits for the answer where the job says so."""
+
+    def replay(self, report: EpochReport) -> None:
+        """Send the metrics of an epoch that an earlier attempt trained."""
+
+    def check(self) -> None:
+        """Raise Stopped when the coordinator asks every trial to end."""
+
+    def note(self, text: str) -> None:
+        """Tell a person something about this attempt."""
+
+
+class Stopped(Exception):
+    """The coordinator asked every trial to end."""
+
+
+def run_trial(job: TrialJob, channel: Channel) -> TrialResult:
+    """Run one attempt. Whatever goes wrong in it is a result with a reason, never an exception."""
+    try:
+        return _run(job, channel)
+    except Stopped:
+        return TrialResult(job.trial, job.attempt, "stopped", "stopped by request")
+    except Exception as error:
+        return TrialResult(job.trial, job.attempt, "failed", failure(error), traceback.format_exc())
+
+
+def failure(error: Exception) -> str:
+    """The reason on a failed trial's run: its kind, then what there is to say."""
+    from ...models.training.fit import NonFiniteLoss
+
+    if isinstance(error, NonFiniteLoss):
+        return f"non_finite: {error}"
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # the latter is TensorFlow's
+        return "out_of_memory: lower the batch size, the model's width or the number of workers"
+    if isinstance(error, ModelError):
+        return f"model: {error}"
+    return f"error: {type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:300]}"
+
+
+def build(job: TrialJob, policy: str | None = None) -> tuple[keras.Model, TrainOptions]:
+    """Build the job's model, seeded, and its training options. Raises ModelError, and what a user's factory raises.
+
+    `policy` is Keras's dtype policy, in place of the one that the options' precision asks for.
+    """
+    import keras
+
+    if job.folder not in sys.path:
+        sys.path.append(job.folder)  # last, so that a user's folder never shadows an installed package
+    if Path(job.folder).is_dir():  # on another machine of a cluster it may not be, and a built-in model needs no folder
+        os.chdir(job.folder)
+    declared = job.declared or ()
+    options, hparams = split({name: value for name, value in job.values.items() if name not in declared})
+    keras.utils.clear_session(free_memory=False)  # the layers' automatic names begin again, so that equal models are equal
+    keras.config.set_dtype_policy(policy or ("mixed_bfloat16" if options.precision == "bfloat16" else "float32"))
+    kept = None if job.code is None else Path(job.code)
+    with seeded(job.seed):
+        if job.declared is None:
+            return resolve(job.model, kept)(hparams, job.data.input_shape, job.data.num_classes), options
+        hp = {name: job.values[name] for name in declared if name in job.values}
+        return hypermodel.build(job.model, hp, options, (job.data.input_shape, job.data.num_classes), kept)
+
+
+def _run(job: TrialJob, channel: Channel) -> TrialResult:
+    from ...models.training.clone import in_float32
+    from ...models.training.fit import FitPlan, Line, fit
+
+    data = opened(job.data, job.in_memory)
+    model, options = build(job)
+    began = [time.perf_counter()]
+
+    def report(epoch: int, metrics: Mapping[str, float]) -> bool:
+        now = time.perf_counter()
+        stop = channel.report(EpochReport(job.trial, job.attempt, epoch, metrics, now - began[0]))
+        began[0] = time.perf_counter()
+        return stop
+
+    if job.weights is not None:
+        model.load_weights(job.weights)  # weights alone: nothing of the file is run
+
+    def replay(epoch: int, metrics: Mapping[str, float]) -> None:
+        channel.replay(EpochReport(job.trial, job.attempt, epoch, metrics, 0.0, replayed=True))
+
+    plan = FitPlan(job.epochs, job.seed, job.monitor, job.maximize, job.epochs_done)
+
+    def anew() -> None:
+        channel.note(f"its checkpoint {job.resumes} cannot be read, or is of another training; it begins anew")
+
+    line = Line(report, channel.check, replay, partial(save, job, channel), CHECKPOINT_SECONDS, saved(job), anew)
+    fitted = fit(model, data, options, plan, line)
+    evaluation = evaluate(
+        data.val_labels.numpy(), fitted.validation.labels, fitted.validation.confidence, fitted.validation.loss, data.num_classes
+    )
+    exported = None if fitted.pruned else keras_bytes(in_float32(model))
+    return TrialResult(
+        job.trial,
+        job.attempt,
+        "pruned" if fitted.pruned else "complete",
+        f"by the pruner after epoch {job.epochs_done + len(fitted.history)}" if fitted.pruned else "",
+        history=fitted.history,
+        best_epoch=fitted.best_epoch,
+        metrics=_metrics(model, fitted, evaluation) | ({} if exported is None else {"model_bytes": float(len(exported))}),
+        evaluation=evaluation,
+        model=exported,
+    )
+
+
+def _metrics(model: keras.Model, fitted: Fitted, evaluation: Evaluation) -> dict[str, float]:
+    return {
+        **{f"best_{name}": value for name, value in fitted.best.items() if name != "learning_rate"},
+        "best_epoch": float(fitted.best_epoch),
+        "val_macro_f1": evaluation.macro_f1,
+        "parameters": float(model.count_params()),
+        "train_seconds": fitted.seconds,
+        "samples_per_second": fitted.samples / fitted.seconds,
+        "latency_ms": fitted.latency_ms,
+    }
+
+
+def save(job: TrialJob, channel: Channel, checkpoint: bytes) -> None:
+    """Write the attempt's checkpoint, whole or not at all. A trial is not lost for a checkpoint that cannot be written."""
+    if job.saves_to is None:
+        return
+    place = Path(job.saves_to)
+    draft = place.with_suffix(".draft")
+    try:
+        draft.write_bytes(checkpoint)
+        os.replace(draft, place)
+    except OSError as error:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        channel.note(f"its checkpoint {place} cannot be written ({error.strerror}); if it is killed now, it begins anew")
+
+
+def saved(job: TrialJob) -> bytes | None:
+    """The checkpoint to go on from, empty where it cannot be read, or None where there is none."""
+    if job.resumes is None:
+        return None
+    try:
+        return Path(job.resumes).read_bytes()
+    except OSError:
+        return b""
+
+
+def keras_bytes(model: keras.Model) -> bytes:
+    """The model as the bytes of a .keras file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        model.save(path)
+        return path.read_bytes()
+
+
+_opened: dict[tuple[DataHandle, bool | None], Data] = {}
+
+
+def opened(handle: DataHandle, in_memory: bool | None = None) -> Data:
+    """The data set, opened once a process and kept; another takes its place.
+
+    Its images are tensors in memory, or where they would take more than this core's share of half the machine's memory, arrays
+    mapped from their files; `in_memory` decides it where given.
+    """
+    import psutil
+    import tensorflow as tf
+
+    from ...models.training.fit import Data
+    from ..system import memory
+
+    if (handle, in_memory) not in _opened:
+        _opened.clear()
+        names = ("train_images", "train_labels", "val_images", "val_labels")
+        arrays = {name: np.load(Path(handle.folder) / f"{name}.npy", mmap_mode="r") for name in names}
+        size = sum(array.nbytes for array in arrays.values())
+        held = size <= memory.total() / 2 / (psutil.cpu_count() or 1) if in_memory is None else in_memory
+        parts = {name: tf.constant(a) if held or name.endswith("labels") else a for name, a in arrays.items()}
+        _opened[handle, in_memory] = Data(**parts, num_classes=handle.num_classes)
+    return _opened[handle, in_memory]

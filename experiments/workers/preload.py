@@ -1,0 +1,23 @@
+"""TensorFlow and the training engine, imported once in the process that workers are forked from (see pool.py).
+
+Nothing runs here, it is only imported: a fork is safe as long as TensorFlow has started no thread.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+
+from ..system.silence import quiet
+from . import monotonic_clock
+
+atexit.register(gc.freeze)  # this process ends at once, rather than after a second of looking through TensorFlow's objects
+
+with quiet():
+    import tensorflow as tf
+
+    from ...models.training import fit
+
+tf.get_logger().setLevel("ERROR")
+
+__all__ = ["fit", "monotonic_clock", "tf"]

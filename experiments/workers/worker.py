@@ -1,0 +1,155 @@
+"""What a Dask worker process does: prepares itself once, and runs trials with a line to the coordinator."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import threading
+import time
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING
+
+from ..system.cpus import places
+from ..system.forkserver import TENSORFLOW_ENV
+from ..system.gpus import claim
+from ..system.silence import quiet
+from ..trials.job import EpochReport, TrialJob, TrialResult
+from ..trials.preflight import Preflight, inspected
+from ..trials.run import Stopped, run_trial
+
+if TYPE_CHECKING:
+    from distributed import Worker
+
+THREADS = "TAILOR_WORKER_THREADS"
+COUNT = "TAILOR_WORKERS"
+INDEX = "TAILOR_WORKER_INDEX"
+LOOK_SECONDS = 1.0  # between looks at the stop flag
+ANSWER_SECONDS = 600.0  # how long a report waits for its answer
+LEAVE_SECONDS = 30.0  # after SIGTERM
+PULSE_SECONDS = 2.0  # between two signs of life
+
+
+def dask_setup(worker: Worker) -> None:
+    """Dask's preload hook, in each worker that Tailor starts."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all processes; the coordinator decides
+    signal.signal(signal.SIGTERM, _leave_soon)
+    threads = int(os.environ.get(THREADS, "0"))
+    if isinstance(worker.name, int):
+        os.environ[INDEX] = str(worker.name)
+    if threads == 1 and isinstance(worker.name, int) and hasattr(os, "sched_setaffinity"):
+        cpus = places()
+        # Affinity is a thread's; those started from here on inherit it, the one that trains among them.
+        os.sched_setaffinity(0, {cpus[worker.name % len(cpus)]})
+
+
+def _leave_soon(_number: int, _frame: types.FrameType | None) -> None:
+    """SIGTERM: the coordinator has it too, most likely, and stops this worker cleanly; if it does not, the worker ends itself."""
+    timer = threading.Timer(LEAVE_SECONDS, os._exit, (128 + signal.SIGTERM,))
+    timer.daemon = True
+    timer.start()
+
+
+@cache
+def prepare() -> None:
+    """Ready TensorFlow with this worker's number of threads; the second call does nothing."""
+    os.environ.update({**TENSORFLOW_ENV, **os.environ})  # for a worker of somebody else's cluster, which has not imported it yet
+    with quiet():
+        import tensorflow as tf
+
+        from . import preload  # noqa: F401 (here already, in a worker that Tailor started)
+
+        threads = int(os.environ.get(THREADS, "0"))
+        if threads:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(1)
+        claim(int(os.environ.get(INDEX, "0")), int(os.environ.get(COUNT, "0")))
+        tf.constant(0)  # the first op brings the rest of the chatter
+
+
+def preflight(job: TrialJob) -> Preflight:
+    """Build the job's model and throw it away: raises what a trial would fail with."""
+    prepare()
+    return inspected(job)
+
+
+def attempt(job: TrialJob, line: str) -> TrialResult:
+    """Run one attempt at a trial on this worker; `line` names the coordinator's topic and its stop flag."""
+    with _pulse(job, line):
+        prepare()
+        return run_trial(job, DaskChannel(job, line))
+
+
+def queue_name(job: TrialJob, line: str) -> str:
+    """The queue of an attempt's answers; others on the same cluster may have a study of the same name."""
+    return f"{line}/{job.key}"
+
+
+@contextmanager
+def _pulse(job: TrialJob, line: str) -> Iterator[None]:
+    """Give signs of life while an attempt runs, from a thread of their own: a trace or a compilation may take long."""
+    from distributed import get_worker
+
+    worker, over = get_worker(), threading.Event()
+    sign = {"alive": job.key, "address": worker.address, "pid": os.getpid()}
+
+    def beat() -> None:
+        worker.log_event(line, {**sign, "over": False})
+        while not over.wait(PULSE_SECONDS):
+            worker.log_event(line, {**sign, "over": False})
+        worker.log_event(line, {**sign, "over": True})
+
+    threading.Thread(target=beat, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+class DaskChannel:
+    """A trial's line to the coordinator: events go up, and answers come down by a queue of the attempt's own."""
+
+    def __init__(self, job: TrialJob, line: str) -> None:
+        from distributed import Event, Queue, get_worker
+
+        self._line = line
+        self._trial = job.trial
+        self._worker = get_worker()
+        self._stop = Event(line)
+        self._answers = Queue(queue_name(job, line)) if job.waits else None
+        self._looked = time.monotonic()
+
+    def report(self, report: EpochReport) -> bool:
+        self._worker.log_event(self._line, {"report": dataclasses.asdict(report)})
+        asked = time.monotonic()
+        while self._answers is not None:
+            try:
+                epoch, stop = self._answers.get(timeout=LOOK_SECONDS)
+            except TimeoutError:
+                self._look()
+                if time.monotonic() - asked > ANSWER_SECONDS:  # nobody is there any more; somebody else may use this worker
+                    raise Stopped from None
+                continue
+            if epoch is None:  # it was given up
+                raise Stopped
+            if epoch == report.epoch:
+                return bool(stop)
+        return False
+
+    def replay(self, report: EpochReport) -> None:
+        self._worker.log_event(self._line, {"report": dataclasses.asdict(report)})
+
+    def note(self, text: str) -> None:
+        self._worker.log_event(self._line, {"note": f"trial {self._trial}: {text}"})
+
+    def check(self) -> None:
+        if time.monotonic() - self._looked >= LOOK_SECONDS:
+            self._look()
+
+    def _look(self) -> None:
+        self._looked = time.monotonic()
+        if self._stop.is_set():
+            raise Stopped

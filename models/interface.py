@@ -1,0 +1,75 @@
+"""A model as Tailor takes it: one input of raw images, one output of a probability a class, and a config that holds it whole."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from .errors import ModelError
+
+if TYPE_CHECKING:
+    import keras
+
+KNOWN = ("self", "name", "dtype", "trainable")  # arguments that Keras keeps of every layer
+
+
+def with_input(name: str, model: keras.Model, shape: tuple[int, int, int]) -> keras.Model:
+    """The model with one input of the images' (height, width, channels).
+
+    One that declares no input or leaves a length open takes it; grey images lose their channel where the model wants none.
+    Raises ModelError for another input.
+    """
+    import keras
+
+    from .training.keras_step import has_own_step
+
+    if isinstance(model, keras.Sequential) and not model.built:
+        model.build((None, *shape))
+    inputs, own_step = getattr(model, "inputs", None) or [], has_own_step(model)
+    wanted = [tuple(one.shape[1:]) for one in inputs]
+    if (not inputs and not own_step) or (wanted == [shape[:2]] and shape[2] == 1 and not own_step):
+        images = keras.Input(shape)
+        return keras.Model(images, model(keras.layers.Reshape(shape[:2])(images) if inputs else images))
+    if len(wanted) == 1 and len(wanted[0]) == 3 and all(a in (None, b) for a, b in zip(wanted[0], shape, strict=True)):
+        if None not in wanted[0] or own_step:
+            return model
+        images = keras.Input(shape, dtype=inputs[0].dtype)
+        return keras.Model(images, model(images))
+    if not inputs:
+        raise ModelError(
+            f"model {name!r}: with a train_step or compute_loss of its own it is made from its inputs and outputs, "
+            "MyModel(inputs, outputs), and this one has none."
+        )
+    raise ModelError(
+        f"model {name!r}: expected one input of images {shape}, got {', '.join(map(str, wanted))}; "
+        f"begin it with keras.Input({shape}), or set data.image_size."
+    )
+
+
+def check(name: str, model: keras.Model, num_classes: int) -> None:
+    """Raise ModelError unless the model's one output is (n, num_classes), and its config tells all that it was made with."""
+    import keras
+
+    _check_head(name, model, num_classes)
+    for part in model._flatten_layers():
+        # Keras keeps a layer's arguments by itself, but of a Model's only their defaults: clones and saved models had those.
+        if isinstance(part, keras.Model) and type(part).get_config is keras.Model.get_config and (own := _arguments(type(part))):
+            raise ModelError(
+                f"model {name!r}: {type(part).__name__} takes {', '.join(own)}, and a keras.Model's config does not hold that by "
+                "itself: saved, it would be another model. Give it a get_config that returns them too, or make it a Layer."
+            )
+
+
+def _arguments(kind: type[Any]) -> list[str]:
+    """The names of a class's own arguments."""
+    some = inspect.signature(kind.__init__).parameters.values()
+    return [one.name for one in some if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD) and one.name not in KNOWN]
+
+
+def _check_head(name: str, model: keras.Model, num_classes: int) -> None:
+    shape = getattr(model, "output_shape", None)
+    if not isinstance(shape, tuple) or len(shape) != 2 or shape[1] != num_classes:
+        raise ModelError(
+            f"model {name!r}: expected an output of shape (n, {num_classes}), one probability a class, got {shape}; "
+            "give the last layer `num_classes` units."
+        )

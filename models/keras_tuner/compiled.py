@@ -1,0 +1,109 @@
+"""A compiled model's own optimizer and loss as training options, and the model with inputs and outputs such as Tailor's.
+
+The optimizer travels as its serialized config, in the place of a name; what varies from trial to trial, a constant learning
+rate and the weight decay, are values beside it, so that trials which differ in those alone share one trace.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import keras
+
+from ..errors import ModelError
+from ..interface import with_input
+from ..training.clone import layers_of
+from ..training.keras_step import has_own_step
+from ..training.losses import CROSSENTROPY, KERAS
+from ..training.options import TrainOptions
+
+LOSSES = {"sparse_categorical_crossentropy": CROSSENTROPY, **{theirs: ours for ours, theirs in KERAS.items()}}
+
+DIVIDING = ("Divide", "TrueDivide", "Multiply")  # operations, such as in images / 255.0
+SCALING = (keras.layers.Rescaling, keras.layers.Normalization, keras.layers.BatchNormalization, keras.layers.LayerNormalization)
+RATES = (keras.Variable, keras.optimizers.schedules.LearningRateSchedule)
+
+
+def taken(name: str, model: keras.Model, options: TrainOptions, shape: tuple[int, int, int]) -> tuple[keras.Model, TrainOptions]:
+    """The model, uncompiled, for raw images of (height, width, channels) and with probabilities at its end, and the options
+    with its optimizer and loss. Raises ModelError for what it was not compiled with, or what Tailor cannot train by.
+    """
+    if not isinstance(model, keras.Model):
+        raise ModelError(f"model {name!r}: expected build(hp) to return a keras.Model, got {type(model).__name__}.")
+    if not model.compiled or model.optimizer is None:
+        raise ModelError(f"model {name!r}: expected a compiled model; call model.compile(optimizer, loss) in build(hp).")
+    loss, smoothing, logits = _loss(name, model)
+    serialized, rate, decay = _optimizer(name, model.optimizer)
+    options = dataclasses.replace(
+        options, optimizer=serialized, learning_rate=rate, weight_decay=decay, loss=loss, label_smoothing=smoothing
+    )
+    model.compiled = False  # a saved model needs none of it
+    return _ending(name, with_input(name, model, shape), logits), options
+
+
+def scales(model: keras.Model) -> bool:
+    """Whether something in the model brings its inputs to a scale."""
+    inside = list(layers_of(model))
+    operations = [operation for part in (model, *inside) for operation in getattr(part, "operations", ())]
+    divided = (type(one).__name__ in DIVIDING and not isinstance(one, keras.layers.Layer) for one in operations)
+    return any(divided) or any(isinstance(layer, SCALING) for layer in inside)
+
+
+def _optimizer(name: str, optimizer: keras.optimizers.Optimizer) -> tuple[str, float, float]:
+    """The optimizer serialized, its rate (0 where a schedule gives it) and its weight decay."""
+    for wrong, what in (
+        (isinstance(optimizer, keras.optimizers.LossScaleOptimizer), "a LossScaleOptimizer; give the optimizer inside it"),
+        (bool(optimizer.gradient_accumulation_steps), "gradient_accumulation_steps; raise batch_size instead"),
+        (optimizer.use_ema, "use_ema; Tailor keeps the weights of the best epoch, leave it out"),
+        (not isinstance(optimizer._learning_rate, RATES), "a function for its rate; give a number or a LearningRateSchedule"),
+        (
+            isinstance(optimizer, keras.optimizers.ScheduleFreeAdamW),
+            "weights of its own, which begin as copies of the model's; take AdamW",
+        ),
+        (bool(getattr(optimizer, "_exclude_from_weight_decay", None)), "exclude_from_weight_decay; leave it out"),
+        (bool(getattr(optimizer, "_exclude_from_weight_decay_pattern", None)), "exclude_from_weight_decay; leave it out"),
+    ):
+        if wrong:
+            raise ModelError(f"model {name!r}: expected an optimizer that Tailor can train by, got one with {what}.")
+    plain = keras.optimizers.serialize(optimizer)
+    config = plain["config"]
+    rate, decay = config["learning_rate"], config["weight_decay"]
+    config |= {"name": None, "loss_scale_factor": None}  # a loss scaled up and its gradients down again are the same
+    if isinstance(rate, float):
+        config["learning_rate"] = 0.0
+    if decay is not None:
+        config["weight_decay"] = 0.0
+    return json.dumps(plain, sort_keys=True, default=float), rate if isinstance(rate, float) else 0.0, float(decay or 0.0)
+
+
+def _loss(name: str, model: keras.Model) -> tuple[str, float, bool]:
+    """Tailor's name of the compiled loss, its label smoothing, and whether it takes logits."""
+    if model.loss is None and has_own_step(model):
+        return CROSSENTROPY, 0.0, False
+    loss = keras.losses.get(model.loss) if isinstance(model.loss, str) else model.loss
+    function = getattr(loss, "fn", loss)
+    ours = next((ours for theirs, ours in LOSSES.items() if getattr(keras.losses, theirs) is function), None)
+    if ours is None:
+        raise ModelError(
+            f"model {name!r}: expected it to be compiled with one of Keras's {', '.join(LOSSES)}, got {model.loss!r}; "
+            'use one of those, or a factory (api = "tailor") with training.loss = "pkg.mod:function".'
+        )
+    if not isinstance(loss, keras.losses.Loss):
+        return ours, 0.0, False
+    config, plain = loss.get_config(), type(loss)().get_config()
+    free = ("name", "from_logits", "label_smoothing")
+    if other := [key for key, value in config.items() if key not in free and value != plain[key]]:
+        raise ModelError(f"model {name!r}: its loss has {other[0]} = {config[other[0]]!r}, which Tailor has not; leave it out.")
+    return ours, float(config.get("label_smoothing", 0.0)), bool(config.get("from_logits", False))
+
+
+def _ending(name: str, model: keras.Model, logits: bool) -> keras.Model:
+    """The model with probabilities at its end, where it has logits."""
+    if not logits:
+        return model
+    if has_own_step(model):
+        raise ModelError(
+            f"model {name!r}: with a step or loss of its own it must end with a softmax, and its loss take no logits."
+        )
+    return keras.Model(model.inputs, keras.layers.Activation("softmax", dtype="float32")(model.outputs[0]))

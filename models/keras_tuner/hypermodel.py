@@ -1,0 +1,143 @@
+"""Keras Tuner models as they are, a `build(hp)` or a HyperModel: what their hp declares, and the model for given values.
+
+The only file of the room that knows Keras Tuner; it imports it where it is used.
+"""
+
+from __future__ import annotations
+
+import inspect
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ModelError
+from ..factory import find
+from ..interface import check
+from ..training.options import TrainOptions
+
+if TYPE_CHECKING:
+    import keras
+    import keras_tuner
+
+Shape = tuple[int, int, int]
+MOST_BUILDS = 300
+QUIET = 16  # builds at random in a row that declare nothing new, and then there is taken to be nothing
+GIVEN = {"input_shape": 0, "num_classes": 1, "classes": 1}  # arguments of a HyperModel's that Tailor knows, by place
+
+
+def load(name: str, input_shape: Shape, num_classes: int, kept: Path | None = None) -> keras_tuner.HyperModel:
+    """The HyperModel of that name, or of the kept copy of its file. Raises ModelError for what is none, or has its own `fit`."""
+    import keras_tuner
+
+    found, _ = find(name, kept)
+    if isinstance(found, type) and issubclass(found, keras_tuner.HyperModel):
+        known = (input_shape, num_classes)
+        found = found(**{key: known[GIVEN[key]] for key in inspect.signature(found).parameters if key in GIVEN})
+    if not isinstance(found, keras_tuner.HyperModel):
+        if not callable(found):
+            raise ModelError(f"study.model: expected a build(hp) or a HyperModel in {name!r}, got {type(found).__name__}.")
+        function, found = found, keras_tuner.HyperModel()
+        found.build = function
+    if type(found).fit is not keras_tuner.HyperModel.fit:
+        raise ModelError(
+            f"model {name!r}: its HyperModel overrides fit, which would never be called: Tailor trains by a loop of its own. "
+            "Take fit out; batch_size, early_stopping and class_weight stand in [training] or [space], epochs in "
+            "search.max_epochs, and a step of your own goes into the model's train_step."
+        )
+    return found
+
+
+def declared(name: str, input_shape: Shape, num_classes: int) -> list[Mapping[str, Any]]:
+    """The configs of all that hp declares, parents first, found by calling the model; it is a function of the code alone.
+
+    Keras Tuner finds what stands behind an `if` or in a loop when a trial comes upon it. Here it must be known before: each
+    hyperparameter is tried at each choice and both ends of its range, together with what it was found under, then all at random.
+    """
+    hyper, found = load(name, input_shape, num_classes), _Found()
+    _build(hyper, found, {})
+    while found.waiting and found.builds < MOST_BUILDS:
+        _tried(hyper, found, found.waiting.pop(0))
+    rng, quiet = random.Random(0), 0
+    while found.parameters and quiet < QUIET and found.builds < MOST_BUILDS:
+        before = len(found.parameters)
+        _tried(hyper, found, {one.name: one.random_sample(rng.random()) for one in found.parameters})
+        quiet = quiet + 1 if len(found.parameters) == before else 0
+    return [{"class_name": type(one).__name__, "config": one.get_config()} for one in found.parameters]
+
+
+def build(
+    name: str, values: Mapping[str, Any], options: TrainOptions, data: tuple[Shape, int], kept: Path | None = None
+) -> tuple[keras.Model, TrainOptions]:
+    """The model for hp's values, its inputs and outputs as Tailor's, and the options with its compiled optimizer and loss.
+
+    `data` is the images' shape (height, width, channels) and the number of classes; `kept` as in `load`.
+    """
+    from . import compiled
+
+    hyper = load(name, *data, kept)
+    model, hp = _called(hyper, values)
+    missed = [one.name for one in hp.space if one.name not in values and hp.is_active(one)]
+    if missed:
+        raise ModelError(
+            f"model {name!r}: hp {missed[0]!r} was not found when the study began, so it is not searched; declare it outside of "
+            "the condition that hides it, or under hp.conditional_scope."
+        )
+    model, options = compiled.taken(name, model, options, data[0])
+    check(name, model, data[1])
+    return model, options
+
+
+class _Found:
+    """What was declared so far, and the values that are still to be tried."""
+
+    def __init__(self) -> None:
+        self.parameters: list[Any] = []
+        self.waiting: list[Mapping[str, Any]] = []
+        self.builds = 0
+
+    def take(self, space: Sequence[Any], values: Mapping[str, Any]) -> None:
+        known = [(one.name, one.conditions) for one in self.parameters]
+        for one in space:
+            if (one.name, one.conditions) not in known:
+                self.parameters.append(one)
+                under = {**values, **{condition.name: condition.values[0] for condition in one.conditions}}
+                self.waiting += [{**under, one.name: value} for value in _ends(one)]
+
+
+def _tried(hyper: keras_tuner.HyperModel, found: _Found, values: Mapping[str, Any]) -> None:
+    """Build at values that nobody asked for: where the model cannot be built, what was declared until then still counts."""
+    try:
+        _build(hyper, found, values)
+    except Exception:
+        return
+
+
+def _build(hyper: keras_tuner.HyperModel, found: _Found, values: Mapping[str, Any]) -> None:
+    import keras
+    import keras_tuner
+
+    found.builds += 1
+    keras.utils.clear_session(free_memory=False)
+    hp = keras_tuner.HyperParameters()
+    hp.values = dict(values)
+    try:
+        hyper.declare_hyperparameters(hp)
+        hyper.build(hp)
+    finally:
+        found.take(hp.space, values)
+
+
+def _called(hyper: keras_tuner.HyperModel, values: Mapping[str, Any]) -> tuple[keras.Model, keras_tuner.HyperParameters]:
+    import keras_tuner
+
+    hp = keras_tuner.HyperParameters()
+    hp.values = dict(values)
+    hyper.declare_hyperparameters(hp)
+    return hyper.build(hp), hp
+
+
+def _ends(one: Any) -> list[Any]:
+    if hasattr(one, "min_value"):
+        return [one.min_value, one.max_value]
+    return list(one.values)

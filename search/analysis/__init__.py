@@ -1,0 +1,1 @@
+"""What a study's trials show: plots, and which hyperparameters mattered."""

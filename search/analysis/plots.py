@@ -1,0 +1,202 @@
+"""Optuna's own plots of a study, whichever engine ran it: its trials, read from MLflow, as a study of Optuna's in memory."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import logging
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from ..space.parameters import Choice, Float, Int
+from ..study.spec import StudySpec
+from .importance import Importance, importance
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+STATES = {
+    "complete": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+    "running": TrialState.RUNNING,
+}
+WIDEST = 4  # parameters in a slice plot, side by side
+MOST_ON_FRONT = 3  # objectives of a picture of the Pareto front, an axis each
+
+
+@dataclass(frozen=True)
+class Told:
+    """A trial: its hyperparameters as MLflow keeps them (text), values by metric and by epoch, start and end (ms).
+
+    `values` are a complete trial's; `reached` is the best value of the first objective of a pruned one too.
+    """
+
+    trial: int
+    status: str
+    params: Mapping[str, str]
+    values: Mapping[str, float]
+    by_epoch: Mapping[int, float]
+    start: int
+    end: int
+    reached: float | None = None
+
+
+def as_optuna(spec: StudySpec, told: Sequence[Told]) -> optuna.Study:
+    """The trials as an Optuna study in memory."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(study_name=spec.name, directions=[o.direction for o in spec.goal.objectives])
+    if spec.others:
+        with _calm():
+            study.set_metric_names([objective.metric for objective in spec.goal.objectives])
+    known = {one.trial: one for one in told if one.status in STATES}
+    # Optuna numbers them as they come: one that is not known keeps its place, or those after it would have wrong numbers.
+    study.add_trials(
+        [
+            _trial(spec, known[number]) if number in known else create_trial(state=TrialState.WAITING)
+            for number in range(max(known, default=-1) + 1)
+        ]
+    )
+    return study
+
+
+def importances(spec: StudySpec, study: optuna.Study, told: Sequence[Told]) -> Importance:
+    """What mattered among the trials, which come in the leaderboard's order: complete ones, best first, then pruned ones."""
+    first = spec.objective
+    pruned = [one for one in told if one.status == "pruned" and one.reached is not None]
+    places = [one.trial for one in told if one.status == "complete"]
+    places += [one.trial for one in sorted(pruned, key=lambda one: first.cost(one.reached or 0.0))]
+    with _calm():
+        return importance(study, places)
+
+
+def pictures(study: optuna.Study, mattered: Importance) -> dict[str, bytes]:
+    """The plots by name as PNG bytes, given what `importances` says. One that has nothing to show is left out."""
+    from matplotlib import pyplot
+    from optuna.visualization import matplotlib as plots
+
+    def draw(plot: Callable[[], Any]) -> bytes:
+        plot()
+        figure = pyplot.gcf()
+        figure.set_size_inches(9, 5.5)
+        data = io.BytesIO()
+        figure.savefig(data, dpi=100, bbox_inches="tight")
+        pyplot.close(figure)
+        return data.getvalue()
+
+    with _calm(), pyplot.rc_context(), pyplot.ioff():  # Optuna's plots change the style for the whole process, and open windows
+        return _each(study, mattered, plots, draw)
+
+
+def page(study: optuna.Study, mattered: Importance) -> str:
+    """The same plots as one interactive page, plotly's script inside it."""
+    from optuna import visualization
+
+    def draw(plot: Callable[[], Any]) -> str:
+        figure: Figure = plot()
+        return figure.to_html(full_html=False, include_plotlyjs=False, default_height=520)
+
+    with _calm():
+        drawn = _each(study, mattered, visualization, draw)
+    from plotly.offline import get_plotlyjs
+
+    body = "\n".join(f"<h2>{name.replace('_', ' ')}</h2>{html}" for name, html in drawn.items())
+    title = f"{study.study_name}: how the search went"
+    return f'<!doctype html><meta charset="utf-8"><title>{title}</title><script>{get_plotlyjs()}</script><h1>{title}</h1>{body}'
+
+
+def _each(study: optuna.Study, mattered: Importance, plots: Any, draw: Callable[[Callable[[], Any]], Any]) -> dict[str, Any]:
+    """What there is to show, drawn, by name. A plot that fails costs itself alone."""
+    drawn: dict[str, Any] = {}
+    for name, plot in _wanted(study, mattered, plots).items():
+        with suppress(Exception):
+            drawn[name] = draw(plot)
+    return drawn
+
+
+def _wanted(study: optuna.Study, mattered: Importance, plots: Any) -> dict[str, Callable[[], Any]]:
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    trials = study.get_trials(deepcopy=False)
+    wanted: dict[str, Callable[[], Any]] = {}
+    if trials:
+        wanted["timeline"] = lambda: plots.plot_timeline(study)
+    if any(trial.intermediate_values for trial in trials):
+        wanted["intermediate_values"] = lambda: plots.plot_intermediate_values(study)
+    if not complete:
+        return wanted
+    if mattered.shares:
+        wanted["parameter_importance"] = lambda: plots.plot_param_importances(
+            mattered.study, evaluator=mattered.evaluator, target_name="being among the best"
+        )
+    several = len(study.directions) > 1
+    # Of several objectives these show the first, which steers the trials; parallel coordinates have an axis for each.
+    shown: dict[str, Any] = {"target": _first, "target_name": (study.metric_names or ["the objective"])[0]} if several else {}
+    if several and len(study.directions) <= MOST_ON_FRONT:
+        wanted["pareto_front"] = lambda: plots.plot_pareto_front(study)
+    wanted["optimization_history"] = lambda: plots.plot_optimization_history(study, **shown)
+    taken = dict.fromkeys(name for trial in complete for name in trial.params)
+    if names := sorted(taken, key=lambda name: -mattered.shares.get(name, 0.0)):
+        wanted["slice"] = lambda: plots.plot_slice(study, params=names[:WIDEST], **shown)
+        wanted["parallel_coordinate"] = lambda: plots.plot_parallel_coordinate(study, params=names)
+        if len(names) > 1:
+            wanted["contour"] = lambda: plots.plot_contour(study, params=names[:2], **shown)
+    return wanted
+
+
+def _first(trial: FrozenTrial) -> float:
+    return trial.values[0]
+
+
+class _calm(warnings.catch_warnings):
+    """Optuna's plots are marked experimental, and say so at each call."""
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        warnings.simplefilter("ignore")
+        logging.getLogger("optuna").setLevel(logging.ERROR)
+
+
+def _trial(spec: StudySpec, told: Told) -> FrozenTrial:
+    distributions: dict[str, BaseDistribution] = {}
+    params: dict[str, Any] = {}
+    for parameter in spec.space.searched:
+        if parameter.name not in told.params:
+            continue
+        text = told.params[parameter.name]
+        if isinstance(parameter, Choice):
+            if chosen := [value for value in parameter.choices if str(value) == text]:
+                distributions[parameter.name] = CategoricalDistribution(parameter.choices)
+                params[parameter.name] = chosen[0]
+        elif isinstance(parameter, Int):
+            distributions[parameter.name] = IntDistribution(
+                parameter.low, parameter.high, parameter.log, 1 if parameter.step is None else parameter.step
+            )
+            params[parameter.name] = int(text)
+        elif isinstance(parameter, Float):
+            distributions[parameter.name] = FloatDistribution(parameter.low, parameter.high, parameter.log, parameter.step)
+            params[parameter.name] = float(text)
+    trial = create_trial(
+        state=STATES[told.status],
+        values=[told.values[o.metric] for o in spec.goal.objectives] if told.status == "complete" else None,
+        params=params,
+        distributions=distributions,
+        intermediate_values=dict(told.by_epoch),
+    )
+    if told.status == "complete":
+        for constraint in spec.constraints:
+            trial.set_constraint(str(constraint), constraint.violation(told.values))
+    trial.datetime_start = _local(told.start)
+    trial.datetime_complete = None if told.status == "running" else _local(told.end)
+    return trial
+
+
+def _local(ms: int) -> datetime.datetime:
+    """A moment as Optuna notes it: the local time, without a zone."""
+    return datetime.datetime.fromtimestamp(ms / 1000, datetime.UTC).astimezone().replace(tzinfo=None)

@@ -1,0 +1,74 @@
+"""The Engine protocol: what the coordinator needs of anything that proposes hyperparameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from ..space.conditions import Value
+
+Status = Literal["complete", "pruned", "failed"]
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A trial to run: its number, its hyperparameters, and the epochs that it is granted.
+
+    `continues` names an earlier trial whose weights it begins with, which had `epochs_done` of those epochs.
+    """
+
+    trial: int
+    hparams: Mapping[str, Value]
+    epochs: int
+    continues: int | None = None
+    epochs_done: int = 0
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Nothing to propose until a running trial has been told."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """Nothing to propose any more, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended. `values` holds what the goal names, by metric, of a complete trial; `reason` says why it is none."""
+
+    status: Status
+    values: Mapping[str, float] = field(default_factory=dict)
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A told trial as the engine remembers it; `values` as in its Outcome."""
+
+    trial: int
+    hparams: Mapping[str, Value]
+    outcome: Outcome
+
+
+class Engine(Protocol):
+    """Proposes trials and learns from them. One coordinator drives it; `ask` and `tell` persist before they return."""
+
+    def ask(self) -> Suggestion | Wait | Done:
+        """The next trial, or why there is none."""
+
+    def report(self, trial: int, epoch: int, values: Mapping[str, float]) -> bool:
+        """Take the metrics after an epoch (from 1); True asks to stop the trial."""
+
+    def tell(self, trial: int, outcome: Outcome) -> None:
+        """End a trial. Raises KeyError for a trial that was never asked or was told before."""
+
+    def unfinished(self) -> list[Suggestion]:
+        """The trials asked and not told, in order: after a crash, those to run again."""
+
+    def records(self) -> list[Record]:
+        """The told trials, in order."""

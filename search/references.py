@@ -1,0 +1,60 @@
+"""Classes and functions of a person's own, by reference: "pkg.mod:name", or "path/to/file.py:name"."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from .errors import StudyError
+
+
+def find(field: str, reference: str, digest: str = "") -> tuple[Any, Path]:
+    """What the reference names, and the file that it is in. Raises StudyError naming `field`.
+
+    Of a file that was loaded before, `digest`, its SHA-256, names the content: it may have been edited since.
+    """
+    place, _, attribute = reference.rpartition(":")
+    if not place or not attribute:
+        raise StudyError(f"{field}: expected 'pkg.mod:name' or 'path/to/file.py:name', got {reference!r}.")
+    try:
+        module = _from_file(Path(place), digest) if place.endswith(".py") else _from_module(place)
+        return getattr(module, attribute), Path(module.__file__ or place)
+    except Exception as error:  # whatever the person's own module raises
+        raise StudyError(
+            f"{field}: {reference!r} cannot be imported ({type(error).__name__}: {error}); give a file or an installed module, "
+            "and a name in it."
+        ) from error
+
+
+def digest(field: str, reference: str) -> str:
+    """The SHA-256 of the file that the reference is in, in hexadecimal."""
+    return hashlib.sha256(find(field, reference)[1].read_bytes()).hexdigest()
+
+
+def _from_file(path: Path, digest: str) -> ModuleType:
+    """The file's module, under a name of its own, once for each content."""
+    named = f"tailor_space_{path.stem}_"
+    if (name := f"{named}{digest[:12]}") not in sys.modules:
+        name = f"{named}{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path.resolve())
+        assert spec is not None and spec.loader is not None  # a .py file always has both
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]
+
+
+def _from_module(place: str) -> ModuleType:
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # last, so that a person's folder never shadows an installed package
+    return importlib.import_module(place)

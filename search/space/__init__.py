@@ -1,0 +1,1 @@
+"""The space of a study: its parameters, the conditions between them, and the rules that pick values."""

@@ -1,0 +1,125 @@
+"""The kinds of parameter: float, int, choice and fixed, each checked once when it is made."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import StudyError
+from .conditions import Condition, Value
+
+
+@dataclass(frozen=True)
+class Float:
+    """A real number in [low, high], on a log scale or in steps from low; `default` is what a search begins with."""
+
+    name: str
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = None
+    when: Condition | None = None
+    default: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_range(self)
+        _check_default(self)
+
+
+@dataclass(frozen=True)
+class Int:
+    """A whole number in [low, high], on a log scale or in steps from low."""
+
+    name: str
+    low: int
+    high: int
+    log: bool = False
+    step: int | None = None
+    when: Condition | None = None
+    default: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_range(self)
+        _check_default(self)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of the listed values."""
+
+    name: str
+    choices: tuple[Value, ...]
+    when: Condition | None = None
+    default: Value | None = None
+
+    def __post_init__(self) -> None:
+        if not self.choices:
+            raise StudyError(f"space.{self.name}: choices is empty; list at least one value.")
+        if len(set(map(repr, self.choices))) < len(self.choices):
+            raise StudyError(f"space.{self.name}: choices {list(self.choices)} names a value twice; keep one of each.")
+        _check_default(self)
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """One value, the same in every trial."""
+
+    name: str
+    value: Value
+    when: Condition | None = None
+
+
+Parameter = Float | Int | Choice | Fixed
+
+
+def as_declared(parameter: Float | Int | Choice, value: Value) -> Value:
+    """A value that the parameter can take, in the one way in which it is written.
+
+    0.0 is the choice 0 where that is what stands there, 1 the choice true; of a float's steps the third is 0.3, not 3 * 0.1.
+    """
+    if isinstance(parameter, Choice):
+        equal = [choice for choice in parameter.choices if choice == value]
+        return next((choice for choice in equal if type(choice) is type(value)), equal[0])
+    if isinstance(parameter, Float) and parameter.step:
+        return _step(parameter, round((float(value) - parameter.low) / parameter.step))
+    return float(value) if isinstance(parameter, Float) else value
+
+
+def refusal(parameter: Float | Int | Choice, value: Any) -> str:
+    """Why the parameter cannot take the value; empty where it can."""
+    if isinstance(parameter, Choice):
+        right, expected = value in parameter.choices, f"one of {list(parameter.choices)}"
+    else:
+        kinds = (int,) if isinstance(parameter, Int) else (int, float)
+        right = isinstance(value, kinds) and not isinstance(value, bool) and parameter.low <= value <= parameter.high
+        expected = f"{'a whole number' if isinstance(parameter, Int) else 'a number'} from {parameter.low} to {parameter.high}"
+        if right and parameter.step:
+            steps = (value - parameter.low) / parameter.step
+            right, expected = abs(steps - round(steps)) < 1e-6, f"{expected} in steps of {parameter.step}"
+    return "" if right else f"expected {expected}, got {value!r}"
+
+
+def _step(parameter: Float, count: int) -> float:
+    """The value so many steps from low, as a person would write it: 3 * 0.1 is a little over 0.3."""
+    written = float(f"{parameter.low + count * (parameter.step or 0.0):.12g}")
+    return float(max(parameter.low, min(written, parameter.high)))
+
+
+def _check_range(parameter: Float | Int) -> None:
+    where = f"space.{parameter.name}"
+    if not (math.isfinite(parameter.low) and math.isfinite(parameter.high)):
+        raise StudyError(f"{where}: low and high must be finite, got low = {parameter.low}, high = {parameter.high}.")
+    if parameter.low > parameter.high:
+        raise StudyError(f"{where}: low must be at most high, got low = {parameter.low}, high = {parameter.high}.")
+    if parameter.log and parameter.low <= 0:
+        raise StudyError(f"{where}: a log scale needs low > 0, got low = {parameter.low}; raise low or drop log.")
+    if parameter.log and parameter.step is not None:
+        raise StudyError(f"{where}: log and step cannot stand together (engines disagree on it); keep one of them.")
+    if parameter.step is not None and parameter.step <= 0:
+        raise StudyError(f"{where}: step must be above 0, got {parameter.step}.")
+
+
+def _check_default(parameter: Float | Int | Choice) -> None:
+    if parameter.default is not None and (said := refusal(parameter, parameter.default)):
+        raise StudyError(f"space.{parameter.name}.default: {said}.")

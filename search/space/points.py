@@ -1,0 +1,58 @@
+"""Points of a space: the list of a finite one, and given points checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import StudyError, unknown
+from .conditions import Value
+from .parameters import Choice, Fixed, Float, Int, _step, as_declared, refusal
+from .space import Space
+
+MOST_POINTS = 100_000
+
+
+def points(space: Space) -> list[dict[str, Value]]:
+    """Each distinct combination of a finite space, conditions honoured. Raises StudyError where a parameter has no list."""
+    found: list[dict[str, Value]] = [{}]
+    for parameter in space.parameters:
+        values = [parameter.value] if isinstance(parameter, Fixed) else listed(parameter)
+        grown: list[dict[str, Value]] = []
+        for point in found:
+            active = parameter.when is None or parameter.when.holds(point)
+            grown += [{**point, parameter.name: value} for value in values] if active else [point]
+        found = grown
+        if len(found) > MOST_POINTS:
+            raise StudyError(f"space: a grid of more than {MOST_POINTS:,} points is no grid; sample it, or take wider steps.")
+    return found
+
+
+def check_point(space: Space, point: Mapping[str, Any], where: str) -> dict[str, Value]:
+    """The values of some searched parameters, each one that its parameter can take. Raises StudyError naming `where`."""
+    searched = {parameter.name: parameter for parameter in space.parameters if not isinstance(parameter, Fixed)}
+    for name, value in point.items():
+        if name not in searched:
+            raise unknown(f"{where} (no searched parameter)", name, searched)
+        if said := refusal(searched[name], value):
+            raise StudyError(f"{where}.{name}: {said}.")
+    return {name: as_declared(searched[name], value) for name, value in point.items()}
+
+
+def listed(parameter: Float | Int | Choice) -> list[Value]:
+    """Every value that the parameter can take. Raises StudyError where there is no list of them."""
+    if isinstance(parameter, Choice):
+        return list(parameter.choices)
+    step = parameter.step or (1 if isinstance(parameter, Int) and not parameter.log else None)
+    if step is None:
+        raise StudyError(
+            f"space.{parameter.name}: a grid needs a finite list of values; give choices = [...] or a step, "
+            "or use another sampler."
+        )
+    count = math.floor((parameter.high - parameter.low) / step + 1e-9) + 1
+    if count > MOST_POINTS:
+        raise StudyError(f"space.{parameter.name}: {count:,} values are too many to list; take a wider step.")
+    if isinstance(parameter, Float):
+        return [_step(parameter, i) for i in range(count)]
+    return [parameter.low + i * int(step) for i in range(count)]

@@ -1,0 +1,177 @@
+"""What each engine offers, and what it cannot do: found when a study file is read, before anything heavy loads. Pure."""
+
+from __future__ import annotations
+
+import random
+
+from ..errors import StudyError
+from ..space.conditions import Value
+from ..space.parameters import Choice, Fixed, Float, Int
+from ..space.points import points
+from ..space.space import Space
+from .goal import EPOCH_METRICS
+from .spec import Component, StudySpec
+
+SAMPLERS = {
+    "optuna": ("tpe", "random", "grid", "gp", "cmaes", "qmc", "nsgaii", "brute-force"),
+    "keras-tuner": ("bayesian", "random", "hyperband", "grid"),
+}
+PRUNERS = {
+    "optuna": ("none", "median", "percentile", "successive-halving", "hyperband", "threshold", "patient", "wilcoxon"),
+    "keras-tuner": ("none",),
+}
+ENGINES = tuple(SAMPLERS)
+NO_PRUNER = Component("none")
+LISTED = ("grid", "brute-force")  # samplers that give out every point of a finite space, once
+FROM_WHOLE = ("gp", "cmaes", "nsgaii")  # samplers that learn from whole trials alone: pruned ones are lost on them
+CLASSES = {  # of Optuna's, and what they are called here
+    "optuna.samplers:GPSampler": "gp",
+    "optuna.samplers:CmaEsSampler": "cmaes",
+    "optuna.samplers:NSGAIISampler": "nsgaii",
+    "optuna.samplers:GridSampler": "grid",
+    "optuna.samplers:BruteForceSampler": "brute-force",
+}
+# What Tailor itself gives to Keras Tuner's tuners, and the key of a study file that says it, where there is one.
+GIVEN = {
+    "objective": "study.objective",
+    "max_trials": "search.trials",
+    "max_epochs": "search.max_epochs",
+    "max_retries_per_trial": "search.retries",
+    "max_consecutive_failed_trials": "",
+    "hyperparameters": "[space]",
+    "allow_new_entries": "",
+    "tune_new_entries": "",
+}
+
+
+def offers(engine: str, sampler: str) -> bool:
+    """Whether the engine has the sampler, or, where it is not named, its own."""
+    return not sampler or sampler in SAMPLERS[engine] or (engine == "optuna" and ":" in sampler)
+
+
+def known_as(sampler: str) -> str:
+    """The short name of one of Optuna's own classes, which has its limits; any other name as it is."""
+    return CLASSES.get(sampler, sampler)
+
+
+def usual_pruner(spec: StudySpec) -> Component:
+    """The pruner of a study that names none: what was measured to be soonest (docs/decisions.md), where there is one to choose.
+
+    None where every trial is wanted whole: of a list of points, of one point again and again, or for a sampler that learns from
+    whole ones alone; nor with constraints, which are known at a trial's end only: those that break them would push out those
+    that keep them.
+    """
+    searched = spec.space.searched or spec.by_run or spec.declares
+    steered = spec.objective.by_epoch and not spec.others and not spec.constraints
+    wants_whole = known_as(spec.search.sampler.name) in LISTED + FROM_WHOLE
+    if spec.search.engine != "optuna" or wants_whole or not searched or not steered:
+        return NO_PRUNER
+    return Component("successive-halving")
+
+
+def continues(spec: StudySpec) -> bool:
+    """Whether trials begin with the weights of earlier ones."""
+    return (spec.search.engine, spec.search.sampler.name) == ("keras-tuner", "hyperband")
+
+
+def listed_points(spec: StudySpec) -> list[dict[str, Value]]:
+    """The points of a finite space, searched parameters alone, in the order in which every engine gives them out: as they
+    stand, or a grid's shuffled, so that a budget below its size still spreads over it."""
+    names = {parameter.name for parameter in spec.space.searched}
+    found = [{name: value for name, value in point.items() if name in names} for point in points(spec.space)]
+    if spec.search.sampler.name == "grid":
+        random.Random(spec.search.seed).shuffle(found)
+    return found
+
+
+def check(spec: StudySpec) -> None:
+    """Raise StudyError for what the spec's engine cannot do, saying which can."""
+    if spec.search.sampler.name in LISTED and spec.search.sampler.arguments:
+        taken = ", ".join(spec.search.sampler.arguments)
+        raise StudyError(f"search.sampler: {spec.search.sampler.name} takes no arguments, got {taken}; leave them out.")
+    if spec.search.pruner.name != "none" and not spec.objective.by_epoch:
+        raise StudyError(
+            f"search.pruner: {spec.objective.metric} is known at a trial's end only, and nothing can be pruned by it; leave the "
+            f"pruner out, or steer by one of {', '.join(EPOCH_METRICS)}."
+        )
+    if spec.others and spec.search.pruner.name != "none":
+        raise StudyError("search.pruner: with several objectives nothing can be pruned; leave it out, or keep one objective.")
+    if known_as(spec.search.sampler.name) == "cmaes":
+        if spec.others:
+            raise StudyError("search.sampler: cmaes knows one objective; with several use tpe, nsgaii, random or grid.")
+        if spec.constraints:
+            raise StudyError("search.sampler: cmaes knows no constraints; with them use tpe, nsgaii or gp.")
+    if spec.search.engine == "keras-tuner":
+        _check_keras_tuner(spec)
+    if spec.by_run:
+        _check_by_run(spec)
+
+
+def _check_keras_tuner(spec: StudySpec) -> None:
+    """What Keras Tuner knows nothing of, and the arguments of its tuners that are not a study file's to give."""
+    if spec.others or spec.constraints:
+        raise StudyError("study: keras-tuner knows one objective and no constraints; use engine optuna.")
+    for name in spec.search.sampler.arguments:
+        if name in GIVEN:
+            meant = f"; {GIVEN[name]} is meant" if GIVEN[name] else ""
+            raise StudyError(f"search.sampler.{name}: Tailor gives it to Keras Tuner itself{meant}, leave it out.")
+
+
+def _check_by_run(spec: StudySpec) -> None:
+    """What cannot stand beside a space that is defined by running a function."""
+    if spec.declares:
+        raise StudyError("study.space: with api keras-tuner the model declares what is searched; leave one of the two out.")
+    if spec.space.parameters:
+        raise StudyError("study.space: the function is the space; leave [space] out, or study.space.")
+    if spec.search.engine != "optuna":
+        raise StudyError(
+            f"study.space: {spec.search.engine} takes declared spaces only; use engine optuna, which calls the function."
+        )
+    if spec.search.sampler.name in LISTED:
+        raise StudyError(
+            f"search.sampler: {spec.search.sampler.name} needs a declared [space]; with study.space use tpe or random."
+        )
+    if spec.enqueue:
+        raise StudyError("enqueue: points are of a declared [space]; leave them out, or study.space.")
+
+
+def check_space(spec: StudySpec) -> None:
+    """Raise StudyError for a space, known whole, that the spec's engine or sampler cannot search, saying which can."""
+    if spec.search.engine == "keras-tuner":
+        _check_keras_tuner_space(spec)
+    elif known_as(spec.search.sampler.name) == "cmaes" and spec.space.searched and not _has_range(spec.space):
+        raise StudyError(
+            "search.sampler: cmaes learns ranges of numbers that every trial has, and [space] has none; use tpe, nsgaii or gp."
+        )
+
+
+def _has_range(space: Space) -> bool:
+    """Whether every trial has some range of numbers."""
+    fixed: dict[str, Value] = {}
+    for parameter in space.parameters:
+        if parameter.when is not None and not parameter.when.holds(fixed):
+            continue
+        if isinstance(parameter, Fixed):
+            fixed[parameter.name] = parameter.value
+        elif not isinstance(parameter, Choice) and parameter.low < parameter.high:
+            return True
+    return False
+
+
+def _check_keras_tuner_space(spec: StudySpec) -> None:
+    """What Keras Tuner cannot search."""
+    if not spec.space.searched:
+        raise StudyError("search.engine: keras-tuner proposes no point twice, so it cannot repeat one; use engine optuna.")
+    declared = {parameter.name: parameter for parameter in spec.space.parameters}
+    for parameter in spec.space.searched:
+        parent = declared[parameter.when.name] if parameter.when is not None else None
+        if isinstance(parent, (Float, Int)) and not parent.step and (isinstance(parent, Float) or parent.log):
+            raise StudyError(
+                f"space.{parameter.name}.when: keras-tuner knows conditions on listed values only, and {parent.name!r} has no "
+                "list; give it choices or a step, or use engine optuna."
+            )
+        if isinstance(parameter, Choice) and len({type(value) for value in parameter.choices}) > 1:
+            raise StudyError(
+                f"space.{parameter.name}.choices: keras-tuner takes values of one type, got {list(parameter.choices)}; "
+                "use engine optuna."
+            )

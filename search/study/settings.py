@@ -1,0 +1,33 @@
+"""Settings laid over a spec that was made already, as options are laid over a study file. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import capabilities
+from .load import build, lay
+from .spec import Component, StudySpec
+
+
+def overlaid(spec: StudySpec, settings: Mapping[str, Any]) -> StudySpec:
+    """The spec with `settings`, SECTION.KEY to value, laid over it. Raises StudyError."""
+    tables = spec.tables()
+    _give_way(tables, spec, settings)
+    for key, value in settings.items():
+        lay(tables, key, value)
+    return build(tables)
+
+
+def _give_way(tables: dict[str, Any], spec: StudySpec, settings: Mapping[str, Any]) -> None:
+    """Drop what a study file would not say: a spec writes its defaults out, and the settings may have others in their place."""
+    search, study = tables["search"], tables["study"]
+    if spec.search.pruner == capabilities.usual_pruner(spec):
+        del search["pruner"]
+    if spec.search.sampler == Component(capabilities.SAMPLERS[spec.search.engine][0]):
+        del search["sampler"]
+    one, several = ("objective", "direction"), ("objectives",)
+    for given, other in ((several, one), (one, several)):
+        if any(f"study.{key}" in settings for key in given):
+            for key in other:
+                study.pop(key, None)
