@@ -124,7 +124,7 @@ def tracking(folder: Path) -> list[list[str]]:
     result = in_a_worker("a_result")
     store = Store.at(str(folder / "tracking"), {})
     client, tags = open_client(store), {**common_tags(folder), **study_tags(spec, splits)}
-    outbox = Outbox(client, open_study(client, store, spec, splits, tags), Spool(store.spool, spec.name), print)
+    outbox = Outbox(open_study(client, store, spec, tags), Spool(store.spool, spec.name), print)
     tracker = Tracker(outbox, splits, tags)
     ended = _revived(result)
     cpu: list[float] = []
@@ -132,12 +132,12 @@ def tracking(folder: Path) -> list[list[str]]:
     for trial in range(24):
         job = job_of(spec, {"learning_rate": 1e-3, "batch_size": 64, "blocks": 2}, data, trial)
         begun = _cpu()
-        tracker.start(job, job.values)
+        tracker.begin_attempt(job, job.values)
         for epoch, metrics in enumerate(ended.history, start=1):
-            tracker.epoch(EpochReport(trial, 1, epoch, metrics, 3.0))
+            tracker.log_epoch(EpochReport(trial, 1, epoch, metrics, 3.0))
             if epoch % 2 == 0:
                 tracker.flush()
-        tracker.end(job, dataclasses.replace(ended, trial=trial))
+        tracker.end_attempt(job, dataclasses.replace(ended, trial=trial))
         written = _cpu()
         tracker.log_model(job, ModelFile(ended.model, data.input_shape, data.num_classes, None), ended.best_epoch)
         cpu.append(1000 * (written - begun))

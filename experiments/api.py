@@ -21,7 +21,7 @@ from .errors import RunError
 from .planning.resolve import checked, find
 from .store import Store
 from .system.forkserver import WORKER_ENV, begin_loading
-from .tracking.leaderboard import Row, best, rows
+from .tracking.leaderboard import Row, best, leaderboard
 from .tracking.reader import find_study, open_client
 from .tracking.timeouts import impatient
 
@@ -41,9 +41,8 @@ class Result:
 
     def leaderboard(self) -> list[Row]:
         """Every trial, best first."""
-        client = open_client(self.store)
-        found = find_study(client, self.spec.name)
-        return [] if found is None else rows(client, found[0], self.spec.goal)
+        found = find_study(open_client(self.store), self.spec.name)
+        return [] if found is None else leaderboard(found)
 
     @property
     def trials(self) -> pandas.DataFrame:
@@ -81,14 +80,14 @@ class Result:
 
     def model(self) -> keras.Model:
         """The best trial's model: raw uint8 images (n, height, width, channels) in, probabilities (n, classes) out."""
-        from .registry.promote import best_model, saved_model
+        from .registry.promote import find_best_model, saved_model
         from .trials.saved_model import load_model
 
         client = open_client(self.store)
         found = find_study(client, self.spec.name)
         if found is None:
             raise RunError(f"there is no study {self.spec.name!r} in {self.store.root}.")
-        _, model_id = best_model(client, found[0], self.spec.name, self.spec.goal)
+        _, model_id = find_best_model(found)
         return load_model(saved_model(client, model_id))
 
 

@@ -14,12 +14,10 @@ from pathlib import Path
 from conftest import TAILOR, Shell
 from ledger import FULL, SEED
 from mlflow import MlflowClient
-from mlflow.entities import Run
 
-from tailor.experiments.coordinator.reconcile import ended
+from tailor.experiments.coordinator.reconcile import find_outcome
 from tailor.experiments.store import Store
-from tailor.experiments.tracking.leaderboard import goal_of
-from tailor.experiments.tracking.reader import find_study, open_client, recorded_spec, trial_runs
+from tailor.experiments.tracking.reader import RecordedAttempt, find_study, open_client
 from tailor.search.engines import open_engine
 
 HERE = Path(__file__).resolve().parent
@@ -102,42 +100,41 @@ def broken(folder: Path, trials: int | None, *, environ: Mapping[str, str] | Non
     found = find_study(client, "small")
     if found is None:  # killed before there was one, it may be
         return [] if trials is None else ["there is no such study in MLflow"]
-    experiment_id, parent = found
-    runs = trial_runs(client, experiment_id)
-    wrong = _runs_wrong(runs)
-    if parent.info.status not in (("KILLED", "FINISHED") if trials is None else ("FINISHED",)):
-        wrong.append(f"the study's run is {parent.info.status}")
-    goal = goal_of(parent)
-    spec = recorded_spec(client, parent)
+    attempts = found.read_attempts()
+    wrong = _attempts_wrong(attempts)
+    if found.run.info.status not in (("KILLED", "FINISHED") if trials is None else ("FINISHED",)):
+        wrong.append(f"the study's run is {found.run.info.status}")
+    goal, spec = found.goal, found.read_spec()
     engine = open_engine(spec, store.studies_url, store.oracles)
     told = {record.trial: record.outcome for record in engine.records()}
-    written = {int(run.data.tags["tailor.trial"]): end for run in runs if (end := ended(run, goal)) is not None}
+    written = {one.trial: end for one in attempts if (end := find_outcome(one, goal)) is not None}
     for trial in sorted(told.keys() | written.keys()):
         ours, theirs = told.get(trial), written.get(trial)
         if ours is None or theirs is None or (ours.status, ours.values) != (theirs.status, theirs.values):
             wrong.append(f"trial {trial}: {ours} in the engine, {theirs} in MLflow")
     if trials is None:
         return wrong
-    states = Counter(run.data.tags["tailor.status"] for run in runs)
+    states = Counter(attempt.status for attempt in attempts)
     if sum(states[s] for s in ("complete", "pruned", "failed")) != trials:
         wrong.append(f"expected {trials} trials that ended, got {dict(states)}")
     if engine.unfinished():
         wrong.append(f"the engine has {len(engine.unfinished())} unfinished trials")
-    wrong += _models_wrong(client, experiment_id, set(goal.order({t: e.values for t, e in written.items() if e.values})[:2]))
+    wrong += _models_wrong(
+        client, found.experiment_id, set(goal.order({t: e.values for t, e in written.items() if e.values})[:2])
+    )
     left = [path for place in (store.spool, store.checkpoints) for path in place.rglob("*") if path.is_file()]
     return wrong + [f"left over: {path}" for path in left]
 
 
-def _runs_wrong(runs: list[Run]) -> list[str]:
+def _attempts_wrong(attempts: list[RecordedAttempt]) -> list[str]:
     wrong = []
-    attempts = Counter((run.data.tags["tailor.trial"], run.data.tags["tailor.attempt"]) for run in runs)
-    wrong += [f"attempt {attempt} has {count} runs" for attempt, count in attempts.items() if count > 1]
-    for run in runs:
-        status = run.data.tags["tailor.status"]
-        if SETTLED.get(status) != run.info.status:
-            wrong.append(f"run {run.info.run_name} is {run.info.status}, and its attempt {status}")
-    for trial in {run.data.tags["tailor.trial"] for run in runs}:
-        numbers = sorted(int(run.data.tags["tailor.attempt"]) for run in runs if run.data.tags["tailor.trial"] == trial)
+    counts = Counter((one.trial, one.attempt) for one in attempts)
+    wrong += [f"attempt {attempt} has {count} runs" for attempt, count in counts.items() if count > 1]
+    for one in attempts:
+        if SETTLED.get(one.status) != one.run_status:
+            wrong.append(f"run {one.run_name} is {one.run_status}, and its attempt {one.status}")
+    for trial in {one.trial for one in attempts}:
+        numbers = sorted(one.attempt for one in attempts if one.trial == trial)
         if numbers != list(range(1, len(numbers) + 1)):
             wrong.append(f"trial {trial} has the attempts {numbers}")
     return wrong

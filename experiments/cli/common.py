@@ -17,9 +17,9 @@ from ..system.redact import masked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
 
     from ..store import Store
+    from ..tracking.reader import RecordedStudy
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -69,10 +69,10 @@ def open_store(folder: str | None) -> tuple[Store, MlflowClient]:
     return store, open_client(store)
 
 
-def study_in(client: MlflowClient, study: str) -> tuple[str, Run]:
+def study_in(client: MlflowClient, study: str) -> RecordedStudy:
     """A recorded study by its name, or by a study file's. Raises InputError listing those there are."""
     from ..errors import InputError
-    from ..tracking.reader import find_study, study_names
+    from ..tracking.reader import find_study, list_names
 
     name = study
     if study.endswith(".toml"):
@@ -82,25 +82,22 @@ def study_in(client: MlflowClient, study: str) -> tuple[str, Run]:
         name = load(find(study)).name
     found = find_study(client, name)
     if found is None:
-        raise InputError(
-            f"STUDY: there is no study {name!r} in the store; there are: {', '.join(study_names(client)) or 'none yet'}."
-        )
+        raise InputError(f"STUDY: there is no study {name!r} in the store; there are: {list_names(client)}.")
     return found
 
 
-def mended_if_killed(client: MlflowClient, study: tuple[str, Run], store: Store) -> tuple[Run, list[str]]:
-    """The study's run as it stands, and what was mended where its search was killed; nothing where a search is running."""
-    run = study[1]
-    if run.info.status != "RUNNING":
-        return run, []
-    from ..coordinator.fsck import mend
+def repair_if_killed(study: RecordedStudy, store: Store) -> tuple[RecordedStudy, list[str]]:
+    """The study as it stands, and a line for each repair after a killed search; none while a search is running."""
+    if not study.running:
+        return study, []
+    from ..coordinator.fsck import repair
     from ..errors import InputError
 
     try:
-        mended = mend(client, study, store)
+        lines = repair(study, store)
     except InputError:  # the lock is held: it runs
-        return run, []
-    return client.get_run(run.info.run_id), mended
+        return study, []
+    return study.refresh(), lines
 
 
 def next_command(*words: str) -> str:

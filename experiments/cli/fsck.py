@@ -12,11 +12,11 @@ from .common import open_store, store_option, study_in
 @store_option
 def command(study: str, store: str | None) -> None:
     """Look whether the engine, MLflow and the checkpoints of STUDY agree, and mend what a killed search left."""
-    from ..coordinator.fsck import mend
+    from ..coordinator.fsck import repair
 
     place, client = open_store(store)
-    mended = mend(client, study_in(client, study), place)
-    for line in mended:
+    lines = repair(study_in(client, study), place)
+    for line in lines:
         click.echo(line)
-    if not mended:
+    if not lines:
         click.echo("nothing to mend")

@@ -8,36 +8,32 @@ from typing import TYPE_CHECKING, Any
 
 from ...search.study.goal import key_of
 from ..tracking import ui_links
-from ..tracking.leaderboard import goal_of, number, rows, short
-from ..tracking.reader import state_of
+from ..tracking.leaderboard import leaderboard, number, short
 from .common import next_command, print_table
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities import Run
-
     from ...search.study.goal import Goal
     from ...search.study.spec import StudySpec
     from ..store import Store
     from ..tracking.leaderboard import Row
+    from ..tracking.reader import RecordedStudy
 
 MOST = 10
 SHOWN = ("best_val_accuracy", "best_val_loss", "parameters", "train_seconds")
 SHORT = {"train_seconds": "seconds"}
 
 
-def plain_state(store: Store, client: MlflowClient, study: tuple[str, Run], spec: StudySpec) -> dict[str, Any]:
+def describe_state(store: Store, study: RecordedStudy, spec: StudySpec) -> dict[str, Any]:
     """How far a study is, how its last session ended (None: it runs), and every trial, best first."""
-    experiment_id, run = study
-    board = rows(client, experiment_id, goal_of(run))
+    board = leaderboard(study)
     return {
         "study": spec.name,
-        "run": run.info.run_id,
-        "status": run.info.status,
-        "ended": None if run.info.status == "RUNNING" else state_of(run),
+        "run": study.run_id,
+        "status": study.run.info.status,
+        "ended": None if study.running else study.state,
         "trials": spec.search.trials,
         "counts": Counter(row.status for row in board),
-        "url": ui_links.study_url(ui_links.base_url(store.tracking_uri), experiment_id),
+        "url": ui_links.study_url(ui_links.base_url(store.tracking_uri), study.experiment_id),
         "leaderboard": [row.to_dict() for row in board],
     }
 

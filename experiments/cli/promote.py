@@ -27,16 +27,15 @@ def command(study: str, name: str, as_json: bool, store: str | None, data: Path 
     from ..planning.resolve import open_data
     from ..registry.promote import CHAMPION, promote
     from ..system.file_lock import waiting_lock
-    from ..tracking.reader import recorded_spec
 
     check_name("--to", name)
     place, client = open_store(store)
     found = study_in(client, study)
-    spec = recorded_spec(client, found[1])
+    spec = found.read_spec()
     splits = open_data(spec, data)
     lock = f".promote-{hashlib.sha256(name.encode()).hexdigest()[:16]}"  # a name may be as long as a file's
     with place.reserved(), waiting_lock(place.locks / lock):  # or two at once would register one model twice
-        promotion = promote(client, found, spec, splits, name)
+        promotion = promote(found, spec, splits, name)
     if as_json:
         print_json(asdict(promotion))
     else:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .common import mended_if_killed, open_store, store_option, study_in
+from .common import open_store, repair_if_killed, store_option, study_in
 
 
 @click.command("report")
@@ -19,12 +19,11 @@ def command(study: str, out: Path | None, store: str | None) -> None:
     from ..reports.report import make
 
     opened, client = open_store(store)
-    experiment_id, run = study_in(client, study)
-    run, mended = mended_if_killed(client, (experiment_id, run), opened)
-    for line in mended:
+    recorded, repaired = repair_if_killed(study_in(client, study), opened)
+    for line in repaired:
         click.echo(f"mended: {line}")
-    place = out or Path(f"{run.data.tags['tailor.study']}.html")
-    report = make(client, experiment_id, run)
+    place = out or Path(f"{recorded.name}.html")
+    report = make(recorded)
     try:
         place.write_text(report.page, encoding="utf-8")
     except OSError as error:

@@ -117,26 +117,23 @@ def _named(key: str, table: Any) -> str:
 def _print(spec: StudySpec, store: Store, ended: Ended) -> None:
     """The study as `tailor status` has it, with what this session says of its end."""
     from ..tracking.reader import find_study, open_client
-    from .leaderboard import plain_state
+    from .leaderboard import describe_state
 
-    client = open_client(store)
-    if (found := find_study(client, spec.name)) is not None:
-        print_json({**plain_state(store, client, found, spec), "ended": "stopped" if ended.signal else ended.reason})
+    if (found := find_study(open_client(store), spec.name)) is not None:
+        print_json({**describe_state(store, found, spec), "ended": "stopped" if ended.signal else ended.reason})
 
 
 def _close(study: str, store: Store, ended: Ended, again: str) -> None:
     """The leaderboard, and what a person wants next."""
     from ..tracking import ui_links
-    from ..tracking.leaderboard import goal_of, rows
+    from ..tracking.leaderboard import leaderboard
     from ..tracking.reader import find_study, open_client
     from .leaderboard import print_leaderboard
 
-    client = open_client(store)
-    found = find_study(client, study)
+    found = find_study(open_client(store), study)
     if found is None:
         return
-    goal = goal_of(found[1])
-    print_leaderboard(study, goal, rows(client, ended.experiment_id, goal))
+    print_leaderboard(study, found.goal, leaderboard(found))
     if ended.signal:
         click.echo(f"Stopped. Nothing is lost; go on with:  {again}")
         return

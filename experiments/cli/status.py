@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .common import json_option, mended_if_killed, next_command, open_store, print_json, store_option, study_in
+from .common import json_option, next_command, open_store, print_json, repair_if_killed, store_option, study_in
 
 
 @click.command("status")
@@ -17,23 +17,21 @@ def command(study: str, whole: bool, as_json: bool, store: str | None) -> None:
     from collections import Counter
 
     from ..tracking import ui_links
-    from ..tracking.leaderboard import goal_of, rows
-    from ..tracking.reader import recorded_spec, state_of
-    from .leaderboard import MOST, plain_state, print_leaderboard
+    from ..tracking.leaderboard import leaderboard
+    from .leaderboard import MOST, describe_state, print_leaderboard
 
     place, client = open_store(store)
-    experiment_id, run = study_in(client, study)
-    goal, spec = goal_of(run), recorded_spec(client, run)
-    run, mended = mended_if_killed(client, (experiment_id, run), place)
+    recorded, repaired = repair_if_killed(study_in(client, study), place)
+    spec = recorded.read_spec()
     if as_json:
-        print_json(plain_state(place, client, (experiment_id, run), spec))
+        print_json(describe_state(place, recorded, spec))
         return
-    if mended:
-        click.echo("\n".join(f"mended: {line}" for line in mended))
-    trials = rows(client, experiment_id, goal)
+    for line in repaired:
+        click.echo(f"mended: {line}")
+    trials = leaderboard(recorded)
     counts = Counter(row.status for row in trials)
-    print_leaderboard(spec.name, goal, trials, len(trials) if whole else MOST)
-    told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "no trial yet"
-    click.echo(f"{told}, of {spec.search.trials}; {state_of(run)}")
-    url = ui_links.study_url(ui_links.base_url(place.tracking_uri), experiment_id)
+    print_leaderboard(spec.name, recorded.goal, trials, len(trials) if whole else MOST)
+    counted = ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "no trial yet"
+    click.echo(f"{counted}, of {spec.search.trials}; {recorded.state}")
+    url = ui_links.study_url(ui_links.base_url(place.tracking_uri), recorded.experiment_id)
     click.echo(f"Compare (with `{next_command('ui', spec.name)}`): {url}")

@@ -48,18 +48,13 @@ def _recorded(folder: str | None) -> list[dict[str, str]]:
     store = Store.at(folder)
     if not store.exists:
         return []
-    from ..tracking.leaderboard import best, goal_of, number, rows
-    from ..tracking.reader import find_study, open_client, study_names
+    from ..tracking.leaderboard import best, leaderboard, number
+    from ..tracking.reader import find_studies, open_client
 
-    client = open_client(store)
     found = []
-    for name in study_names(client):
-        study = find_study(client, name)
-        if study is None:
-            continue
-        experiment_id, run = study
-        trials = rows(client, experiment_id, goal_of(run))
-        metric, first = goal_of(run).first.metric, best(trials)
+    for study in find_studies(open_client(store)):
+        trials = leaderboard(study)
+        metric, first = study.goal.first.metric, best(trials)
         shown = "–" if first is None else f"{metric} {number(first.value, metric)}"
-        found.append({"study": name, "status": run.info.status.lower(), "trials": str(len(trials)), "best": shown})
+        found.append({"study": study.name, "status": study.run.info.status.lower(), "trials": str(len(trials)), "best": shown})
     return found

@@ -26,7 +26,7 @@ def command(study: str | None, port: int, no_browser: bool, store: str | None) -
     if study is None:
         pages = [base]
     else:
-        experiment_id, _ = study_in(client, study)
+        experiment_id = study_in(client, study).experiment_id
         pages = [ui_links.study_url(base, experiment_id), ui_links.study_url(base, experiment_id, charts=False)]
     if place.served:
         _show(pages, no_browser)

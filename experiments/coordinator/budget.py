@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ...search.study.goal import Objective
 from ...search.study.spec import SearchPlan
@@ -13,11 +12,11 @@ HOPELESS = 3  # trials that all failed, after which a session asks for no more
 
 @dataclass
 class Budget:
-    """What a search has spent of its plan, over every session but for the time, which counts from this one's start."""
+    """What a search has spent of its plan, over every session; the time counts from this session's start."""
 
     plan: SearchPlan
     objective: Objective
-    started: float = field(default_factory=time.monotonic)
+    started: float  # seconds by a clock, as are all times here
     epochs: int = 0
     ended: int = 0  # in this session, as are the failed
     failed: int = 0
@@ -26,7 +25,6 @@ class Budget:
 
     @property
     def deadline(self) -> float | None:
-        """On the monotonic clock."""
         return None if self.plan.timeout is None else self.started + self.plan.timeout
 
     @property
@@ -47,10 +45,10 @@ class Budget:
         if value is not None and better:
             self.best = (trial, value)
 
-    def spent(self) -> str:
-        """Why no more trials are to be asked for, or nothing."""
+    def find_end(self, now: float) -> str:
+        """Why no more trials are to be asked for; empty if there are."""
         plan = self.plan
-        if self.deadline is not None and time.monotonic() >= self.deadline:
+        if self.deadline is not None and now >= self.deadline:
             return "the time is up"
         if plan.epochs is not None and self.epochs >= plan.epochs:
             return f"all {plan.epochs} epochs are spent"

@@ -1,29 +1,28 @@
-"""The coordinator: asks the engine, dispatches to the workers, passes reports on, records, tells. It owns every store."""
+"""The coordinator: asks the engine, sends attempts to the workers, passes reports on, records, tells. It owns every store."""
 
 from __future__ import annotations
 
 import dataclasses
-import queue
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from ...search.engines.protocol import Done, Engine, Outcome, Suggestion, Wait
 from ...search.errors import StudyError
 from ...search.study.capabilities import continues
 from ...search.study.spec import StudySpec
-from ..datasets.splits import DataHandle, Splits
+from ..datasets.splits import DataHandle
 from ..tracking.model_files import ModelFile
-from ..tracking.reader import trial_runs
-from ..tracking.tracker import EPOCHS, Tracker
+from ..tracking.reader import RecordedAttempt
 from ..trials.checkpoints import Checkpoints
 from ..trials.job import EpochReport, TrialJob, TrialResult, make_job
-from ..workers.pool import Lost, Pool, PoolEvent
+from ..workers.pool import Lost, Note, WorkerEvent
 from ..workers.retries import NOT_BEGUN, Losses
 from .budget import Budget
 from .progress import Progress, RunningTrial, Screen
-from .reconcile import Stores, reconcile
+from .protocols import Recorder, Workers
+from .standings import Standings
 
 TICK = 0.25  # seconds between looks at the clock while no event comes
 
@@ -33,24 +32,24 @@ class Parts:
     """What a coordinator works with."""
 
     spec: StudySpec
-    splits: Splits
     data: DataHandle
     engine: Engine
-    tracker: Tracker
-    pool: Pool
+    recorder: Recorder
+    workers: Workers
     screen: Screen
     checkpoints: Checkpoints
     precision: str  # in place of "auto"
     code: Path | None = None  # a copy of the file of a factory named by its file
+    clock: Callable[[], float] = time.monotonic
 
 
-@dataclass
+@dataclass(frozen=True)
 class Attempt:
-    """An attempt under way: its job, the suggestion behind it and its run."""
+    """An attempt under way: its job, the suggestion behind it, and when it began (seconds by the clock)."""
 
     job: TrialJob
     suggestion: Suggestion
-    started: float = field(default_factory=time.monotonic)
+    began: float
 
 
 class Coordinator:
@@ -58,21 +57,33 @@ class Coordinator:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._spec = parts.spec
+        self._spec = spec = parts.spec
         self._pending: list[Suggestion] = []
         self._running: dict[tuple[int, int], Attempt] = {}
-        self._attempts: dict[int, int] = {}
-        self._losses = Losses(self._spec.search.retries)
-        self._kept: set[int] = set()  # the trials whose models are logged
-        self._values: dict[int, Mapping[str, float]] = {}  # of the complete trials, by metric
-        self.exhausted = ""
+        self._attempts: dict[int, int] = {}  # the newest of each trial
+        self._losses = Losses(spec.search.retries)
+        self._standings = Standings(spec.goal, spec.search.keep_models)
+        self._budget = Budget(spec.search, spec.objective, parts.clock())
+        self.progress = Progress(
+            spec.name, spec.objective.metric, spec.search.trials, parts.workers.count, deadline=self._budget.deadline
+        )
+        self.exhausted = ""  # why no more trials are asked for
         self.broken = ""  # why the engine could not answer an ask
         self.first_failure = ""
         self.stopping = False
-        self._budget = Budget(self._spec.search, self._spec.objective)
-        trials, metric = self._spec.search.trials, self._spec.objective.metric
-        self.progress = Progress(self._spec.name, metric, trials, parts.pool.count, deadline=self._budget.deadline)
-        self._resume()
+
+    def resume(self, attempts: Iterable[RecordedAttempt], models: set[int]) -> None:
+        """Take up what earlier sessions left: attempts in MLflow, trials whose models are logged, and the engine's trials."""
+        for attempt in attempts:
+            self._attempts[attempt.trial] = max(self._attempts.get(attempt.trial, 0), attempt.attempt)
+            self._budget.epochs += attempt.epochs
+            if attempt.status == "lost":
+                self._losses.add(attempt.trial, attempt.reason)
+        self._pending = self._parts.engine.unfinished()
+        for record in self._parts.engine.records():
+            self._count(record.trial, record.outcome, earlier=True)
+        for trial in self._standings.adopt(models):  # displaced, or of a lost attempt, just before a coordinator died
+            self._parts.recorder.drop_model(trial)
 
     def run(self) -> None:
         """Work until nothing is left to ask for and nothing runs."""
@@ -82,78 +93,52 @@ class Coordinator:
                 if not self.stopping and not continues(self._spec):  # later sessions' trials may go on from these
                     self._parts.checkpoints.clear()
                 return
-            try:
-                self._handle(self._parts.pool.events.get(timeout=TICK))
-                while True:
-                    self._handle(self._parts.pool.events.get_nowait())
-            except queue.Empty:
-                pass
-            self._parts.pool.watch()
-            while not self._parts.pool.notes.empty():
-                self._parts.screen.line(self._parts.pool.notes.get_nowait())
-            self._parts.tracker.flush_due()
+            for event in self._parts.workers.wait(TICK):
+                self._handle(event)
+            self._parts.recorder.tick()
             self._parts.screen.show(self.progress)
 
     def stop(self) -> None:
-        """Ask nothing more and end the running attempts; their trials stay unfinished and go on at the next start."""
+        """Ask nothing more and end the running attempts; their trials stay unfinished, and the next start resumes them."""
         if not self.stopping:
             self.stopping = True
-            self._parts.pool.stop()
-
-    def _resume(self) -> None:
-        """Take up what earlier sessions left: mend it, then count attempts, losses, values and kept models."""
-        parts, tracker, outbox = self._parts, self._parts.tracker, self._parts.tracker.outbox
-        stores = Stores(outbox.client, outbox.experiment_id, parts.engine, self._spec.goal, parts.checkpoints)
-        for mended in reconcile(stores):
-            parts.screen.line(f"mended: {mended}")
-        for run in trial_runs(outbox.client, outbox.experiment_id):
-            trial = int(run.data.tags["tailor.trial"])
-            self._attempts[trial] = max(self._attempts.get(trial, 0), int(run.data.tags["tailor.attempt"]))
-            self._budget.epochs += int(run.data.tags.get(EPOCHS, "0"))
-            if run.data.tags.get("tailor.status") == "lost":
-                self._losses.add(trial, run.data.tags.get("tailor.status_reason", ""))
-        self._pending = parts.engine.unfinished()
-        for record in parts.engine.records():
-            self._count(record.trial, record.outcome, earlier=True)
-        logged = outbox.models()
-        complete = {trial: self._values[trial] for trial in logged & self._values.keys()}
-        self._kept = set(self._spec.goal.order(complete)[: self._spec.search.keep_models])
-        for trial in logged - self._kept:  # displaced, or of a lost attempt, just before a coordinator died
-            tracker.drop_model(trial)
+            self._parts.workers.stop()
 
     def _fill(self) -> None:
-        while len(self._running) < self._parts.pool.count and not self.stopping:
-            if self._pending:
-                self._start(self._pending.pop(0))
-                continue
-            if self._budget.hopeless and self._running:
-                return  # what still runs may show that not every trial fails
-            self.exhausted = self.exhausted or self._budget.spent()
-            if self.exhausted:
+        """Give every free worker an attempt."""
+        while len(self._running) < self._parts.workers.count and not self.stopping:
+            suggestion = self._pending.pop(0) if self._pending else self._ask()
+            if suggestion is None:
                 return
-            try:
-                answer = self._parts.engine.ask()
-            except StudyError as error:  # of a space that runs, at a trial that nobody foresaw: what runs is ended as at a stop
-                self.broken = str(error)
-                self.stop()
-                return
-            if isinstance(answer, Wait):
-                return
-            if isinstance(answer, Done):
-                self.exhausted = answer.reason
-                return
-            self._start(answer)
+            self._start(suggestion)
+
+    def _ask(self) -> Suggestion | None:
+        """The engine's next trial; None if there is none now, or none any more."""
+        if self._budget.hopeless and self._running:
+            return None  # what still runs may show that not every trial fails
+        self.exhausted = self.exhausted or self._budget.find_end(self._parts.clock())
+        if self.exhausted:
+            return None
+        try:
+            answer = self._parts.engine.ask()
+        except StudyError as error:  # of a space that runs, at a trial that nobody foresaw: what runs ends as at a stop
+            self.broken = str(error)
+            self.stop()
+            return None
+        if isinstance(answer, Done):
+            self.exhausted = answer.reason
+        return None if isinstance(answer, (Wait, Done)) else answer
 
     def _start(self, suggestion: Suggestion) -> None:
-        attempt = self._attempts.get(suggestion.trial, 0) + 1
-        self._attempts[suggestion.trial] = attempt
-        job = self._job(suggestion, attempt)
-        self._parts.tracker.start(job, {**self._spec.training, **suggestion.hparams})
-        self._running[job.trial, job.attempt] = Attempt(job, suggestion)
-        self.progress.running[job.trial] = RunningTrial(job.trial, attempt, job.epochs)
-        self._parts.pool.submit(job)
+        number = self._attempts.get(suggestion.trial, 0) + 1
+        self._attempts[suggestion.trial] = number
+        job, now = self._make_job(suggestion, number), self._parts.clock()
+        self._parts.recorder.begin_attempt(job, {**self._spec.training, **suggestion.hparams})
+        self._running[job.trial, job.attempt] = Attempt(job, suggestion, now)
+        self.progress.running[job.trial] = RunningTrial(job.trial, number, job.epochs, since=now)
+        self._parts.workers.submit(job)
 
-    def _job(self, suggestion: Suggestion, attempt: int) -> TrialJob:
+    def _make_job(self, suggestion: Suggestion, attempt: int) -> TrialJob:
         weights = None
         if suggestion.continues is not None:
             weights = self._parts.checkpoints.find(suggestion.continues)
@@ -171,7 +156,10 @@ class Coordinator:
             resumes=None if newest is None else str(newest),
         )
 
-    def _handle(self, event: PoolEvent) -> None:
+    def _handle(self, event: WorkerEvent) -> None:
+        if isinstance(event, Note):
+            self._parts.screen.line(event.text)
+            return
         attempt = self._running.get((event.trial, event.attempt))
         if attempt is None:
             return  # a late word of an attempt that was given up: fenced off
@@ -180,92 +168,85 @@ class Coordinator:
             return
         del self._running[event.trial, event.attempt]
         del self.progress.running[event.trial]
-        self._parts.pool.forget(attempt.job)
+        self._parts.workers.forget(attempt.job)
         if isinstance(event, Lost):
-            self._lost(attempt, event)
+            self._lose(attempt, event)
         else:
-            self._ended(attempt, event)
+            self._end(attempt, event)
 
     def _report(self, attempt: Attempt, report: EpochReport) -> None:
         self._budget.epochs += not report.replayed
-        self._parts.tracker.epoch(report)
+        self._parts.recorder.log_epoch(report)
         running = self.progress.running[report.trial]
         running.epoch = report.epoch
         running.value = report.metrics.get(self._spec.objective.metric)
         if report.replayed:
             return
         stop = self._parts.engine.report(report.trial, report.epoch, report.metrics)
-        self._parts.pool.answer(attempt.job, report.epoch, stop)
+        self._parts.workers.answer(attempt.job, report.epoch, stop)
 
-    def _lost(self, attempt: Attempt, lost: Lost) -> None:
+    def _lose(self, attempt: Attempt, lost: Lost) -> None:
         trial = attempt.job.trial
         self._losses.add(trial, lost.reason)
         if times := self._losses.enough(trial):
             outcome = Outcome("failed", reason=f"{lost.reason} (lost {times} times)")
-            self._parts.tracker.lose(attempt.job, outcome.reason, "failed")
+            self._parts.recorder.lose_attempt(attempt.job, outcome.reason, "failed")
             self._tell(trial, outcome)
             return
-        self._parts.tracker.lose(attempt.job, lost.reason)
+        self._parts.recorder.lose_attempt(attempt.job, lost.reason)
         if lost.reason != NOT_BEGUN:
             self._parts.screen.line(f"trial {trial}: attempt {attempt.job.attempt} lost ({lost.reason}); trying again")
         self._pending.append(attempt.suggestion)
 
-    def _ended(self, attempt: Attempt, result: TrialResult) -> None:
+    def _end(self, attempt: Attempt, result: TrialResult) -> None:
         # MLflow first, then the engine: a trial that the engine knows to have ended has its run. The model before the run is
         # closed: a trial that MLflow knows to be complete has its model.
         values = self._spec.goal.measured(result.metrics) if result.status == "complete" else None
         if result.status == "complete" and values is None:
             reason = "non_finite: its model measures not all that the study is after"
             result = dataclasses.replace(result, status="failed", reason=reason, model=None)
-        displaced = self._keep(attempt.job, result, values) if values is not None else set()
-        self._parts.tracker.end(attempt.job, result)
+        displaced = set() if values is None else self._keep_model(attempt.job, result, values)
+        self._parts.recorder.end_attempt(attempt.job, result)
         for trial in displaced:
-            self._parts.tracker.drop_model(trial)
+            self._parts.recorder.drop_model(trial)
         if result.status == "stopped":
             if not self.stopping:  # its worker waited too long for an answer: this process slept, say
                 self._pending.append(attempt.suggestion)
             return
-        self.progress.seconds.append(time.monotonic() - attempt.started)
-        if values is not None:
-            if continues(self._spec) and result.model is not None:
-                self._parts.checkpoints.save(result.trial, result.model)
-            self._tell(result.trial, Outcome("complete", values))
-            return
-        if result.status == "failed" and result.traceback and not self.first_failure:
-            self._parts.screen.line(result.traceback.rstrip())
-        self.first_failure = self.first_failure or (result.reason if result.status == "failed" else "")
-        self._tell(result.trial, Outcome(result.status, reason=result.reason))
+        self.progress.seconds.append(self._parts.clock() - attempt.began)
+        if values is not None and continues(self._spec) and result.model is not None:
+            self._parts.checkpoints.save(result.trial, result.model)
+        if result.status == "failed":
+            if result.traceback and not self.first_failure:
+                self._parts.screen.line(result.traceback.rstrip())
+            self.first_failure = self.first_failure or result.reason
+        self._tell(result.trial, Outcome(result.status, values or {}, "" if values else result.reason))
+
+    def _keep_model(self, job: TrialJob, result: TrialResult, values: Mapping[str, float]) -> set[int]:
+        """Log the model while its trial is among the best. Returns the trials whose models it displaces."""
+        displaced = None if result.model is None else self._standings.keep(job.trial, values)
+        if result.model is None or displaced is None:
+            return set()
+        model = ModelFile(result.model, job.data.input_shape, job.data.num_classes, self._parts.code)
+        self._parts.recorder.log_model(job, model, result.best_epoch)
+        return displaced
 
     def _tell(self, trial: int, outcome: Outcome) -> None:
         self._parts.engine.tell(trial, outcome)
         self._parts.checkpoints.drop(trial)
         self._count(trial, outcome)
-        measured = ", ".join(f"{metric} {_short(value)}" for metric, value in outcome.values.items())
-        said = f"with {measured}" if measured else outcome.reason
-        self._parts.screen.line(f"trial {trial}: {outcome.status} {said}")
+        measured = ", ".join(f"{metric} {_format(value)}" for metric, value in outcome.values.items())
+        self._parts.screen.line(f"trial {trial}: {outcome.status} {f'with {measured}' if measured else outcome.reason}")
 
     def _count(self, trial: int, outcome: Outcome, earlier: bool = False) -> None:
-        status, values = outcome.status, outcome.values
+        status, values, goal = outcome.status, outcome.values, self._spec.goal
         setattr(self.progress, status, getattr(self.progress, status) + 1)
-        goal = self._spec.goal
-        keeps = status == "complete" and goal.feasible(values)
-        on_front = keeps and goal.several and not goal.beaten(values, filter(goal.feasible, self._values.values()))
-        if status == "complete":
-            self._values[trial] = values
-        self._budget.count(trial, status, values[goal.first.metric] if keeps else None, earlier, on_front)
+        complete = status == "complete"
+        on_front = complete and self._standings.add(trial, values)
+        value = values[goal.first.metric] if complete and goal.feasible(values) else None
+        self._budget.count(trial, status, value, earlier, on_front)
         self.progress.best = self._budget.best
 
-    def _keep(self, job: TrialJob, result: TrialResult, values: Mapping[str, float]) -> set[int]:
-        """Log the model while its trial is among the best. Answers the trials whose models it displaces."""
-        candidates = {**{trial: self._values[trial] for trial in self._kept}, job.trial: values}
-        best = set(self._spec.goal.order(candidates)[: self._spec.search.keep_models])
-        if result.model is None or job.trial not in best:
-            return set()
-        model = ModelFile(result.model, job.data.input_shape, job.data.num_classes, self._parts.code)
-        self._parts.tracker.log_model(job, model, result.best_epoch)
-        displaced, self._kept = self._kept - best, best
-        return displaced
 
-
-def _short(value: float) -> str:
+def _format(value: float) -> str:
     return f"{value:,.0f}" if value.is_integer() and abs(value) > 1 else f"{value:.4f}"

@@ -75,7 +75,7 @@ def summary(progress: Progress) -> str:
     """One line: best so far, counts, time left."""
     best = "none yet" if progress.best is None else f"{progress.best[1]:.4f} (trial {progress.best[0]})"
     counts = f"{progress.complete} done, {progress.pruned} pruned, {progress.failed} failed of {progress.trials}"
-    left = progress.time_left()
+    left = progress.time_left(time.monotonic())
     return f"best {best}; {counts}; {'' if left is None else f'about {duration(left)} left'}".removesuffix("; ")
 
 

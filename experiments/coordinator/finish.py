@@ -1,4 +1,4 @@
-"""How a session ends: the study's run closed, what MLflow still lacks tried once more, the report drawn."""
+"""How a session ends: the study's run is closed, what MLflow still lacks is tried once more, the report is drawn."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from pathlib import Path
 
 from ..errors import RunError
 from ..system.redact import masked
-from ..tracking.outbox import Outbox
-from ..tracking.reader import REPORT
+from ..tracking.reader import RecordedStudy
 from ..tracking.tracker import Tracker
 from .coordinator import Coordinator
 from .progress import Screen
@@ -29,7 +28,7 @@ class Ended:
 def finish(coordinator: Coordinator, tracker: Tracker, caught: int) -> Ended:
     """Close the study's run; `caught` is the signal that stopped the search, or 0.
 
-    Raises RunError where the engine could not go on, or no trial completed.
+    Raises RunError if the engine could not continue, or no trial completed.
     """
     progress, broken = coordinator.progress, coordinator.broken
     tags = {"tailor.ended": broken[:4000] or coordinator.exhausted or "stopped"}
@@ -45,22 +44,17 @@ def finish(coordinator: Coordinator, tracker: Tracker, caught: int) -> Ended:
             f"{coordinator.first_failure or 'see the runs in MLflow'}."
         )
     outbox = tracker.outbox
-    return Ended(outbox.experiment_id, coordinator.exhausted, caught, progress.complete, outbox.waiting)
+    return Ended(outbox.study.experiment_id, coordinator.exhausted, caught, progress.complete, outbox.waiting)
 
 
-def report_drawn(outbox: Outbox) -> bool:
-    """Whether the study's run has its report."""
-    return any(file.path == REPORT for file in outbox.client.list_artifacts(outbox.study_run))
-
-
-def draw_report(outbox: Outbox, screen: Screen) -> None:
-    """Draw the study's report and log it to its run. A search is not lost for a picture: what fails is told."""
+def draw_report(study: RecordedStudy, screen: Screen) -> None:
+    """Draw the study's report and log it to its run. A search is not lost for a picture: an error is one line on the screen."""
     from ..reports import report
 
     screen.line("drawing the report")
     try:
-        made = report.make(outbox.client, outbox.experiment_id, outbox.client.get_run(outbox.study_run))
+        made = report.make(study.refresh())
         with tempfile.TemporaryDirectory() as folder:
-            report.log(outbox.client, outbox.study_run, made, Path(folder))
+            report.log(study, made, Path(folder))
     except Exception as error:
         screen.line(f"the report could not be made ({type(error).__name__}: {masked(str(error))}); the same command tries again")

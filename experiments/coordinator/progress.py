@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,7 +15,7 @@ class RunningTrial:
     epochs: int
     epoch: int = 0
     value: float | None = None
-    since: float = field(default_factory=time.monotonic)
+    since: float = 0.0  # seconds by the coordinator's clock
 
 
 @dataclass
@@ -33,19 +32,17 @@ class Progress:
     failed: int = 0
     best: tuple[int, float] | None = None
     seconds: list[float] = field(default_factory=list)  # of each trial ended in this session
-    started: float = field(default_factory=time.monotonic)
     deadline: float | None = None
 
     @property
     def done(self) -> int:
         return self.complete + self.pruned + self.failed
 
-    def time_left(self) -> float | None:
+    def time_left(self, now: float) -> float | None:
         """Seconds until the last trial ends, from the mean of those that ended; None before any did."""
         if not self.seconds:
             return None
         mean = sum(self.seconds) / len(self.seconds)
-        now = time.monotonic()
         under_way = sum(min(mean, now - trial.since) for trial in self.running.values())
         left = max(0.0, (self.trials - self.done) * mean - under_way) / max(1, self.workers)
         return left if self.deadline is None else min(left, max(0.0, self.deadline - now))

@@ -8,24 +8,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mlflow import MlflowClient
-from mlflow.entities import Run
-
 from ...search.engines.protocol import Engine, Outcome
 from ...search.study.goal import Goal
 from ..errors import InputError
-from ..tracking.reader import trial_runs
-from ..tracking.tracker import close_run
+from ..tracking.reader import RecordedAttempt, RecordedStudy
+from ..tracking.tracker import close_attempt
 from ..trials.checkpoints import Checkpoints
 from ..workers.retries import COORDINATOR_GONE
+
+Attempts = Sequence[RecordedAttempt]
 
 
 @dataclass(frozen=True)
 class Stores:
     """What must agree. The study's lock is held, so that nobody else is writing."""
 
-    client: MlflowClient
-    experiment_id: str
+    study: RecordedStudy
     engine: Engine
     goal: Goal
     checkpoints: Checkpoints
@@ -33,24 +31,22 @@ class Stores:
 
 def reconcile(stores: Stores) -> list[str]:
     """Mend what disagrees and say what was mended; what cannot be mended is said too."""
-    runs = trial_runs(stores.client, stores.experiment_id)
-    return [*_reap(stores, runs), *_tell(stores, runs), *_unknown(stores, runs), *_clean(stores)]
+    attempts = stores.study.read_attempts()
+    return [*_reap(stores, attempts), *_tell(stores, attempts), *_find_unknown(stores, attempts), *_clean(stores)]
 
 
-def _reap(stores: Stores, runs: Sequence[Run]) -> list[str]:
+def _reap(stores: Stores, attempts: Attempts) -> list[str]:
     """Close the runs of attempts that died with their coordinator."""
-    mended = []
-    for run in runs:
-        if run.info.status == "RUNNING":
-            close_run(stores.client, run.info.run_id, "lost", COORDINATOR_GONE)
-            mended.append(f"run {run.info.run_name}: its coordinator went away; closed as lost")
-    return mended
+    open_ = [attempt for attempt in attempts if attempt.run_status == "RUNNING"]
+    for attempt in open_:
+        close_attempt(stores.study.client, attempt.run_id, "lost", COORDINATOR_GONE)
+    return [f"run {attempt.run_name}: its coordinator went away; closed as lost" for attempt in open_]
 
 
-def _tell(stores: Stores, runs: Sequence[Run]) -> list[str]:
+def _tell(stores: Stores, attempts: Attempts) -> list[str]:
     """Tell the engine of trials whose end MLflow has: a coordinator died between the two."""
     mended = []
-    ends = {int(run.data.tags["tailor.trial"]): end for run in runs if (end := ended(run, stores.goal)) is not None}
+    ends = {one.trial: end for one in attempts if (end := find_outcome(one, stores.goal)) is not None}
     for suggestion in stores.engine.unfinished():
         if suggestion.trial in ends:
             outcome = ends[suggestion.trial]
@@ -59,22 +55,22 @@ def _tell(stores: Stores, runs: Sequence[Run]) -> list[str]:
     return mended
 
 
-def _unknown(stores: Stores, runs: Sequence[Run]) -> list[str]:
+def _find_unknown(stores: Stores, attempts: Attempts) -> list[str]:
     """Trials that one side alone has: nothing can be made of them but a word."""
     told = {record.trial for record in stores.engine.records() if record.outcome.status == "complete"}
-    recorded = {int(run.data.tags["tailor.trial"]) for run in runs}
-    strange = _strange(stores.engine, runs, stores.goal)
+    recorded = {attempt.trial for attempt in attempts}
+    strange = _find_strange(stores.engine, attempts, stores.goal)
     return [f"trial {trial}: complete in the engine, without a run in MLflow" for trial in sorted(told - recorded)] + [
         f"trial {trial}: ended in MLflow, and the engine does not know it" for trial in strange
     ]
 
 
-def check_known(study: str, engine: Engine, runs: Sequence[Run], goal: Goal) -> None:
+def check_known(study: str, engine: Engine, attempts: Attempts, goal: Goal) -> None:
     """Raise InputError where trials ended in MLflow that the engine does not know: their numbers would be given out twice.
 
     One that did not end may be unknown: what an engine wrote last can be lost with a disk, and the number is given out again.
     """
-    strange = _strange(engine, runs, goal)
+    strange = _find_strange(engine, attempts, goal)
     if strange:
         some = ", ".join(map(str, strange[:5])) + (", …" if len(strange) > 5 else "")
         raise InputError(
@@ -94,9 +90,9 @@ def check_new(study: str, engine: Engine) -> None:
         )
 
 
-def _strange(engine: Engine, runs: Sequence[Run], goal: Goal) -> list[int]:
+def _find_strange(engine: Engine, attempts: Attempts, goal: Goal) -> list[int]:
     known = {record.trial for record in engine.records()} | {suggestion.trial for suggestion in engine.unfinished()}
-    return sorted({int(run.data.tags["tailor.trial"]) for run in runs if ended(run, goal) is not None} - known)
+    return sorted({attempt.trial for attempt in attempts if find_outcome(attempt, goal) is not None} - known)
 
 
 def _clean(stores: Stores) -> list[str]:
@@ -109,11 +105,11 @@ def _clean(stores: Stores) -> list[str]:
     return mended
 
 
-def ended(run: Run, goal: Goal) -> Outcome | None:
-    """How the trial of a closed run ended; None for a run that is open, lost or stopped."""
-    status, values = run.data.tags.get("tailor.status"), goal.measured(run.data.metrics)
-    if run.info.status == "FINISHED" and status == "complete" and values is not None:
+def find_outcome(attempt: RecordedAttempt, goal: Goal) -> Outcome | None:
+    """How the trial of an attempt ended; None if its run is open, or it was lost or stopped."""
+    values = goal.measured(attempt.metrics)
+    if attempt.run_status == "FINISHED" and attempt.status == "complete" and values is not None:
         return Outcome("complete", values)
-    if run.info.status in ("FINISHED", "FAILED") and status in ("pruned", "failed"):
-        return Outcome(status, reason=run.data.tags.get("tailor.status_reason", ""))
+    if attempt.run_status in ("FINISHED", "FAILED") and attempt.status in ("pruned", "failed"):
+        return Outcome(attempt.status, reason=attempt.reason)  # type: ignore[arg-type]
     return None

@@ -24,26 +24,26 @@ from ..planning import recorded_defaults
 from ..planning.initial_points import best_points, with_defaults, with_recorded
 from ..planning.keras_tuner_space import whole
 from ..planning.resolve import ends, open_data
-from ..planning.resume_check import CODE_TAG, check_same, code_changed
+from ..planning.resume_check import CODE_TAG, code_changed, find_same
 from ..store import Store
 from ..system.cpus import cores
 from ..system.file_lock import study_lock
 from ..system.signals import stopping
 from ..system.silence import quiet
 from ..tracking.outbox import Outbox
-from ..tracking.reader import find_study, new_database, open_client, trial_runs
+from ..tracking.reader import RecordedStudy, find_study, open_client, prepare_database
 from ..tracking.spool import Spool
 from ..tracking.tags import common_tags, study_tags
-from ..tracking.tracker import Tracker, decided_once, open_study
+from ..tracking.tracker import Tracker, open_study
 from ..trials.checkpoints import Checkpoints
 from ..trials.job import make_job
 from ..trials.preflight import Preflight
 from ..workers.pool import Pool
 from .coordinator import Coordinator, Parts
-from .finish import Ended, draw_report, finish, report_drawn
-from .fsck import catch_up, engine_of
+from .finish import Ended, draw_report, finish
+from .fsck import catch_up, open_engine
 from .progress import Screen
-from .reconcile import check_known, check_new
+from .reconcile import Stores, check_known, check_new, reconcile
 
 
 @dataclass(frozen=True)
@@ -70,18 +70,17 @@ def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
         if places.enqueue_from is not None:
             spec = _enqueued(spec, store, places.enqueue_from, screen)
         if store.exists:
-            client = open_client(store)
-            check_same(client, spec, splits)
-            if (ended := _already_done(client, spec, store, screen)) is not None:
+            found = find_same(open_client(store), spec, splits)
+            if found is not None and (ended := _already_done(found, spec, store, screen)) is not None:
                 return ended
         screen.line("the workers are starting")
-        with new_database(store) as keep_database, _pool(spec, places) as pool:
+        with prepare_database(store) as keep_database, _pool(spec, places) as pool:
             shape = splits.train.images.shape[1:]
-            found = preflight(pool, spec, DataHandle("", shape, len(splits.class_names)))
+            preflight = check_model(pool, spec, DataHandle("", shape, len(splits.class_names)))
             with _room_on_disk(store):
                 store.create()
                 keep_database()
-                return _coordinate(spec, store, splits, pool, Decided(open_client(store), screen, found))
+                return _coordinate(spec, store, splits, pool, Decided(open_client(store), screen, preflight))
 
 
 @contextmanager
@@ -112,46 +111,48 @@ class Decided:
 
     client: MlflowClient
     screen: Screen
-    found: Preflight
+    preflight: Preflight
 
 
 def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decided: Decided) -> Ended:
     """Open the stores and run the coordinator to its end; the study's lock is held."""
-    before = find_study(decided.client, spec.name)
+    client, screen, preflight = decided.client, decided.screen, decided.preflight
+    before = find_study(client, spec.name)
     data = splitting.cache(splits, store.cache)
-    spec = with_defaults(spec, decided.found.first) if before is None else with_recorded(spec, decided.client, before[1])
-    engine = engine_of(spec, store)
+    spec = with_defaults(spec, preflight.first) if before is None else with_recorded(spec, before)
+    engine = open_engine(spec, store)
     checkpoints = Checkpoints(store.checkpoints, spec.name)
     if before is None:
         check_new(spec.name, engine)
     else:  # before its run is opened again: what was kept may be the end of it
-        if code_changed(spec, before[1], decided.found.code, engine):
+        if code_changed(spec, before, preflight.code, engine):
             checkpoints.clear()
-            decided.client.delete_tag(before[1].info.run_id, CODE_TAG)
-        catch_up(Outbox(decided.client, (before[0], before[1].info.run_id), Spool(store.spool, spec.name), decided.screen.line))
-        check_known(spec.name, engine, trial_runs(decided.client, before[0]), spec.goal)
-    code = _kept_code(spec, checkpoints, decided.found.code)
+            client.delete_tag(before.run_id, CODE_TAG)
+        catch_up(Outbox(before, Spool(store.spool, spec.name), screen.line))
+        check_known(spec.name, engine, before.read_attempts(), spec.goal)
+    code = _keep_code(spec, checkpoints, preflight.code)
     tags = {**common_tags(Path.cwd()), **study_tags(spec, splits)}
-    study = open_study(decided.client, store, spec, splits, tags)
-    outbox = Outbox(decided.client, study, Spool(store.spool, spec.name), decided.screen.line)
-    tracker = Tracker(outbox, splits, tags)
-    decided_once(decided.client, study[1], recorded_defaults.TAG, json.dumps(recorded_defaults.defaults(spec)))
-    if decided.found.code:
-        decided_once(decided.client, study[1], CODE_TAG, decided.found.code)
-    precision = decided_once(decided.client, study[1], "tailor.precision", decided.found.precision)
-    if decided.found.note:
-        decided.screen.line(decided.found.note)
-    parts = Parts(spec, splits, data, engine, tracker, pool, decided.screen, checkpoints, precision, code)
-    coordinator = Coordinator(parts)
+    study = open_study(client, store, spec, tags)
+    tracker = Tracker(Outbox(study, Spool(store.spool, spec.name), screen.line), splits, tags)
+    study.record_once(recorded_defaults.TAG, json.dumps(recorded_defaults.defaults(spec)))
+    if preflight.code:
+        study.record_once(CODE_TAG, preflight.code)
+    precision = study.record_once("tailor.precision", preflight.precision)
+    if preflight.note:
+        screen.line(preflight.note)
+    for line in reconcile(Stores(study, engine, spec.goal, checkpoints)):
+        screen.line(f"mended: {line}")
+    coordinator = Coordinator(Parts(spec, data, engine, tracker, pool, screen, checkpoints, precision, code))
+    coordinator.resume(study.read_attempts(), tracker.outbox.find_models())
     with stopping(coordinator.stop) as caught:
         coordinator.run()
     ended = finish(coordinator, tracker, caught[-1] if caught else 0)
     if not ended.signal and not ended.waiting:
-        draw_report(outbox, decided.screen)
+        draw_report(study, screen)
     return ended
 
 
-def _kept_code(spec: StudySpec, checkpoints: Checkpoints, digest: str) -> Path | None:
+def _keep_code(spec: StudySpec, checkpoints: Checkpoints, digest: str) -> Path | None:
     """A copy of the file of a factory named by its file, which trials are of while somebody edits it for the next study."""
     if not is_file(spec.model):
         return None
@@ -162,7 +163,7 @@ def _kept_code(spec: StudySpec, checkpoints: Checkpoints, digest: str) -> Path |
     return checkpoints.keep_code(path.name, code)
 
 
-def preflight(pool: Pool, spec: StudySpec, data: DataHandle) -> Preflight:
+def check_model(pool: Pool, spec: StudySpec, data: DataHandle) -> Preflight:
     """Build the space's smallest model on a worker. Raises InputError with what is wrong with it."""
     smallest, _ = ends(spec)
     try:
@@ -177,24 +178,19 @@ def preflight(pool: Pool, spec: StudySpec, data: DataHandle) -> Preflight:
         raise InputError(f"model {spec.model!r} failed while it was built: {_traced(error)}") from error
 
 
-def _already_done(client: MlflowClient, spec: StudySpec, store: Store, screen: Screen) -> Ended | None:
-    """How a study ended of which nothing is left to do; None where there is, if only its run to close and its report to draw."""
-    found = find_study(client, spec.name)
-    if found is None:
-        return None
-    engine = engine_of(spec, store)
+def _already_done(study: RecordedStudy, spec: StudySpec, store: Store, screen: Screen) -> Ended | None:
+    """How a study ended of which nothing is left to do; None if there is, even if only its run to close or its report to draw."""
+    engine = open_engine(spec, store)
     told = engine.records()
     if engine.unfinished() or len(told) < spec.search.trials:
         return None
-    experiment_id, run = found
-    outbox = Outbox(client, (experiment_id, run.info.run_id), Spool(store.spool, spec.name), screen.line)
-    catch_up(outbox)
+    catch_up(Outbox(study, Spool(store.spool, spec.name), screen.line))
     complete = sum(record.outcome.status == "complete" for record in told)
-    if client.get_run(run.info.run_id).info.status != "FINISHED" or (complete and not report_drawn(outbox)):
+    if study.refresh().run.info.status != "FINISHED" or (complete and not study.has_report()):
         return None
     if not complete:
         raise RunError(f"no trial of study {spec.name!r} completed: tailor ui {spec.name} shows why; a larger --trials goes on.")
-    return Ended(experiment_id, f"all {len(told)} trials were done before; a larger --trials goes on", 0, complete)
+    return Ended(study.experiment_id, f"all {len(told)} trials were done before; a larger --trials goes on", 0, complete)
 
 
 def crew(spec: StudySpec) -> tuple[int, int]:

@@ -9,7 +9,6 @@ from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.artifacts import load_text
-from mlflow.entities import Run
 
 from ...models.training.options import TrainOptions
 from ...search.errors import StudyError
@@ -21,8 +20,8 @@ from ...search.space.space import Space, walk
 from ...search.study.capabilities import LISTED, known_as
 from ...search.study.spec import StudySpec
 from ..errors import InputError
-from ..tracking.leaderboard import goal_of, rows
-from ..tracking.reader import find_study, recorded_spec, study_names
+from ..tracking.leaderboard import leaderboard
+from ..tracking.reader import RecordedStudy, find_study, list_names
 
 MOST = 5
 
@@ -40,9 +39,9 @@ def with_defaults(spec: StudySpec, first: Mapping[str, Any]) -> StudySpec:
     return replace(spec, enqueue=(usual_point(spec.space, known),))
 
 
-def with_recorded(spec: StudySpec, client: MlflowClient, study_run: Run) -> StudySpec:
+def with_recorded(spec: StudySpec, study: RecordedStudy) -> StudySpec:
     """The spec with the points that the study was begun with, whoever enqueued them, before those that are new."""
-    before = recorded_spec(client, study_run).enqueue
+    before = study.read_spec().enqueue
     return replace(spec, enqueue=(*before, *(point for point in spec.enqueue if point not in before)))
 
 
@@ -67,10 +66,9 @@ def best_points(client: MlflowClient, study: str, space: Space) -> list[dict[str
     """What is searched here of the study's best trials, each point once. Raises InputError where there is none."""
     found = find_study(client, study)
     if found is None:
-        raise InputError(f"--enqueue-from: there is no study {study!r}; there are: {', '.join(study_names(client)) or 'none'}.")
-    experiment_id, run = found
+        raise InputError(f"--enqueue-from: there is no study {study!r}; there are: {list_names(client)}.")
     points: list[dict[str, Value]] = []
-    for row in rows(client, experiment_id, goal_of(run)):
+    for row in leaderboard(found):
         if row.front is None or len(points) == MOST:
             break
         artifacts = client.get_run(row.run_id).info.artifact_uri

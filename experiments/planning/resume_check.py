@@ -5,21 +5,22 @@ from __future__ import annotations
 import json
 
 from mlflow import MlflowClient
-from mlflow.entities import Run
 
 from ...search.engines.protocol import Engine
 from ...search.study.spec import StudySpec
 from ..datasets.splits import Splits
 from ..errors import InputError
-from ..tracking.reader import find_study, recorded_spec
+from ..tracking.reader import RecordedStudy, find_study
 from . import recorded_defaults
 from .resolve import differences
 
 CODE_TAG = "tailor.model_sha256"
 
 
-def check_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> None:
-    """Raise InputError with the differences when the store has another study of that name, or one that was deleted."""
+def find_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> RecordedStudy | None:
+    """The study of that name in the store, if there is one. Raises InputError with the differences if it is another study, or
+    was deleted.
+    """
     experiment = client.get_experiment_by_name(spec.name)
     if experiment is not None and experiment.lifecycle_stage != "active":
         raise InputError(
@@ -28,13 +29,12 @@ def check_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> None:
         )
     found = find_study(client, spec.name)
     if found is None:
-        return
-    _, run = found
-    before, today = recorded_spec(client, run), recorded_defaults.defaults(spec)
-    noted = json.loads(run.data.tags.get(recorded_defaults.TAG, "null")) or today  # it began before they were noted
+        return None
+    before, today = found.read_spec(), recorded_defaults.defaults(spec)
+    noted = json.loads(found.tags.get(recorded_defaults.TAG, "null")) or today  # it began before they were noted
     old, new = recorded_defaults.trained_by(before, noted, today), recorded_defaults.trained_by(spec, today, noted)
     changed = differences({**before.identity(), "training": old}, {**spec.identity(), "training": new})
-    digest = run.data.tags.get("tailor.dataset_sha256")
+    digest = found.tags.get("tailor.dataset_sha256")
     if digest != splits.digest:
         changed.append(f"data digest: {digest} → {splits.digest}")
     if changed:
@@ -44,14 +44,15 @@ def check_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> None:
             "Give the new one another name with --name, or undo the change to go on with the old one"
             f"{': defaults of Tailor changed, so write the old values into [training]' if by_default else ''}."
         )
+    return found
 
 
-def code_changed(spec: StudySpec, run: Run, digest: str, engine: Engine) -> bool:
+def code_changed(spec: StudySpec, study: RecordedStudy, digest: str, engine: Engine) -> bool:
     """Whether the file of a model of one's own, given by its SHA-256, is not as it was when the study began.
 
     Raises InputError where trials came of it; a mistake that made them all fail may be mended.
     """
-    if run.data.tags.get(CODE_TAG, digest) == digest:
+    if study.tags.get(CODE_TAG, digest) == digest:
         return False
     if any(record.outcome.status != "failed" for record in engine.records()):
         raise InputError(

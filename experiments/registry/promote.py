@@ -15,16 +15,16 @@ from typing import Any
 import mlflow
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
-from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from ...search.study.goal import Goal, Objective
+from ...search.study.goal import Objective
 from ...search.study.load import check_name
 from ...search.study.spec import StudySpec
 from ..datasets.splits import Splits
 from ..errors import InputError, RunError
-from ..tracking.leaderboard import Row, goal_of, rows
+from ..tracking.leaderboard import Row, leaderboard
+from ..tracking.reader import RecordedStudy
 from ..trials.evaluator import Evaluator
 from ..trials.metrics import Evaluation
 from ..trials.saved_model import SavedModel
@@ -53,16 +53,15 @@ class Promotion:
     test: Evaluation | None
 
 
-def promote(client: MlflowClient, study: tuple[str, Run], spec: StudySpec, splits: Splits, name: str) -> Promotion:
+def promote(study: RecordedStudy, spec: StudySpec, splits: Splits, name: str) -> Promotion:
     """Register the study's best model under `name`, with a card, as champion or challenger. Raises InputError, RunError.
 
     The test split is opened here, once for each model, and the opening is counted on the registered model.
     """
     check_name("--to", name)
-    experiment_id, run = study
-    goal = goal_of(run)
-    row, model_id = best_model(client, experiment_id, spec.name, goal)
-    if run.data.tags["tailor.dataset_sha256"] != splits.digest:
+    client, goal = study.client, study.goal
+    row, model_id = find_best_model(study)
+    if study.tags["tailor.dataset_sha256"] != splits.digest:
         raise InputError(f"study {spec.name!r} was trained on other data: the digest of {spec.dataset!r} is now {splits.digest}.")
     known = _version_of(client, name, model_id)
     if known is not None:
@@ -78,7 +77,7 @@ def promote(client: MlflowClient, study: tuple[str, Run], spec: StudySpec, split
     with Evaluator() as evaluator:
         test = evaluator.score(saved_model(client, model_id), splits.test, len(splits.class_names))
     _count_opening(client, name)
-    tags = _tags(run, row, candidate, test, verdict) | _checksums(client.get_logged_model(model_id).tags) | {SETTLED: PENDING}
+    tags = _tags(study, row, candidate, test, verdict) | _checksums(client.get_logged_model(model_id).tags) | {SETTLED: PENDING}
     card = model_card(name, spec, row, tags, splits)
     with _process_uri(client.tracking_uri):
         version = client.create_model_version(
@@ -227,14 +226,14 @@ def labels(model: SavedModel) -> list[str]:
     return json.loads((model.path.parent.parent / "labels.json").read_text())
 
 
-def best_model(client: MlflowClient, experiment_id: str, study: str, goal: Goal) -> tuple[Row, str]:
+def find_best_model(study: RecordedStudy) -> tuple[Row, str]:
     """The best trial that keeps the constraints and whose model is logged, and the model's id. Raises RunError."""
-    logged = client.search_logged_models([experiment_id], max_results=1000)
+    logged = study.client.search_logged_models([study.experiment_id], max_results=1000)
     models = {int(m.tags["tailor.trial"]): m.model_id for m in logged if "tailor.trial" in m.tags}
-    for row in rows(client, experiment_id, goal):
+    for row in leaderboard(study):
         if row.front is not None and row.trial in models:
             return row, models[row.trial]
-    raise RunError(f"study {study!r} has no complete trial with a model yet; see `tailor status {study}`.")
+    raise RunError(f"study {study.name!r} has no complete trial with a model yet; see `tailor status {study.name}`.")
 
 
 def _version_of(client: MlflowClient, name: str, model_id: str) -> ModelVersion | None:
@@ -266,17 +265,17 @@ def _count_opening(client: MlflowClient, name: str) -> None:
     client.set_registered_model_tag(name, OPENINGS, str(before + 1))
 
 
-def _tags(run: Run, row: Row, candidate: Candidate, test: Evaluation, verdict: Verdict) -> dict[str, str]:
+def _tags(study: RecordedStudy, row: Row, candidate: Candidate, test: Evaluation, verdict: Verdict) -> dict[str, str]:
     return {
-        "tailor.study": run.data.tags["tailor.study"],
+        "tailor.study": study.tags["tailor.study"],
         "tailor.trial": str(row.trial),
         "tailor.objective": candidate.objective.metric,
         "tailor.direction": candidate.objective.direction,
         "tailor.value": repr(candidate.value),
-        "tailor.dataset": run.data.tags["tailor.dataset"],
+        "tailor.dataset": study.tags["tailor.dataset"],
         "tailor.dataset_sha256": candidate.dataset_sha256,
         "tailor.test_accuracy": repr(test.accuracy),
         "tailor.test_loss": repr(test.loss),
         "tailor.verdict": verdict.reason,
-        "tailor.input_shape": run.data.tags["tailor.input_shape"],
+        "tailor.input_shape": study.tags["tailor.input_shape"],
     }

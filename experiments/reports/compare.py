@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 
 from ...search.study.goal import EPOCH_METRICS
 from ..errors import InputError
-from ..tracking.leaderboard import best, goal_of, rows
+from ..tracking.leaderboard import best, leaderboard
 from ..tracking.reader import find_study
 
 MOST_CONFUSED = 8
@@ -57,13 +57,12 @@ def find_run(client: MlflowClient, name: str) -> tuple[str, Run]:
     found = find_study(client, match[1])
     if found is None:
         raise InputError(f"RUN: there is no study {match[1]!r} in the store; `tailor studies` lists them.")
-    goal = goal_of(found[1])
-    trials = rows(client, found[0], goal)
+    trials = leaderboard(found)
     row = best(trials) if match[2] == "best" else next((row for row in trials if str(row.trial) == match[2]), None)
     if row is not None:
         return f"{match[1]}:{row.trial}", client.get_run(row.run_id)
     if match[2] == "best":
-        raise InputError(f"RUN: study {match[1]!r} has no complete trial{goal.within} yet.")
+        raise InputError(f"RUN: study {match[1]!r} has no complete trial{found.goal.within} yet.")
     numbers = ", ".join(str(trial) for trial in sorted(row.trial for row in trials)) or "none yet"
     raise InputError(f"RUN: study {match[1]!r} has no trial {match[2]}; it has: {numbers[:200]}.")
 

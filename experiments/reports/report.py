@@ -15,7 +15,6 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
-from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from ...search.analysis import plots
@@ -25,8 +24,8 @@ from ...search.engines.define_by_run import seen
 from ...search.space.parameters import Choice, Fixed, Parameter
 from ...search.study.goal import key_of
 from ...search.study.spec import StudySpec
-from ..tracking.leaderboard import Row, number, rows, short
-from ..tracking.reader import REPORT, recorded_spec, state_of
+from ..tracking.leaderboard import Row, leaderboard, number, short
+from ..tracking.reader import REPORT, RecordedStudy
 from .advice import advice
 from .compare import compare
 
@@ -53,28 +52,27 @@ class Report:
     files: Mapping[str, bytes]
 
 
-def make(client: MlflowClient, experiment_id: str, study_run: Run) -> Report:
+def make(study: RecordedStudy) -> Report:
     """Read the study and make its report."""
-    spec = recorded_spec(client, study_run)
-    board = rows(client, experiment_id, spec.goal)
+    spec, board = study.read_spec(), leaderboard(study)
     if spec.by_run:  # what varied among the trials stands for the space
         spec = dataclasses.replace(spec, space=seen([row.params for row in board]))
-    told = [_told(client, spec, row, i < MOST_CURVES) for i, row in enumerate(board)]
-    study = plots.as_optuna(spec, told)
-    mattered = plots.importances(spec, study, told)
-    pictures = plots.pictures(study, mattered)
-    page = _render(client, spec, board, study_run, pictures, mattered)
+    told = [_told(study.client, spec, row, i < MOST_CURVES) for i, row in enumerate(board)]
+    trials = plots.as_optuna(spec, told)
+    mattered = plots.importances(spec, trials, told)
+    pictures = plots.pictures(trials, mattered)
+    page = _render(study, spec, board, pictures, mattered)
     files = {f"plots/{name}.png": data for name, data in pictures.items()}
-    return Report(page, {**files, "plots/plots.html": plots.page(study, mattered).encode()})
+    return Report(page, {**files, "plots/plots.html": plots.page(trials, mattered).encode()})
 
 
-def log(client: MlflowClient, run_id: str, report: Report, folder: Path) -> None:
+def log(study: RecordedStudy, report: Report, folder: Path) -> None:
     """Log the report and its files to the study's run; `folder` is an empty one to write them in."""
     (folder / "plots").mkdir()
     (folder / REPORT).write_text(report.page, encoding="utf-8")
     for name, data in report.files.items():
         (folder / name).write_bytes(data)
-    client.log_artifacts(run_id, str(folder))
+    study.client.log_artifacts(study.run_id, str(folder))
 
 
 def _told(client: MlflowClient, spec: StudySpec, row: Row, with_curve: bool) -> Told:
@@ -86,10 +84,9 @@ def _told(client: MlflowClient, spec: StudySpec, row: Row, with_curve: bool) -> 
 
 
 def _render(
-    client: MlflowClient,
+    study: RecordedStudy,
     spec: StudySpec,
     board: Sequence[Row],
-    study_run: Run,
     pictures: Mapping[str, bytes],
     mattered: Importance,
 ) -> str:
@@ -98,15 +95,15 @@ def _render(
     differs: Mapping[str, Any] = {}
     confusions: Sequence[Any] = ()
     if best is not None and runner_up is not None:
-        found = compare(client, [best.run_id, runner_up.run_id])
+        found = compare(study.client, [best.run_id, runner_up.run_id])
         differs = {name: [None if text is None else short(text) for text in pair] for name, pair in found.params.items()}
         confusions = found.confusions
-    sizes = json.loads(study_run.data.tags.get("tailor.split_sizes", "{}"))
+    sizes = json.loads(study.tags.get("tailor.split_sizes", "{}"))
     columns, cells = _table(spec, board[:MOST_ROWS])
     return _template().render(
         spec=spec,
         counts=", ".join(f"{count} {status}" for status, count in sorted(Counter(row.status for row in board).items())),
-        state=state_of(study_run),
+        state=study.state,
         best=best,
         complete=any(row.values for row in board),
         space=[_described(parameter) for parameter in spec.space.parameters],
@@ -115,7 +112,7 @@ def _render(
         columns=columns,
         leaderboard=cells,
         more=max(0, len(board) - MOST_ROWS),
-        best_pictures=[(name, _inline(_artifact(client, best.run_id, name))) for name in BEST_PICTURES] if best else [],
+        best_pictures=[(name, _inline(_artifact(study.client, best.run_id, name))) for name in BEST_PICTURES] if best else [],
         runner_up=runner_up,
         differs=differs,
         confusions=confusions,

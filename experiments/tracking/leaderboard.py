@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from mlflow import MlflowClient
-from mlflow.entities import Run
-
-from ...search.study.goal import EPOCH_METRICS, Constraint, Goal, Objective
-from .reader import trial_runs
+from ...search.study.goal import EPOCH_METRICS, Goal
+from .reader import RecordedAttempt, RecordedStudy
 
 DIGITS = {"parameters": 0, "model_bytes": 0, "best_epoch": 0, "train_seconds": 1}
 
@@ -53,48 +49,41 @@ class Row:
         return asdict(self)
 
 
-def goal_of(study_run: Run) -> Goal:
-    """The goal that a study's run is tagged with."""
-    tags = study_run.data.tags
-    first = Objective(tags["tailor.objective"], tags["tailor.direction"])
-    more = json.loads(tags.get("tailor.goal", "{}"))
-    others = tuple(Objective(*pair) for pair in more.get("others", ()))
-    return Goal((first, *others), tuple(map(Constraint.parse, more.get("constraints", ()))))
+def leaderboard(study: RecordedStudy) -> list[Row]:
+    """Every trial of a study, read from MLflow: complete ones best first, in the goal's order, then the others by number."""
+    return rank(study.read_attempts(), study.goal)
 
 
-def rows(client: MlflowClient, experiment_id: str, goal: Goal) -> list[Row]:
-    """Every trial: complete ones best first, in the goal's order, then the others by number."""
-    newest: dict[int, Run] = {}
-    for run in trial_runs(client, experiment_id):
-        trial, attempt = int(run.data.tags["tailor.trial"]), int(run.data.tags["tailor.attempt"])
-        if trial not in newest or attempt > int(newest[trial].data.tags["tailor.attempt"]):
-            newest[trial] = run
+def rank(attempts: Iterable[RecordedAttempt], goal: Goal) -> list[Row]:
+    """The trials of these attempts, each by its newest: complete ones best first, then the others by number."""
+    newest: dict[int, RecordedAttempt] = {}
+    for one in attempts:
+        if one.trial not in newest or one.attempt > newest[one.trial].attempt:
+            newest[one.trial] = one
     values: dict[int, dict[str, float]] = {}
-    for trial, run in newest.items():
-        measured = goal.measured(run.data.metrics) if run.data.tags.get("tailor.status") == "complete" else None
+    for trial, one in newest.items():
+        measured = goal.measured(one.metrics) if one.status == "complete" else None
         if measured is not None:
             values[trial] = measured
     fronts = goal.fronts(values)
     order = goal.order(values) + sorted(newest.keys() - values.keys())
-    return [_row(newest[trial], goal, values.get(trial, {}), fronts.get(trial)) for trial in order]
+    return [_make_row(newest[trial], goal, values.get(trial, {}), fronts.get(trial)) for trial in order]
 
 
-def _row(run: Run, goal: Goal, values: Mapping[str, float], front: int | None) -> Row:
-    tags, metrics = run.data.tags, run.data.metrics
-    shown = {name: value for name, value in metrics.items() if name not in EPOCH_METRICS}
+def _make_row(attempt: RecordedAttempt, goal: Goal, values: Mapping[str, float], front: int | None) -> Row:
     return Row(
-        trial=int(tags["tailor.trial"]),
-        attempts=int(tags["tailor.attempt"]),
-        status=tags.get("tailor.status", "running"),
+        trial=attempt.trial,
+        attempts=attempt.attempt,
+        status=attempt.status,
         value=values.get(goal.first.metric),
         values=values,
         front=front,
-        run_id=run.info.run_id,
-        params=dict(run.data.params),
-        metrics=shown,
-        reason=tags.get("tailor.status_reason", ""),
-        start=run.info.start_time,
-        end=run.info.end_time,
+        run_id=attempt.run_id,
+        params=attempt.params,
+        metrics={name: value for name, value in attempt.metrics.items() if name not in EPOCH_METRICS},
+        reason=attempt.reason,
+        start=attempt.start,
+        end=attempt.end,
     )
 
 

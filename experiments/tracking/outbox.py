@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from mlflow import MlflowClient
-
 from ..errors import RunError
 from ..system.redact import masked
-from .spool import Entry, Spool
+from .entries import Entry
+from .reader import RecordedStudy
+from .spool import Spool
 from .writer import Writer, is_away
 
 RETRY_SECONDS = 5.0  # between looks whether MLflow is back
@@ -18,10 +18,9 @@ RETRY_SECONDS = 5.0  # between looks whether MLflow is back
 class Outbox:
     """One study's. `say` tells a person when MLflow goes away and when it is back."""
 
-    def __init__(self, client: MlflowClient, study: tuple[str, str], spool: Spool, say: Callable[[str], None]) -> None:
-        self.client = client
-        self.experiment_id, self.study_run = study
-        self._writer = Writer(client, self.experiment_id, self.study_run)
+    def __init__(self, study: RecordedStudy, spool: Spool, say: Callable[[str], None]) -> None:
+        self.study = study
+        self._writer = Writer(study)
         self._spool = spool
         self._say = say
         self._tried = 0.0
@@ -31,9 +30,9 @@ class Outbox:
         """Where how many entries wait, for a person to read; empty where none does."""
         return f"{len(self._spool)} entries wait in {self._spool.folder}" if self._spool else ""
 
-    def models(self) -> set[int]:
+    def find_models(self) -> set[int]:
         """The trials whose models are logged."""
-        return set(self._writer.models())
+        return set(self._writer.find_models())
 
     def put(self, entry: Entry) -> None:
         """Write an entry, or keep it. Raises RunError where it can be kept nowhere."""
@@ -45,7 +44,7 @@ class Outbox:
                 if not is_away(error):
                     raise
                 self._say(
-                    f"MLflow cannot be written to ({_in_short(error)}); training goes on, and what it lacks is kept in "
+                    f"MLflow cannot be written to ({_shorten(error)}); training goes on, and what it lacks is kept in "
                     f"{self._spool.folder}"
                 )
                 self._tried = time.monotonic()
@@ -70,12 +69,12 @@ class Outbox:
                     self._tried = time.monotonic()
                     return
                 # Refused for good, of a run that was deleted say: it must not stand in the way of all that follow.
-                self._say(f"MLflow refuses an entry that was kept for it, and it is left out: {_in_short(error)}")
+                self._say(f"MLflow refuses an entry that was kept for it, and it is left out: {_shorten(error)}")
             self._spool.drop()
         self._say(f"MLflow is back; all that was kept for it is written ({waited} entries)")
 
 
-def _in_short(error: Exception) -> str:
+def _shorten(error: Exception) -> str:
     """Its first line; of a database's error its driver's own, as SQLAlchemy puts hints and the statement around it."""
     said = getattr(error.__cause__, "orig", None) or error
     return masked((str(said).strip().splitlines() or [type(error).__name__])[0])[:200]

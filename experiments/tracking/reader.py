@@ -1,4 +1,4 @@
-"""What stands in MLflow, as it is read: the client on a store, studies by name, their runs and their specs."""
+"""What stands in MLflow, as it is read: the client on a store, studies by name, and a study's attempts as records."""
 
 from __future__ import annotations
 
@@ -6,19 +6,134 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from ...search.study.goal import Constraint, Goal, Objective
 from ...search.study.load import build
 from ...search.study.spec import StudySpec
 from ..store import Store
 
 STUDY_FILE, REPORT = "study.json", "report.html"
+EPOCHS = "tailor.epochs"
+PAGE = 1000  # runs that MLflow gives out at once
+
+
+@dataclass(frozen=True)
+class RecordedAttempt:
+    """An attempt at a trial as its run has it.
+
+    `status` is Tailor's (running, complete, pruned, failed, stopped, lost), `run_status` MLflow's; `epochs` are those that the
+    attempt trained itself; `start` and `end` are milliseconds since 1970.
+    """
+
+    trial: int
+    attempt: int
+    run_id: str
+    run_name: str
+    run_status: str
+    status: str
+    reason: str
+    epochs: int
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    start: int
+    end: int | None
+
+    @classmethod
+    def read(cls, run: Run) -> RecordedAttempt:
+        tags, info = run.data.tags, run.info
+        return cls(
+            trial=int(tags["tailor.trial"]),
+            attempt=int(tags["tailor.attempt"]),
+            run_id=info.run_id,
+            run_name=info.run_name,
+            run_status=info.status,
+            status=tags.get("tailor.status", "running"),
+            reason=tags.get("tailor.status_reason", ""),
+            epochs=int(tags.get(EPOCHS, "0")),
+            params=dict(run.data.params),
+            metrics=dict(run.data.metrics),
+            start=info.start_time,
+            end=info.end_time,
+        )
+
+
+@dataclass(frozen=True)
+class RecordedStudy:
+    """A study in MLflow: its experiment, and its own run as it was when it was read."""
+
+    client: MlflowClient
+    experiment_id: str
+    run: Run
+
+    @property
+    def run_id(self) -> str:
+        return self.run.info.run_id
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        return self.run.data.tags
+
+    @property
+    def name(self) -> str:
+        return self.tags["tailor.study"]
+
+    @property
+    def running(self) -> bool:
+        """Whether a search runs it, or was killed and left it so."""
+        return self.run.info.status == "RUNNING"
+
+    @property
+    def state(self) -> str:
+        """How the study stands: running, or how its last session ended."""
+        if self.running:
+            return "running"
+        return self.tags.get("tailor.ended", "its search was killed; the same `tailor search` goes on with it")
+
+    @cached_property
+    def goal(self) -> Goal:
+        """The objectives and constraints that the study's run is tagged with."""
+        more = json.loads(self.tags.get("tailor.goal", "{}"))
+        first = Objective(self.tags["tailor.objective"], self.tags["tailor.direction"])  # type: ignore[arg-type]
+        others = tuple(Objective(*pair) for pair in more.get("others", ()))
+        return Goal((first, *others), tuple(map(Constraint.parse, more.get("constraints", ()))))
+
+    def refresh(self) -> RecordedStudy:
+        """The study with its run as it is now."""
+        return replace(self, run=self.client.get_run(self.run_id))
+
+    def read_spec(self) -> StudySpec:
+        """The spec that the study was last started with."""
+        with tempfile.TemporaryDirectory() as folder:
+            return build(json.loads(Path(self.client.download_artifacts(self.run_id, STUDY_FILE, folder)).read_text("utf-8")))
+
+    def read_attempts(self) -> list[RecordedAttempt]:
+        """Every attempt, oldest first."""
+        runs, token, wanted = [], None, "tags.`tailor.kind` = 'trial'"
+        while True:
+            page = self.client.search_runs(
+                [self.experiment_id], wanted, max_results=PAGE, order_by=["start_time ASC"], page_token=token
+            )
+            runs += page
+            if not (token := page.token):
+                return [RecordedAttempt.read(run) for run in runs]
+
+    def has_report(self) -> bool:
+        return any(file.path == REPORT for file in self.client.list_artifacts(self.run_id))
+
+    def record_once(self, tag: str, value: str) -> str:
+        """What is decided once for a study: the tag's value if it stands already, or else this one, written now."""
+        tags = self.client.get_run(self.run_id).data.tags
+        if tag not in tags:
+            self.client.set_tag(self.run_id, tag, value)
+        return tags.get(tag, value)
 
 
 def open_client(store: Store) -> MlflowClient:
@@ -31,7 +146,7 @@ def open_client(store: Store) -> MlflowClient:
 
 
 @contextmanager
-def new_database(store: Store) -> Iterator[Callable[[], None]]:
+def prepare_database(store: Store) -> Iterator[Callable[[], None]]:
     """Make MLflow's tables (seconds of migrations) beside the store, while workers load; the yielded call puts them in place.
 
     A search that turns out to be wrong before that leaves nothing behind.
@@ -45,41 +160,21 @@ def new_database(store: Store) -> Iterator[Callable[[], None]]:
         yield lambda: store.adopt_database(path)
 
 
-def find_study(client: MlflowClient, name: str) -> tuple[str, Run] | None:
-    """A study's experiment id and run, or None where there is none of that name."""
+def find_study(client: MlflowClient, name: str) -> RecordedStudy | None:
+    """The study of that name, or None."""
     experiment = client.get_experiment_by_name(name)
     if experiment is None or experiment.lifecycle_stage != "active":
         return None
     runs = client.search_runs([experiment.experiment_id], "tags.`tailor.kind` = 'study'", max_results=1)
-    return (experiment.experiment_id, runs[0]) if runs else None
+    return RecordedStudy(client, experiment.experiment_id, runs[0]) if runs else None
 
 
-def study_names(client: MlflowClient) -> list[str]:
-    """The names of the studies in the store."""
-    experiments = client.search_experiments(max_results=1000)
-    return sorted(e.name for e in experiments if find_study(client, e.name) is not None)
+def find_studies(client: MlflowClient) -> list[RecordedStudy]:
+    """The studies in the store, by name."""
+    names = sorted(experiment.name for experiment in client.search_experiments(max_results=PAGE))
+    return [study for name in names if (study := find_study(client, name)) is not None]
 
 
-def recorded_spec(client: MlflowClient, study_run: Run) -> StudySpec:
-    """The spec that a study's run was last started with."""
-    with tempfile.TemporaryDirectory() as folder:
-        return build(json.loads(Path(client.download_artifacts(study_run.info.run_id, STUDY_FILE, folder)).read_text()))
-
-
-def state_of(study_run: Run) -> str:
-    """How a study stands, from its run: running, or how its last session ended."""
-    if study_run.info.status == "RUNNING":
-        return "running"
-    return study_run.data.tags.get("tailor.ended", "its search was killed; the same `tailor search` goes on with it")
-
-
-def trial_runs(client: MlflowClient, experiment_id: str) -> list[Run]:
-    """Every attempt's run of a study, oldest first."""
-    runs, token = [], None
-    while True:
-        page = client.search_runs(
-            [experiment_id], "tags.`tailor.kind` = 'trial'", max_results=1000, order_by=["start_time ASC"], page_token=token
-        )
-        runs += page
-        if not (token := page.token):
-            return runs
+def list_names(client: MlflowClient) -> str:
+    """The names of the studies in the store, for an error to list."""
+    return ", ".join(study.name for study in find_studies(client)) or "none yet"

@@ -7,19 +7,9 @@ import os
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-
-@dataclass(frozen=True)
-class Entry:
-    """One thing to write: its kind, the attempt (trial, attempt) that it is of (None: the study), JSON fields, files by name."""
-
-    kind: str
-    attempt: tuple[int, int] | None
-    fields: Mapping[str, Any]
-    files: Mapping[str, bytes] = field(default_factory=dict)
+from .entries import Entry, from_plain, to_plain
 
 
 class Spool:
@@ -54,10 +44,10 @@ class Spool:
 
     def _fill(self, draft: Path, entry: Entry) -> None:
         (draft / "files").mkdir(parents=True)
-        head = {"kind": entry.kind, "attempt": entry.attempt, "fields": dict(entry.fields)}
+        files: Mapping[str, bytes] = getattr(entry, "files", {})
         for path, data in {
-            draft / "entry.json": json.dumps(head).encode(),
-            **{draft / "files" / name: data for name, data in entry.files.items()},
+            draft / "entry.json": json.dumps(to_plain(entry)).encode(),
+            **{draft / "files" / name: data for name, data in files.items()},
         }.items():
             with path.open("wb") as file:
                 file.write(data)
@@ -67,9 +57,8 @@ class Spool:
     def first(self) -> Entry:
         """The entry that is due next; there must be one."""
         place = self._place(self._numbers[0])
-        head = json.loads((place / "entry.json").read_bytes())
         files = {path.name: path.read_bytes() for path in (place / "files").iterdir()}
-        return Entry(head["kind"], head["attempt"] and tuple(head["attempt"]), head["fields"], files)
+        return from_plain(json.loads((place / "entry.json").read_bytes()), files)
 
     def drop(self) -> None:
         """Remove the first entry: it has been written."""

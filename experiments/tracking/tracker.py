@@ -23,14 +23,12 @@ from ..store import Store
 from ..trials import metrics
 from ..trials.job import EpochReport, TrialJob, TrialResult
 from . import figures, model_files, ui_links
+from .entries import BeginAttempt, DropModel, EndRun, LogMetrics, LogModel, Timed
 from .outbox import Outbox
-from .reader import STUDY_FILE, find_study, recorded_spec
-from .spool import Entry
+from .reader import EPOCHS, STUDY_FILE, RecordedStudy, find_study
 
 FLUSH_SECONDS = 2.0
-EPOCHS = "tailor.epochs"
 RUN_STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "stopped": "KILLED", "lost": "KILLED"}
-Timed = tuple[str, float, int, int]  # a metric: name, value, milliseconds, step
 
 
 @dataclass
@@ -51,7 +49,7 @@ class Tracker:
         self._live: dict[tuple[int, int], _Live] = {}
         self._flushed = time.monotonic()
 
-    def start(self, job: TrialJob, hparams: Mapping[str, Any]) -> None:
+    def begin_attempt(self, job: TrialJob, hparams: Mapping[str, Any]) -> None:
         """Open the run of an attempt."""
         suffix = f"-{job.attempt}" if job.attempt > 1 else ""
         tags = {
@@ -61,23 +59,22 @@ class Tracker:
             "tailor.status": "running",
             "tailor.seed": str(job.seed),
             "tailor.precision": job.values["precision"],
-            "mlflow.parentRunId": self.outbox.study_run,
+            "mlflow.parentRunId": self.outbox.study.run_id,
             "mlflow.runColor": ui_links.COLOURS[job.trial % len(ui_links.COLOURS)],
             **self._tags,
         }
-        params = {name: str(value) for name, value in flat(hparams).items()}
-        fields = {"name": f"trial-{job.trial:03d}{suffix}", "tags": tags, "params": params, "time": _now()}
-        self.outbox.put(Entry("start", (job.trial, job.attempt), fields))
+        params = {name: str(value) for name, value in flatten(hparams).items()}
+        self.outbox.put(BeginAttempt((job.trial, job.attempt), f"trial-{job.trial:03d}{suffix}", tags, params, _now()))
         self._live[job.trial, job.attempt] = _Live([])
 
-    def epoch(self, report: EpochReport) -> None:
+    def log_epoch(self, report: EpochReport) -> None:
         """Note an epoch's metrics; they are written within FLUSH_SECONDS by `flush_due`."""
         live = self._live.get((report.trial, report.attempt))
         if live is not None:
             live.epochs += not report.replayed
             live.metrics += [(name, value, _now(), report.epoch) for name, value in report.metrics.items()]
 
-    def flush_due(self) -> None:
+    def tick(self) -> None:
         """Write what has waited, if it has waited long enough, and what was kept while MLflow was away."""
         if time.monotonic() - self._flushed >= FLUSH_SECONDS:
             self.flush()
@@ -89,7 +86,7 @@ class Tracker:
         for attempt, live in self._live.items():
             self._flush(attempt, live)
 
-    def end(self, job: TrialJob, result: TrialResult) -> None:
+    def end_attempt(self, job: TrialJob, result: TrialResult) -> None:
         """Write all that an ended attempt leaves, and close its run."""
         attempt = (job.trial, job.attempt)
         live = self._live.pop(attempt)
@@ -97,7 +94,7 @@ class Tracker:
         self._flush(attempt, live)
         self._close(attempt, live, result.status, result.reason, self._artifacts(job, result))
 
-    def lose(self, job: TrialJob, reason: str, status: str = "lost") -> None:
+    def lose_attempt(self, job: TrialJob, reason: str, status: str = "lost") -> None:
         """Close the run of an attempt whose worker went away: lost, or failed where the trial is not tried again."""
         attempt = (job.trial, job.attempt)
         live = self._live.pop(attempt)
@@ -106,7 +103,7 @@ class Tracker:
 
     def end_study(self, status: str, tags: Mapping[str, str]) -> None:
         """Close the study's run: FINISHED, KILLED when it was stopped and can go on, or FAILED."""
-        self.outbox.put(Entry("end", None, {"tags": dict(tags), "status": status, "time": _now()}))
+        self.outbox.put(EndRun(None, dict(tags), status, _now()))
 
     def log_model(self, job: TrialJob, model: model_files.ModelFile, step: int) -> None:
         """Log a trial's model as a LoggedModel of its attempt's run."""
@@ -120,31 +117,26 @@ class Tracker:
         if model.source is not None:
             code = files[model.source.name] = model.source.read_bytes()
             tags["tailor.code_sha256"] = sha256(code)
-        fields = {
-            "tags": tags,
-            "shape": model.input_shape,
-            "classes": model.num_classes,
-            "step": step,
-            "source": None if model.source is None else model.source.name,
-        }
-        self.outbox.put(Entry("model", (job.trial, job.attempt), fields, files))
+        source = None if model.source is None else model.source.name
+        attempt = (job.trial, job.attempt)
+        self.outbox.put(LogModel(attempt, tags, model.input_shape, model.num_classes, step, source, files))
 
     def drop_model(self, trial: int) -> None:
         """Delete the model of a trial that is no longer among the kept; one that a registered version points to stays."""
-        self.outbox.put(Entry("drop", None, {"trial": trial}))
+        self.outbox.put(DropModel(None, trial))
 
     def _flush(self, attempt: tuple[int, int], live: _Live) -> None:
         if live.metrics:
-            self.outbox.put(Entry("metrics", attempt, {"metrics": live.metrics, "tags": {EPOCHS: str(live.epochs)}}))
+            self.outbox.put(LogMetrics(attempt, tuple(live.metrics), {EPOCHS: str(live.epochs)}))
             live.metrics = []
 
     def _close(self, attempt: tuple[int, int], live: _Live, status: str, reason: str, files: Mapping[str, bytes]) -> None:
-        tags = {EPOCHS: str(live.epochs), **ending(status, reason)}
-        self.outbox.put(Entry("end", attempt, {"tags": tags, "status": RUN_STATUS[status], "time": _now()}, files))
+        tags = {EPOCHS: str(live.epochs), **end_tags(status, reason)}
+        self.outbox.put(EndRun(attempt, tags, RUN_STATUS[status], _now(), files))
 
     def _artifacts(self, job: TrialJob, result: TrialResult) -> dict[str, bytes]:
         names = self._splits.class_names
-        made = {"trial.json": _json(_replay(job))}
+        made = {"trial.json": _json(_describe(job))}
         if result.traceback:
             made["traceback.txt"] = result.traceback.encode()
         if result.history:
@@ -159,59 +151,58 @@ class Tracker:
         return made
 
 
-def open_study(client: MlflowClient, store: Store, spec: StudySpec, splits: Splits, tags: Mapping[str, str]) -> tuple[str, str]:
-    """Find or make the study's experiment and run, and write the spec to it. Answers their ids."""
-    experiment = client.get_experiment_by_name(spec.name)
-    if experiment is None:
-        location = None if store.served else (store.artifacts / spec.name).as_uri()
-        experiment_id = client.create_experiment(spec.name, location, {"mlflow.experimentKind": "custom_model_development"})
-    else:
-        experiment_id = experiment.experiment_id
+def open_study(client: MlflowClient, store: Store, spec: StudySpec, tags: Mapping[str, str]) -> RecordedStudy:
+    """Find or make the study's experiment and run, and write the spec to it."""
     found = find_study(client, spec.name)
-    if found is not None:
-        run = found[1]
-        client.log_batch(run.info.run_id, tags=[RunTag(k, v) for k, v in tags.items()])
-        client.update_run(run.info.run_id, status="RUNNING")
-        if "tailor.ended" in run.data.tags:
-            client.delete_tag(run.info.run_id, "tailor.ended")
-    else:  # a draft until its spec is written, or a search killed in between would leave a study that nobody can read
-        drafts = client.search_runs([experiment_id], "tags.`tailor.kind` = 'draft'", max_results=1)
-        draft = {**tags, "tailor.kind": "draft"}
-        run = drafts[0] if drafts else client.create_run(experiment_id, tags=draft, run_name=spec.name)
-        client.log_batch(run.info.run_id, tags=[RunTag(k, v) for k, v in tags.items()])  # an earlier draft may be of another spec
-    for key, value in ui_links.view_tags(spec).items():
-        client.set_experiment_tag(experiment_id, key, value)
-    if found is None or recorded_spec(client, run) != spec:
-        client.log_text(run.info.run_id, json.dumps(spec.tables(), indent=2), STUDY_FILE)
     if found is None:
-        client.set_tag(run.info.run_id, "tailor.kind", "study")
-    return experiment_id, run.info.run_id
+        study = _find_draft(client, _open_experiment(client, store, spec), spec, tags)
+    else:
+        study = found
+        client.update_run(study.run_id, status="RUNNING")
+        if "tailor.ended" in study.tags:
+            client.delete_tag(study.run_id, "tailor.ended")
+    client.log_batch(study.run_id, tags=[RunTag(k, v) for k, v in tags.items()])  # an earlier draft may be of another spec
+    for key, value in ui_links.view_tags(spec).items():
+        client.set_experiment_tag(study.experiment_id, key, value)
+    if found is None or found.read_spec() != spec:
+        client.log_text(study.run_id, json.dumps(spec.tables(), indent=2), STUDY_FILE)
+    if found is None:
+        client.set_tag(study.run_id, "tailor.kind", "study")
+    return study.refresh()
 
 
-def decided_once(client: MlflowClient, run_id: str, tag: str, value: str) -> str:
-    """What was decided once for this study: the tag's value where it stands already, else this one, noted."""
-    tags = client.get_run(run_id).data.tags
-    if tag not in tags:
-        client.set_tag(run_id, tag, value)
-    return tags.get(tag, value)
+def _open_experiment(client: MlflowClient, store: Store, spec: StudySpec) -> str:
+    experiment = client.get_experiment_by_name(spec.name)
+    if experiment is not None:
+        return experiment.experiment_id
+    location = None if store.served else (store.artifacts / spec.name).as_uri()
+    return client.create_experiment(spec.name, location, {"mlflow.experimentKind": "custom_model_development"})
 
 
-def close_run(client: MlflowClient, run_id: str, status: str, reason: str) -> None:
-    """End a run with its status and reason as tags. Statuses: complete, pruned, failed, stopped, lost."""
-    client.log_batch(run_id, tags=[RunTag(name, value) for name, value in ending(status, reason).items()])
+def _find_draft(client: MlflowClient, experiment_id: str, spec: StudySpec, tags: Mapping[str, str]) -> RecordedStudy:
+    """The run of a new study: a draft until its spec is written, or a kill in between would leave a study nobody can read."""
+    drafts = client.search_runs([experiment_id], "tags.`tailor.kind` = 'draft'", max_results=1)
+    draft = {**tags, "tailor.kind": "draft"}
+    run = drafts[0] if drafts else client.create_run(experiment_id, tags=draft, run_name=spec.name)
+    return RecordedStudy(client, experiment_id, run)
+
+
+def close_attempt(client: MlflowClient, run_id: str, status: str, reason: str) -> None:
+    """End an attempt's run with its status and reason as tags. Statuses: complete, pruned, failed, stopped, lost."""
+    client.log_batch(run_id, tags=[RunTag(name, value) for name, value in end_tags(status, reason).items()])
     client.set_terminated(run_id, RUN_STATUS[status])
 
 
-def ending(status: str, reason: str) -> dict[str, str]:
+def end_tags(status: str, reason: str) -> dict[str, str]:
     """The tags of an ended attempt."""
     return {"tailor.status": status, **({"tailor.status_reason": reason[:4000]} if reason else {})}
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested tables as one, their keys joined by dots."""
     result: dict[str, Any] = {}
     for key, value in values.items():
-        result |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+        result |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return result
 
 
@@ -220,7 +211,7 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _replay(job: TrialJob) -> dict[str, Any]:
+def _describe(job: TrialJob) -> dict[str, Any]:
     return {
         "model": job.model,
         "values": dict(job.values),

@@ -27,6 +27,7 @@ from .assignments import Roster
 from .retries import NOT_BEGUN, WORKER_GONE
 
 PREFLIGHT_SECONDS = 600  # for the first build of a model, TensorFlow's imports included
+NOBODY = "no worker of the cluster answers; the search waits for one (Ctrl-C stops it; nothing is lost)"
 LOOK_SECONDS = 2.0  # between two looks at who is there on somebody else's cluster
 STARVED_SECONDS = 10.0  # a worker that goes away so soon after a kill for want of memory was what was killed
 
@@ -41,6 +42,13 @@ class Lost:
 
 
 @dataclass(frozen=True)
+class Note:
+    """A line for a person to read."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Sign:
     """A running attempt's sign of life: its worker's process (0: none yet), and when it was heard (monotonic seconds)."""
 
@@ -48,18 +56,17 @@ class Sign:
     heard: float
 
 
-PoolEvent = EpochReport | TrialResult | Lost
+WorkerEvent = EpochReport | TrialResult | Lost | Note
 
 
 class Pool:
-    """Runs attempts on workers, one at a time each. `events` brings reports, results and losses in order per worker."""
+    """Runs attempts on workers, one at a time each. `wait` brings their events in order per worker."""
 
     def __init__(self, client: Client, own: LocalCluster | None, count: int, grace: float) -> None:
         self._roster = Roster(cluster.addresses(client)) if own is None else None
         self._count = count
         self._grace = grace
-        self.events: queue.Queue[PoolEvent] = queue.Queue()
-        self.notes: queue.Queue[str] = queue.Queue()  # for a person to read
+        self._events: queue.Queue[WorkerEvent] = queue.Queue()
         self._client = client
         self._own = own
         self._held = ExitStack()  # Dask's settings, which are this pool's alone
@@ -116,6 +123,16 @@ class Pool:
         self._futures[job.key] = future
         future.add_done_callback(lambda done: self._ended(job, done))
 
+    def wait(self, seconds: float) -> list[WorkerEvent]:
+        """The events that came; waits at most `seconds` for the first. Gives up the attempts of workers that are silent."""
+        found: list[WorkerEvent] = []
+        with suppress(queue.Empty):
+            found.append(self._events.get(timeout=seconds))
+            while True:
+                found.append(self._events.get_nowait())
+        self._watch()
+        return found
+
     def answer(self, job: TrialJob, epoch: int, stop: bool) -> None:
         """Answer the attempt's report of that epoch."""
         if job.key in self._answers:
@@ -133,8 +150,8 @@ class Pool:
         if answers is not None:
             answers.close()
 
-    def watch(self) -> None:
-        """Give up the attempts whose workers are silent: a Lost comes as an event. To be called several times a second.
+    def _watch(self) -> None:
+        """Give up the attempts whose workers are silent: a Lost comes as an event.
 
         Dask notices a process that dies; one that is frozen, or whose machine is gone without a word, is for us to notice.
         """
@@ -153,7 +170,7 @@ class Pool:
             for key in self._roster.look(cluster.addresses(self._client), now) if self._roster is not None else ():
                 self._lose(key, self._went_away(key))
         if before and not self.count:
-            self.notes.put("no worker of the cluster answers; the search waits for one (Ctrl-C stops it; nothing is lost)")
+            self._events.put(Note(NOBODY))
 
     def _give_up(self, key: str, sign: Sign) -> None:
         if key not in self._begun and self._own is not None:
@@ -177,15 +194,15 @@ class Pool:
     def _lose(self, key: str, reason: str) -> None:
         job = self._jobs[key]
         self._signs.pop(key, None)
-        self.events.put(Lost(job.trial, job.attempt, reason))
+        self._events.put(Lost(job.trial, job.attempt, reason))
 
     def _heard(self, event: Mapping[str, Any]) -> None:
         """An event of a worker's, on Dask's own thread."""
         if "report" in event:
-            self.events.put(EpochReport(**event["report"]))
+            self._events.put(EpochReport(**event["report"]))
             return
         if "note" in event:
-            self.notes.put(event["note"])
+            self._events.put(Note(event["note"]))
             return
         if event["alive"] in self._jobs:
             self._begun.add(event["alive"])
@@ -208,11 +225,11 @@ class Pool:
 
     def _ended(self, job: TrialJob, future: Future) -> None:
         if future.status == "finished":
-            self.events.put(future.result())
+            self._events.put(future.result())
             return
         error = future.exception() if future.status == "error" else None
         gone = error is None or type(error).__name__ == "KilledWorker"
-        self.events.put(Lost(job.trial, job.attempt, self._went_away(job.key) if gone else f"{error}"))
+        self._events.put(Lost(job.trial, job.attempt, self._went_away(job.key) if gone else f"{error}"))
 
     def _went_away(self, key: str) -> str:
         if key not in self._begun:

@@ -13,11 +13,11 @@ UP, DOWN = Objective("val_accuracy", "maximize"), Objective("val_loss", "minimiz
 
 def after(values: list[float | None], objective: Objective = UP, **plan: float) -> str:
     """What a budget says after trials with those values; None is a failed one."""
-    budget = Budget(SearchPlan(**plan), objective)  # type: ignore[arg-type]
+    budget = Budget(SearchPlan(**plan), objective, started=0.0)  # type: ignore[arg-type]
     for trial, value in enumerate(values):
         budget.count(trial, "failed" if value is None else "complete", value)
         budget.epochs += 2
-    return budget.spent()
+    return budget.find_end(now=50.0)
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def after(values: list[float | None], objective: Objective = UP, **plan: float) 
     [
         ([0.5, 0.6], UP, {}, ""),
         ([0.5, 0.6], UP, {"timeout": 100}, ""),
-        ([0.5], UP, {"timeout": -1}, "the time is up"),
+        ([0.5], UP, {"timeout": 50}, "the time is up"),
         ([0.5, 0.6], UP, {"epochs": 5}, ""),
         ([0.5, 0.6], UP, {"epochs": 4}, "all 4 epochs are spent"),
         ([None, None], UP, {}, ""),
@@ -46,20 +46,20 @@ def test_why_no_more_trials_are_asked_for(values: list, objective: Objective, pl
 
 
 def test_a_trial_on_the_pareto_front_is_something_better() -> None:
-    budget = Budget(SearchPlan(patience=2), UP)
+    budget = Budget(SearchPlan(patience=2), UP, started=0.0)
     for trial, (value, on_front) in enumerate([(0.9, True), (0.5, False), (0.4, True), (0.3, False)]):
         budget.count(trial, "complete", value, on_front=on_front)
-        assert not budget.spent()
+        assert not budget.find_end(0.0)
     budget.count(4, "complete", 0.2)
-    assert budget.spent() == "no improvement in 2 trials"
+    assert budget.find_end(0.0) == "no improvement in 2 trials"
     assert budget.best == (0, 0.9)
 
 
 def test_what_failed_in_an_earlier_session_may_have_been_mended() -> None:
-    budget = Budget(SearchPlan(), UP)
+    budget = Budget(SearchPlan(), UP, started=0.0)
     for trial in range(3):
         budget.count(trial, "failed", None, earlier=True)
-    assert not budget.spent()
+    assert not budget.find_end(0.0)
     for trial in range(3, 6):
         budget.count(trial, "failed", None)
-    assert budget.hopeless and budget.spent() == "the first 3 trials all failed"
+    assert budget.hopeless and budget.find_end(0.0) == "the first 3 trials all failed"

@@ -24,6 +24,7 @@ from tailor.experiments.reports.advice import advice
 from tailor.experiments.reports.compare import find_run
 from tailor.experiments.reports.report import _render, _table
 from tailor.experiments.tracking.leaderboard import Row, short
+from tailor.experiments.tracking.reader import find_study
 from tailor.search.analysis.plots import as_optuna, importances
 from tailor.search.space.parameters import Choice, Float, Int
 from tailor.search.space.space import Space
@@ -198,8 +199,9 @@ def test_a_front_that_no_picture_can_show_is_said_to_have_none(recorded: Shell, 
     metrics = ("val_accuracy", "val_macro_f1", "val_loss", "parameters")[:count]
     objectives = [{"metric": metric, "direction": "minimize"} for metric in metrics]
     spec = build({"study": {"name": "s", "dataset": "digits", "model": "mlp", "objectives": objectives}})
-    (parent,), _ = runs(recorded.folder)
-    page = _render(client(recorded.folder), spec, [], parent, {}, importances(spec, as_optuna(spec, []), []))
+    study = find_study(client(recorded.folder), "small")
+    assert study is not None
+    page = _render(study, spec, [], {}, importances(spec, as_optuna(spec, []), []))
     assert ("The Pareto front of 4 objectives has no picture" in page) == said
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -12,13 +13,16 @@ from mlflow import MlflowClient
 
 from tailor.experiments.errors import RunError
 from tailor.experiments.store import Store
+from tailor.experiments.tracking.entries import BeginAttempt, DropModel, EndRun, Entry, LogMetrics, LogModel, from_plain
 from tailor.experiments.tracking.outbox import Outbox
-from tailor.experiments.tracking.reader import open_client
-from tailor.experiments.tracking.spool import Entry, Spool
+from tailor.experiments.tracking.reader import RecordedStudy, open_client
+from tailor.experiments.tracking.spool import Spool
 from tailor.experiments.tracking.writer import Writer
 
-START = {"name": "trial-000", "tags": {"tailor.trial": "0", "tailor.attempt": "1"}, "params": {"depth": "2"}, "time": 1000}
-END = {"tags": {"tailor.status": "complete"}, "status": "FINISHED", "time": 9000}
+BEGIN = BeginAttempt((0, 1), "trial-000", {"tailor.trial": "0", "tailor.attempt": "1"}, {"depth": "2"}, 1000)
+MEASURED = (("val_loss", 0.5, 2000, 1), ("val_loss", 0.4, 3000, 2))
+METRICS = LogMetrics((0, 1), MEASURED, {"tailor.epochs": "1"})  # one of them replayed
+END = EndRun((0, 1), {"tailor.status": "complete"}, "FINISHED", 9000, {"note.txt": b"whole"})
 
 
 class Place:
@@ -28,11 +32,11 @@ class Place:
         store = Store.at(str(folder), {})
         self.client: MlflowClient = open_client(store)
         experiment = self.client.create_experiment("small", (folder / "artifacts").as_uri())
-        self.study = (experiment, self.client.create_run(experiment).info.run_id)
+        self.study = RecordedStudy(self.client, experiment, self.client.create_run(experiment))
         self.database, self.spool, self.said = folder / "mlflow.db", folder / "spool", list[str]()
 
     def outbox(self) -> Outbox:
-        return Outbox(self.client, self.study, Spool(self.spool, "small"), self.said.append)
+        return Outbox(self.study, Spool(self.spool, "small"), self.said.append)
 
     @contextmanager
     def away(self) -> Iterator[None]:
@@ -46,7 +50,7 @@ class Place:
             database.commit()
 
     def trial_runs(self) -> list:
-        return self.client.search_runs([self.study[0]], "tags.`tailor.trial` = '0'")
+        return self.client.search_runs([self.study.experiment_id], "tags.`tailor.trial` = '0'")
 
 
 @pytest.fixture
@@ -55,10 +59,8 @@ def place(tmp_path: Path) -> Place:
 
 
 def put_all(outbox: Outbox) -> None:
-    outbox.put(Entry("start", (0, 1), START))
-    measured = [["val_loss", 0.5, 2000, 1], ["val_loss", 0.4, 3000, 2]]
-    outbox.put(Entry("metrics", (0, 1), {"metrics": measured, "tags": {"tailor.epochs": "1"}}))  # one of them replayed
-    outbox.put(Entry("end", (0, 1), END, {"note.txt": b"whole"}))
+    for entry in (BEGIN, METRICS, END):
+        outbox.put(entry)
 
 
 def check_written(place: Place) -> None:
@@ -92,32 +94,28 @@ def test_what_it_does_not_take_waits_and_is_written_in_order_once(place: Place) 
 
 def test_every_entry_may_be_written_twice(place: Place) -> None:
     put_all(place.outbox())
-    writer = Writer(place.client, *place.study)
-    for kind, fields, files in (
-        ("start", START, {}),
-        ("metrics", {"metrics": [["val_loss", 0.5, 2000, 1]]}, {}),
-        ("end", END, {"note.txt": b"whole"}),
-    ):
-        writer.write(Entry(kind, (0, 1), fields, files), again=True)
+    writer = Writer(place.study)
+    for entry in (BEGIN, METRICS, END):
+        writer.write(entry, again=True)
     check_written(place)
 
 
 def test_an_entry_cut_off_by_a_kill_is_not_there(place: Place) -> None:
     spool = Spool(place.spool, "small")
-    spool.append(Entry("start", (0, 1), START))
+    spool.append(BEGIN)
     draft = place.spool / "small" / ".00000002"
     draft.mkdir()
     (draft / "entry.json").write_bytes(b'{"kind": "e')
     spool = Spool(place.spool, "small")
     assert len(spool) == 1 and not draft.exists()
-    spool.append(Entry("end", (0, 1), END))
-    assert [spool.first().kind, spool.drop(), spool.first().kind] == ["start", None, "end"]
+    spool.append(END)
+    assert [spool.first(), spool.drop(), spool.first()] == [BEGIN, None, END]
 
 
 def test_what_mlflow_refuses_for_good_does_not_stand_in_the_way(place: Place) -> None:
     outbox = place.outbox()
     with place.away():
-        outbox.put(Entry("metrics", (7, 1), {"metrics": [["val_loss", 0.5, 2000, 1]]}))  # of a run that nobody has
+        outbox.put(LogMetrics((7, 1), MEASURED))  # of a run that nobody has
         put_all(outbox)
     outbox.retry(at_once=True)
     check_written(place)
@@ -132,6 +130,22 @@ def test_where_nothing_can_be_kept_it_says_so(place: Place) -> None:
 
 def test_a_password_in_mlflows_address_is_not_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    place.client = MlflowClient("http://me:s3cr3t@127.0.0.1:1")
-    place.outbox().put(Entry("start", (0, 1), START))
+    place.study = dataclasses.replace(place.study, client=MlflowClient("http://me:s3cr3t@127.0.0.1:1"))
+    place.outbox().put(BEGIN)
     assert "http://me:***@127.0.0.1:1" in place.said[0] and "s3cr3t" not in place.said[0]
+
+
+LOGGED = LogModel((3, 2), {"tailor.trial": "3"}, (8, 8, 1), 10, 4, None, {"model.keras": b"k", "labels.json": b"[]"})
+
+
+@pytest.mark.parametrize("entry", [BEGIN, METRICS, END, LOGGED, DropModel(None, 3)], ids=lambda entry: type(entry).__name__)
+def test_every_entry_comes_back_from_the_disk_as_it_was(tmp_path: Path, entry: Entry) -> None:
+    Spool(tmp_path, "small").append(entry)
+    assert Spool(tmp_path, "small").first() == entry
+
+
+def test_entries_that_an_earlier_version_left_are_read() -> None:
+    fields = {"metrics": [["val_loss", 0.5, 2000, 1]]}
+    assert from_plain({"kind": "metrics", "attempt": [7, 1], "fields": fields}, {}) == LogMetrics((7, 1), MEASURED[:1])
+    fields = {"tags": {}, "status": "FINISHED", "time": 1}
+    assert from_plain({"kind": "end", "attempt": None, "fields": fields}, {}) == EndRun(None, {}, "FINISHED", 1)

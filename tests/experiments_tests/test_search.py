@@ -20,7 +20,7 @@ from searches import artifacts, client, runs
 from tailor.experiments.errors import InputError
 from tailor.experiments.planning import resume_check
 from tailor.experiments.planning.resolve import open_data
-from tailor.experiments.planning.resume_check import check_same
+from tailor.experiments.planning.resume_check import find_same
 from tailor.models.training.options import TrainOptions
 from tailor.search.study.load import load
 
@@ -151,10 +151,10 @@ def test_another_study_under_the_same_name_is_refused_with_the_difference(record
 def test_what_makes_it_another_study(recorded: Shell, setting: str, says: str) -> None:
     spec = load(recorded.folder / "small.toml", [setting])
     with pytest.raises(InputError) as error:
-        check_same(client(recorded.folder), spec, open_data(spec, None))
+        find_same(client(recorded.folder), spec, open_data(spec, None))
     assert says in str(error.value)
     spec = load(recorded.folder / "small.toml", ["search.trials=99", "search.seed=5", "workers.count=7"])
-    check_same(client(recorded.folder), spec, open_data(spec, None))
+    find_same(client(recorded.folder), spec, open_data(spec, None))
 
 
 def test_a_default_that_changed_since_is_noticed_and_can_be_written_down(
@@ -165,11 +165,11 @@ def test_a_default_that_changed_since_is_noticed_and_can_be_written_down(
     later = dataclasses.asdict(TrainOptions()) | {"schedule": "one_cycle", "a_later_option": 0.0}
     monkeypatch.setattr(resume_check.recorded_defaults, "defaults", lambda _spec: later)
     with pytest.raises(InputError, match=r"training\.schedule: cosine → one_cycle\..* write the old values into \[training\]"):
-        check_same(store, load(study), splits)
-    check_same(store, load(study, ["training.schedule=cosine"]), splits)
+        find_same(store, load(study), splits)
+    find_same(store, load(study, ["training.schedule=cosine"]), splits)
     # what is searched has no default, and what says the same as the default is no change
     later = {**later, "schedule": "cosine", "learning_rate": 1.0}
-    check_same(store, load(study, ["training.momentum=0.9"]), splits)
+    find_same(store, load(study, ["training.momentum=0.9"]), splits)
 
 
 @pytest.mark.slow

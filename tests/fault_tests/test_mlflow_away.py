@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 from servers import Cutter, Server, mlflow_server
 
 from tailor.experiments.registry.promote import saved_model
-from tailor.experiments.tracking.reader import find_study, trial_runs
+from tailor.experiments.tracking.reader import find_study
 
 EPOCHS = 250
 AWAY = int(os.environ.get("TAILOR_FAULTS_AWAY", "0")) or times(30, 8)  # seconds
@@ -38,7 +38,7 @@ def wait_for_metrics(url: str, study_: str = "small") -> None:
     client = MlflowClient(url)
     while time.monotonic() < deadline:
         found = find_study(client, study_)
-        if found and any("val_loss" in run.data.metrics for run in trial_runs(client, found[0])):
+        if found and any("val_loss" in attempt.metrics for attempt in found.read_attempts()):
             return
         time.sleep(0.3)
     raise AssertionError("no metric came in 90 seconds")
@@ -58,16 +58,16 @@ def doubled_or_missing(url: str, epochs: int) -> list[str]:
     found = find_study(client, "small")
     assert found is not None
     wrong = []
-    for run in trial_runs(client, found[0]):
-        if run.data.tags["tailor.status"] != "complete":
+    for run in found.read_attempts():
+        if run.status != "complete":
             continue
         for metric in ("train_loss", "val_accuracy"):
-            steps = Counter(m.step for m in client.get_metric_history(run.info.run_id, metric))
+            steps = Counter(m.step for m in client.get_metric_history(run.run_id, metric))
             if steps != Counter(range(1, epochs + 1)):
-                wrong.append(f"{run.info.run_name} {metric}: {len(steps)} steps, {sum(steps.values())} values")
-        names = {file.path for file in client.list_artifacts(run.info.run_id)}
+                wrong.append(f"{run.run_name} {metric}: {len(steps)} steps, {sum(steps.values())} values")
+        names = {file.path for file in client.list_artifacts(run.run_id)}
         if not {"confusion_matrix.json", "confusion_matrix.png", "learning_curves.png", "trial.json"} <= names:
-            wrong.append(f"{run.info.run_name} has only {sorted(names)}")
+            wrong.append(f"{run.run_name} has only {sorted(names)}")
     return wrong
 
 

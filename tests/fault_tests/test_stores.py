@@ -16,7 +16,7 @@ from faults import broken, dice, finish, search, sleepy_study, study, times, to_
 from ledger import FULL, Ledger, whole_table
 from searches import client, runs, wait_for_epochs
 
-from tailor.experiments.coordinator.fsck import mend
+from tailor.experiments.coordinator.fsck import repair
 from tailor.experiments.store import Store
 from tailor.experiments.tracking.reader import find_study, open_client
 
@@ -157,7 +157,7 @@ def test_15_state_files_cut_short(tailor: Shell, ledger: Ledger) -> None:
             trials += 1
             to_the_end(tailor, "--trials", str(trials))
         else:
-            assert any("told" in line for line in mend(mlflow, find_study(mlflow, "small"), store))  # what the state before lacks
+            assert any("told" in line for line in repair(find_study(mlflow, "small"), store))  # what the state before lacks
         ledger.check("15 the oracle's file cut short", broken(tailor.folder, trials=trials))
         whole = state.read_bytes()
     for file in state.parent.iterdir():

@@ -1,0 +1,102 @@
+"""What is written to MLflow, as frozen records: plain data, so that each can wait on the disk while MLflow is away.
+
+An entry names its attempt by (trial, attempt), not by a run's id: a run may not exist yet.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Attempt = tuple[int, int]  # trial, attempt
+Timed = tuple[str, float, int, int]  # a metric: name, value, milliseconds since 1970, step
+
+
+@dataclass(frozen=True)
+class BeginAttempt:
+    """Create an attempt's run."""
+
+    attempt: Attempt
+    name: str
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    time: int
+
+
+@dataclass(frozen=True)
+class LogMetrics:
+    """Add metrics to an attempt's run."""
+
+    attempt: Attempt
+    metrics: tuple[Timed, ...]
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EndRun:
+    """Log files, then close the run of an attempt, or of the study (None). `status` is MLflow's."""
+
+    attempt: Attempt | None
+    tags: Mapping[str, str]
+    status: str
+    time: int
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LogModel:
+    """Log a trial's model, in the place of one that an earlier attempt left.
+
+    `files` holds model.keras, labels.json and, named by `source`, the factory's file. `shape` is the images' (height, width,
+    channels).
+    """
+
+    attempt: Attempt
+    tags: Mapping[str, str]
+    shape: tuple[int, int, int]
+    classes: int
+    step: int
+    source: str | None
+    files: Mapping[str, bytes]
+
+    @property
+    def trial(self) -> int:
+        return self.attempt[0]
+
+
+@dataclass(frozen=True)
+class DropModel:
+    """Delete the model of a trial; one that a registered version points to stays."""
+
+    attempt: None
+    trial: int
+
+
+Entry = BeginAttempt | LogMetrics | EndRun | LogModel | DropModel
+KINDS: Mapping[str, type[Entry]] = {  # by the names that stand on the disk
+    "start": BeginAttempt,
+    "metrics": LogMetrics,
+    "end": EndRun,
+    "model": LogModel,
+    "drop": DropModel,
+}
+
+
+def to_plain(entry: Entry) -> dict[str, Any]:
+    """An entry as JSON takes it, without its files."""
+    kind = next(name for name, kind in KINDS.items() if type(entry) is kind)
+    fields = {f.name: getattr(entry, f.name) for f in dataclasses.fields(entry) if f.name not in ("attempt", "files")}
+    return {"kind": kind, "attempt": entry.attempt, "fields": fields}
+
+
+def from_plain(plain: Mapping[str, Any], files: Mapping[str, bytes]) -> Entry:
+    """The entry that `to_plain` was given, with its files."""
+    kind, fields = KINDS[plain["kind"]], dict(plain["fields"])
+    for name in {"metrics", "shape"} & fields.keys():
+        fields[name] = tuple(tuple(one) if isinstance(one, list) else one for one in fields[name])
+    if any(f.name == "files" for f in dataclasses.fields(kind)):
+        fields["files"] = files
+    attempt = None if plain["attempt"] is None else (plain["attempt"][0], plain["attempt"][1])
+    return kind(attempt=attempt, **fields)  # type: ignore[arg-type]
