@@ -1,4 +1,4 @@
-"""What the coordinator needs of others: workers that run attempts, and a recorder that writes what becomes of them."""
+"""What the coordinator needs of others: workers that run attempts, a recorder that writes what becomes of them, their record."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from ..tracking.model_files import ModelFile
+from ..tracking.reader import RecordedAttempt
 from ..trials.job import EpochReport, TrialJob, TrialResult
 from ..workers.pool import WorkerEvent
 
@@ -56,3 +57,13 @@ class Recorder(Protocol):
 
     def lose_attempt(self, job: TrialJob, reason: str, status: str = "lost") -> None:
         """Close the run of an attempt whose worker is gone: lost, or failed if the trial is not tried again."""
+
+
+class Record(Protocol):
+    """A study's attempts as they stand in MLflow."""
+
+    def read_attempts(self) -> Sequence[RecordedAttempt]:
+        """Every attempt, oldest first."""
+
+    def close_attempt(self, attempt: RecordedAttempt, status: str, reason: str) -> None:
+        """End an attempt's run that nobody writes any more."""

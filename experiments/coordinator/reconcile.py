@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from ...search.engines.protocol import Engine, Outcome
 from ...search.study.goal import Goal
 from ..errors import InputError
-from ..tracking.reader import RecordedAttempt, RecordedStudy
-from ..tracking.tracker import close_attempt
+from ..tracking.reader import RecordedAttempt
 from ..trials.checkpoints import Checkpoints
 from ..workers.retries import COORDINATOR_GONE
+from .protocols import Record
 
 Attempts = Sequence[RecordedAttempt]
 
@@ -23,7 +23,7 @@ Attempts = Sequence[RecordedAttempt]
 class Stores:
     """What must agree. The study's lock is held, so that nobody else is writing."""
 
-    study: RecordedStudy
+    study: Record
     engine: Engine
     goal: Goal
     checkpoints: Checkpoints
@@ -39,7 +39,7 @@ def _reap(stores: Stores, attempts: Attempts) -> list[str]:
     """Close the runs of attempts that died with their coordinator."""
     open_ = [attempt for attempt in attempts if attempt.run_status == "RUNNING"]
     for attempt in open_:
-        close_attempt(stores.study.client, attempt.run_id, "lost", COORDINATOR_GONE)
+        stores.study.close_attempt(attempt, "lost", COORDINATOR_GONE)
     return [f"run {attempt.run_name}: its coordinator went away; closed as lost" for attempt in open_]
 
 

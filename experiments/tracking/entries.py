@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Attempt = tuple[int, int]  # trial, attempt
+# What MLflow calls the status of an attempt that ended so.
+RUN_STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "stopped": "KILLED", "lost": "KILLED"}
 Timed = tuple[str, float, int, int]  # a metric: name, value, milliseconds since 1970, step
 
 
@@ -82,6 +84,11 @@ KINDS: Mapping[str, type[Entry]] = {  # by the names that stand on the disk
     "model": LogModel,
     "drop": DropModel,
 }
+
+
+def end_tags(status: str, reason: str) -> dict[str, str]:
+    """The tags of an attempt that ended with one of RUN_STATUS."""
+    return {"tailor.status": status, **({"tailor.status_reason": reason[:4000]} if reason else {})}
 
 
 def to_plain(entry: Entry) -> dict[str, Any]:

@@ -13,12 +13,13 @@ from functools import cached_property
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import Run, RunTag
 
 from ...search.study.goal import Constraint, Goal, Objective
 from ...search.study.load import build
 from ...search.study.spec import StudySpec
 from ..store import Store
+from .entries import RUN_STATUS, end_tags
 
 STUDY_FILE, REPORT = "study.json", "report.html"
 EPOCHS = "tailor.epochs"
@@ -124,6 +125,12 @@ class RecordedStudy:
             runs += page
             if not (token := page.token):
                 return [RecordedAttempt.read(run) for run in runs]
+
+    def close_attempt(self, attempt: RecordedAttempt, status: str, reason: str) -> None:
+        """End an attempt's run that nobody writes any more."""
+        tags = [RunTag(name, value) for name, value in end_tags(status, reason).items()]
+        self.client.log_batch(attempt.run_id, tags=tags)
+        self.client.set_terminated(attempt.run_id, RUN_STATUS[status])
 
     def has_report(self) -> bool:
         return any(file.path == REPORT for file in self.client.list_artifacts(self.run_id))

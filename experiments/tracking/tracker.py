@@ -23,12 +23,11 @@ from ..store import Store
 from ..trials import metrics
 from ..trials.job import EpochReport, TrialJob, TrialResult
 from . import figures, model_files, ui_links
-from .entries import BeginAttempt, DropModel, EndRun, LogMetrics, LogModel, Timed
+from .entries import RUN_STATUS, BeginAttempt, DropModel, EndRun, LogMetrics, LogModel, Timed, end_tags
 from .outbox import Outbox
 from .reader import EPOCHS, STUDY_FILE, RecordedStudy, find_study
 
 FLUSH_SECONDS = 2.0
-RUN_STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "stopped": "KILLED", "lost": "KILLED"}
 
 
 @dataclass
@@ -185,17 +184,6 @@ def _find_draft(client: MlflowClient, experiment_id: str, spec: StudySpec, tags:
     draft = {**tags, "tailor.kind": "draft"}
     run = drafts[0] if drafts else client.create_run(experiment_id, tags=draft, run_name=spec.name)
     return RecordedStudy(client, experiment_id, run)
-
-
-def close_attempt(client: MlflowClient, run_id: str, status: str, reason: str) -> None:
-    """End an attempt's run with its status and reason as tags. Statuses: complete, pruned, failed, stopped, lost."""
-    client.log_batch(run_id, tags=[RunTag(name, value) for name, value in end_tags(status, reason).items()])
-    client.set_terminated(run_id, RUN_STATUS[status])
-
-
-def end_tags(status: str, reason: str) -> dict[str, str]:
-    """The tags of an ended attempt."""
-    return {"tailor.status": status, **({"tailor.status_reason": reason[:4000]} if reason else {})}
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,0 +1,403 @@
+"""The coordinator by itself: every branch by fakes, then thousands of interleavings with kills, after which the books balance."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from coordination import (
+    FakeEngine,
+    FakeWorkers,
+    Killed,
+    World,
+    complete,
+    failed,
+    lost,
+    pruned,
+    report,
+    spec_of,
+    stopped,
+)
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+
+from tailor.experiments.trials.job import TrialResult
+from tailor.experiments.workers.pool import Note, WorkerEvent
+from tailor.experiments.workers.retries import MOST_NOT_BEGUN, NOT_BEGUN
+from tailor.search.engines.protocol import Done, Outcome, Suggestion, Wait
+from tailor.search.errors import StudyError
+from tailor.search.study.goal import Objective
+from tailor.search.study.load import build
+from tailor.search.study.spec import StudySpec
+
+
+def world(folder: Path, trials: int = 2, spec: StudySpec | None = None, **search: object) -> World:
+    return World(folder, spec or spec_of(trials=trials, **search), FakeEngine(trials))
+
+
+def states(made: World) -> list[tuple[int, int, str, str]]:
+    return [(run.trial, run.attempt, run.status, run.run_status) for run in made.recorder.read_attempts()]
+
+
+def test_trials_run_on_free_workers_and_are_recorded_before_they_are_told(tmp_path: Path) -> None:
+    made = world(tmp_path, trials=3)
+    seen: list[list[str]] = []
+    made.engine.on_tell = lambda: seen.append(list(made.recorder.log))
+    coordinator, workers = made.play([[report(0, 1, 0.3)], [complete(0, 0.6)], [complete(2, 0.7), complete(1, 0.5)]], workers=2)
+    assert [job.trial for job in workers.submitted] == [0, 1, 2] and not workers.jobs
+    assert seen[0] == ["begin 0", "begin 1", "model 0", "end 0 complete"]  # MLflow first, the model before the run is closed
+    assert {trial: outcome.values for trial, outcome in made.engine.told.items()} == {
+        0: {"val_accuracy": 0.6}, 1: {"val_accuracy": 0.5}, 2: {"val_accuracy": 0.7}
+    }  # fmt: skip
+    assert (coordinator.exhausted, coordinator.broken) == ("all 3 trials are given out", "")
+    assert coordinator.progress.best == (2, 0.7)
+    assert (coordinator.progress.complete, coordinator.progress.running) == (3, {})
+    assert "trial 2: complete with val_accuracy 0.7000" in made.screen.lines
+    assert made.screen.progress is coordinator.progress and made.recorder.ticks == 3
+
+
+def test_a_job_has_what_the_worker_needs(tmp_path: Path) -> None:
+    made = world(tmp_path, trials=1)
+    _, workers = made.play([[complete(0)]])
+    (job,) = workers.submitted
+    assert (job.study, job.trial, job.attempt, job.epochs) == ("small", 0, 1, 3)
+    assert job.values["precision"] == "float32" and job.values["units"] == 1
+    assert job.saves_to == str(made.checkpoints.attempt(0, 1)) and job.resumes is None and job.weights is None
+    assert made.recorder.runs[0, 1].params["units"] == "1"
+
+
+def test_the_best_models_are_kept_and_displaced_ones_dropped(tmp_path: Path) -> None:
+    made = world(tmp_path, trials=5, keep_models=2)
+    made.play([[complete(0, 0.5)], [complete(1, 0.6)], [complete(2, 0.4)], [complete(3, 0.7)], [complete(4, 0.9, model=None)]])
+    assert made.recorder.models == {1, 3}
+    assert [line for line in made.recorder.log if line.startswith(("model", "drop"))] == [
+        "model 0",
+        "model 1",
+        "model 3",
+        "drop 0",
+    ]
+
+
+def test_reports_are_answered_by_the_engine(tmp_path: Path) -> None:
+    made = world(tmp_path, trials=1)
+    made.engine.stops = {(0, 2)}
+    coordinator, workers = made.play([[report(0, 1, 0.4)], [report(0, 2, 0.3)], [pruned(0)]])
+    assert workers.answers == [(0, 1, False), (0, 2, True)]
+    assert made.engine.told[0] == Outcome("pruned", reason="pruned after epoch 1")
+    assert coordinator.progress.pruned == 1 and made.recorder.runs[0, 1].epochs == 2
+
+
+def test_the_screen_is_shown_the_epoch_and_value_of_what_runs(tmp_path: Path) -> None:
+    made, shown = world(tmp_path, trials=1), []
+    made.screen.show = lambda progress: shown.append([(t.trial, t.epoch, t.value) for t in progress.running.values()])  # type: ignore[method-assign]
+    made.play([[], [report(0, 1, 0.4)], [complete(0)]])
+    assert shown == [[(0, 0, None)], [(0, 1, 0.4)], []]
+
+
+def test_replayed_epochs_are_logged_and_judged_no_second_time(tmp_path: Path) -> None:
+    made = world(tmp_path, trials=1)
+    _, workers = made.play([[report(0, 1, replayed=True), report(0, 2)], [complete(0)]])
+    assert made.engine.reported == [(0, 2)] and workers.answers == [(0, 2, False)]
+    assert made.recorder.runs[0, 1].epochs == 1
+
+
+def test_a_lost_attempt_is_tried_again_with_its_newest_checkpoint(tmp_path: Path) -> None:
+    made = world(tmp_path, trials=1)
+
+    def leave_checkpoint() -> None:
+        if made.recorder.log == ["begin 0"]:
+            made.checkpoints.attempt(0, 1).write_bytes(b"checkpoint")
+
+    made.recorder.on_write = leave_checkpoint
+    _, workers = made.play([[lost(0)], [complete(0, attempt=2)]])
+    assert states(made) == [(0, 1, "lost", "KILLED"), (0, 2, "complete", "FINISHED")]
+    assert workers.submitted[1].resumes == str(made.checkpoints.attempt(0, 1))
+    assert workers.submitted[1].values == workers.submitted[0].values and workers.submitted[1].seed == workers.submitted[0].seed
+    assert "trial 0: attempt 1 lost (its worker went away); trying again" in made.screen.lines
+    assert not made.checkpoints.trials()
+
+
+def test_a_trial_that_loses_too_many_attempts_fails(tmp_path: Path) -> None:
+    made = world(tmp_path, trials=2, retries=1)
+    coordinator, _ = made.play([[lost(0)], [complete(1)], [lost(0, 2)]], workers=2)
+    assert made.engine.told[0] == Outcome("failed", reason="its worker went away (lost 2 times)")
+    assert states(made)[-1] == (0, 2, "failed", "FAILED") and coordinator.progress.failed == 1
+
+
+def test_attempts_that_never_began_are_no_fault_of_the_trial(tmp_path: Path) -> None:
+    made = world(tmp_path, trials=1, retries=0)
+    tries = [[lost(0, i + 1, NOT_BEGUN)] for i in range(3)]
+    made.play([*tries, [complete(0, attempt=4)]])
+    assert made.engine.told[0].status == "complete" and not any("trying again" in line for line in made.screen.lines)
+    other = world(tmp_path / "other", trials=1, retries=0)
+    other.play([[lost(0, i + 1, NOT_BEGUN)] for i in range(MOST_NOT_BEGUN + 1)])
+    assert other.engine.told[0].status == "failed"
+
+
+def test_a_late_word_of_an_attempt_that_was_given_up_is_fenced_off(tmp_path: Path) -> None:
+    made = world(tmp_path, trials=1)
+    made.play([[lost(0)], [complete(0, 0.9), report(0, 3), lost(0)], [complete(0, 0.4, attempt=2)]])
+    assert made.engine.told[0].values == {"val_accuracy": 0.4}
+    assert states(made) == [(0, 1, "lost", "KILLED"), (0, 2, "complete", "FINISHED")]
+
+
+def test_what_the_workers_have_to_say_reaches_the_screen(tmp_path: Path) -> None:
+    made = world(tmp_path, trials=1)
+    made.play([[Note("a worker came")], [complete(0)]])
+    assert made.screen.lines[0] == "a worker came"
+
+
+def test_a_complete_trial_that_measures_too_little_fails(tmp_path: Path) -> None:
+    made = world(tmp_path, trials=1)
+    coordinator, _ = made.play([[complete(0, math.nan)]])
+    assert made.engine.told[0].status == "failed" and made.engine.told[0].reason.startswith("non_finite")
+    assert not made.recorder.models and coordinator.first_failure.startswith("non_finite")
+
+
+def test_the_first_traceback_is_shown_and_only_that(tmp_path: Path) -> None:
+    made = world(tmp_path, trials=3)
+    coordinator, _ = made.play(
+        [[failed(0, traceback="Traceback one\n")], [failed(1, traceback="Traceback two\n")], [complete(2)]]
+    )
+    assert "Traceback one" in made.screen.lines and "Traceback two" not in made.screen.lines
+    assert coordinator.first_failure == "error: KeyError" and coordinator.progress.failed == 2
+
+
+def test_when_all_fail_it_ends_but_not_before_what_still_runs(tmp_path: Path) -> None:
+    made = world(tmp_path, trials=9)
+    coordinator, workers = made.play([[failed(0)], [failed(2)], [failed(3)], [failed(1)]], workers=2)
+    assert coordinator.exhausted == "the first 4 trials all failed" and len(workers.submitted) == 4
+    other = world(tmp_path / "other", trials=5)
+    steps = [[failed(0)], [failed(2)], [failed(3)], [complete(1)], [complete(4)]]
+    assert other.play(steps, workers=2)[0].exhausted == "all 5 trials are given out"
+
+
+def test_waiting_for_a_running_trial_and_an_engine_that_is_done(tmp_path: Path) -> None:
+    made = world(tmp_path, trials=9)
+    made.engine.script = [Suggestion(0, {"units": 1}, 3), Wait(), Suggestion(1, {"units": 2}, 3), Done("nothing more")]
+    coordinator, workers = made.play([[complete(0)], [complete(1)]], workers=2)
+    assert coordinator.exhausted == "nothing more" and len(workers.submitted) == 2
+
+
+def test_an_engine_that_cannot_answer_ends_the_search_cleanly(tmp_path: Path) -> None:
+    made = world(tmp_path, trials=9)
+    made.engine.script = [Suggestion(0, {"units": 1}, 3), StudyError("study.space: 'f' failed")]
+    coordinator, workers = made.play([[stopped(0)]], workers=2)
+    assert (coordinator.broken, workers.stopped) == ("study.space: 'f' failed", 1)
+    assert states(made) == [(0, 1, "stopped", "KILLED")] and made.engine.unfinished()
+
+
+def test_time_is_up_by_the_clock(tmp_path: Path) -> None:
+    made = world(tmp_path, trials=9, timeout=100)
+
+    def steps() -> list[list[WorkerEvent]]:
+        yield []
+        made.now = 101.0
+        yield [complete(0)]
+
+    coordinator, workers = made.play(steps())
+    assert coordinator.exhausted == "the time is up" and len(workers.submitted) == 1
+    assert coordinator.progress.seconds == [101.0] and coordinator.progress.deadline == 100.0
+
+
+def test_a_stop_ends_what_runs_and_the_next_session_resumes_it(tmp_path: Path) -> None:
+    made = world(tmp_path, trials=2)
+
+    def plan(workers: FakeWorkers) -> Sequence[WorkerEvent]:
+        if not workers.stopped:
+            made.checkpoints.attempt(0, 1).write_bytes(b"checkpoint")
+            coordinator.stop()
+            coordinator.stop()  # a second time changes nothing
+            return []
+        return [stopped(0)]
+
+    workers = FakeWorkers(1, plan)
+    coordinator = made.open(workers)
+    coordinator.run()
+    assert (workers.stopped, coordinator.exhausted) == (1, "")
+    assert states(made) == [(0, 1, "stopped", "KILLED")] and made.checkpoints.trials() == {0}
+    _, again = made.play([[complete(0, attempt=2)], [complete(1)]])
+    assert again.submitted[0].attempt == 2 and again.submitted[0].resumes is not None
+    assert sorted(made.engine.told) == [0, 1]
+
+
+def test_an_attempt_that_gave_up_waiting_by_itself_is_tried_again(tmp_path: Path) -> None:
+    made = world(tmp_path, trials=1)
+    made.play([[stopped(0)], [complete(0, attempt=2)]])
+    assert states(made) == [(0, 1, "stopped", "KILLED"), (0, 2, "complete", "FINISHED")]
+
+
+def test_a_later_session_counts_what_earlier_ones_did(tmp_path: Path) -> None:
+    made = world(tmp_path, trials=3, epochs=5, retries=1)
+    made.engine.trials = 2
+    made.play([[report(0, 1), report(0, 2), lost(0)], [complete(0, 0.8, attempt=2), complete(1, 0.6)]], workers=2)
+    made.engine.trials = 3
+    coordinator, workers = made.play([[report(2, 1), report(2, 2), report(2, 3), complete(2, 0.7)]])
+    assert (coordinator.progress.complete, coordinator.progress.best) == (3, (0, 0.8))
+    assert coordinator.exhausted == "all 5 epochs are spent" and len(workers.submitted) == 1
+    assert made.recorder.models == {0, 2}  # the best two over both sessions
+
+
+def test_losses_of_earlier_sessions_count_towards_a_trials_retries(tmp_path: Path) -> None:
+    made = world(tmp_path, trials=1, retries=1)
+    with pytest.raises(AssertionError, match="it waits for ever"):
+        made.play([[lost(0)]])
+    made.play([[lost(0, 3)]])  # attempt 2 died with its coordinator, which is no fault of the trial's
+    assert [state[2] for state in states(made)] == ["lost", "lost", "failed"]
+
+
+def test_models_that_a_killed_coordinator_should_have_dropped_go(tmp_path: Path) -> None:
+    made = world(tmp_path, trials=3, keep_models=1)
+    made.play([[complete(0, 0.9)], [complete(1, 0.5)], [complete(2, 0.6)]])
+    made.recorder.models |= {1, 7}  # displaced, and of an attempt that was lost
+    made.engine.trials = 4
+    made.spec = spec_of(trials=4, keep_models=1)
+    made.play([[complete(3, 0.1)]])
+    assert made.recorder.models == {0}
+
+
+HYPERBAND = spec_of(trials=3, engine="keras-tuner", sampler="hyperband")
+
+
+def test_trials_that_continue_others_begin_with_their_weights(tmp_path: Path) -> None:
+    made = world(tmp_path, spec=HYPERBAND)
+    made.engine.script = [
+        Suggestion(0, {"units": 1}, 1),
+        Suggestion(1, {"units": 1}, 3, continues=0, epochs_done=1),
+        Suggestion(2, {"units": 1}, 3, continues=8, epochs_done=1),
+    ]
+    made.engine.trials = 3
+    _, workers = made.play([[complete(0, model=b"weights")], [complete(1)], [complete(2)]])
+    _, second, third = workers.submitted
+    assert second.weights is not None and Path(second.weights).read_bytes() == b"weights" and second.epochs_done == 1
+    assert third.weights is None and third.epochs_done == 0
+    assert "trial 2: the weights of trial 8 are gone; it trains from the first epoch" in made.screen.lines
+    assert made.checkpoints.find(0) is not None  # a larger budget may ask for them
+
+
+def test_a_trials_checkpoint_goes_when_it_ends(tmp_path: Path) -> None:
+    made = world(tmp_path, trials=2)
+    left: list[set[int]] = []
+
+    def look() -> None:
+        if made.recorder.log[-1] == "begin 0":
+            made.checkpoints.attempt(0, 1).write_bytes(b"checkpoint")
+        left.append(made.checkpoints.trials())
+
+    made.recorder.on_write = look
+    made.play([[complete(0)], [complete(1)]])
+    assert left[0] == {0} and left[-1] == set()
+
+
+def test_checkpoints_go_when_the_study_ends(tmp_path: Path) -> None:
+    made = world(tmp_path, trials=1)
+    made.checkpoints.save(5, b"left")
+    made.play([[complete(0)]])
+    assert not list(tmp_path.rglob("*.*"))
+
+
+def test_several_objectives_count_the_pareto_front_as_something_better(tmp_path: Path) -> None:
+    plain = spec_of(trials=9, patience=2)
+    spec = dataclasses.replace(plain, others=(Objective("parameters", "minimize"),))
+    made = world(tmp_path, trials=9, spec=spec)
+    steps = [[complete(0, 0.9, parameters=9.0)], [complete(1, 0.5, parameters=5.0)], [complete(2, 0.4, parameters=9.0)]]
+    coordinator, workers = made.play([*steps, [complete(3, 0.3, parameters=8.0)]])
+    assert coordinator.exhausted == "no improvement in 2 trials" and len(workers.submitted) == 4
+
+
+def test_a_trial_that_breaks_a_constraint_is_never_the_best(tmp_path: Path) -> None:
+    spec = spec_of(trials=2)
+    tables = spec.tables()
+    tables["study"]["constraints"] = ["parameters <= 100"]
+    made = world(tmp_path, trials=2, spec=build(tables))
+    coordinator, _ = made.play([[complete(0, 0.9, parameters=500.0)], [complete(1, 0.5, parameters=50.0)]])
+    assert coordinator.progress.best == (1, 0.5)
+    assert "trial 1: complete with val_accuracy 0.5000, parameters 50" in made.screen.lines
+
+
+def result_of(draw: st.DataObject, trial: int, attempt: int, stopping: bool) -> WorkerEvent:
+    """How an attempt may end."""
+    kinds = ["stopped", "complete"] if stopping else ["complete", "pruned", "failed", "lost", "not begun", "stopped"]
+    kind = draw.draw(st.sampled_from(kinds))
+    event(kind)
+    if kind == "complete":
+        return complete(trial, draw.draw(st.sampled_from([0.1, 0.5, 0.9, math.nan])), attempt)
+    if kind in ("lost", "not begun"):
+        return lost(trial, attempt, NOT_BEGUN if kind == "not begun" else "its worker went away")
+    ends = {"pruned": pruned, "failed": failed, "stopped": stopped}
+    return ends[kind](trial, attempt)
+
+
+def play_session(made: World, draw: st.DataObject) -> bool:
+    """One session with whatever its workers do; True if it ended by itself, not by a kill or a stop."""
+    fuse = draw.draw(st.integers(0, 40) | st.none())  # writes until the process is killed
+    burnt = [0]
+
+    def burn() -> None:
+        burnt[0] += 1
+        if fuse is not None and burnt[0] > fuse:
+            raise Killed
+
+    made.recorder.on_write = made.engine.on_tell = burn
+    gone: list[tuple[int, int]] = []
+
+    def plan(workers: FakeWorkers) -> Sequence[WorkerEvent]:
+        events: list[WorkerEvent] = []
+        if gone and draw.draw(st.booleans()):
+            events.append(complete(*gone[-1][:1], attempt=gone[-1][1]))  # a late word
+        if not coordinator.stopping and draw.draw(st.integers(0, 30)) == 0:
+            coordinator.stop()
+        workers.count = draw.draw(st.integers(1, 3)) if not workers.jobs else workers.count
+        for trial, attempt in list(workers.jobs):
+            if draw.draw(st.booleans()):
+                events.append(report(trial, draw.draw(st.integers(1, 3)), attempt=attempt, replayed=draw.draw(st.booleans())))
+            if coordinator.stopping or draw.draw(st.booleans()):
+                events.append(result_of(draw, trial, attempt, coordinator.stopping))
+                gone.append((trial, attempt))
+        return events
+
+    workers = FakeWorkers(2, plan)
+    coordinator = made.open(workers)
+    try:
+        coordinator.run()
+    except Killed:
+        event("killed")
+        return False
+    assert not workers.jobs and sorted(workers.forgotten) == sorted({*workers.forgotten})
+    return not coordinator.stopping
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(draw=st.data(), trials=st.integers(1, 6), keep=st.integers(1, 3), retries=st.integers(0, 2))
+def test_the_books_balance_whatever_happens(draw: st.DataObject, trials: int, keep: int, retries: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        made = world(Path(folder), trials=trials, keep_models=keep, retries=retries)
+        for _ in range(12):
+            if play_session(made, draw):
+                break
+        made.recorder.on_write = made.engine.on_tell = lambda: None
+
+        def end_all(workers: FakeWorkers) -> Sequence[TrialResult]:
+            return [complete(trial, 0.3, attempt) for trial, attempt in workers.jobs]
+
+        coordinator = made.open(FakeWorkers(2, end_all))
+        coordinator.run()
+        told, runs = made.engine.told, made.recorder.read_attempts()
+        if not coordinator.exhausted.startswith("the first"):  # all of a session failed
+            assert sorted(told) == list(range(trials))
+        ended = Counter(run.status for run in runs)
+        assert ended["complete"] + ended["pruned"] + ended["failed"] == len(told)
+        assert not ended["running"] and sum(ended.values()) == len(runs)
+        for trial, outcome in told.items():
+            last = max((run for run in runs if run.trial == trial), key=lambda run: run.attempt)
+            assert last.status == outcome.status
+            assert sorted(run.attempt for run in runs if run.trial == trial) == list(range(1, last.attempt + 1))
+        values = {trial: outcome.values for trial, outcome in told.items() if outcome.status == "complete"}
+        best = made.spec.goal.order(values)[:keep]
+        assert made.recorder.models == set(best)
+        assert not made.checkpoints.trials()
