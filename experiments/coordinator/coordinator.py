@@ -20,7 +20,7 @@ from ..tracking.tracker import EPOCHS, Tracker
 from ..trials.checkpoints import Checkpoints
 from ..trials.job import EpochReport, TrialJob, TrialResult, make_job
 from ..workers.pool import Lost, Pool, PoolEvent
-from ..workers.retries import NOT_BEGUN, Losses
+from ..workers.retries import NOT_BEGUN, Retries
 from .budget import Budget
 from .progress import Progress, RunningTrial, Screen
 from .reconcile import Stores, reconcile
@@ -62,7 +62,7 @@ class Coordinator:
         self._pending: list[Suggestion] = []
         self._running: dict[tuple[int, int], Attempt] = {}
         self._attempts: dict[int, int] = {}
-        self._losses = Losses(self._spec.search.retries)
+        self._losses = Retries(self._spec.search.retries)
         self._kept: set[int] = set()  # the trials whose models are logged
         self._values: dict[int, Mapping[str, float]] = {}  # of the complete trials, by metric
         self.exhausted = ""

@@ -83,8 +83,8 @@ def attempt(job: TrialJob, line: str) -> TrialResult:
         return run_trial(job, DaskChannel(job, line))
 
 
-def queue_name(job: TrialJob, line: str) -> str:
-    """The queue of an attempt's answers; others on the same cluster may have a study of the same name."""
+def task_name(job: TrialJob, line: str) -> str:
+    """An attempt's name for Dask, and its queue of answers': others on the same cluster may have a study of the same name."""
     return f"{line}/{job.key}"
 
 
@@ -94,7 +94,7 @@ def _pulse(job: TrialJob, line: str) -> Iterator[None]:
     from distributed import get_worker
 
     worker, over = get_worker(), threading.Event()
-    sign = {"alive": job.key, "address": worker.address, "pid": os.getpid()}
+    sign = {"alive": task_name(job, line), "address": worker.address, "pid": os.getpid()}
 
     def beat() -> None:
         worker.log_event(line, {**sign, "over": False})
@@ -119,7 +119,7 @@ class DaskChannel:
         self._trial = job.trial
         self._worker = get_worker()
         self._stop = Event(line)
-        self._answers = Queue(queue_name(job, line)) if job.waits else None
+        self._answers = Queue(task_name(job, line)) if job.waits else None
         self._looked = time.monotonic()
 
     def report(self, report: EpochReport) -> bool:
