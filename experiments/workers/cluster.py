@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from distributed.comm import CommClosedError
 
-from ..errors import InputError, RunError
+from ..errors import ClusterGone, InputError
 from .assignments import Assignments
 from .liveness import Liveness
 from .retries import WORKER_GONE
@@ -133,8 +133,8 @@ class ClusterBackend:
         """Whether the connection broke. Dask connects again by itself, to a scheduler that has forgotten what it ran for us."""
         return self.client.scheduler_comm is not self._comm or self._comm.comm.closed()
 
-    def _gone(self) -> RunError:
-        return RunError(
-            f"--cluster: the scheduler at {self.address} is gone. Nothing is lost: start it and its workers again, "
-            "and the same command resumes."
+    def _gone(self) -> ClusterGone:
+        return ClusterGone(
+            f"--cluster: the scheduler at {self.address} is gone. Nothing is lost; start it and its workers again, "
+            "and the same command resumes"
         )

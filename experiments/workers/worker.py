@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
+import psutil
+
 from ..system.cpus import places
 from ..system.forkserver import TENSORFLOW_ENV
 from ..system.gpus import claim
@@ -20,6 +22,7 @@ from ..system.silence import quiet
 from ..trials.job import EpochReport, TrialJob, TrialResult
 from ..trials.preflight import Preflight, inspected
 from ..trials.run import Stopped, run_trial
+from .growth import Growth
 
 if TYPE_CHECKING:
     from distributed import Worker
@@ -76,11 +79,33 @@ def preflight(job: TrialJob) -> Preflight:
     return inspected(job)
 
 
+_growth = Growth()
+
+
 def attempt(job: TrialJob, line: str) -> TrialResult:
     """Run one attempt at a trial on this worker; `line` names the coordinator's topic and its stop flag."""
+    if _growth.is_too_large and INDEX in os.environ:  # a worker that Tailor started
+        _renew()
     with _pulse(job, line):
         prepare()
-        return run_trial(job, DaskChannel(job, line))
+        result = run_trial(job, DaskChannel(job, line))
+    _growth.measure(psutil.Process().memory_info().rss)
+    return result
+
+
+def _renew() -> None:
+    """Give the attempt back before it begins, and let a fresh process take this one's place: Dask's nanny starts it."""
+    from distributed import Reschedule, get_worker
+    from distributed.utils import sync
+
+    worker = get_worker()
+
+    async def retire() -> bool:  # from then on the scheduler gives this worker nothing
+        return bool(await worker.scheduler.retire_workers(workers=[worker.address], close_workers=False, remove=True))
+
+    if sync(worker.loop, retire):  # else a result still lies here: another time
+        worker.loop.add_callback(worker.close, nanny=False, reason="it has grown")
+        raise Reschedule
 
 
 def task_name(job: TrialJob, line: str) -> str:
