@@ -9,3 +9,7 @@ class InputError(ValueError):
 
 class RunError(RuntimeError):
     """The input was right and it still failed (exit 1): the message says what failed and what to do."""
+
+
+class ClusterGone(RunError):
+    """The scheduler of a cluster went away in the middle of a search. The message ends with "the same command resumes"."""

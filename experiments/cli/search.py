@@ -67,14 +67,18 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
 
         from ..coordinator.display import screen
         from ..coordinator.session import Places, run_search
+        from ..errors import ClusterGone, RunError
         from ..store import Store
 
         places = Places(Store.at(given["store"]), given["data"], cluster, given["enqueue_from"])
         console = Console(stderr=as_json)
         begun = f"{spec.name}: {spec.model} on {spec.dataset}, up to {spec.search.trials} trials"
         console.print(begun, highlight=False, markup=False)
-        with screen(console) as shown:
-            ended = run_search(spec, places, shown)
+        try:
+            with screen(console) as shown:
+                ended = run_search(spec, places, shown)
+        except ClusterGone as error:
+            raise RunError(f"{error}:  {same_command()}") from error
     again = same_command()
     if ended.waiting:
         lost = "Nothing is lost; when it can, this goes on:"

@@ -18,7 +18,7 @@ from ..tracking.reader import RecordedAttempt
 from ..trials.checkpoints import Checkpoints
 from ..trials.job import EpochReport, TrialJob, TrialResult, make_job
 from ..workers.pool import Lost, Note, WorkerEvent
-from ..workers.retries import NOT_BEGUN, Losses
+from ..workers.retries import NOT_BEGUN, Retries
 from .budget import Budget
 from .progress import Progress, RunningTrial, Screen
 from .protocols import Recorder, Workers
@@ -61,7 +61,7 @@ class Coordinator:
         self._pending: list[Suggestion] = []
         self._running: dict[tuple[int, int], Attempt] = {}
         self._attempts: dict[int, int] = {}  # the newest of each trial
-        self._losses = Losses(spec.search.retries)
+        self._retries = Retries(spec.search.retries)
         self._standings = Standings(spec.goal, spec.search.keep_models)
         self._budget = Budget(spec.search, spec.objective, parts.clock())
         self.progress = Progress(
@@ -78,7 +78,7 @@ class Coordinator:
             self._attempts[attempt.trial] = max(self._attempts.get(attempt.trial, 0), attempt.attempt)
             self._budget.epochs += attempt.epochs
             if attempt.status == "lost":
-                self._losses.add(attempt.trial, attempt.reason)
+                self._retries.add(attempt.trial, attempt.reason)
         self._pending = self._parts.engine.unfinished()
         for record in self._parts.engine.records():
             self._count(record.trial, record.outcome, earlier=True)
@@ -187,8 +187,8 @@ class Coordinator:
 
     def _lose(self, attempt: Attempt, lost: Lost) -> None:
         trial = attempt.job.trial
-        self._losses.add(trial, lost.reason)
-        if times := self._losses.enough(trial):
+        self._retries.add(trial, lost.reason)
+        if times := self._retries.enough(trial):
             outcome = Outcome("failed", reason=f"{lost.reason} (lost {times} times)")
             self._parts.recorder.lose_attempt(attempt.job, outcome.reason, "failed")
             self._tell(trial, outcome)

@@ -1,76 +1,140 @@
-"""Dask's side of the workers: a cluster of our own on this machine, or somebody else's, and who is in it."""
+"""Somebody else's cluster: its scheduler's own word on who is there, an attempt to each worker, the end of its connection."""
 
 from __future__ import annotations
 
-import logging
-from typing import Any
+import queue
+import time
+from collections.abc import Collection, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 
-import dask
-from distributed import Client, LocalCluster
+from distributed.comm import CommClosedError
 
-from ..errors import InputError
-from ..system.forkserver import METHOD
-from . import (
-    monotonic_clock,  # noqa: F401 (before any loop runs)
-    worker,
-)
+from ..errors import ClusterGone, InputError
+from .assignments import Assignments
+from .liveness import Liveness
+from .retries import WORKER_GONE
+from .scheduler import Vetting, ask_workers, connect_client
 
-DASK_CONFIG: dict[str, Any] = {
-    "distributed.scheduler.allowed-failures": 0,  # only the coordinator retries
-    "distributed.worker.multiprocessing-method": METHOD,
-    "distributed.scheduler.worker-ttl": None,  # it reads the wall clock, which may jump; see Pool.watch
-    "distributed.nanny.pre-spawn-environ": {},  # Dask's own trims malloc at 64 KiB, which costs TensorFlow 10–20 %
-    "distributed.worker.memory.target": False,
-    "distributed.worker.memory.spill": False,
-    "distributed.worker.memory.pause": False,
-    "distributed.scheduler.http.routes": [],  # pages that nobody looks at: what is not served cannot be misused
-    "distributed.worker.http.routes": [],
-}
+LOOK_SECONDS = 2.0  # between two questions to the scheduler
+SILENT_SECONDS = 5.0  # a scheduler that has not answered for so long is silent
+BEGIN_SECONDS = 20.0  # for the workers' first answers
 
 
-def prepare() -> dask.config.set:
-    """Set Dask up for what follows, until what is returned is left; its chatter stays off the screen."""
-    for name in ("distributed", "distributed.worker", "distributed.nanny", "distributed.scheduler", "bokeh", "tornado"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    return dask.config.set(DASK_CONFIG)
+class ClusterBackend:
+    """The workers of the scheduler at `address`; they may come and go. `notes` takes lines for a person to read."""
 
+    def __init__(self, address: str, notes: queue.Queue[str]) -> None:
+        self.address = address
+        self.client = connect_client(address)
+        self._notes = notes
+        self._comm = self.client.scheduler_comm  # another one later means that the scheduler has forgotten our attempts
+        self._assignments = Assignments()
+        self._vetting = Vetting(self.client)
+        self._present: Collection[str] = ()
+        self._question: Future[Collection[str]] | None = None
+        self._asked = time.monotonic()
+        self._waits_for = ""
+        try:
+            self._begin()
+        except BaseException:
+            self.close()
+            raise
 
-def local(count: int, threads: int) -> LocalCluster:
-    """A cluster of `count` worker processes of `threads` threads each, for trials alone."""
-    return LocalCluster(
-        n_workers=count,
-        threads_per_worker=1,
-        processes=True,
-        host="127.0.0.1",
-        dashboard_address=None,
-        silence_logs=logging.CRITICAL,
-        memory_limit=0,
-        preload=["tailor.experiments.workers.worker"],
-        env={worker.THREADS: str(threads), worker.COUNT: str(count)},
-    )
+    @property
+    def count(self) -> int:
+        return len(self._assignments.trusted)
 
+    @property
+    def usable(self) -> list[str] | None:
+        return self._assignments.trusted
 
-def connect(address: str) -> Client:
-    """A client of the scheduler at `address`. Raises InputError where none answers, or it has no workers."""
-    try:
-        client = Client(address, timeout=5)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"--cluster: no Dask scheduler answers at {address!r} ({type(error).__name__}); start one with `dask scheduler` "
-            "and workers with `dask worker ADDRESS --nthreads 1`."
-        ) from error
-    if not addresses(client):
-        client.close()
-        raise InputError(f"--cluster: the scheduler at {address} has no workers; start some with `dask worker {address}`.")
-    return client
+    def _begin(self) -> None:
+        """Wait for the first workers that are fit. Raises InputError when there are none."""
+        deadline = time.monotonic() + BEGIN_SECONDS
+        self._present = ask_workers(self.client).result(SILENT_SECONDS)
+        if not self._present:
+            raise InputError(
+                f"--cluster: the scheduler at {self.address} has no workers; start some with `dask worker {self.address}`."
+            )
+        while True:
+            self._assignments.look(self._vetting.look(self._present), time.monotonic())
+            if self._vetting.is_done or time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+        if not self.count:
+            why = "; ".join(self._vetting.refusals) or f"none of them answered in {BEGIN_SECONDS:.0f} s"
+            raise InputError(f"--cluster: no worker of the scheduler at {self.address} can be used: {why}.")
 
+    def choose(self, task: str) -> list[str] | None:
+        return [self._assignments.take(task)]
 
-def addresses(client: Client) -> list[str]:
-    """The workers that there are now."""
-    return list(client.scheduler_info(n_workers=-1)["workers"])
+    def release(self, task: str) -> None:
+        self._assignments.release(task)
 
+    def free(self, address: str) -> None:
+        self._assignments.trust(address)
 
-def process_of(client: Client, cluster: LocalCluster, key: str) -> int | None:
-    """The process of the worker of ours that was given the task; None where none has it yet."""
-    places = [address for address, keys in client.processing().items() if key in keys]
-    return next((nanny.pid for nanny in cluster.workers.values() if nanny.worker_address in places), None)
+    def look(self, liveness: Liveness, now: float) -> list[str]:
+        if self._is_gone:
+            raise self._gone()
+        gone: list[str] = []
+        if self._question is not None and self._question.done():
+            gone = self._read(self._question, now)
+            self._question = None
+        elif self._question is None and now - self._asked > LOOK_SECONDS:
+            self._question, self._asked = ask_workers(self.client), now
+        is_silent = self._question is not None and now - self._asked > SILENT_SECONDS
+        if is_silent:
+            liveness.excuse(now)  # signs of life come by the scheduler
+        self._tell("the scheduler" if is_silent else "" if self.count else "any worker")
+        return gone
+
+    def give_up(self, task: str, liveness: Liveness, now: float) -> bool:
+        if liveness.pid(task) is not None:
+            self._assignments.distrust(task)  # until that attempt is over there
+        else:  # at somebody else's work, perhaps, and nothing says when that ends
+            self._assignments.distrust(task, now + liveness.grace)
+        return True
+
+    def explain(self, now: float) -> str:
+        return WORKER_GONE
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            if self._is_gone or isinstance(error, CommClosedError):
+                raise self._gone() from error
+            raise
+
+    def close(self) -> None:
+        self.client.close(timeout=5)
+
+    def _read(self, answer: Future[Collection[str]], now: float) -> list[str]:
+        """The attempts whose workers are gone, by the scheduler's own answer. An answer that failed is no news."""
+        if answer.exception() is not None:
+            return []
+        fit = self._vetting.look(answer.result())
+        while self._vetting.refusals:
+            self._notes.put(self._vetting.refusals.pop(0))
+        return self._assignments.look(fit, now)
+
+    def _tell(self, waits_for: str) -> None:
+        """Tell a person, once, what the search waits for."""
+        if waits_for and waits_for != self._waits_for:
+            where = f"of the cluster at {self.address}"
+            self._notes.put(f"no answer from {waits_for} {where}; the search waits for it (Ctrl-C stops it; nothing is lost)")
+        self._waits_for = waits_for
+
+    @property
+    def _is_gone(self) -> bool:
+        """Whether the connection broke. Dask connects again by itself, to a scheduler that has forgotten what it ran for us."""
+        return self.client.scheduler_comm is not self._comm or self._comm.comm.closed()
+
+    def _gone(self) -> ClusterGone:
+        return ClusterGone(
+            f"--cluster: the scheduler at {self.address} is gone. Nothing is lost; start it and its workers again, "
+            "and the same command resumes"
+        )

@@ -1,35 +1,31 @@
-"""The workers: a Dask cluster of processes here, or one that somebody started, behind one queue of events."""
+"""The workers as the coordinator sees them: attempts go in, and events come out of one queue."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
-import os
 import queue
-import signal
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from distributed import Client, Event, Future, LocalCluster, Queue
+from distributed import Event, Future, Queue
 
 from ..errors import RunError
-from ..system import memory
 from ..system.forkserver import begin_loading
-from ..system.memory import OUT_OF_MEMORY
 from ..trials.job import EpochReport, TrialJob, TrialResult
 from ..trials.preflight import Preflight
-from . import cluster, worker
-from .assignments import Roster
-from .retries import NOT_BEGUN, WORKER_GONE
+from . import dask_settings, worker
+from .backend import Backend
+from .cluster import ClusterBackend
+from .liveness import Liveness
+from .local import LocalBackend
+from .retries import NOT_BEGUN
 
 PREFLIGHT_SECONDS = 600  # for the first build of a model, TensorFlow's imports included
-NOBODY = "no worker of the cluster answers; the search waits for one (Ctrl-C stops it; nothing is lost)"
-LOOK_SECONDS = 2.0  # between two looks at who is there on somebody else's cluster
-STARVED_SECONDS = 10.0  # a worker that goes away so soon after a kill for want of memory was what was killed
 
 
 @dataclass(frozen=True)
@@ -48,207 +44,183 @@ class Note:
     text: str
 
 
-@dataclass(frozen=True)
-class Sign:
-    """A running attempt's sign of life: its worker's process (0: none yet), and when it was heard (monotonic seconds)."""
-
-    pid: int
-    heard: float
-
-
 WorkerEvent = EpochReport | TrialResult | Lost | Note
 
 
-class Pool:
-    """Runs attempts on workers, one at a time each. `wait` brings their events in order per worker."""
+@dataclass(frozen=True)
+class Running:
+    """What is held for an attempt: its job, Dask's future of its result, and the queue of answers that it waits for."""
 
-    def __init__(self, client: Client, own: LocalCluster | None, count: int, grace: float) -> None:
-        self._roster = Roster(cluster.addresses(client)) if own is None else None
-        self._count = count
-        self._grace = grace
+    job: TrialJob
+    future: Future
+    answers: Queue | None
+
+
+class Pool:
+    """Runs attempts on workers, one at a time each. `wait` brings their events, in order per worker.
+
+    Dask calls back on a thread of its own. What it says of attempts' lives waits in an inbox until `wait` reads it, so that
+    the rules (liveness, assignments) run on the coordinator's thread alone.
+    """
+
+    def __init__(self, backend: Backend, grace: float, notes: queue.Queue[str]) -> None:
         self._events: queue.Queue[WorkerEvent] = queue.Queue()
-        self._client = client
-        self._own = own
+        self._notes = notes  # for a person to read
+        self._backend = backend
         self._held = ExitStack()  # Dask's settings, which are this pool's alone
-        self._futures: dict[str, Future] = {}
-        self._answers: dict[str, Queue] = {}
-        self._jobs: dict[str, TrialJob] = {}
-        self._signs: dict[str, Sign] = {}  # the last one of each running attempt
-        self._begun: set[str] = set()
-        self._killed, self._starved = memory.kills(), -math.inf  # for want of memory; when that count rose last
-        self._watched = self._looked = time.monotonic()
+        self._running: dict[str, Running] = {}  # by their tasks' names
+        self._liveness = Liveness(grace, time.monotonic())
+        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._line = f"tailor-{uuid.uuid4().hex}"  # others may use the same cluster
-        self._stop = Event(self._line, client=client)
-        client.subscribe_topic(self._line, lambda event: self._heard(event[1]))
+        self._stop = Event(self._line, client=backend.client)
+        backend.client.subscribe_topic(self._line, lambda event: self._hear(event[1]))
 
     @property
     def count(self) -> int:
         """How many attempts can run at once."""
-        return self._count if self._roster is None else self._roster.count
+        return self._backend.count
 
     @classmethod
     def open(cls, count: int, threads: int, grace: float, address: str | None = None) -> Pool:
         """Start `count` workers of `threads` threads each, or connect to the scheduler at `address` and use all of its own.
 
-        One that gives no sign of life for `grace` seconds is given up.
+        A worker that gives no sign of life for `grace` seconds is given up. Raises InputError when no scheduler answers at the
+        address, or none of its workers can run trials.
         """
-        begin_loading()
+        notes: queue.Queue[str] = queue.Queue()
         with ExitStack() as held:
-            held.enter_context(cluster.prepare())
-            if address is not None:
-                client = cluster.connect(address)
-                pool = cls(client, None, len(cluster.addresses(client)), grace)
-            else:
-                own = cluster.local(count, threads)
-                pool = cls(Client(own), own, count, grace)
+            held.enter_context(dask_settings.prepare())
+            if address is None:
+                begin_loading()
+            backend = LocalBackend(count, threads) if address is None else ClusterBackend(address, notes)
+            held.callback(backend.close)
+            pool = cls(backend, grace, notes)
             pool._held = held.pop_all()
         return pool
 
     def preflight(self, job: TrialJob) -> Preflight:
-        """Build the job's model on a worker, and say what was found. Raises what the trial would fail with."""
-        future = self._client.submit(worker.preflight, job, pure=False)
-        try:
-            return future.result(timeout=PREFLIGHT_SECONDS)
-        except TimeoutError as error:
-            raise RunError("the workers did not answer within ten minutes; see whether the machine is out of memory.") from error
+        """Build the job's model on a worker, and report what was found. Raises what the trial would fail with."""
+        with self._backend.guard():
+            future = self._backend.client.submit(worker.preflight, job, pure=False, workers=self._backend.usable)
+            try:
+                return future.result(timeout=PREFLIGHT_SECONDS)
+            except TimeoutError as error:
+                raise RunError(
+                    "the workers did not answer within ten minutes; check whether the machine is out of memory."
+                ) from error
 
     def submit(self, job: TrialJob) -> None:
         """Start an attempt; its end comes as a TrialResult or a Lost."""
-        if job.waits:
-            self._answers[job.key] = Queue(worker.queue_name(job, self._line), client=self._client)
-        self._jobs[job.key] = job
-        chosen = {} if self._roster is None else {"workers": [self._roster.take(job.key)]}
-        self._signs[job.key] = Sign(0, time.monotonic())  # nothing is in its way: it is to begin soon
-        future = self._client.submit(worker.attempt, job, self._line, key=self._task(job.key), pure=False, **chosen)
-        self._futures[job.key] = future
-        future.add_done_callback(lambda done: self._ended(job, done))
+        task = self._task(job)
+        with self._backend.guard():
+            answers = Queue(task, client=self._backend.client) if job.waits else None
+            self._liveness.expect(task, time.monotonic())
+            places = self._backend.choose(task)
+            future = self._backend.client.submit(worker.attempt, job, self._line, key=task, pure=False, workers=places)
+        self._running[task] = Running(job, future, answers)
+        future.add_done_callback(partial(self._end, job))
+
+    def answer(self, job: TrialJob, epoch: int, stop: bool) -> None:
+        """Answer the attempt's report of that epoch."""
+        running = self._running.get(self._task(job))
+        if running is not None and running.answers is not None:
+            with self._backend.guard():
+                running.answers.put((epoch, stop))
+
+    def forget(self, job: TrialJob) -> None:
+        """Release what is held for an ended attempt."""
+        task = self._task(job)
+        self._liveness.forget(task)
+        self._backend.release(task)
+        running = self._running.pop(task, None)
+        if running is not None and running.answers is not None:
+            with self._backend.guard():
+                running.answers.close()
 
     def wait(self, seconds: float) -> list[WorkerEvent]:
-        """The events that came; waits at most `seconds` for the first. Gives up the attempts of workers that are silent."""
+        """The events that came; waits at most `seconds` for the first. To be called several times a second.
+
+        Gives up the attempts of workers that are silent or gone. Raises RunError when the scheduler of a cluster is gone.
+        """
         found: list[WorkerEvent] = []
         with suppress(queue.Empty):
             found.append(self._events.get(timeout=seconds))
             while True:
                 found.append(self._events.get_nowait())
         self._watch()
+        while not self._notes.empty():
+            found.append(Note(self._notes.get_nowait()))
         return found
 
-    def answer(self, job: TrialJob, epoch: int, stop: bool) -> None:
-        """Answer the attempt's report of that epoch."""
-        if job.key in self._answers:
-            self._answers[job.key].put((epoch, stop))
-
-    def forget(self, job: TrialJob) -> None:
-        """Release what is held for an ended attempt."""
-        self._futures.pop(job.key, None)
-        self._jobs.pop(job.key, None)
-        self._signs.pop(job.key, None)
-        self._begun.discard(job.key)
-        if self._roster is not None:
-            self._roster.release(job.key)
-        answers = self._answers.pop(job.key, None)
-        if answers is not None:
-            answers.close()
-
     def _watch(self) -> None:
-        """Give up the attempts whose workers are silent: a Lost comes as an event.
-
-        Dask notices a process that dies; one that is frozen, or whose machine is gone without a word, is for us to notice.
-        """
-        now, late = time.monotonic(), time.monotonic() - self._watched > self._grace / 2
-        self._watched, before = now, self.count
-        for key, sign in list(self._signs.items()):
-            if key not in self._jobs:  # heard while it was forgotten
-                self._signs.pop(key, None)
-            elif late:  # it was this process that slept
-                self._signs[key] = dataclasses.replace(sign, heard=now)
-            elif now - sign.heard > self._grace:
-                self._give_up(key, sign)
-        if now - self._looked > LOOK_SECONDS:
-            self._looked = now
-            self._count_kills()
-            for key in self._roster.look(cluster.addresses(self._client), now) if self._roster is not None else ():
-                self._lose(key, self._went_away(key))
-        if before and not self.count:
-            self._events.put(Note(NOBODY))
-
-    def _give_up(self, key: str, sign: Sign) -> None:
-        if key not in self._begun and self._own is not None:
-            # Frozen before it began, or not given to anybody yet: its end comes from Dask, as with any process that dies.
-            self._signs[key] = dataclasses.replace(sign, heard=time.monotonic())
-            pid = cluster.process_of(self._client, self._own, self._task(key))
-            if not any(other.pid == pid for other in self._signs.values()):  # it waits there behind another attempt
-                _kill(pid)
-            return
-        answers = self._answers.pop(key, None)
-        if answers is not None:  # or it would wait for one as soon as it wakes; never closed, as it may not have come so far yet
-            answers.put((None, True))
-        self._lose(key, f"its worker gave no sign of life for {self._grace:g} s" if key in self._begun else NOT_BEGUN)
-        if self._roster is None:
-            _kill(sign.pid)  # frozen or not; its nanny starts another
-        elif key in self._begun:
-            self._roster.distrust(key)  # until that attempt is over there
-        else:  # at somebody else's work, it may be, which nobody tells us the end of
-            self._roster.distrust(key, time.monotonic() + self._grace)
-
-    def _lose(self, key: str, reason: str) -> None:
-        job = self._jobs[key]
-        self._signs.pop(key, None)
-        self._events.put(Lost(job.trial, job.attempt, reason))
-
-    def _heard(self, event: Mapping[str, Any]) -> None:
-        """An event of a worker's, on Dask's own thread."""
-        if "report" in event:
-            self._events.put(EpochReport(**event["report"]))
-            return
-        if "note" in event:
-            self._events.put(Note(event["note"]))
-            return
-        if event["alive"] in self._jobs:
-            self._begun.add(event["alive"])
-            self._signs[event["alive"]] = Sign(event["pid"], time.monotonic())
-        if event["over"] and self._roster is not None:
-            self._roster.trust(event["address"])
+        """Dask notices a process that dies; one that is frozen, or whose machine is gone without a word, is for us to notice."""
+        now, words = time.monotonic(), self._inbox.qsize()
+        for task in self._backend.look(self._liveness, now):  # first: what a broken connection ends is not lost by its worker
+            self._lose(task, self._explain(task))
+        for _ in range(words):
+            self._inbox.get()()
+        for task in self._liveness.silent(now):
+            self._give_up(task, now)
 
     def stop(self) -> None:
         """Ask every running attempt to end; their results come as events."""
-        self._stop.set()
+        with self._backend.guard():
+            self._stop.set()
 
     def close(self) -> None:
         """End the workers that were started here, and the connection."""
         with self._held:
-            self._client.unsubscribe_topic(self._line)  # attempts that still run would report to a closed door, which Dask tells
-            self._futures.clear()
-            self._client.close(timeout=5)
-            if self._own is not None:
-                self._own.close(timeout=10)
+            with suppress(Exception):  # the scheduler may be gone
+                # Attempts that still run would report to a closed door, which Dask prints.
+                self._backend.client.unsubscribe_topic(self._line)
+            self._running.clear()
 
-    def _ended(self, job: TrialJob, future: Future) -> None:
+    def _give_up(self, task: str, now: float) -> None:
+        begun = self._liveness.pid(task) is not None
+        if not self._backend.give_up(task, self._liveness, now):
+            self._liveness.expect(task, now)
+            return
+        running = self._running[task]
+        if running.answers is not None:  # or it would wait for one as soon as it wakes
+            running.answers.put((None, True))
+            self._running[task] = dataclasses.replace(running, answers=None)  # never closed: it may not have come so far yet
+        self._lose(task, f"its worker gave no sign of life for {self._liveness.grace:g} s" if begun else NOT_BEGUN)
+
+    def _lose(self, task: str, reason: str) -> None:
+        job = self._running[task].job
+        self._liveness.forget(task)
+        self._events.put(Lost(job.trial, job.attempt, reason))
+
+    def _explain(self, task: str) -> str:
+        return NOT_BEGUN if self._liveness.pid(task) is None else self._backend.explain(time.monotonic())
+
+    def _hear(self, event: Mapping[str, Any]) -> None:
+        """An event of a worker's, on Dask's thread."""
+        if "report" in event:
+            self._events.put(EpochReport(**event["report"]))
+        elif "note" in event:
+            self._notes.put(event["note"])
+        else:
+            self._inbox.put(partial(self._note_sign, event, time.monotonic()))
+
+    def _note_sign(self, event: Mapping[str, Any], heard: float) -> None:
+        self._liveness.hear(event["alive"], event["pid"], heard)
+        if event["over"]:
+            self._backend.free(event["address"])
+
+    def _end(self, job: TrialJob, future: Future) -> None:
+        """An attempt's end, on Dask's thread."""
         if future.status == "finished":
             self._events.put(future.result())
-            return
-        error = future.exception() if future.status == "error" else None
-        gone = error is None or type(error).__name__ == "KilledWorker"
-        self._events.put(Lost(job.trial, job.attempt, self._went_away(job.key) if gone else f"{error}"))
+        else:
+            error = future.exception() if future.status == "error" else None
+            self._inbox.put(partial(self._note_loss, job, error))
 
-    def _went_away(self, key: str) -> str:
-        if key not in self._begun:
-            return NOT_BEGUN
-        self._count_kills()
-        starved = self._own is not None and time.monotonic() - self._starved < STARVED_SECONDS
-        return OUT_OF_MEMORY if starved else WORKER_GONE
+    def _note_loss(self, job: TrialJob, error: BaseException | None) -> None:
+        task = self._task(job)
+        if task in self._running:
+            gone = error is None or type(error).__name__ == "KilledWorker"
+            self._lose(task, self._explain(task) if gone else f"{error}")
 
-    def _count_kills(self) -> None:
-        before, self._killed = self._killed, memory.kills()
-        if self._killed > before:
-            self._starved = time.monotonic()
-
-    def _task(self, key: str) -> str:
-        """An attempt's name for Dask: others may use the same cluster, for a study of the same name."""
-        return f"{self._line}/{key}"
-
-
-def _kill(pid: int | None) -> None:
-    if pid:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    def _task(self, job: TrialJob) -> str:
+        return worker.task_name(job, self._line)

@@ -7,11 +7,11 @@ from collections import Counter
 COORDINATOR_GONE = "the coordinator went away"
 WORKER_GONE = "its worker went away"
 NOT_BEGUN = "its worker went away before it began"  # it waited there behind another attempt
-MOST_NOT_BEGUN = 20  # of a trial: workers that die as they start would go on for ever
+MOST_NOT_BEGUN = 20  # of a trial: workers that die as they start would be tried for ever
 
 
-class Losses:
-    """A study's, by trial. Only those that the trial may have a part in count against its retries."""
+class Retries:
+    """A study's lost attempts, by trial. Only losses that the trial may have a part in count against its retries."""
 
     def __init__(self, retries: int) -> None:
         self._retries = retries
@@ -24,7 +24,7 @@ class Losses:
             (self._not_begun if reason == NOT_BEGUN else self._begun)[trial] += 1
 
     def enough(self, trial: int) -> int:
-        """How often it was lost, where it is not to be tried again; 0 where it is."""
+        """How often it was lost, when that is too often to try it again; 0 otherwise."""
         if self._begun[trial] <= self._retries and self._not_begun[trial] <= MOST_NOT_BEGUN:
             return 0
         return self._begun[trial] + self._not_begun[trial]

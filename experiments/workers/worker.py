@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
+import psutil
+
 from ..system.cpus import places
 from ..system.forkserver import TENSORFLOW_ENV
 from ..system.gpus import claim
@@ -20,6 +22,7 @@ from ..system.silence import quiet
 from ..trials.job import EpochReport, TrialJob, TrialResult
 from ..trials.preflight import Preflight, inspected
 from ..trials.run import Stopped, run_trial
+from .growth import Growth
 
 if TYPE_CHECKING:
     from distributed import Worker
@@ -76,15 +79,37 @@ def preflight(job: TrialJob) -> Preflight:
     return inspected(job)
 
 
+_growth = Growth()
+
+
 def attempt(job: TrialJob, line: str) -> TrialResult:
     """Run one attempt at a trial on this worker; `line` names the coordinator's topic and its stop flag."""
+    if _growth.is_too_large and INDEX in os.environ:  # a worker that Tailor started
+        _renew()
     with _pulse(job, line):
         prepare()
-        return run_trial(job, DaskChannel(job, line))
+        result = run_trial(job, DaskChannel(job, line))
+    _growth.measure(psutil.Process().memory_info().rss)
+    return result
 
 
-def queue_name(job: TrialJob, line: str) -> str:
-    """The queue of an attempt's answers; others on the same cluster may have a study of the same name."""
+def _renew() -> None:
+    """Give the attempt back before it begins, and let a fresh process take this one's place: Dask's nanny starts it."""
+    from distributed import Reschedule, get_worker
+    from distributed.utils import sync
+
+    worker = get_worker()
+
+    async def retire() -> bool:  # from then on the scheduler gives this worker nothing
+        return bool(await worker.scheduler.retire_workers(workers=[worker.address], close_workers=False, remove=True))
+
+    if sync(worker.loop, retire):  # else a result still lies here: another time
+        worker.loop.add_callback(worker.close, nanny=False, reason="it has grown")
+        raise Reschedule
+
+
+def task_name(job: TrialJob, line: str) -> str:
+    """An attempt's name for Dask, and its queue of answers': others on the same cluster may have a study of the same name."""
     return f"{line}/{job.key}"
 
 
@@ -94,7 +119,7 @@ def _pulse(job: TrialJob, line: str) -> Iterator[None]:
     from distributed import get_worker
 
     worker, over = get_worker(), threading.Event()
-    sign = {"alive": job.key, "address": worker.address, "pid": os.getpid()}
+    sign = {"alive": task_name(job, line), "address": worker.address, "pid": os.getpid()}
 
     def beat() -> None:
         worker.log_event(line, {**sign, "over": False})
@@ -119,7 +144,7 @@ class DaskChannel:
         self._trial = job.trial
         self._worker = get_worker()
         self._stop = Event(line)
-        self._answers = Queue(queue_name(job, line)) if job.waits else None
+        self._answers = Queue(task_name(job, line)) if job.waits else None
         self._looked = time.monotonic()
 
     def report(self, report: EpochReport) -> bool:

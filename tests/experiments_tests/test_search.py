@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import shlex
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from clusters import cluster
 from conftest import Shell
 from searches import artifacts, client, runs
 
@@ -175,26 +172,10 @@ def test_a_default_that_changed_since_is_noticed_and_can_be_written_down(
 @pytest.mark.slow
 def test_somebody_elses_cluster_does_the_same_work(tailor: Shell, write_study: Write) -> None:
     write_study(("trials = 4", "trials = 2"))
-    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    dask = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
-    scheduler = subprocess.Popen(dask, **quiet)
-    workers: list[subprocess.Popen[str]] = []
-    try:
-        address = ""
-        for line in scheduler.stdout:
-            if match := re.search(r"Scheduler at:\s+(tcp://\S+)", line):
-                address = match[1]
-                break
-        worker = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-dashboard"]
-        workers = [subprocess.Popen(worker, **quiet) for _ in range(2)]
-        time.sleep(6)
-        done = tailor("search", "small.toml", "--cluster", address)
-        assert done.returncode == 0, done.stdout + done.stderr
-        check_whole(tailor.folder, "small", trials=2, val_size=180)
-    finally:
-        for process in (*workers, scheduler):
-            process.terminate()
-            process.wait(timeout=20)
+    with cluster(tailor.folder, workers=2) as dask:
+        done = tailor("search", "small.toml", "--cluster", dask.address)
+    assert done.returncode == 0, done.stdout + done.stderr
+    check_whole(tailor.folder, "small", trials=2, val_size=180)
 
 
 def test_a_cluster_that_is_not_there_is_an_input_error(tailor: Shell, write_study: Write) -> None:

@@ -4,50 +4,24 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from clusters import cluster
 from conftest import Shell
-from faults import broken, finish, free_port, search, study
+from faults import broken, finish, search, study
 from ledger import Ledger, whole_table
+from pools import wait_for_end
 from searches import client, runs, wait_for_epochs, worker_pids
 
 from tailor.experiments.datasets.splits import cache
 from tailor.experiments.planning.resolve import open_data
-from tailor.experiments.trials.job import EpochReport, make_job
+from tailor.experiments.trials.job import make_job
 from tailor.experiments.workers.pool import Lost, Pool
 from tailor.experiments.workers.retries import NOT_BEGUN
 from tailor.search.engines.protocol import Suggestion
 from tailor.search.study.load import load
-
-
-@contextmanager
-def cluster(folder: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """A Dask scheduler and two workers without nannies, started by hand."""
-    address = f"tcp://127.0.0.1:{(port := free_port())}"
-    log = (folder / "dask.log").open("wb")
-    scheduler = ["scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
-    worker = ["worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard"]
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-m", "distributed.cli.dask_" + what[0], *what[1:]], env=environ, stdout=log, stderr=log
-        )
-        for what in (scheduler, worker, worker)
-    ]
-    try:
-        time.sleep(5)
-        yield address, started[1:]
-    finally:
-        for process in started:
-            process.send_signal(signal.SIGCONT)
-            process.kill()
-            process.wait()
 
 
 @whole_table
@@ -56,11 +30,12 @@ def test_7_a_frozen_worker_of_a_cluster_is_given_up_and_its_late_result_fenced_o
     tailor: Shell, ledger: Ledger, pruner: str
 ) -> None:
     """With a pruner it waits for an answer when it wakes, and must be of use again: the other one is killed then."""
-    with cluster(tailor.folder) as (address, workers):
+    with cluster(tailor.folder, workers=2) as dask:
+        workers = dask.started[1:]
         # With a pruner each epoch is a round trip.
         path = study(tailor.folder, trials=4, epochs=700 if pruner == "none" else 400, grace=6)
         path.write_text(path.read_text().replace('pruner = "none"', f'pruner = "{pruner}"'))
-        running = search(tailor.folder, "--cluster", address)
+        running = search(tailor.folder, "--cluster", dask.address)
         wait_for_epochs(tailor.folder, 20)
         workers[0].send_signal(signal.SIGSTOP)
         deadline = time.monotonic() + 40
@@ -122,13 +97,7 @@ def test_7_a_worker_frozen_before_its_attempt_begins_is_replaced(tmp_path: Path,
         for attempt in (1, 2):  # the second by the worker that takes the frozen one's place
             job = make_job(spec, Suggestion(0, {"learning_rate": 0.002}, 3), attempt, data, "float32")
             pool.submit(job)
-            deadline = time.monotonic() + 60
-            while len(ends) < attempt and time.monotonic() < deadline:
-                pool.watch()
-                time.sleep(0.2)
-                while not pool.events.empty():
-                    event = pool.events.get()
-                    ends += [] if isinstance(event, EpochReport) else [event]
+            ends.append(wait_for_end(pool))
             pool.forget(job)
         wrong = [] if ends[0] == Lost(0, 1, NOT_BEGUN) else [str(ends[0])]
         ledger.check(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tailor.experiments.workers.retries import COORDINATOR_GONE, MOST_NOT_BEGUN, NOT_BEGUN, WORKER_GONE, Losses
+from tailor.experiments.workers.retries import COORDINATOR_GONE, MOST_NOT_BEGUN, NOT_BEGUN, WORKER_GONE, Retries
 
 
 @pytest.mark.parametrize(
@@ -19,8 +19,8 @@ from tailor.experiments.workers.retries import COORDINATOR_GONE, MOST_NOT_BEGUN,
     ],
 )
 def test_when_a_trial_was_lost_often_enough(reasons: list[str], times: int) -> None:
-    losses = Losses(retries=2)
+    retries = Retries(retries=2)
     for reason in reasons:
-        losses.add(7, reason)
-    assert losses.enough(7) == times
-    assert losses.enough(8) == 0
+        retries.add(7, reason)
+    assert retries.enough(7) == times
+    assert retries.enough(8) == 0

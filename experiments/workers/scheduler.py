@@ -1,0 +1,141 @@
+"""Questions to somebody else's Dask scheduler and its workers, none of which holds up who asks."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import socket
+import threading
+from collections.abc import Collection, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from distributed import Client, Security
+from distributed.comm import get_address_host_port
+from distributed.core import connect
+from tornado.platform.asyncio import BaseAsyncIOLoop
+
+from ..errors import InputError
+from . import worker
+
+CONNECT_SECONDS = 4.0
+T = TypeVar("T")
+
+
+def connect_client(address: str) -> Client:
+    """A client of the scheduler at `address`. Raises InputError when none answers there, within a few seconds."""
+    try:
+        _reach(address)
+        with ThreadPoolExecutor(1) as elsewhere:  # a notebook's thread has a running loop
+            found = elsewhere.submit(asyncio.run, _identify(address)).result()
+        if found == "Scheduler":
+            return Client(address, timeout=CONNECT_SECONDS)
+        reason = f"a Dask {found.lower()} does"
+    except Exception as error:  # whatever listens there may answer anything
+        reason = getattr(error, "strerror", None) or type(error).__name__
+    raise InputError(
+        f"--cluster: no Dask scheduler answers at {address!r} ({reason}); start one with `dask scheduler` "
+        "and workers with `dask worker ADDRESS --nthreads 1`."
+    )
+
+
+def _reach(address: str) -> None:
+    """Open the port once. Dask would try again and again, and a slow name server would hold up the end of this process too."""
+    place = get_address_host_port(address)
+    raised: list[Exception] = [TimeoutError()]
+
+    def reach() -> None:
+        try:
+            socket.create_connection(place, CONNECT_SECONDS).close()
+            raised.clear()
+        except Exception as error:
+            raised[:] = [error]
+
+    thread = threading.Thread(target=reach, daemon=True)
+    thread.start()
+    thread.join(CONNECT_SECONDS)
+    if raised:
+        raise raised[0]
+
+
+async def _identify(address: str) -> str:
+    """What of Dask's answers at the address. A client by itself waits for ever at an address where something else listens."""
+
+    async def answer() -> str:
+        comm = await connect(address, timeout=CONNECT_SECONDS, **Security().get_connection_args("client"))
+        try:
+            await comm.write({"op": "identity", "reply": True})
+            return str((await comm.read())["type"])
+        finally:
+            comm.abort()
+
+    return await asyncio.wait_for(answer(), CONNECT_SECONDS)
+
+
+def ask_workers(client: Client) -> Future[Collection[str]]:
+    """Ask the scheduler for its workers' addresses. (`Client.scheduler_info` is a cache that Dask empties every two seconds.)"""
+
+    async def ask() -> Collection[str]:
+        return list((await client.scheduler.identity(n_workers=-1))["workers"])
+
+    return _begin(client, ask())
+
+
+def ask_for_tailor(client: Client, address: str) -> Future[Exception | None]:
+    """Ask a worker to import what runs trials. The answer is what it raised there, or None."""
+
+    async def ask() -> Exception | None:
+        answers = await client.run(importlib.import_module, worker.__name__, workers=[address], on_error="return")
+        answer = answers[address]
+        return answer if isinstance(answer, Exception) else None
+
+    return _begin(client, ask())
+
+
+def _begin(client: Client, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+    """Run it on the client's own loop."""
+    assert isinstance(client.loop, BaseAsyncIOLoop)
+    return asyncio.run_coroutine_threadsafe(coroutine, client.loop.asyncio_loop)
+
+
+class Vetting:
+    """Finds the workers that Tailor can run on: each is asked once, when it joins, and a bare one is named in `refusals`."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._asked: dict[str, Future[Exception | None]] = {}
+        self._settled: dict[str, bool] = {}  # whether it is fit
+        self.refusals: list[str] = []
+
+    def look(self, present: Collection[str]) -> list[str]:
+        """Those of the workers present that are fit. One that has not answered yet is not."""
+        self._settled = {address: fit for address, fit in self._settled.items() if address in present}
+        for address in present:
+            if address not in self._settled and address not in self._asked:
+                self._asked[address] = ask_for_tailor(self._client, address)
+        for address, answer in list(self._asked.items()):
+            if address not in present:
+                del self._asked[address]
+            elif answer.done():
+                self._settle(address, self._asked.pop(address))
+        return [address for address, fit in self._settled.items() if fit]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every worker that was asked has answered."""
+        return not self._asked
+
+    def _settle(self, address: str, answer: Future[Exception | None]) -> None:
+        try:
+            error = answer.result()
+        except Exception:  # it went away meanwhile; if not, it is asked again
+            return
+        if isinstance(error, OSError):  # the scheduler did not reach it
+            return
+        self._settled[address] = error is None
+        if error is not None:
+            said = f"{type(error).__name__}: {error}".splitlines()[0]
+            self.refusals.append(
+                f"the worker at {address} is not used: it cannot load Tailor ({said}); install the same version there, "
+                "then start it again"
+            )

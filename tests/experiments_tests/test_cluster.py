@@ -1,0 +1,100 @@
+"""Somebody else's cluster, by the pool alone: workers without Tailor, late ones, and addresses at which no scheduler answers."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from clusters import cluster
+from faults import free_port, study
+from pools import notes, wait_for_end, watch_until
+
+from tailor.experiments.datasets.splits import cache
+from tailor.experiments.errors import InputError, RunError
+from tailor.experiments.planning.resolve import open_data
+from tailor.experiments.trials.job import TrialResult, make_job
+from tailor.experiments.workers.pool import Pool
+from tailor.search.engines.protocol import Suggestion
+from tailor.search.study.load import load
+
+
+@pytest.mark.slow
+def test_a_bare_worker_is_named_and_not_used_and_a_late_one_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    spec = load(study(tmp_path, trials=1, epochs=1))
+    job = make_job(spec, Suggestion(0, {"learning_rate": 0.002}, 1), 1, cache(open_data(spec, None), tmp_path / "cache"))
+    with cluster(tmp_path, workers=0) as dask:
+        dask.start_worker(bare=True)
+        dask.wait_for(1)
+        with pytest.raises(InputError, match=r"no worker .* can be used: the worker at tcp://.*No module named 'tailor"):
+            Pool.open(1, 1, 60.0, dask.address)
+        first = dask.start_worker()
+        dask.wait_for(2)
+        pool = Pool.open(1, 1, 60.0, dask.address)
+        try:
+            assert pool.count == 1
+            (said,) = notes(watch_until(pool, lambda events: bool(notes(events))))
+            assert "is not used: it cannot load Tailor" in said
+            dask.start_worker()
+            watch_until(pool, lambda _: pool.count == 2)
+            first.kill()
+            watch_until(pool, lambda _: pool.count == 1)
+            pool.submit(job)  # to the late one: there is no other
+            end = wait_for_end(pool)
+            assert isinstance(end, TrialResult) and end.status == "complete", end
+        finally:
+            pool.close()
+
+
+@pytest.fixture(params=["nothing", "silence", "a web server", "no host", "a worker", "no workers"])
+def wrong_address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """An address without a scheduler of use, and what is said of it."""
+    if request.param == "nothing":
+        yield f"tcp://127.0.0.1:{free_port()}", "no Dask scheduler answers at .* (Connection refused)"
+    elif request.param == "silence":
+        with closing(socket.create_server(("127.0.0.1", 0))) as server:
+            yield f"tcp://127.0.0.1:{server.getsockname()[1]}", "no Dask scheduler answers at .* (TimeoutError)"
+    elif request.param == "a web server":
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Silent)
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_port}", "no Dask scheduler answers at"
+        server.shutdown()
+        server.server_close()
+    elif request.param == "no host":
+        yield "nowhere.invalid:8786", "no Dask scheduler answers at"
+    else:
+        with cluster(tmp_path, workers=1 if request.param == "a worker" else 0) as dask:
+            if request.param == "a worker":
+                yield dask.addresses()[0], "no Dask scheduler answers at .* (a Dask worker does)"
+            else:
+                yield dask.address, "the scheduler at .* has no workers; start some with"
+
+
+class Silent(BaseHTTPRequestHandler):
+    """A server that prints nothing."""
+
+    def log_message(self, *_arguments: object) -> None: ...
+
+
+def test_an_address_without_a_scheduler_is_refused_soon(wrong_address: tuple[str, str]) -> None:
+    address, said = wrong_address
+    with pytest.raises(InputError, match=said.replace("(", r"\(").replace(")", r"\)")):
+        Pool.open(1, 1, 60.0, address)  # Dask by itself would wait for ever, or try again for half a minute
+
+
+def test_a_scheduler_that_goes_away_is_named_and_the_pool_still_closes(tmp_path: Path) -> None:
+    with cluster(tmp_path, workers=1) as dask:
+        pool = Pool.open(1, 1, 60.0, dask.address)
+        dask.scheduler.kill()
+        try:
+            with pytest.raises(RunError, match=f"the scheduler at {dask.address} is gone"):
+                watch_until(pool, lambda _: False)
+            with pytest.raises(RunError, match="is gone"):
+                pool.stop()
+        finally:
+            pool.close()
