@@ -14,6 +14,7 @@ from ...search.errors import unknown
 from ..errors import InputError, RunError
 from . import folder, idx, npz
 from .images import Dataset, checked
+from .layout import printable
 
 CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 DIGITS = tuple("0123456789")
@@ -39,6 +40,8 @@ SCHEMES = ("idx", "folder", "npz")
 
 def check_uri(uri: str) -> None:
     """Raise StudyError or InputError for a name or URI that cannot be a data set; opens nothing."""
+    if printable(uri) != uri:  # it could not be recorded
+        raise InputError(f"study.dataset: {printable(uri)!r} is not UTF-8; rename the file or folder.")
     scheme, colon, rest = uri.partition(":")
     if colon and (scheme not in SCHEMES or not rest):
         raise InputError(f"study.dataset: expected idx:DIR, folder:DIR or npz:FILE, got {uri!r}.")
@@ -91,8 +94,7 @@ def _published(name: str, data_dir: Path | None) -> Dataset:
     try:
         if name == "mnist":
             _check_archive(archive)
-            arrays = npz.load(name, archive)
-            return Dataset(name, arrays.pool, arrays.test, class_names)
+            return npz.load(name, archive)  # whose classes are the digits
         return idx.load(name, keras_home / name, MD5S[name], class_names)
     except InputError:
         for path in [archive] if name == "mnist" else (keras_home / name).glob("*-ubyte*"):
