@@ -224,7 +224,7 @@ def promoted_tag(version: ModelVersion, name: str) -> str:
 
 def labels(model: SavedModel) -> list[str]:
     """The class names, in the order of the model's outputs."""
-    return json.loads((model.path.parent.parent / "labels.json").read_text())
+    return json.loads((model.path.parent.parent / "labels.json").read_text(encoding="utf-8"))
 
 
 def best_model(client: MlflowClient, experiment_id: str, study: str, goal: Goal) -> tuple[Row, str]:

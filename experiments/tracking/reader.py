@@ -63,7 +63,9 @@ def study_names(client: MlflowClient) -> list[str]:
 def recorded_spec(client: MlflowClient, study_run: Run) -> StudySpec:
     """The spec that a study's run was last started with."""
     with tempfile.TemporaryDirectory() as folder:
-        return build(json.loads(Path(client.download_artifacts(study_run.info.run_id, STUDY_FILE, folder)).read_text()))
+        return build(
+            json.loads(Path(client.download_artifacts(study_run.info.run_id, STUDY_FILE, folder)).read_text(encoding="utf-8"))
+        )
 
 
 def state_of(study_run: Run) -> str:
