@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 
 class InputError(ValueError):
     """What the user gave is wrong (exit 2): the message says the field, what was expected, what came, what to do."""
@@ -9,3 +12,8 @@ class InputError(ValueError):
 
 class RunError(RuntimeError):
     """The input was right and it still failed (exit 1): the message says what failed and what to do."""
+
+
+def printable(path: Path | str) -> str:
+    """A path as text that any file can hold: bytes that are not UTF-8 as escapes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

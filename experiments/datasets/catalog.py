@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from ...search.errors import unknown
-from ..errors import InputError, RunError
+from ..errors import InputError, RunError, printable
 from . import folder, idx, npz
 from .images import Dataset, checked
-from .layout import printable
 
 CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 DIGITS = tuple("0123456789")

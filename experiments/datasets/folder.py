@@ -12,9 +12,9 @@ from typing import TypeVar
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from ..errors import InputError
+from ..errors import InputError, printable
 from .images import Dataset, assembled
-from .layout import MOST_NAMED, find, formats, printable
+from .layout import MOST_NAMED, find, formats
 
 T = TypeVar("T")
 

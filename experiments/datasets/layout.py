@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..errors import InputError
+from ..errors import InputError, printable
 
 SPLITS = {"train": "train training", "val": "val valid validation", "test": "test testing"}
 NO_PIXELS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # Pillow hands these to other programs, or only knows their headers
@@ -176,11 +176,6 @@ def _left_out(found: Sequence[Found], beside: int) -> list[str]:
     if deeper:
         notes.append(f"{deeper:,} of {images:,} images lie in folders inside their class's folder; they are used")
     return notes
-
-
-def printable(path: Path | str) -> str:
-    """A path as text that any file can hold: bytes that are not UTF-8 as escapes."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _few(names: Sequence[str]) -> str:
