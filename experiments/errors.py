@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 
 class InputError(ValueError):
     """What the user gave is wrong (exit 2): the message says the field, what was expected, what came, what to do."""
@@ -13,3 +16,8 @@ class RunError(RuntimeError):
 
 class ClusterGone(RunError):
     """The scheduler of a cluster went away in the middle of a search. The message ends with "the same command resumes"."""
+
+
+def printable(path: Path | str) -> str:
+    """A path as text that any file can hold: bytes that are not UTF-8 as escapes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

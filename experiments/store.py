@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from .errors import InputError
+from .errors import InputError, printable
 from .system.file_lock import waiting_lock
 
 MODE = 0o700
@@ -35,9 +35,12 @@ class Store:
         root = Path(folder or environ.get("TAILOR_STORE") or "mlruns").expanduser().resolve()
         if root.exists() and not root.is_dir():
             raise InputError(f"--store: expected a folder, got the file {root}.")
+        if printable(root) != str(root):  # it could not be recorded
+            raise InputError(f"--store: {printable(root)!r} is not UTF-8; name another folder.")
         own, named = _database(root), environ.get("MLFLOW_TRACKING_URI")
-        exported = folder is not None and named == _database(Path(environ.get("TAILOR_STORE", "")))
-        tracking = own if exported or not named else named
+        before = environ.get("TAILOR_STORE")
+        exported = folder is not None and bool(before) and named == _database(Path(str(before)))
+        tracking = own if exported or not named else _named_address(named)
         if KNOWN_TO_ALL in (environ.get("MLFLOW_TRACKING_PASSWORD"), urlsplit(tracking).password):
             raise InputError(
                 "MLFLOW_TRACKING_PASSWORD: it is the one that MLflow's older servers give to their administrator, and everyone "
@@ -70,7 +73,7 @@ class Store:
     @property
     def optuna_url(self) -> str:
         """Optuna's storage, as other tools take it."""
-        return self.studies or f"sqlite:///{self.root / 'studies.db'}"
+        return self.studies or sqlite_address(self.root / "studies.db")
 
     @property
     def studies_url(self) -> str:
@@ -143,6 +146,29 @@ class Store:
             beside.unlink(missing_ok=True)
 
 
+def _named_address(named: str) -> str:
+    """MLFLOW_TRACKING_URI as it is. Raises InputError for a path or a folder, which MLflow itself no longer takes."""
+    scheme, colon, _ = named.partition("://")
+    if named.strip().startswith("databricks") or (colon and scheme and scheme != "file"):
+        return named
+    raise InputError(
+        f"MLFLOW_TRACKING_URI: expected an address, such as http://HOST:PORT or sqlite:////PATH/mlflow.db, got {named!r}; "
+        "unset it, and name a folder with --store."
+    )
+
+
+def sqlite_address(path: Path) -> str:
+    """A SQLite file's address, as SQLAlchemy, MLflow and Optuna take it: `%`, `?` and `#` of a path mean something there.
+
+    With its driver's name, or MLflow would make an empty folder of the escaped name.
+    """
+    if not set("%?#") & set(str(path)):
+        return f"sqlite:///{path}"  # as it always was
+    from sqlalchemy.engine import URL
+
+    return URL.create("sqlite+pysqlite", database=str(path)).render_as_string()
+
+
 def _database(root: Path) -> str:
     """The address of a folder's own MLflow database."""
-    return f"sqlite:///{root / 'mlflow.db'}"
+    return sqlite_address(root / "mlflow.db")

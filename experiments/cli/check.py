@@ -33,10 +33,12 @@ def command(study: str, name: str | None, settings: tuple[str, ...], as_json: bo
     spec = whole(spec, splits)
     found = estimate(spec, splits)
     if as_json:
-        print_json({"study": spec.tables(), **asdict(found)})
+        print_json({"study": spec.tables(), **asdict(found), "data_notes": splits.notes})
         return
     sizes = ", ".join(f"{name} {size:,}" for name, size in found.splits.items())
     click.echo(f"{spec.name}: {spec.model} on {spec.dataset} ({sizes}), {found.points}")
+    for note in splits.notes:
+        click.echo(f"{spec.dataset}: {note}")
     columns = ["model", "parameters", "memory, MB", "ms a batch", "seconds an epoch", "hyperparameters"]
     rows = [
         [

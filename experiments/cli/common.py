@@ -137,8 +137,9 @@ def stdout_for_json(wanted: bool) -> Iterator[None]:
 
 
 def print_json(value: Any) -> None:
-    """Plain data on standard output."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    """Plain data on standard output; with escapes if its encoding could not hold every letter."""
+    whole = (sys.stdout.encoding or "").lower().startswith("utf")
+    click.echo(json.dumps(value, indent=2, ensure_ascii=not whole, default=str))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

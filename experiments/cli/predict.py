@@ -19,18 +19,22 @@ def command(reference: str, images: tuple[Path, ...], top: int, as_json: bool, s
     """Print the likeliest classes of each image, with probabilities."""
     import numpy as np
 
-    from ..datasets.folder import image_size, read_image
+    from ..datasets.folder import is_dim, read_header, read_image
     from ..registry.promote import find_version, input_shape, labels, registered_model
     from ..trials.evaluator import Evaluator
 
     _, client = open_store(store)
     version = find_version(client, reference)
     height, width, channels = input_shape(version)
+    rows = []
     for path in images:
-        size = image_size(path)
-        if size != (height, width):
-            click.echo(f"{path}: resized from {size[0]}×{size[1]} to {height}×{width}", err=True)
-    batch = np.stack([read_image(path, (height, width), channels) for path in images])
+        header = read_header(path)
+        if header.size != (height, width):
+            click.echo(f"{path}: resized from {header.size[0]}×{header.size[1]} to {height}×{width}", err=True)
+        rows.append(read_image(path, (height, width), channels))
+        if header.deep and is_dim(rows[-1]):
+            click.echo(f"{path}: uses the lower of its 16 bits alone and is read as nearly black; save it with 8 bits", err=True)
+    batch = np.stack(rows)
     model = registered_model(client, version)
     with Evaluator() as evaluator:
         probabilities = evaluator.predict(model, batch)

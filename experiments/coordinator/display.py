@@ -26,7 +26,7 @@ class LiveScreen:
         self._live.update(table(progress))
 
     def line(self, text: str) -> None:
-        self._live.console.print(Text(text))
+        self._live.console.print(_shown(self._live.console, text))
 
 
 class PlainScreen:
@@ -46,7 +46,12 @@ class PlainScreen:
 
     def line(self, text: str) -> None:
         self._told = time.monotonic()
-        self._console.print(Text(text), soft_wrap=True)
+        self._console.print(_shown(self._console, text), soft_wrap=True)
+
+
+def _shown(console: Console, text: str) -> Text:
+    """The text, with a ? for what the console's encoding lacks: a search does not fail for a dash."""
+    return Text(text.encode(console.encoding, "replace").decode(console.encoding))
 
 
 @contextmanager
@@ -66,7 +71,7 @@ def table(progress: Progress) -> Group:
         rows.add_column(name, justify="right")
     for trial in sorted(progress.running.values(), key=lambda t: t.trial):
         name = str(trial.trial) + (f" (attempt {trial.attempt})" if trial.attempt > 1 else "")
-        value = "–" if trial.value is None else f"{trial.value:.4f}"
+        value = "-" if trial.value is None else f"{trial.value:.4f}"
         rows.add_row(name, f"{trial.epoch}/{trial.epochs}", value, f"{time.monotonic() - trial.since:.0f}")
     return Group(rows, Text(summary(progress)))
 

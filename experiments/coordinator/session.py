@@ -61,6 +61,8 @@ def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
     with quiet():
         engines.check(spec)
     splits = open_data(spec, places.data_dir)
+    for note in splits.notes:
+        screen.line(f"{spec.dataset}: {note}")
     if spec.declares:
         screen.line("the model is called for the hyperparameters that it declares")
         spec = whole(spec, splits)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ...search.errors import unknown
-from ..errors import InputError, RunError
+from ..errors import InputError, RunError, printable
 from . import folder, idx, npz
 from .images import Dataset, checked
 
@@ -39,6 +39,8 @@ SCHEMES = ("idx", "folder", "npz")
 
 def check_uri(uri: str) -> None:
     """Raise StudyError or InputError for a name or URI that cannot be a data set; opens nothing."""
+    if printable(uri) != uri:  # it could not be recorded
+        raise InputError(f"study.dataset: {printable(uri)!r} is not UTF-8; rename the file or folder.")
     scheme, colon, rest = uri.partition(":")
     if colon and (scheme not in SCHEMES or not rest):
         raise InputError(f"study.dataset: expected idx:DIR, folder:DIR or npz:FILE, got {uri!r}.")
@@ -91,8 +93,7 @@ def _published(name: str, data_dir: Path | None) -> Dataset:
     try:
         if name == "mnist":
             _check_archive(archive)
-            arrays = npz.load(name, archive)
-            return Dataset(name, arrays.pool, arrays.test, class_names)
+            return npz.load(name, archive)  # whose classes are the digits
         return idx.load(name, keras_home / name, MD5S[name], class_names)
     except InputError:
         for path in [archive] if name == "mnist" else (keras_home / name).glob("*-ubyte*"):
@@ -119,7 +120,14 @@ def _downloaded(keras_home: Path, name: str) -> bool:
 def _download(name: str) -> None:
     """Let Keras's own loader fetch it, in a process of its own: TensorFlow stays out of this one."""
     code = f"from keras.datasets import {name.replace('-', '_')} as d; d.load_data()"
-    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=False,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        stdin=subprocess.DEVNULL,
+    )
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise RunError(

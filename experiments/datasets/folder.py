@@ -1,17 +1,23 @@
-"""A folder of images, one sub-folder a class; or `train/` and `test/`, each with such sub-folders."""
+"""A folder of images, one sub-folder a class; or `train/`, `val/` and `test/`, each with such sub-folders."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from ..errors import InputError
-from .images import Dataset, Images, checked
+from ..errors import InputError, printable
+from .images import Dataset, assembled
+from .layout import MOST_NAMED, find, formats
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
+T = TypeVar("T")
+
 MOST_PIXELS = 64_000_000
 CAMERAS = ("JPEG", "MPO", "WEBP")  # formats of cameras; of TIFF Pillow turns it, and a PNG would be decoded for it
 TURNS = {
@@ -27,23 +33,34 @@ QUARTERS = [TURNS[orientation] for orientation in (5, 6, 7, 8)]
 DEEP = "I;16"  # how Pillow's modes of 16 bits of gray begin
 
 
+@dataclass(frozen=True)
+class Header:
+    """What an image file says of itself: (height, width) as it is read, Pillow's mode, 16 bits a channel, several frames."""
+
+    size: tuple[int, int]
+    mode: str
+    deep: bool
+    animated: bool
+
+
 def load(name: str, folder: Path, image_size: tuple[int, int] | None) -> Dataset:
-    """Read every image; class names are the sub-folders' names, sorted. Raises InputError naming the file that is wrong."""
+    """Read every image; class names are the sub-folders' names, sorted. Raises InputError naming the files that are wrong."""
     if not folder.is_dir():
-        raise InputError(f"{name}: there is no folder {str(folder)!r}.")
-    parts = ("train", "test") if all((folder / part).is_dir() for part in ("train", "test")) else (".",)
-    class_names = tuple(sorted(d.name for d in (folder / parts[0]).iterdir() if d.is_dir() and not d.name.startswith(".")))
-    if len(class_names) < 2:
-        raise InputError(f"{name}: expected one sub-folder of images a class, at least two; got {len(class_names)} in {folder}.")
-    files = {part: _files(name, folder / part, class_names) for part in parts}
-    size = image_size or _common_size(name, [path for paths, _ in files.values() for path in paths])
-    modes = {_opened(path).mode for paths, _ in files.values() for path in paths}
-    channels = 1 if all(mode in ("1", "L") or mode.startswith(DEEP) for mode in modes) else 3
-    ready: list[Images] = []
-    for paths, labels in files.values():
-        images = np.stack([read_image(path, size, channels) for path in paths])
-        ready.append(checked(name, images, np.array(labels, np.int64), len(class_names)))
-    return Dataset(name, ready[0], ready[1] if len(ready) > 1 else None, class_names)
+        raise InputError(f"{name}: there is no folder {printable(folder)!r}.")
+    found = find(name, folder)
+    paths = [path for of_part, _ in found.parts.values() for path in of_part]
+    headers = dict(zip(paths, _every(name, paths, read_header, check=decoded), strict=True))
+    size = image_size or _common_size(name, {header.size for header in headers.values()})
+    channels = 1 if all(header.mode in ("1", "L") or header.mode.startswith(DEEP) for header in headers.values()) else 3
+    images = dict(zip(paths, _every(name, paths, lambda path: read_image(path, size, channels)), strict=True))
+    _check_depth(name, [images[path] for path, header in headers.items() if header.deep])
+    animated = sum(header.animated for header in headers.values())
+    notes = [f"{animated:,} images have several frames or pages; the first of each is read"] if animated else []
+    parts = {
+        part: (np.stack([images[path] for path in of_part]), np.array(labels, np.int64))
+        for part, (of_part, labels) in found.parts.items()
+    }
+    return assembled(name, parts, found.class_names, (*found.notes, *notes))
 
 
 def read_image(path: Path, size: tuple[int, int], channels: int) -> np.ndarray:
@@ -51,9 +68,19 @@ def read_image(path: Path, size: tuple[int, int], channels: int) -> np.ndarray:
 
     It is turned as its camera says, and what is transparent lies on white.
     """
+    image = decoded(path).convert("L" if channels == 1 else "RGB")
+    if image.size != (size[1], size[0]):
+        image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    return np.asarray(image, np.uint8).reshape(*size, channels)
+
+
+def decoded(path: Path) -> Image.Image:
+    """One image file, its first frame, turned, on white, as gray or RGB. Raises InputError."""
     image = _opened(path)
     if image.mode in ("I", "F"):
         raise InputError(f"{path}: its pixels are 32-bit numbers of no known range; save it with 8 or 16 bits.")
+    if image.mode == "LAB":
+        raise InputError(f"{path}: its colours are CIELAB's; save it as RGB.")
     try:
         if image.mode.startswith(DEEP):  # Pillow would cut off what is above 255
             image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
@@ -61,19 +88,16 @@ def read_image(path: Path, size: tuple[int, int], channels: int) -> np.ndarray:
             image = image.transpose(turn)
         if image.has_transparency_data:
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-        image = image.convert("L" if channels == 1 else "RGB")
+        return image.convert("L" if image.mode in ("1", "L") else "RGB")
     except (OSError, SyntaxError, ValueError) as error:  # Pillow's for broken chunks, and for text that unpacks to too much
         raise InputError(f"{path}: the image is damaged ({error}); remove it or replace it.") from error
-    if image.size != (size[1], size[0]):
-        image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    return np.asarray(image, np.uint8).reshape(*size, channels)
 
 
 def _opened(path: Path) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path)
+            image = Image.open(path, formats=formats())
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file.") from error
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
@@ -83,34 +107,67 @@ def _opened(path: Path) -> Image.Image:
     return image
 
 
-def _files(name: str, folder: Path, class_names: tuple[str, ...]) -> tuple[list[Path], list[int]]:
-    paths, labels = [], []
-    for label, class_name in enumerate(class_names):
-        all_of_it = (folder / class_name).glob("[!.]*")  # and not macOS's ._IMAGE.jpg
-        found = sorted(path for path in all_of_it if path.suffix.lower() in SUFFIXES)
-        if not found and folder.name != "test":
-            raise InputError(f"{name}: {folder / class_name} holds no image ({', '.join(sorted(SUFFIXES))}).")
-        paths += found
-        labels += [label] * len(found)
-    if not paths:
-        raise InputError(f"{name}: {folder} holds no image of any class.")
-    return paths, labels
+def read_header(path: Path) -> Header:
+    """What an image file says of itself. Raises InputError for what is no image."""
+    image = _opened(path)
+    size = (image.width, image.height) if _turn(image) in QUARTERS else (image.height, image.width)
+    deep = image.mode.startswith(DEEP) or any(";16" in str(tile) for tile in getattr(image, "tile", ()))
+    animated = False
+    with suppress(Exception):  # whatever a damaged file leads to is found when it is decoded
+        animated = image.format != "MPO" and getattr(image, "is_animated", False)  # MPO: a camera's previews
+    return Header(size, image.mode, deep, animated)
 
 
-def _common_size(name: str, paths: list[Path]) -> tuple[int, int]:
-    sizes = set(map(image_size, paths))
+def is_dim(image: np.ndarray) -> bool:
+    """Whether an image of 16 bits, read as uint8, used too few of them: cameras of 10, 12 or 14 bits leave the upper ones 0."""
+    return int(image.max()) < 64
+
+
+def _check_depth(name: str, images: Sequence[np.ndarray]) -> None:
+    """Raise InputError if the images of 16 bits would be read as nearly black."""
+    if images and all(map(is_dim, images)):
+        bits = 8 + int(max(image.max() for image in images)).bit_length()
+        raise InputError(
+            f"{name}: its {len(images):,} images of 16 bits use {bits} of them at most and would be nearly black; "
+            f"save them with 8 bits: (x >> {bits - 8}).astype('uint8')."
+        )
+
+
+def _every(name: str, paths: Sequence[Path], read: Callable[[Path], T], check: Callable[[Path], object] | None = None) -> list[T]:
+    """What `read` makes of each file. Raises one InputError for all that it refuses, and then for what `check` refuses too."""
+    done: list[T] = []
+    refused: list[str] = []
+    for path in paths:
+        try:
+            done.append(read(path))
+        except InputError as error:
+            refused.append(str(error))
+    if not refused:
+        return done
+    if check is not None:  # the others' pixels: a second start should not find more
+        known = set(refused)
+        refused += [text for path in paths if (text := _refusal(check, path)) and text not in known]
+    if len(refused) == 1:
+        raise InputError(refused[0])
+    few = " ".join(refused[:MOST_NAMED]) + (f" And {len(refused) - MOST_NAMED:,} more." if len(refused) > MOST_NAMED else "")
+    raise InputError(f"{name}: {len(refused):,} of {len(paths):,} images cannot be read. {few}")
+
+
+def _refusal(check: Callable[[Path], object], path: Path) -> str:
+    try:
+        check(path)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def _common_size(name: str, sizes: set[tuple[int, int]]) -> tuple[int, int]:
     if len(sizes) > 1:
         raise InputError(
             f"{name}: the images have {len(sizes)} sizes, such as {sorted(sizes)[0]} and {sorted(sizes)[-1]}; "
             "say which to resize them to: [data] image_size = [HEIGHT, WIDTH]."
         )
-    return sizes.pop()
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """(height, width) of an image file, as it is read. Raises InputError for what is no image."""
-    image = _opened(path)
-    return (image.width, image.height) if _turn(image) in QUARTERS else (image.height, image.width)
+    return next(iter(sizes))
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:

@@ -13,7 +13,7 @@ from typing import IO
 import numpy as np
 
 from ..errors import InputError
-from .images import Dataset, Images, checked
+from .images import Dataset, assembled, named_by_value
 
 UNSIGNED_BYTE = 0x08
 MOST_BYTES = 16 << 30
@@ -45,9 +45,11 @@ def read_idx(path: Path, md5s: tuple[str, ...] = ()) -> np.ndarray:
 def load(name: str, folder: Path, md5s: dict[str, tuple[str, ...]], class_names: tuple[str, ...] | None) -> Dataset:
     """The data set in a folder of IDX files with MNIST's names: train-…, and t10k-… where there is a test set."""
     parts = {part: _images(name, folder, stems, md5s) for part, stems in STEMS.items() if part == "train" or _has(folder, stems)}
-    classes = len(class_names) if class_names else 1 + max(int(labels.max()) for _, labels in parts.values())
-    ready: dict[str, Images] = {part: checked(name, images, labels, classes) for part, (images, labels) in parts.items()}
-    return Dataset(name, ready["train"], ready.get("test"), class_names or tuple(str(c) for c in range(classes)))
+    half = [stem for stem in STEMS["test"] if "test" not in parts and _find(folder, stem)]
+    notes = [f"not read: {stem}, for its other half is missing" for stem in half]
+    if class_names is None:
+        parts, class_names = named_by_value(name, parts)
+    return assembled(name, parts, class_names, notes)
 
 
 def missing(folder: Path) -> list[str]:

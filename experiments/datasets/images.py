@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,27 +27,73 @@ class Images:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A whole data set; `test` is None where its source sets none apart."""
+    """A whole data set; `test` and `val` are None if its source sets none apart. `notes` are lines for a person to read."""
 
     name: str
     pool: Images
     test: Images | None
     class_names: tuple[str, ...]
+    val: Images | None = None
+    notes: tuple[str, ...] = ()
+
+
+Arrays = tuple[np.ndarray, np.ndarray]  # images and labels
+
+
+def assembled(name: str, parts: Mapping[str, Arrays], class_names: tuple[str, ...], notes: Sequence[str] = ()) -> Dataset:
+    """The data set of its parts: train, and val and test if they came apart. Raises InputError as `checked`."""
+    ready = {
+        part: checked(name if part == "train" else f"{name} ({part})", images, labels, len(class_names))
+        for part, (images, labels) in parts.items()
+    }
+    shape = ready["train"].images.shape[1:]
+    for part, images in ready.items():
+        if images.images.shape[1:] != shape:
+            raise InputError(f"{name} ({part}): its images are {images.images.shape[1:]}, those to train on {shape}.")
+    lacking = [_lacking(part, images, class_names) for part, images in ready.items()]
+    said = (*notes, *filter(None, lacking))
+    return Dataset(name, ready["train"], ready.get("test"), class_names, ready.get("val"), said)
+
+
+def named_by_value(name: str, parts: Mapping[str, Arrays]) -> tuple[dict[str, Arrays], tuple[str, ...]]:
+    """Labels as 0…classes−1 in the order of their values, gaps closed; each class is named by its value.
+
+    Raises InputError for labels that are no classes, and for one of val or test that train lacks.
+    """
+    for part, (_, labels) in parts.items():
+        _check_labels(name if part == "train" else f"{name} ({part})", labels)
+    values, counts = np.unique(parts["train"][1], return_counts=True)
+    if values.size and values[0] < 0:
+        raise InputError(f"{name}: labels out of range: expected 0 or more, got {values[0]}; remove images without a label.")
+    if len(values) > 2 and counts.max() == 1:
+        raise InputError(f"{name}: {len(values):,} images have {len(values):,} different labels; a class needs several images.")
+    mapped = {}
+    for part, (images, labels) in parts.items():
+        if strange := sorted({int(label) for label in np.setdiff1d(labels, values)}):
+            raise InputError(f"{name} ({part}): labels that no training image has: {', '.join(map(str, strange[:5]))}.")
+        mapped[part] = (images, np.searchsorted(values, labels).astype(np.int64))
+    return mapped, tuple(str(value) for value in values)
+
+
+def _lacking(part: str, images: Images, class_names: tuple[str, ...]) -> str:
+    """A line on the classes that a part has no image of; empty if it has some of each."""
+    absent = np.flatnonzero(np.bincount(images.labels, minlength=len(class_names)) == 0)
+    if not len(absent):
+        return ""
+    few = ", ".join(class_names[i] for i in absent[:5]) + (", …" if len(absent) > 5 else "")
+    where = "to train on" if part == "train" else f"in {part}"
+    return f"no image {where} of {len(absent):,} of {len(class_names):,} classes: {few}"
 
 
 def checked(name: str, images: np.ndarray, labels: np.ndarray, classes: int) -> Images:
     """Images in the one shape. Raises InputError for another type, shape or range of labels, naming `name`."""
     if images.dtype != np.uint8:
-        raise InputError(
-            f"{name}: expected images of uint8 from 0 to 255, got {images.dtype}; multiply and convert them "
-            "(`(x * 255).round().astype('uint8')` for 0 to 1)."
-        )
+        raise InputError(f"{name}: expected images of uint8 from 0 to 255, got {_advice(images)}.")
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or 0 in images.shape:
         raise InputError(f"{name}: expected images shaped (n, height, width) or (n, height, width, 1 or 3), got {images.shape}.")
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-        raise InputError(f"{name}: expected whole-number labels shaped (n,), got {labels.dtype} {labels.shape}.")
+    _check_labels(name, labels)
     if len(labels) != len(images):
         raise InputError(f"{name}: {len(images)} images but {len(labels)} labels; each image needs one.")
     if labels.min() < 0 or labels.max() >= classes:
@@ -54,3 +101,30 @@ def checked(name: str, images: np.ndarray, labels: np.ndarray, classes: int) -> 
     if classes < 2:
         raise InputError(f"{name}: a classifier needs at least two classes, got {classes}.")
     return Images(np.ascontiguousarray(images), labels.astype(np.int64))
+
+
+def _check_labels(name: str, labels: np.ndarray) -> None:
+    if labels.ndim == 1 and np.issubdtype(labels.dtype, np.integer):
+        return
+    way = "; one-hot rows become labels by y.argmax(axis=1)" if labels.ndim == 2 and labels.shape[1] > 1 else ""
+    raise InputError(f"{name}: expected whole-number labels shaped (n,), got {labels.dtype} {labels.shape}{way}.")
+
+
+def _advice(images: np.ndarray) -> str:
+    """What the images are in the place of uint8, and how they become it."""
+    if images.dtype.kind not in "biuf":
+        return f"{images.dtype}, no numbers; Tailor classifies images"
+    if images.ndim not in (3, 4):
+        return f"{images.dtype} {images.shape}: a table? Tailor classifies images, shaped (n, height, width) or (…, 1 or 3)"
+    low, high = (images.min(), images.max()) if images.size else (0, 0)
+    if images.dtype.kind == "b":
+        way = "convert them: x.astype('uint8') * 255"
+    elif not np.isfinite([low, high]).all():
+        way = "remove what is no number, and scale the rest to 0…255"
+    elif low < 0 or high > 255:
+        way = "scale them to 0…255: ((x - x.min()) * (255.0 / (x.max() - x.min()))).round().astype('uint8')"
+    elif images.dtype.kind != "f":
+        way = "convert them: x.astype('uint8')"
+    else:
+        way = f"convert them: {'(x * 255)' if high <= 1 else 'x'}.round().astype('uint8')"
+    return f"{images.dtype} from {float(low):g} to {float(high):g}; {way}"

@@ -1,4 +1,4 @@
-"""An .npz file: x_train, y_train (and x_test, y_test), or images and labels; class_names where they are known."""
+"""An .npz file: x_train and y_train (and x_val, y_val, x_test, y_test), or images and labels; class_names if they are known."""
 
 from __future__ import annotations
 
@@ -9,40 +9,60 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from .images import Dataset, checked
+from .images import Dataset, assembled, named_by_value
 
-MOST_CLASSES = 1_000_000
+# Names of the arrays of images and labels, by part; the first pair of `train` that is there decides.
+PAIRS = {
+    "train": (("x_train", "y_train"), ("images", "labels"), ("x", "y")),
+    "val": (("x_val", "y_val"), ("x_valid", "y_valid"), ("x_validation", "y_validation")),
+    "test": (("x_test", "y_test"),),
+}
+KINDS = {b"PAR1": "Parquet", b"\x89HDF": "HDF5", b"\x93NUM": "a single array (.npy)", b"\x1f\x8b": "gzip", b"\x80": "a pickle"}
+WAY = "save the arrays with numpy.savez(FILE, x_train=…, y_train=…), or use folder:DIR or idx:DIR"
 
 
 def load(name: str, path: Path) -> Dataset:
     """Read the arrays; never a pickle. Raises InputError naming the arrays that are missing or wrong."""
+    arrays = _arrays(name, path)
+    parts = {}
+    for part, pairs in PAIRS.items():
+        if (pair := next((pair for pair in pairs if set(pair) & set(arrays)), None)) is None:
+            continue
+        if lacking := set(pair) - set(arrays):
+            raise InputError(f"{name}: expected arrays {pair[0]} and {pair[1]} together; there is no {lacking.pop()}.")
+        parts[part] = (arrays.pop(pair[0]), arrays.pop(pair[1]))
+    if "train" not in parts:
+        held = ", ".join(arrays) or "none"
+        raise InputError(f"{name}: expected arrays x_train and y_train (or images and labels), got {held}.")
+    names = arrays.pop("class_names", None)
+    notes = [f"not read: the arrays {', '.join(arrays)}"] if arrays else []
+    if names is None:
+        parts, class_names = named_by_value(name, parts)
+    else:
+        class_names = _names(name, names)
+    return assembled(name, parts, class_names, notes)
+
+
+def _arrays(name: str, path: Path) -> dict[str, np.ndarray]:
+    """The file's arrays by name."""
     try:
+        with path.open("rb") as raw:
+            head = raw.read(4)
+        if not zipfile.is_zipfile(path):
+            kind = next((kind for magic, kind in KINDS.items() if head.startswith(magic)), "something else")
+            raise InputError(f"{name}: {path} cannot be read as .npz: it is {kind}; {WAY}.")
         with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
+            return {key: file[key] for key in file.files}
+    except FileNotFoundError as error:
+        raise InputError(f"{name}: there is no file {str(path)!r}.") from error
+    except IsADirectoryError as error:
+        raise InputError(f"{name}: {path} is a folder; a folder of images is folder:{path}.") from error
     except (OSError, ValueError, EOFError, TypeError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:  # all seen
-        raise InputError(f"{name}: {path} cannot be read as .npz without pickles ({error}).") from error
+        if "allow_pickle" in str(error):
+            raise InputError(f"{name}: {path} cannot be read without pickles: it holds Python objects; save numbers.") from error
+        raise InputError(f"{name}: {path} cannot be read as .npz ({error}); {WAY}.") from error
     except MemoryError as error:
         raise InputError(f"{name}: {path} holds more than fits into this machine's memory.") from error
-    for x, y in (("x_train", "y_train"), ("images", "labels"), ("x", "y")):
-        if x in arrays and y in arrays:
-            break
-    else:
-        raise InputError(
-            f"{name}: expected arrays x_train and y_train (or images and labels), got {', '.join(arrays) or 'none'}."
-        )
-    labels = arrays[y]
-    if "class_names" in arrays:
-        class_names = _names(name, arrays["class_names"])
-    elif np.issubdtype(labels.dtype, np.integer) and labels.size:
-        if labels.max() >= MOST_CLASSES:
-            raise InputError(f"{name}: labels out of range: expected 0 to {MOST_CLASSES - 1:,} at most, got {labels.max():,}.")
-        class_names = tuple(str(c) for c in range(int(labels.max()) + 1))
-    else:
-        raise InputError(f"{name}: expected whole-number labels in {y!r}, got {labels.dtype} {labels.shape}.")
-    test = None
-    if "x_test" in arrays and "y_test" in arrays:
-        test = checked(f"{name} (test)", arrays["x_test"], arrays["y_test"], len(class_names))
-    return Dataset(name, checked(name, arrays[x], labels, len(class_names)), test, class_names)
 
 
 def _names(name: str, array: np.ndarray) -> tuple[str, ...]:

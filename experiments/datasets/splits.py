@@ -22,7 +22,7 @@ DEFAULT = {"val": 0.1, "holdout": 0.1, "test": 0.15}
 
 @dataclass(frozen=True)
 class Splits:
-    """A data set cut in four. `digest` names the data and the cut."""
+    """A data set cut in four. `digest` names the data and the cut; `notes` say what of it is left out."""
 
     train: Images
     val: Images
@@ -30,6 +30,7 @@ class Splits:
     test: Images
     class_names: tuple[str, ...]
     digest: str
+    notes: tuple[str, ...] = ()
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -49,11 +50,12 @@ class DataHandle:
 def split(dataset: Dataset, plan: DataPlan) -> Splits:
     """Cut the data set. Raises InputError where a split would be empty or nothing is left to train on."""
     sizes: Mapping[str, int | float] = {**DEFAULT, **plan.splits}
-    if dataset.test is not None and "test" in plan.splits:
-        raise InputError(f"data.splits.test: {dataset.name} comes with a test set of its own; leave the key out.")
+    cut = {part: images for part, images in (("test", dataset.test), ("val", dataset.val)) if images is not None}
+    for part in cut:
+        if part in plan.splits:
+            raise InputError(f"data.splits.{part}: {dataset.name} comes with a {part} set of its own; remove the key.")
     rest = np.arange(len(dataset.pool))
     rng = np.random.default_rng(plan.seed)
-    cut: dict[str, Images] = {} if dataset.test is None else {"test": dataset.test}
     for name in ("test", "holdout", "val"):
         if name in cut:
             continue
@@ -68,7 +70,7 @@ def split(dataset: Dataset, plan: DataPlan) -> Splits:
         cut[name] = dataset.pool.take(rest[taken])
         rest = np.delete(rest, taken)
     cut["train"] = dataset.pool.take(rest)
-    return Splits(**cut, class_names=dataset.class_names, digest=_digest(cut, dataset.class_names))
+    return Splits(**cut, class_names=dataset.class_names, digest=_digest(cut, dataset.class_names), notes=dataset.notes)
 
 
 def stratified(labels: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -27,13 +27,13 @@ def load(folder: str | Path) -> tuple[keras.Model, list[str]]:
     code = next((name for name in sums if name.endswith(".py")), None)
     source = None if code is None else place / code
     model = load_model(SavedModel(place / "model.keras", sums["model.keras"], source, sums.get(code or "")))
-    return model, json.loads((place / "labels.json").read_text())
+    return model, json.loads((place / "labels.json").read_text(encoding="utf-8"))
 
 
 def _sums(place: Path) -> dict[str, str]:
     """The checksums of the folder's files by name."""
     try:
-        found = re.findall(r"^([0-9a-f]{64})  ([^/\n]+)$", (place / SUMS).read_text(), re.MULTILINE)
+        found = re.findall(r"^([0-9a-f]{64})  ([^/\n]+)$", (place / SUMS).read_text(encoding="utf-8"), re.MULTILINE)
     except OSError as error:
         raise InputError(f"{place}: there is no {SUMS} that can be read; pull the model again, into a new folder.") from error
     sums = {name: digest for digest, name in found}

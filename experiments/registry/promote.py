@@ -223,7 +223,7 @@ def promoted_tag(version: ModelVersion, name: str) -> str:
 
 def labels(model: SavedModel) -> list[str]:
     """The class names, in the order of the model's outputs."""
-    return json.loads((model.path.parent.parent / "labels.json").read_text())
+    return json.loads((model.path.parent.parent / "labels.json").read_text(encoding="utf-8"))
 
 
 def find_best_model(study: RecordedStudy) -> tuple[Row, str]:

@@ -17,6 +17,7 @@ from ...search.study.goal import EPOCH_METRICS
 from ..errors import InputError
 from ..tracking.leaderboard import best, leaderboard
 from ..tracking.reader import find_study
+from ..trials.metrics import read_confusion
 
 MOST_CONFUSED = 8
 NO_RUN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's codes for a run's id that is unknown, or cannot be one
@@ -102,12 +103,14 @@ def _confusions(before: Mapping[str, Any] | None, after: Mapping[str, Any] | Non
     """The cells off the diagonal whose counts differ most, where both have the same classes."""
     if before is None or after is None or before["labels"] != after["labels"]:
         return []
-    labels, cells = before["labels"], []
-    for i, true in enumerate(labels):
-        for j, predicted in enumerate(labels):
-            if i != j and before["counts"][i][j] != after["counts"][i][j]:
-                counts = {"before": before["counts"][i][j], "after": after["counts"][i][j]}
-                cells.append({"true": true, "predicted": predicted, **counts})
+    labels, old, new = before["labels"], read_confusion(before), read_confusion(after)
+    # A cell that one of them left out, for it is among the smallest, is no count of 0.
+    pairs = old.keys() & new.keys() if before.get("left_out") or after.get("left_out") else old.keys() | new.keys()
+    cells = [
+        {"true": labels[i], "predicted": labels[j], "before": old.get((i, j), 0), "after": new.get((i, j), 0)}
+        for i, j in sorted(pairs)
+        if i != j and old.get((i, j), 0) != new.get((i, j), 0)
+    ]
     return sorted(cells, key=lambda c: -abs(c["after"] - c["before"]))[:MOST_CONFUSED]
 
 

@@ -26,7 +26,7 @@ def places(topology: Path = TOPOLOGY) -> list[int]:
 
 def quota(file: Path) -> int | None:
     """The whole processors that a container may keep busy, at least 1; None where that is not limited."""
-    said = file.read_text().split() if file.exists() else ["max"]
+    said = file.read_text(encoding="utf-8").split() if file.exists() else ["max"]
     return None if said[0] == "max" else max(1, int(said[0]) // int(said[1]))
 
 
@@ -37,4 +37,4 @@ def _allowed() -> list[int]:
 def _core(cpu: int, topology: Path) -> str:
     """The processor's core, named by all its threads; by itself where the system does not say."""
     siblings = topology / f"cpu{cpu}" / "topology" / "thread_siblings_list"
-    return siblings.read_text().strip() if siblings.exists() else str(cpu)
+    return siblings.read_text(encoding="utf-8").strip() if siblings.exists() else str(cpu)

@@ -23,7 +23,7 @@ def study_lock(folder: Path, study: str, keep: Callable[[], bool] = lambda: True
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{study}.lock"
     while True:
-        with path.open("a+") as file:
+        with path.open("a+", encoding="utf-8") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -44,7 +44,7 @@ def study_lock(folder: Path, study: str, keep: Callable[[], bool] = lambda: True
 @contextmanager
 def waiting_lock(path: Path) -> Iterator[None]:
     """Hold a file's lock for a moment; waits for whoever has it."""
-    with path.open("a+") as file:
+    with path.open("a+", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -63,7 +63,7 @@ def _same(file: IO[str], path: Path) -> bool:
 
 def _owner(path: Path) -> str:
     try:
-        owner = json.loads(path.read_text())
+        owner = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, FileNotFoundError):
         return "by a process that has just begun"
     return f"by process {owner['pid']} on {owner['host']}"

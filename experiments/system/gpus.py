@@ -41,7 +41,7 @@ def memory_mib(place: int) -> int | None:
     name = names[place] if place < len(names) else str(place)
     command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits", "-i", name]
     try:
-        said = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
+        said = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=20, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return None
     return int(said) if said.strip().isdigit() else None

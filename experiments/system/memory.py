@@ -16,7 +16,7 @@ def total(root: Path = Path("/")) -> int:
     limits = [psutil.virtual_memory().total]
     for place in ("memory.max", "memory/memory.limit_in_bytes"):  # version 2 of control groups, version 1
         with suppress(OSError, ValueError):  # "max"
-            limits.append(int((root / "sys/fs/cgroup" / place).read_text()))
+            limits.append(int((root / "sys/fs/cgroup" / place).read_text(encoding="utf-8")))
     return min(limits)
 
 
@@ -24,11 +24,11 @@ def kills(root: Path = Path("/")) -> int:
     """The count of this process's control group, or else of the machine; 0 where neither is to be had. `root` is for tests."""
     places = [root / "sys/fs/cgroup/memory/memory.oom_control", root / "proc/vmstat"]
     with suppress(OSError):
-        for line in (root / "proc/self/cgroup").read_text().splitlines():
+        for line in (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines():
             if line.startswith("0::"):  # version 2 of control groups
                 places.insert(0, root / "sys/fs/cgroup" / line.removeprefix("0::/") / "memory.events")
     for place in places:
         with suppress(OSError):
-            if found := re.search(r"^oom_kill (\d+)$", place.read_text(), re.MULTILINE):
+            if found := re.search(r"^oom_kill (\d+)$", place.read_text(encoding="utf-8"), re.MULTILINE):
                 return int(found[1])
     return 0

@@ -18,23 +18,33 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
+from ..trials.metrics import MOST_DENSE, Confusion
+
 LONGEST = 150  # pixels of a class's name, which is cut there
 MOST_NUMBERED = 20  # classes beyond which a cell has no room for its count
 INK, PAPER, WRONG = (34, 34, 34), (255, 255, 255), (200, 30, 60)
 BLUES = np.array([[247, 251, 255], [8, 48, 107]], float)  # from a share of 0 to one of 1
 
 
-def confusion_matrix(confusion: np.ndarray, class_names: Sequence[str]) -> bytes:
-    """Counts by true class (rows) and predicted class (columns), coloured by the share of the row."""
-    classes = len(class_names)
-    class_names = [_cut(name, LONGEST, 12) for name in class_names]
+def confusion_matrix(confusion: Confusion, class_names: Sequence[str]) -> bytes:
+    """Counts by true class (rows) and predicted class (columns), coloured by the share of the true class's images.
+
+    Of more than MOST_DENSE classes those of the most frequent mistakes are drawn.
+    """
+    whole = confusion.classes <= MOST_DENSE
+    shown = np.arange(confusion.classes) if whole else confusion.worst(MOST_NUMBERED)
+    counts = confusion.among(shown)
+    classes = len(shown)
+    class_names = [_cut(class_names[i], LONGEST, 12) for i in shown.tolist()]
     numbered = classes <= MOST_NUMBERED
     cell = 46 if numbered else max(4, 800 // classes)
     margin = 24 + (max(_width(name) for name in class_names) if numbered else 10)
     side = cell * classes
-    title = f"Confusion on {int(confusion.sum()):,} validation images"
+    title = f"Confusion on {confusion.total:,} validation images"
+    if not whole:
+        title += f": the {classes} of {confusion.classes:,} classes of the most frequent mistakes"
     picture = Image.new("RGB", (margin + max(side, int(_font(15).getlength(title))) + 20, margin + side + 40), PAPER)
-    share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    share = counts / np.maximum(confusion.sums(0)[shown, None], 1)
     colours = (BLUES[0] + (BLUES[1] - BLUES[0]) * share[..., None]).round().astype("uint8")
     picture.paste(Image.fromarray(colours).resize((side, side), Image.Resampling.NEAREST), (margin, 40))
     draw = ImageDraw.Draw(picture)
@@ -42,7 +52,7 @@ def confusion_matrix(confusion: np.ndarray, class_names: Sequence[str]) -> bytes
     draw.text((margin + side // 2, margin + side + 34), "predicted", INK, _font(12), anchor="ms")
     _sideways(picture, "true", (4, 40 + side // 2), centred=True)
     if numbered:
-        for (row, column), count in np.ndenumerate(confusion):
+        for (row, column), count in np.ndenumerate(counts):
             if count:
                 place = (margin + column * cell + cell // 2, 40 + row * cell + cell // 2)
                 draw.text(place, str(count), PAPER if share[row, column] > 0.5 else INK, _font(12), anchor="mm")

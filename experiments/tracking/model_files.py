@@ -41,15 +41,15 @@ def write(model: ModelFile, folder: Path, model_id: str | None, extra: Mapping[s
     data = folder / DATA
     data.mkdir(parents=True)
     (data / "model.keras").write_bytes(model.keras)
-    (data / "keras_module.txt").write_text("tensorflow.keras")
-    (data / "save_format.txt").write_text("tf")
+    (data / "keras_module.txt").write_text("tensorflow.keras", encoding="utf-8")
+    (data / "save_format.txt").write_text("tf", encoding="utf-8")
     code = None
     if model.source is not None:
         code = CODE
         (folder / CODE).mkdir()
         (folder / CODE / model.source.name).write_bytes(model.source.read_bytes())
     for name, text in extra.items():
-        (folder / name).write_text(text)
+        (folder / name).write_text(text, encoding="utf-8")
     _environment(folder, requirements())
     record = Model(signature=signature(model.input_shape, model.num_classes), model_id=model_id)
     record.add_flavor(
@@ -81,7 +81,7 @@ def _environment(folder: Path, packages: list[str]) -> None:
         "dependencies": [f"python={python}", "pip", {"pip": packages}],
         "name": "mlflow-env",
     }
-    (folder / "conda.yaml").write_text(yaml.safe_dump(conda, sort_keys=False))
+    (folder / "conda.yaml").write_text(yaml.safe_dump(conda, sort_keys=False), encoding="utf-8")
     env = {"python": python, "build_dependencies": ["pip", "setuptools", "wheel"], "dependencies": ["-r requirements.txt"]}
-    (folder / "python_env.yaml").write_text(yaml.safe_dump(env, sort_keys=False))
-    (folder / "requirements.txt").write_text("\n".join(packages))
+    (folder / "python_env.yaml").write_text(yaml.safe_dump(env, sort_keys=False), encoding="utf-8")
+    (folder / "requirements.txt").write_text("\n".join(packages), encoding="utf-8")

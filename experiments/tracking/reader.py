@@ -18,7 +18,7 @@ from mlflow.entities import Run, RunTag
 from ...search.study.goal import Constraint, Goal, Objective
 from ...search.study.load import build
 from ...search.study.spec import StudySpec
-from ..store import Store
+from ..store import Store, sqlite_address
 from .entries import RUN_STATUS, end_tags
 
 STUDY_FILE, REPORT = "study.json", "report.html"
@@ -163,7 +163,7 @@ def prepare_database(store: Store) -> Iterator[Callable[[], None]]:
         return
     with tempfile.TemporaryDirectory(prefix="tailor-") as draft:
         path = Path(draft) / "mlflow.db"
-        open_client(replace(store, tracking_uri=f"sqlite:///{path}")).search_experiments(max_results=1)
+        open_client(replace(store, tracking_uri=sqlite_address(path))).search_experiments(max_results=1)
         yield lambda: store.adopt_database(path)
 
 

@@ -20,7 +20,15 @@ def common_tags(folder: Path) -> dict[str, str]:
     }
     tags["mlflow.user"] = _user()
     try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], check=False, cwd=folder, capture_output=True, text=True, timeout=5)
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            check=False,
+            cwd=folder,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=5,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return tags
     if done.returncode == 0:

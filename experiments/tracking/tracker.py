@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities import RunTag
 
@@ -142,10 +141,9 @@ class Tracker:
             made["learning_curves.png"] = figures.learning_curves(result.history, result.best_epoch, job.epochs_done + 1)
         scored = result.evaluation
         if scored is not None:
-            confusion = np.array(scored.confusion)
-            made["confusion_matrix.json"] = _json({"labels": names, "counts": scored.confusion})
-            made["confusion_matrix.png"] = figures.confusion_matrix(confusion, names)
-            made["classification_report.json"] = _json(metrics.report(confusion, names))
+            made["confusion_matrix.json"] = _json(metrics.plain_confusion(scored.confusion, names))
+            made["confusion_matrix.png"] = figures.confusion_matrix(scored.confusion, names)
+            made["classification_report.json"] = _json(metrics.report(scored.confusion, names))
             made["sample_predictions.png"] = figures.sample_predictions(self._splits.val.images, scored.samples, names)
         return made
 

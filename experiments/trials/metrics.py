@@ -2,52 +2,108 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 SAMPLES = 16
+MOST_DENSE = 200  # classes whose confusion matrix is kept and drawn whole
+MOST_CELLS = 20_000
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """How often each class was taken for which: `cells` int64 (m, 3), a row for each pair that occurs: true, predicted, count.
+
+    There are at most as many rows as images, however many `classes` there are.
+    """
+
+    cells: np.ndarray
+    classes: int
+
+    @property
+    def total(self) -> int:
+        """How many images it counts."""
+        return int(self.cells[:, 2].sum())
+
+    @property
+    def accuracy(self) -> float:
+        """The share of images whose class was predicted."""
+        right = self.cells[:, 0] == self.cells[:, 1]
+        return float(self.cells[right, 2].sum() / max(1, self.total))
+
+    def sums(self, column: int) -> np.ndarray:
+        """How many images each class has, int64 (classes,): by label (column 0) or by prediction (column 1)."""
+        return np.bincount(self.cells[:, column], self.cells[:, 2], self.classes).astype(np.int64)
+
+    def among(self, classes: np.ndarray) -> np.ndarray:
+        """The counts among k classes as a matrix, int64 (k, k); rows are the true labels."""
+        place = np.full(self.classes, -1)
+        place[classes] = np.arange(len(classes))
+        true, predicted = place[self.cells[:, 0]], place[self.cells[:, 1]]
+        matrix = np.zeros((len(classes), len(classes)), np.int64)
+        inside = (true >= 0) & (predicted >= 0)
+        matrix[true[inside], predicted[inside]] = self.cells[inside, 2]
+        return matrix
+
+    def dense(self) -> np.ndarray:
+        """The whole matrix, int64 (classes, classes)."""
+        return self.among(np.arange(self.classes))
+
+    def worst(self, most: int) -> np.ndarray:
+        """The classes of the most frequent mistakes, at most so many, in their order; with none, the first classes."""
+        wrong = self.cells[self.cells[:, 0] != self.cells[:, 1]]
+        often = wrong[np.argsort(-wrong[:, 2], kind="stable")]
+        classes = dict.fromkeys([*often[:, :2].ravel().tolist(), *range(most)])
+        return np.array(sorted(list(classes)[:most]))
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model on a split of n images, as plain data.
+    """A model on a split of n images.
 
-    `confusion` is classes × classes (rows are the true labels); `samples` are rows of the split with label, prediction and
-    confidence, the surest mistakes first.
+    `samples` are rows of the split with label, prediction and confidence, the surest mistakes first.
     """
 
     loss: float
     accuracy: float
     macro_f1: float
-    confusion: list[list[int]]
+    confusion: Confusion
     samples: list[tuple[int, int, int, float]]
 
 
 def evaluate(labels: np.ndarray, predicted: np.ndarray, confidence: np.ndarray, loss: float, classes: int) -> Evaluation:
     """Measure predictions: `labels` and `predicted` are int (n,), `confidence` float (n,)."""
-    confusion = confusion_matrix(labels, predicted, classes)
+    confusion = count_confusion(labels, predicted, classes)
     scores = per_class(confusion)
     return Evaluation(
         loss=loss,
-        accuracy=float(np.trace(confusion) / max(1, confusion.sum())),
-        macro_f1=float(np.mean(scores["f1-score"])),
-        confusion=confusion.tolist(),
+        accuracy=confusion.accuracy,
+        macro_f1=float(np.mean(scores["f1-score"][occurring(confusion)])),
+        confusion=confusion,
         samples=_samples(labels, predicted, confidence),
     )
 
 
-def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """Counts int64 (classes, classes); a class nobody has is a row of zeros."""
-    return np.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+def count_confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> Confusion:
+    """Count the pairs of label and prediction, each int (n,)."""
+    pairs, counts = np.unique(labels.astype(np.int64) * classes + predicted, return_counts=True)
+    return Confusion(np.stack([pairs // classes, pairs % classes, counts], axis=1).astype(np.int64), classes)
 
 
-def per_class(confusion: np.ndarray) -> dict[str, np.ndarray]:
+def occurring(confusion: Confusion) -> np.ndarray:
+    """The classes that have an image or are predicted: those that an average over classes is taken of, as in scikit-learn."""
+    return np.flatnonzero(confusion.sums(0) + confusion.sums(1))
+
+
+def per_class(confusion: Confusion) -> dict[str, np.ndarray]:
     """Precision, recall, F1 and support of each class, shaped (classes,), as scikit-learn with zero_division=0."""
-    right = np.diag(confusion).astype(float)
-    support, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
+    support, predicted = confusion.sums(0), confusion.sums(1)
+    right = np.zeros(confusion.classes)
+    hits = confusion.cells[confusion.cells[:, 0] == confusion.cells[:, 1]]
+    right[hits[:, 0]] = hits[:, 2]
     precision = np.divide(right, predicted, out=np.zeros_like(right), where=predicted > 0)
     recall = np.divide(right, support, out=np.zeros_like(right), where=support > 0)
     both = precision + recall
@@ -55,17 +111,40 @@ def per_class(confusion: np.ndarray) -> dict[str, np.ndarray]:
     return {"precision": precision, "recall": recall, "f1-score": f1, "support": support}
 
 
-def report(confusion: np.ndarray, class_names: tuple[str, ...]) -> Mapping[str, Any]:
-    """The per-class report, in the layout of scikit-learn's classification_report(output_dict=True)."""
-    scores = per_class(confusion)
+def report(confusion: Confusion, class_names: Sequence[str]) -> Mapping[str, Any]:
+    """The per-class report, in the layout of scikit-learn's classification_report(output_dict=True).
+
+    A class that has no image and is never predicted has no row, and counts in no average.
+    """
+    rows_of = occurring(confusion)
+    scores = {key: values[rows_of] for key, values in per_class(confusion).items()}
     support = scores["support"]
-    rows: dict[str, Any] = {name: {key: values[i].item() for key, values in scores.items()} for i, name in enumerate(class_names)}
-    rows["accuracy"] = float(np.trace(confusion) / max(1, confusion.sum()))
+    rows: dict[str, Any] = {class_names[c]: {key: v[i].item() for key, v in scores.items()} for i, c in enumerate(rows_of)}
+    rows["accuracy"] = confusion.accuracy
     keys = ("precision", "recall", "f1-score")
     weights = support / max(1, support.sum())
     rows["macro avg"] = {**{k: float(scores[k].mean()) for k in keys}, "support": int(support.sum())}
     rows["weighted avg"] = {**{k: float(scores[k] @ weights) for k in keys}, "support": int(support.sum())}
     return rows
+
+
+def plain_confusion(confusion: Confusion, class_names: Sequence[str]) -> dict[str, Any]:
+    """What confusion_matrix.json holds: `counts`, the matrix; of more than MOST_DENSE classes `cells`, [true, predicted, count].
+
+    Of those there are the MOST_CELLS largest, and `left_out` says how many images the others count.
+    """
+    if confusion.classes <= MOST_DENSE:
+        return {"labels": list(class_names), "counts": confusion.dense().tolist()}
+    largest = np.sort(np.argsort(-confusion.cells[:, 2], kind="stable")[:MOST_CELLS])
+    kept = confusion.cells[largest]
+    return {"labels": list(class_names), "cells": kept.tolist(), "left_out": confusion.total - int(kept[:, 2].sum())}
+
+
+def read_confusion(plain: Mapping[str, Any]) -> dict[tuple[int, int], int]:
+    """The counts of a confusion_matrix.json by (true, predicted), of either form; what is not there is 0, or left out."""
+    if "cells" in plain:
+        return {(true, predicted): count for true, predicted, count in plain["cells"]}
+    return {(i, j): count for i, row in enumerate(plain["counts"]) for j, count in enumerate(row) if count}
 
 
 def _samples(labels: np.ndarray, predicted: np.ndarray, confidence: np.ndarray) -> list[tuple[int, int, int, float]]:

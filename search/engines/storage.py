@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from urllib.parse import unquote
 
 import optuna
 import sqlalchemy.exc
@@ -54,7 +55,10 @@ def refusing(url: str) -> Iterator[None]:
 
 def place(url: str) -> str:
     """Which database that is, without a password."""
-    return url.removeprefix("sqlite:///").rpartition("@")[2].partition("?")[0]
+    path, escaped = url.removeprefix("sqlite:///"), url.removeprefix("sqlite+pysqlite:///")
+    if escaped != url:  # a path with a % in it, say
+        return unquote(escaped.partition("?")[0])
+    return path.rpartition("@")[2].partition("?")[0]
 
 
 def lasting(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -13,7 +14,9 @@ from PIL import ExifTags, Image, ImageOps
 from tailor.experiments.datasets import folder
 from tailor.experiments.datasets.catalog import open_dataset
 from tailor.experiments.datasets.folder import read_image
+from tailor.experiments.datasets.splits import split
 from tailor.experiments.errors import InputError
+from tailor.search.study.spec import DataPlan
 
 RNG = np.random.default_rng(0)
 
@@ -145,7 +148,7 @@ def test_npz_with_class_names(tmp_path: Path) -> None:
         ({"images": np.zeros((9, 4, 4), "uint8"), "labels": np.arange(8) % 3}, "9 images but 8 labels"),
         ({"images": np.zeros((9, 4, 4), "uint8"), "labels": np.arange(9) - 1}, "labels out of range"),
         ({"images": np.zeros((9, 4, 4), "uint8"), "labels": np.arange(9), "class_names": ["a", "b"]}, "labels out of range"),
-        ({"images": np.zeros((9, 4, 4), "uint8"), "labels": np.arange(9) * 10**12}, "labels out of range"),
+        ({"images": np.zeros((9, 4, 4), "uint8"), "labels": np.arange(9) * 10**12}, "a class needs several images"),
         ({"images": np.zeros((9, 4, 4), "uint8"), "labels": np.zeros(9, int)}, "at least two classes"),
         ({"pictures": np.zeros(3)}, "expected arrays x_train and y_train"),
         ({"images": np.array([{}], object), "labels": np.zeros(1)}, "without pickles"),
@@ -177,3 +180,238 @@ def test_npz_class_names_as_bytes(tmp_path: Path) -> None:
     np.savez(tmp_path / "set.npz", **arrays, class_names=np.array(["cat", "cat"]))
     with pytest.raises(InputError, match="one row of different names"):
         open_dataset(f"npz:{tmp_path / 'set.npz'}", None)
+
+
+def tree(root: Path, *files: str, value: int = 0) -> str:
+    """Small gray images at those paths; answers the folder as a data set."""
+    for file in files:
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        kind = "PNG" if Path(file).suffix == ".txt" else None
+        Image.new("L", (4, 4), value).save(root / file, kind)
+    return f"folder:{root}"
+
+
+@pytest.mark.parametrize("word", ["val", "valid", "validation", "Val"])
+def test_a_folder_of_validation_images_is_the_validation_split(tmp_path: Path, word: str) -> None:
+    tree(tmp_path, *(f"train/{c}/{i}.png" for c in "ab" for i in range(20)))
+    uri = tree(tmp_path, *(f"{word}/{c}/{i}.png" for c in "ab" for i in range(3)), value=200)
+    dataset = open_dataset(uri, None)
+    assert dataset.val is not None and (len(dataset.pool), len(dataset.val)) == (40, 6)
+    cut = split(dataset, DataPlan())
+    assert cut.sizes == {"train": 30, "val": 6, "holdout": 4, "test": 6}
+    assert cut.val.images.min() == 200 and cut.train.images.max() == 0
+    with pytest.raises(InputError, match=r"data\.splits\.val: .* comes with a val set of its own"):
+        split(dataset, DataPlan({"val": 0.2}))
+
+
+def test_two_folders_for_one_split_are_refused_and_folders_beside_them_are_named(tmp_path: Path) -> None:
+    parts = [f"{part}/{c}/{i}.png" for part in ("train", "val", "extra") for c in "ab" for i in range(2)]
+    assert open_dataset(tree(tmp_path, *parts), None).notes == ("not read: extra/, beside train/, val/",)
+    with pytest.raises(InputError, match="val/ and valid/ are both the val images"):
+        open_dataset(tree(tmp_path, "valid/a/1.png"), None)
+
+
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_a_class_that_cannot_be_trained_is_refused_and_one_without_images_is_said(tmp_path: Path, part: str) -> None:
+    uri = tree(tmp_path, *(f"train/{c}/{i}.png" for c in ("cat", "dog", "emu") for i in range(2)), f"{part}/cat/1.png")
+    assert open_dataset(uri, None).notes == (f"no image in {part} of 2 of 3 classes: dog, emu",)
+    (tmp_path / part / "notes").mkdir()  # no image, no class
+    assert open_dataset(uri, None).class_names == ("cat", "dog", "emu")
+    tree(tmp_path, f"{part}/dgo/1.png")
+    with pytest.raises(InputError, match=rf"{part}/ holds images of 'dgo', a class that train/ lacks \(did you mean 'dog'\?\)"):
+        open_dataset(uri, None)
+
+
+def test_accents_in_two_spellings_are_one_class(tmp_path: Path) -> None:
+    """macOS writes é as an e and an accent."""
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    uri = tree(tmp_path, f"train/{decomposed}/1.png", "train/the/1.png", f"test/{composed}/1.png", "test/the/1.png")
+    dataset = open_dataset(uri, None)
+    assert dataset.class_names == (composed, "the") and dataset.notes == ()
+    assert dataset.test is not None and dataset.test.labels.tolist() == [0, 1]
+    with pytest.raises(InputError, match="twice, its accents in two spellings"):
+        open_dataset(tree(tmp_path, f"train/{composed}/1.png"), None)
+
+
+def test_a_class_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    tree(tmp_path, "a/1.png", "b/1.png")
+    os.rename(tmp_path / "b", os.fsencode(tmp_path) + b"/caf\xe9")
+    with pytest.raises(InputError, match=r"caf\\xe9 has a name that is not UTF-8; rename it") as error:
+        open_dataset(f"folder:{tmp_path}", None)
+    str(error.value).encode()
+    with pytest.raises(InputError, match=r"study\.dataset: .* is not UTF-8"):
+        open_dataset("folder:" + os.fsdecode(b"caf\xe9"), None)
+
+
+def test_every_ending_of_pillows_and_folders_inside_a_class_are_used_and_the_rest_is_counted(tmp_path: Path) -> None:
+    names = ("a/1.jfif", "a/2.JPG", "a/3.jp2", "a/deep/er/4.PNG", "b/1.webp", "b/notes.txt", "b/more.txt", "beside.png")
+    uri = tree(tmp_path, *names)
+    for hidden in ("a/Thumbs.db", "a/.DS_Store", "b/._1.webp", "a/.cache/5.png", "b/desktop.ini"):
+        (tmp_path / hidden).parent.mkdir(exist_ok=True)
+        (tmp_path / hidden).write_bytes(b"")
+    dataset = open_dataset(uri, None)
+    assert np.bincount(dataset.pool.labels).tolist() == [4, 1]
+    assert dataset.notes == (
+        "not read, for their endings: 2 files: .txt (2)",
+        "not read: 1 images that lie beside the classes' folders",
+        "1 of 5 images lie in folders inside their class's folder; they are used",
+    )
+
+
+def test_links_are_followed_once_and_a_broken_one_is_named(tmp_path: Path) -> None:
+    uri = tree(tmp_path / "set", "a/1.png", "b/1.png")
+    tree(tmp_path, "elsewhere/2.png")
+    (tmp_path / "set/a/more").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "set/a/round").symlink_to(tmp_path / "set/a")
+    (tmp_path / "set/b/3.png").symlink_to(tmp_path / "set/a/1.png")
+    os.mkfifo(tmp_path / "set/b/pipe.png")  # to open it would wait for ever
+    assert np.bincount(open_dataset(uri, None).pool.labels).tolist() == [2, 2]
+    (tmp_path / "set/b/4.png").symlink_to(tmp_path / "nowhere.png")
+    with pytest.raises(InputError, match=r"4\.png: there is no such file"):
+        open_dataset(uri, None)
+
+
+def test_an_empty_class_and_splits_under_other_names_are_refused(tmp_path: Path) -> None:
+    uri = tree(tmp_path / "one", "a/1.png", "b/1.png", "c/notes.txt")
+    with pytest.raises(InputError, match="/c holds no image; remove the folder"):
+        open_dataset(uri, None)
+    uri = tree(tmp_path / "two", *(f"{part}/{c}/1.png" for part in ("Lernen", "Prüfen") for c in "ab"))
+    with pytest.raises(InputError, match="rename the folders above them to train, val and test"):
+        open_dataset(uri, None)
+
+
+def test_all_damaged_images_are_named_at_once(tmp_path: Path) -> None:
+    uri = tree(tmp_path, *(f"{c}/{i}.png" for c in "ab" for i in range(9)))
+    for i in range(6):
+        (tmp_path / "a" / f"{i}.png").write_text("no picture")
+    whole = (tmp_path / "b" / "0.png").read_bytes()
+    (tmp_path / "b" / "0.png").write_bytes(whole[:-30])
+    with pytest.raises(InputError, match=r"7 of 18 images cannot be read\. .*a/0\.png.*a/4\.png.* And 2 more\.$") as error:
+        open_dataset(uri, None)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("bits", "says"), [(8, "x >> 0"), (10, "x >> 2"), (12, "x >> 4"), (14, "x >> 6")])
+def test_few_bits_in_files_of_sixteen_are_refused(tmp_path: Path, bits: int, says: str) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(np.full((6, 6), 2**bits - 1, np.uint16)).save(tmp_path / name / "0.png")
+    with pytest.raises(InputError, match=f"its 2 images of 16 bits use {bits} of them at most") as error:
+        open_dataset(f"folder:{tmp_path}", None)
+    assert says in str(error.value)
+
+
+def rgb16(value: int) -> bytes:
+    """A PNG of 4×4 in colours of 16 bits."""
+    pixels = zlib.compress((b"\0" + struct.pack(">H", value) * 12) * 4)
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0)), (b"IDAT", pixels), (b"IEND", b"")]
+    framed = (struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(framed)
+
+
+def test_few_bits_in_colours_of_sixteen_are_refused_too(tmp_path: Path) -> None:
+    uri = tree(tmp_path, "a/1.png", "b/1.png")
+    (tmp_path / "b" / "1.png").write_bytes(rgb16(0xFFF))
+    with pytest.raises(InputError, match="its 1 images of 16 bits use 12 of them"):
+        open_dataset(uri, None)
+    (tmp_path / "b" / "1.png").write_bytes(rgb16(0xFFFF))
+    assert open_dataset(uri, None).pool.images.max() == 255
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour", "pixel"),
+    [("P", 7, [17, 34, 51]), ("CMYK", (0, 255, 255, 0), [255, 0, 0]), ("RGBA", (9, 9, 9, 0), [255] * 3), ("1", 1, [255] * 3)],
+)
+def test_every_mode_becomes_its_colours(tmp_path: Path, mode: str, colour: object, pixel: list[int]) -> None:
+    image = Image.new(mode, (4, 4), colour)
+    if mode == "P":
+        image.putpalette([0] * 21 + [17, 34, 51])
+    image.save(tmp_path / "1.tif")
+    assert read_image(tmp_path / "1.tif", (4, 4), 3)[0, 0].tolist() == pixel
+
+
+def test_an_animations_first_frame_is_read_and_that_is_said(tmp_path: Path) -> None:
+    uri = tree(tmp_path, "a/1.png", "b/1.png")
+    frames = [Image.new("L", (4, 4), value) for value in (30, 90)]
+    frames[0].save(tmp_path / "a" / "2.gif", save_all=True, append_images=frames[1:])
+    dataset = open_dataset(uri, None)
+    assert dataset.pool.images[1].max() == 30
+    assert dataset.notes == ("1 images have several frames or pages; the first of each is read",)
+
+
+def test_what_another_program_would_draw_is_no_image(tmp_path: Path) -> None:
+    """Pillow hands PostScript to Ghostscript, whatever the file's name."""
+    (tmp_path / "1.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n%%EndComments\n")
+    with pytest.raises(InputError, match="not an image"):
+        read_image(tmp_path / "1.png", (4, 4), 1)
+
+
+X = np.zeros((8, 4, 4), "uint8")
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        ((1001, 2005, 30117, 99999), ("1001", "2005", "30117", "99999")),
+        ((1, 2, 3, 4), tuple("1234")),
+        ((0, 1, 3, 4), tuple("0134")),
+    ],
+)
+def test_labels_with_gaps_are_the_classes_of_their_values(
+    tmp_path: Path, values: tuple[int, ...], names: tuple[str, ...]
+) -> None:
+    path = tmp_path / "set.npz"
+    np.savez(path, x_train=X, y_train=np.array(values * 2), x_test=X[:2], y_test=np.array(values[2:]))
+    dataset = open_dataset(f"npz:{path}", None)
+    assert dataset.class_names == names and dataset.pool.labels.tolist() == [0, 1, 2, 3] * 2
+    assert dataset.test is not None and dataset.test.labels.tolist() == [2, 3]
+    np.savez(path, x_train=X, y_train=np.array(values * 2), x_test=X[:2], y_test=np.array([values[0], 5]))
+    with pytest.raises(InputError, match=r"\(test\): labels that no training image has: 5"):
+        open_dataset(f"npz:{path}", None)
+
+
+def test_an_npz_with_validation_arrays_and_what_of_it_is_not_read(tmp_path: Path) -> None:
+    path, y = tmp_path / "set.npz", np.arange(8) % 2
+    np.savez(path, x_train=X, y_train=y, x_val=X[:4], y_val=y[:4], groups=y)
+    dataset = open_dataset(f"npz:{path}", None)
+    assert dataset.val is not None and len(dataset.val) == 4
+    assert dataset.notes == ("not read: the arrays groups",)
+    for arrays, says in (
+        ({"x_val": X}, "there is no y_val"),
+        ({"x_test": np.zeros((8, 5, 5), "uint8"), "y_test": y}, r"\(test\): its images are \(5, 5, 1\)"),
+    ):
+        np.savez(path, x_train=X, y_train=y, **arrays)
+        with pytest.raises(InputError, match=says):
+            open_dataset(f"npz:{path}", None)
+
+
+@pytest.mark.parametrize(
+    ("images", "says"),
+    [
+        (np.zeros((8, 4, 4)), r"from 0 to 0; convert them: \(x \* 255\)"),
+        (np.full((8, 4, 4), 255.0), r"from 255 to 255; convert them: x\.round"),
+        (np.full((8, 4, 4), -0.5), r"from -0\.5 to -0\.5; scale them to 0…255"),
+        (np.full((8, 4, 4), np.nan), "remove what is no number"),
+        (np.full((8, 4, 4), 7, "int64"), r"from 7 to 7; convert them: x\.astype"),
+        (np.full((8, 4, 4), 4095, "uint16"), "scale them to 0…255"),
+        (np.ones((8, 4, 4), bool), r"x\.astype\('uint8'\) \* 255"),
+        (np.zeros((8, 20)), r"a table\? Tailor classifies images"),
+        (np.array(["a text"] * 8), "no numbers; Tailor classifies images"),
+    ],
+)
+def test_what_is_advised_fits_what_came(tmp_path: Path, images: np.ndarray, says: str) -> None:
+    np.savez(tmp_path / "set.npz", images=images, labels=np.arange(8) % 2)
+    with pytest.raises(InputError, match=says):
+        open_dataset(f"npz:{tmp_path / 'set.npz'}", None)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"), [(b"PAR1....", "Parquet"), (b"\x80\x04.", "a pickle"), (b"a,b\n1,2\n", "something else")]
+)
+def test_another_format_is_named_and_no_pickle_is_advised(tmp_path: Path, content: bytes, kind: str) -> None:
+    (tmp_path / "file.parquet").write_bytes(content)
+    with pytest.raises(InputError, match=rf"it is {kind}; save the arrays with numpy\.savez") as error:
+        open_dataset(f"npz:{tmp_path / 'file.parquet'}", None)
+    assert "pickle=" not in str(error.value)
+    with pytest.raises(InputError, match="is a folder; a folder of images is folder:"):
+        open_dataset(f"npz:{tmp_path}", None)

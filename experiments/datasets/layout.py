@@ -1,0 +1,195 @@
+"""Which files of a folder are images, of which class and split, and what of the folder is left out. Opens no file."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from PIL import Image
+
+from ..errors import InputError, printable
+
+SPLITS = {"train": "train training", "val": "val valid validation", "test": "test testing"}
+NO_PIXELS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # Pillow hands these to other programs, or only knows their headers
+OF_A_SYSTEM = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
+MOST_NAMED = 5
+
+
+@dataclass
+class Found:
+    """The images under one folder, sorted: how many lie deeper than in it, and the endings of the files that are no images."""
+
+    images: list[Path] = field(default_factory=list)
+    deeper: int = 0
+    others: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The image files of each split with their labels, 0…classes−1 by class name; `notes` say what is left out, a line each."""
+
+    parts: Mapping[str, tuple[Sequence[Path], Sequence[int]]]
+    class_names: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@cache
+def formats() -> tuple[str, ...]:
+    """Pillow's formats that are pictures."""
+    Image.init()
+    return tuple(sorted(set(Image.OPEN) - NO_PIXELS))
+
+
+@cache
+def endings() -> frozenset[str]:
+    """The endings of the files that Pillow opens as pictures, in lower case."""
+    known = Image.registered_extensions()
+    return frozenset(ending for ending, kind in known.items() if kind in {*formats(), "MPO"})
+
+
+def find(name: str, folder: Path) -> Layout:
+    """Find each class's images. A class is a sub-folder of the folder, or of each of train/, val/ and test/.
+
+    Class names are compared and kept in one form (NFC): macOS writes an accent as a character of its own. Raises InputError.
+    """
+    places, notes = _splits(name, folder)
+    classes = {part: _classes(name, place) for part, place in places.items()}
+    found = {part: {c: images_under(place) for c, place in of_part.items()} for part, of_part in classes.items()}
+    train, place = found["train"], places["train"]
+    if len(train) < 2:
+        raise InputError(f"{name}: expected one sub-folder of images a class, at least two; got {len(train)} in {place}.")
+    _check_no_splits(name, folder, classes["train"], train)
+    for class_name, files in train.items():
+        if not files.images:
+            raise InputError(f"{name}: {place / class_name} holds no image; remove the folder, or put images into it.")
+    for part in ("val", "test"):
+        if part in found:
+            _check_known(name, places, part, found)
+    names = tuple(train)
+    parts: dict[str, tuple[list[Path], list[int]]] = {}
+    for part, of_part in found.items():
+        rows = [(path, i) for i, c in enumerate(names) if c in of_part for path in of_part[c].images]
+        parts[part] = [path for path, _ in rows], [label for _, label in rows]
+    beside = sum(path.suffix.lower() in endings() for place in places.values() for path in _visible(place) if path.is_file())
+    return Layout(parts, names, (*notes, *_left_out([f for of_part in found.values() for f in of_part.values()], beside)))
+
+
+def images_under(folder: Path) -> Found:
+    """Look through a class's folder and those in it, links too; hidden files and those of a system are none."""
+    found, seen = Found(), set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(place)) in seen:  # a link to a folder above
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(f for f in folders if not _hidden(f))
+        for path in (Path(place, file) for file in files if not _hidden(file)):
+            if path.suffix.lower() not in endings():
+                found.others[path.suffix.lower() or "none"] += 1
+            elif path.is_file() or not path.exists():  # no pipe, say; a link that leads nowhere is found when it is read
+                found.images.append(path)
+                found.deeper += Path(place) != folder
+    found.images.sort()
+    return found
+
+
+def _splits(name: str, folder: Path) -> tuple[dict[str, Path], list[str]]:
+    """The folder of each split, or the whole folder as `train`; and a note on folders beside them."""
+    named: dict[str, Path] = {}
+    others: list[str] = []
+    for place in _folders(folder):
+        part = next((part for part, words in SPLITS.items() if place.name.lower() in words.split()), None)
+        if part is None:
+            others.append(place.name)
+        elif part in named:
+            raise InputError(f"{name}: {named[part].name}/ and {place.name}/ are both the {part} images; keep one of them.")
+        else:
+            named[part] = place
+    if "train" not in named or (len(named) == 1 and others):
+        return {"train": folder}, []
+    note = f"not read: {', '.join(f'{printable(o)}/' for o in others)}, beside {', '.join(f'{p.name}/' for p in named.values())}"
+    return {part: named[part] for part in SPLITS if part in named}, [note] if others else []
+
+
+def _classes(name: str, place: Path) -> dict[str, Path]:
+    """The sub-folders by the class names that they are, sorted."""
+    classes: dict[str, Path] = {}
+    for folder in _folders(place):
+        try:  # by its bytes: what a locale makes of them does not matter
+            class_name = unicodedata.normalize("NFC", os.fsencode(folder.name).decode())
+        except UnicodeDecodeError as error:
+            raise InputError(f"{name}: the folder {printable(folder)} has a name that is not UTF-8; rename it.") from error
+        if class_name in classes:
+            raise InputError(
+                f"{name}: {place} holds {class_name!r} twice, its accents in two spellings; put both into one folder."
+            )
+        classes[class_name] = folder
+    return dict(sorted(classes.items()))
+
+
+def _check_no_splits(name: str, folder: Path, classes: Mapping[str, Path], found: Mapping[str, Found]) -> None:
+    """Raise InputError if what look like classes are splits: folders of the same folders, and no image straight in them."""
+    if any(len(files.images) > files.deeper for files in found.values()):
+        return
+    inside = Counter(tuple(sorted(f.name for f in _folders(place))) for place in classes.values())
+    same, times = inside.most_common(1)[0]
+    if times > 1 and len(same) > 1:
+        raise InputError(
+            f"{name}: {folder} holds {_few(list(classes))}, and in each the same folders; if those are the classes, rename the "
+            "folders above them to train, val and test; if not, put the images straight into their class's folder."
+        )
+
+
+def _check_known(name: str, places: Mapping[str, Path], part: str, found: Mapping[str, Mapping[str, Found]]) -> None:
+    """Raise InputError if a split has images of a class that there is nothing to train on of, or none at all."""
+    train, of_part = found["train"], found[part]
+    strange = [class_name for class_name, files in of_part.items() if files.images and class_name not in train]
+    if strange:
+        near = difflib.get_close_matches(strange[0], [c for c in train if c not in of_part] or list(train), n=1)
+        meant = f" (did you mean {near[0]!r}?)" if near else ""
+        raise InputError(
+            f"{name}: {places[part].name}/ holds images of {_few(strange)}, a class that {places['train'].name}/ lacks{meant}; "
+            "rename the folder, or remove it."
+        )
+    if not any(files.images for files in of_part.values()):
+        raise InputError(f"{name}: {places[part]} holds no image of any class; sort its images into class folders, or remove it.")
+
+
+def _left_out(found: Sequence[Found], beside: int) -> list[str]:
+    """What a person should hear of the files, a line each."""
+    others = sum((files.others for files in found), Counter())
+    deeper, images = sum(files.deeper for files in found), sum(len(files.images) for files in found)
+    notes = []
+    if others:
+        counts = ", ".join(f"{printable(ending)} ({n:,})" for ending, n in others.most_common(MOST_NAMED))
+        notes.append(
+            f"not read, for their endings: {others.total():,} files: {counts}{', …' if len(others) > MOST_NAMED else ''}"
+        )
+    if beside:
+        notes.append(f"not read: {beside:,} images that lie beside the classes' folders")
+    if deeper:
+        notes.append(f"{deeper:,} of {images:,} images lie in folders inside their class's folder; they are used")
+    return notes
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:MOST_NAMED])) + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
+
+
+def _folders(place: Path) -> list[Path]:
+    return [path for path in _visible(place) if path.is_dir()]
+
+
+def _visible(place: Path) -> list[Path]:
+    return sorted(path for path in place.iterdir() if not _hidden(path.name))
+
+
+def _hidden(file: str) -> bool:
+    """Whether that is nobody's image: hidden, macOS's, or a system's own."""
+    return file.startswith((".", "__MACOSX")) or file.lower() in OF_A_SYSTEM
