@@ -113,7 +113,9 @@ class RecordedStudy:
     def read_spec(self) -> StudySpec:
         """The spec that the study was last started with."""
         with tempfile.TemporaryDirectory() as folder:
-            return build(json.loads(Path(self.client.download_artifacts(self.run_id, STUDY_FILE, folder)).read_text("utf-8")))
+            return build(
+                json.loads(Path(self.client.download_artifacts(self.run_id, STUDY_FILE, folder)).read_text(encoding="utf-8"))
+            )
 
     def read_attempts(self) -> list[RecordedAttempt]:
         """Every attempt, oldest first."""
