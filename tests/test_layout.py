@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import configparser
 import graphlib
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -165,3 +166,11 @@ def test_coordinator_stays_free_of_tensorflow() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_documented(command: str) -> None:
     assert f"tailor {command}" in (ROOT / "README.md").read_text()
+
+
+def test_contributors_find_every_folder() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = {tuple(place.split("/")) for place in re.findall(r"`((?:search|models|experiments)/\w+)/`", page)}
+    units = {(room, name) for room, layers in LAYERS.items() for names in layers for name in names}
+    folders = {(room, name) for room, name in units if (ROOT / room / name).is_dir()}
+    assert named == folders
