@@ -112,6 +112,7 @@ def memory(folder: Path) -> list[list[str]]:
 @row("tracking")
 def tracking(folder: Path) -> list[list[str]]:
     """CPU of this process and its children for what the coordinator writes of a trial of ten epochs, its model too."""
+    from tailor.experiments.tracking.lease import Lease
     from tailor.experiments.tracking.model_files import ModelFile
     from tailor.experiments.tracking.outbox import Outbox
     from tailor.experiments.tracking.reader import open_client
@@ -125,7 +126,7 @@ def tracking(folder: Path) -> list[list[str]]:
     store = Store.at(str(folder / "tracking"), {})
     client, tags = open_client(store), {**common_tags(folder), **study_tags(spec, splits)}
     outbox = Outbox(open_study(client, store, spec, tags), Spool(store.spool, spec.name), print)
-    tracker = Tracker(outbox, splits, tags)
+    tracker = Tracker(outbox, splits, tags, Lease(client, store))
     ended = _revived(result)
     cpu: list[float] = []
     with_model: list[float] = []

@@ -30,11 +30,12 @@ from ..system.cpus import cores
 from ..system.file_lock import study_lock
 from ..system.signals import stopping
 from ..system.silence import quiet
+from ..tracking.lease import Lease
 from ..tracking.outbox import Outbox
 from ..tracking.reader import RecordedStudy, find_study, open_client, prepare_database
 from ..tracking.spool import Spool
 from ..tracking.tags import common_tags, study_tags
-from ..tracking.tracker import Tracker, open_study
+from ..tracking.tracker import Tracker, open_experiment, open_study
 from ..trials.checkpoints import Checkpoints
 from ..trials.job import make_job
 from ..trials.preflight import Preflight
@@ -82,7 +83,10 @@ def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
             with _room_on_disk(store):
                 store.create()
                 keep_database()
-                return _coordinate(spec, store, splits, pool, Decided(open_client(store), screen, preflight))
+                client = open_client(store)
+                with Lease(client, store) as lease:
+                    lease.acquire(open_experiment(client, store, spec.name), spec.name, screen.line)
+                    return _coordinate(spec, store, splits, pool, Decided(client, screen, preflight, lease))
 
 
 @contextmanager
@@ -114,6 +118,7 @@ class Decided:
     client: MlflowClient
     screen: Screen
     preflight: Preflight
+    lease: Lease
 
 
 def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decided: Decided) -> Ended:
@@ -135,7 +140,7 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
     code = _keep_code(spec, checkpoints, preflight.code)
     tags = {**common_tags(Path.cwd()), **study_tags(spec, splits)}
     study = open_study(client, store, spec, tags)
-    tracker = Tracker(Outbox(study, Spool(store.spool, spec.name), screen.line), splits, tags)
+    tracker = Tracker(Outbox(study, Spool(store.spool, spec.name), screen.line), splits, tags, decided.lease)
     study.record_once(recorded_defaults.TAG, json.dumps(recorded_defaults.defaults(spec)))
     if preflight.code:
         study.record_once(CODE_TAG, preflight.code)

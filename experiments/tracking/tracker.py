@@ -15,6 +15,7 @@ from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import RunTag
+from mlflow.exceptions import MlflowException
 
 from ...search.study.spec import StudySpec
 from ..datasets.splits import Splits
@@ -23,6 +24,7 @@ from ..trials import metrics
 from ..trials.job import EpochReport, TrialJob, TrialResult
 from . import figures, model_files, ui_links
 from .entries import RUN_STATUS, BeginAttempt, DropModel, EndRun, LogMetrics, LogModel, Timed, end_tags
+from .lease import Lease
 from .outbox import Outbox
 from .reader import EPOCHS, STUDY_FILE, RecordedStudy, find_study
 
@@ -40,8 +42,9 @@ class _Live:
 class Tracker:
     """Composes the entries of one study. One coordinator owns it."""
 
-    def __init__(self, outbox: Outbox, splits: Splits, tags: Mapping[str, str]) -> None:
+    def __init__(self, outbox: Outbox, splits: Splits, tags: Mapping[str, str], lease: Lease) -> None:
         self.outbox = outbox
+        self._lease = lease
         self._splits = splits
         self._tags = tags  # of every run
         self._live: dict[tuple[int, int], _Live] = {}
@@ -77,6 +80,7 @@ class Tracker:
         if time.monotonic() - self._flushed >= FLUSH_SECONDS:
             self.flush()
         self.outbox.retry()
+        self._lease.renew()
 
     def flush(self) -> None:
         """Write what has waited."""
@@ -149,10 +153,10 @@ class Tracker:
 
 
 def open_study(client: MlflowClient, store: Store, spec: StudySpec, tags: Mapping[str, str]) -> RecordedStudy:
-    """Find or make the study's experiment and run, and write the spec to it."""
+    """Find or make the study's run in its experiment, and write the spec to it."""
     found = find_study(client, spec.name)
     if found is None:
-        study = _find_draft(client, _open_experiment(client, store, spec), spec, tags)
+        study = _find_draft(client, open_experiment(client, store, spec.name), spec, tags)
     else:
         study = found
         client.update_run(study.run_id, status="RUNNING")
@@ -168,12 +172,18 @@ def open_study(client: MlflowClient, store: Store, spec: StudySpec, tags: Mappin
     return study.refresh()
 
 
-def _open_experiment(client: MlflowClient, store: Store, spec: StudySpec) -> str:
-    experiment = client.get_experiment_by_name(spec.name)
+def open_experiment(client: MlflowClient, store: Store, study: str) -> str:
+    """Find or make the study's experiment, and return its id."""
+    experiment = client.get_experiment_by_name(study)
     if experiment is not None:
         return experiment.experiment_id
-    location = None if store.served else (store.artifacts / spec.name).as_uri()
-    return client.create_experiment(spec.name, location, {"mlflow.experimentKind": "custom_model_development"})
+    location = None if store.served else (store.artifacts / study).as_uri()
+    try:
+        return client.create_experiment(study, location, {"mlflow.experimentKind": "custom_model_development"})
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        return open_experiment(client, store, study)  # another process was first
 
 
 def _find_draft(client: MlflowClient, experiment_id: str, spec: StudySpec, tags: Mapping[str, str]) -> RecordedStudy:

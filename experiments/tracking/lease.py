@@ -1,0 +1,129 @@
+"""A lease on a study in MLflow: one coordinator at a time, from whichever store or machine it comes.
+
+The store's file lock sees one machine. On a shared MLflow the coordinator writes itself into a tag of the study's experiment and
+renews it every BEAT seconds. Nobody compares clocks: who finds a lease watches by its own whether it changes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from types import TracebackType
+
+from mlflow import MlflowClient
+
+from ..errors import InputError, RunError
+from ..store import Store
+from .writer import is_away
+
+TAG = "tailor.lease"
+BEAT = 10.0  # seconds between renewals
+STALE = 45.0  # seconds without a renewal after which its owner is taken for dead
+SETTLE = 1.0  # seconds in which two that write at once have both written; the later one has it
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who holds a lease: a token of its own, its process, machine and store, and how often it renewed."""
+
+    token: str
+    pid: int
+    host: str
+    store: str
+    beats: int = 0
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The clock that a lease goes by, in seconds."""
+
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
+class Lease:
+    """One session's. Does nothing on a store whose MLflow is its own: the store's lock is enough there."""
+
+    def __init__(self, client: MlflowClient, store: Store, timing: Timing = Timing()) -> None:
+        self._client = client
+        self._shared = not store.local
+        self._timing = timing
+        self._me = Owner(uuid.uuid4().hex, os.getpid(), socket.gethostname(), str(store.root))
+        self._experiment_id: str | None = None
+        self._renewed = 0.0
+
+    def __enter__(self) -> Lease:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Give the lease back, if MLflow can be reached; or it goes stale."""
+        if self._experiment_id is None:
+            return
+        try:
+            found = self._read(self._experiment_id)
+            if found is not None and found.token == self._me.token:
+                self._client.set_experiment_tag(self._experiment_id, TAG, "")
+        except Exception as away:
+            if not is_away(away):
+                raise
+
+    def acquire(self, experiment_id: str, study: str, say: Callable[[str], None]) -> None:
+        """Take the study. Raises InputError that names the process that runs it already."""
+        if not self._shared:
+            return
+        held = self._read(experiment_id)
+        # A lease of this very store and machine is of a process that died: the store's lock is ours.
+        if held is not None and (held.host, held.store) != (self._me.host, self._me.store):
+            say(f"study {study!r}: {_describe(held)} may be running it; waiting {STALE:g} s for a sign of life")
+            self._wait_for_silence(experiment_id, study, held)
+        self._write(experiment_id)
+        self._timing.sleep(SETTLE)
+        found = self._read(experiment_id)
+        if found is None or found.token != self._me.token:
+            raise _refuse(study, found or self._me)
+        self._experiment_id, self._renewed = experiment_id, self._timing.now()
+
+    def renew(self) -> None:
+        """Say that this process is alive, every BEAT seconds. Raises RunError if another process has taken the study."""
+        if self._experiment_id is None or self._timing.now() - self._renewed < BEAT:
+            return
+        self._renewed = self._timing.now()
+        try:
+            found = self._read(self._experiment_id)
+            if found is not None and found.token != self._me.token:
+                raise RunError(f"{_describe(found)} has taken this study over, as this one gave no sign of life; it stops here.")
+            self._me = replace(self._me, beats=self._me.beats + 1)
+            self._write(self._experiment_id)
+        except Exception as away:
+            if not is_away(away):
+                raise
+
+    def _wait_for_silence(self, experiment_id: str, study: str, held: Owner) -> None:
+        begun = self._timing.now()
+        while self._timing.now() - begun < STALE:
+            self._timing.sleep(1.0)
+            found = self._read(experiment_id)
+            if found is None:
+                return
+            if found != held:
+                raise _refuse(study, found)
+
+    def _read(self, experiment_id: str) -> Owner | None:
+        text = self._client.get_experiment(experiment_id).tags.get(TAG)
+        return Owner(**json.loads(text)) if text else None
+
+    def _write(self, experiment_id: str) -> None:
+        self._client.set_experiment_tag(experiment_id, TAG, json.dumps(asdict(self._me)))
+
+
+def _describe(owner: Owner) -> str:
+    return f"process {owner.pid} on {owner.host} (store {owner.store})"
+
+
+def _refuse(study: str, owner: Owner) -> InputError:
+    return InputError(f"study {study!r} is being run by {_describe(owner)}; wait for it, or stop it first.")

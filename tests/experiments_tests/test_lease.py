@@ -1,0 +1,147 @@
+"""A lease on a study in a shared MLflow, by a clock: one coordinator at a time; the dead lose it, the living are named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from tailor.experiments.errors import InputError, RunError
+from tailor.experiments.store import Store
+from tailor.experiments.tracking import lease as leases
+from tailor.experiments.tracking.lease import BEAT, SETTLE, STALE, TAG, Lease, Timing
+
+
+@dataclass
+class Clock:
+    """Passes when somebody sleeps; `events` happen at their times."""
+
+    time: float = 0.0
+    events: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
+
+    def sleep(self, seconds: float) -> None:
+        self.time += seconds
+        while self.events and self.events[0][0] <= self.time:
+            self.events.pop(0)[1]()
+
+
+@dataclass
+class Shared:
+    """One MLflow, and leases on its one study from several stores."""
+
+    folder: Path
+    clock: Clock = field(default_factory=Clock)
+    said: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.uri = f"sqlite:///{self.folder / 'shared.db'}"
+        self.client = MlflowClient(self.uri)
+        self.experiment = self.client.create_experiment("small")
+
+    def lease(self, store: str) -> Lease:
+        place = Store.at(str(self.folder / store), {"MLFLOW_TRACKING_URI": self.uri})
+        return Lease(self.client, place, Timing(lambda: self.clock.time, self.clock.sleep))
+
+    def acquire(self, lease: Lease) -> Lease:
+        lease.acquire(self.experiment, "small", self.said.append)
+        return lease
+
+    @property
+    def tag(self) -> str:
+        return self.client.get_experiment(self.experiment).tags.get(TAG, "")
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tables of an MLflow, made once."""
+    folder = tmp_path_factory.mktemp("tables")
+    MlflowClient(f"sqlite:///{folder / 'shared.db'}").search_experiments()
+    return folder / "shared.db"
+
+
+@pytest.fixture
+def shared(tmp_path: Path, database: Path) -> Shared:
+    (tmp_path / "shared.db").write_bytes(database.read_bytes())
+    return Shared(tmp_path)
+
+
+def test_a_free_study_is_taken_renewed_and_given_back(shared: Shared) -> None:
+    with shared.acquire(shared.lease("a")) as held:
+        first = shared.tag
+        held.renew()
+        assert shared.tag == first != ""  # not before it is time
+        shared.clock.time += BEAT
+        held.renew()
+        assert shared.tag != first
+    assert shared.tag == "" and shared.said == []
+    shared.acquire(shared.lease("b"))
+    assert shared.clock.time == BEAT + 2 * SETTLE  # nobody waited for what was given back
+
+
+def test_a_second_search_is_refused_and_told_who_runs_it(shared: Shared) -> None:
+    held = shared.acquire(shared.lease("a"))
+    shared.clock.events = [(15.0, held.renew)]
+    with pytest.raises(InputError, match=r"study 'small' is being run by process \d+ on .* \(store .*/a\); wait for it"):
+        shared.acquire(shared.lease("b"))
+    assert "waiting 45 s for a sign of life" in shared.said[0]
+    shared.clock.time += BEAT
+    held.renew()  # undisturbed
+
+
+def test_the_lease_of_a_dead_search_is_taken_over_after_its_silence(shared: Shared) -> None:
+    dead = shared.acquire(shared.lease("a"))
+    shared.acquire(shared.lease("b"))
+    assert STALE <= shared.clock.time <= STALE + 5
+    shared.clock.time += BEAT
+    with pytest.raises(RunError, match=r"process \d+ on .* \(store .*/b\) has taken this study over"):
+        dead.renew()  # it was only asleep
+    with dead:
+        pass
+    assert '/b"' in shared.tag  # what is not its own it does not give back
+
+
+def test_one_that_is_given_back_meanwhile_is_waited_for_no_longer(shared: Shared) -> None:
+    held = shared.acquire(shared.lease("a"))
+    shared.clock.events = [(5.0, lambda: held.__exit__(None, None, None))]
+    shared.acquire(shared.lease("b"))
+    assert shared.clock.time < 10
+
+
+def test_the_same_store_resumes_at_once_after_a_kill(shared: Shared) -> None:
+    shared.acquire(shared.lease("a"))
+    shared.acquire(shared.lease("a"))
+    assert shared.clock.time == 2 * SETTLE and not shared.said
+
+
+def test_of_two_that_take_it_at_once_one_has_it(shared: Shared) -> None:
+    first, second = shared.lease("a"), shared.lease("b")
+    refused: list[str] = []
+
+    def take_too() -> None:  # it found no lease either, and writes while the first one waits
+        second._write(shared.experiment)
+
+    shared.clock.events = [(SETTLE / 2, take_too)]
+    try:
+        shared.acquire(first)
+    except InputError as error:
+        refused.append(str(error))
+    assert len(refused) == 1 and "/b)" in refused[0]
+
+
+def test_a_store_of_its_own_needs_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases.Lease, "_write", lambda *_: pytest.fail("it wrote"))
+    with Lease(MlflowClient("sqlite:///nowhere"), Store.at(str(tmp_path / "a"), {})) as lease:
+        lease.acquire("1", "small", print)
+        lease.renew()
+
+
+def test_a_server_that_is_away_ends_no_search(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    held = shared.acquire(shared.lease("a"))
+    shared.clock.time += BEAT
+    held._client = MlflowClient("http://127.0.0.1:1")
+    with held:
+        held.renew()
