@@ -157,8 +157,9 @@ class FakeRecorder:
     def read_attempts(self) -> list[RecordedAttempt]:
         return list(self.runs.values())
 
-    def close_attempt(self, attempt: RecordedAttempt, status: str, reason: str) -> None:
+    def close_attempt(self, attempt: RecordedAttempt, status: str, reason: str) -> RecordedAttempt:
         self._close((attempt.trial, attempt.attempt), status, reason, attempt.metrics)
+        return self.runs[attempt.trial, attempt.attempt]
 
     def _close(self, key: tuple[int, int], status: str, reason: str, metrics: Mapping[str, float]) -> None:
         run = self.runs[key]
@@ -201,14 +202,15 @@ class World:
 
     def open(self, workers: FakeWorkers) -> Coordinator:
         """A coordinator of a new process: what a killed one left is reconciled first, then resumed."""
-        for line in reconcile(Stores(self.recorder, self.engine, self.spec.goal, self.checkpoints)):
-            self.screen.line(line)
+        stores = Stores(self.recorder, self.engine, self.spec.goal, self.checkpoints)
+        repairs = reconcile(stores, self.recorder.read_attempts())
+        self.screen.lines += repairs.lines
         data = DataHandle("data", (8, 8, 1), 10)
         parts = Parts(
             self.spec, data, self.engine, self.recorder, workers, self.screen, self.checkpoints, "float32", clock=lambda: self.now
         )
         coordinator = Coordinator(parts)
-        coordinator.resume(self.recorder.read_attempts(), set(self.recorder.models))
+        coordinator.resume(repairs.attempts, set(self.recorder.models))
         return coordinator
 
     def play(self, steps: Iterable[Sequence[WorkerEvent]], workers: int = 1) -> tuple[Coordinator, FakeWorkers]:

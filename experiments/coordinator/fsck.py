@@ -28,7 +28,7 @@ def repair(study: RecordedStudy, store: Store) -> list[str]:
         lines: list[str] = []
         catch_up(Outbox(study, Spool(store.spool, spec.name), lines.append))
         checkpoints = Checkpoints(store.checkpoints, spec.name)
-        lines += reconcile(Stores(study, open_engine(spec, store), spec.goal, checkpoints))
+        lines += reconcile(Stores(study, open_engine(spec, store), spec.goal, checkpoints), study.read_attempts()).lines
         if study.running:
             study.client.set_terminated(study.run_id, "KILLED")
             lines.append("the study's run: its search was killed; closed")

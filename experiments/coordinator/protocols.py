@@ -62,8 +62,5 @@ class Recorder(Protocol):
 class Record(Protocol):
     """A study's attempts as they stand in MLflow."""
 
-    def read_attempts(self) -> Sequence[RecordedAttempt]:
-        """Every attempt, oldest first."""
-
-    def close_attempt(self, attempt: RecordedAttempt, status: str, reason: str) -> None:
-        """End an attempt's run that nobody writes any more."""
+    def close_attempt(self, attempt: RecordedAttempt, status: str, reason: str) -> RecordedAttempt:
+        """End an attempt's run that nobody writes any more. Returns the attempt as it is then."""

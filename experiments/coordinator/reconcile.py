@@ -1,4 +1,4 @@
-"""Engine, MLflow and checkpoints brought to agree after a search that died; each mending is said in one line.
+"""Engine, MLflow and checkpoints brought to agree after a search that died; each repair is one line.
 
 A trial's end is written to MLflow first and told to the engine second, so what MLflow has and the engine lacks is told now.
 """
@@ -29,18 +29,25 @@ class Stores:
     checkpoints: Checkpoints
 
 
-def reconcile(stores: Stores) -> list[str]:
-    """Mend what disagrees and say what was mended; what cannot be mended is said too."""
-    attempts = stores.study.read_attempts()
-    return [*_reap(stores, attempts), *_tell(stores, attempts), *_find_unknown(stores, attempts), *_clean(stores)]
+@dataclass(frozen=True)
+class Repairs:
+    """What was repaired, and what cannot be, a line each; and the study's attempts as they are then."""
+
+    lines: list[str]
+    attempts: Attempts
 
 
-def _reap(stores: Stores, attempts: Attempts) -> list[str]:
-    """Close the runs of attempts that died with their coordinator."""
-    open_ = [attempt for attempt in attempts if attempt.run_status == "RUNNING"]
-    for attempt in open_:
-        stores.study.close_attempt(attempt, "lost", COORDINATOR_GONE)
-    return [f"run {attempt.run_name}: its coordinator went away; closed as lost" for attempt in open_]
+def reconcile(stores: Stores, attempts: Attempts) -> Repairs:
+    """Repair what disagrees with the study's attempts as MLflow has them."""
+    lines = [f"run {one.run_name}: its coordinator went away; closed as lost" for one in attempts if one.run_status == "RUNNING"]
+    attempts = [_reap(stores.study, attempt) for attempt in attempts]
+    lines += [*_tell(stores, attempts), *_find_unknown(stores, attempts), *_clean(stores)]
+    return Repairs(lines, attempts)
+
+
+def _reap(study: Record, attempt: RecordedAttempt) -> RecordedAttempt:
+    """Close the run of an attempt that died with its coordinator."""
+    return study.close_attempt(attempt, "lost", COORDINATOR_GONE) if attempt.run_status == "RUNNING" else attempt
 
 
 def _tell(stores: Stores, attempts: Attempts) -> list[str]:

@@ -6,7 +6,7 @@ import dataclasses
 import errno
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,7 @@ from ..system.signals import stopping
 from ..system.silence import quiet
 from ..tracking.lease import Lease
 from ..tracking.outbox import Outbox
-from ..tracking.reader import RecordedStudy, find_study, open_client, prepare_database
+from ..tracking.reader import RecordedAttempt, RecordedStudy, find_study, open_client, prepare_database
 from ..tracking.spool import Spool
 from ..tracking.tags import common_tags, study_tags
 from ..tracking.tracker import Tracker, open_experiment, open_study
@@ -129,6 +129,7 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
     spec = with_defaults(spec, preflight.first) if before is None else with_recorded(spec, before)
     engine = open_engine(spec, store)
     checkpoints = Checkpoints(store.checkpoints, spec.name)
+    attempts: Sequence[RecordedAttempt] = ()
     if before is None:
         check_new(spec.name, engine)
     else:  # before its run is opened again: what was kept may be the end of it
@@ -136,7 +137,8 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
             checkpoints.clear()
             client.delete_tag(before.run_id, CODE_TAG)
         catch_up(Outbox(before, Spool(store.spool, spec.name), screen.line))
-        check_known(spec.name, engine, before.read_attempts(), spec.goal)
+        attempts = before.read_attempts()
+        check_known(spec.name, engine, attempts, spec.goal)
     code = _keep_code(spec, checkpoints, preflight.code)
     tags = {**common_tags(Path.cwd()), **study_tags(spec, splits)}
     study = open_study(client, store, spec, tags)
@@ -147,10 +149,11 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
     precision = study.record_once("tailor.precision", preflight.precision)
     if preflight.note:
         screen.line(preflight.note)
-    for line in reconcile(Stores(study, engine, spec.goal, checkpoints)):
+    repairs = reconcile(Stores(study, engine, spec.goal, checkpoints), attempts)
+    for line in repairs.lines:
         screen.line(f"mended: {line}")
     coordinator = Coordinator(Parts(spec, data, engine, tracker, pool, screen, checkpoints, precision, code))
-    coordinator.resume(study.read_attempts(), tracker.outbox.find_models())
+    coordinator.resume(repairs.attempts, tracker.outbox.find_models())
     with stopping(coordinator.stop) as caught:
         coordinator.run()
     ended = finish(coordinator, tracker, caught[-1] if caught else 0)

@@ -128,11 +128,12 @@ class RecordedStudy:
             if not (token := page.token):
                 return [RecordedAttempt.read(run) for run in runs]
 
-    def close_attempt(self, attempt: RecordedAttempt, status: str, reason: str) -> None:
-        """End an attempt's run that nobody writes any more."""
+    def close_attempt(self, attempt: RecordedAttempt, status: str, reason: str) -> RecordedAttempt:
+        """End an attempt's run that nobody writes any more. Returns the attempt as it is then."""
         tags = [RunTag(name, value) for name, value in end_tags(status, reason).items()]
         self.client.log_batch(attempt.run_id, tags=tags)
         self.client.set_terminated(attempt.run_id, RUN_STATUS[status])
+        return replace(attempt, status=status, run_status=RUN_STATUS[status], reason=reason)
 
     def has_report(self) -> bool:
         return any(file.path == REPORT for file in self.client.list_artifacts(self.run_id))
