@@ -22,7 +22,7 @@ def command(study: str, name: str, as_json: bool, store: str | None, data: Path 
     import hashlib
     from dataclasses import asdict
 
-    from ...models.factory import is_file
+    from ...models.references import is_file
     from ...search.study.load import check_name
     from ..planning.resolve import open_data
     from ..registry.promote import CHAMPION, promote

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from ...models.factory import is_file
+from ...models.errors import ModelError
+from ...models.references import is_file
 from ...search import engines
 from ...search.engines.protocol import Suggestion
 from ...search.study.spec import StudySpec
@@ -169,10 +170,8 @@ def preflight(pool: Pool, spec: StudySpec, data: DataHandle) -> Preflight:
         return pool.preflight(make_job(spec, Suggestion(0, smallest, 1), 0, data))
     except RunError:
         raise
-    except ValueError as error:
-        if type(error).__module__.startswith("models."):
-            raise InputError(str(error)) from error
-        raise InputError(f"model {spec.model!r} failed while it was built: {_traced(error)}") from error
+    except ModelError as error:
+        raise InputError(str(error)) from error
     except Exception as error:
         raise InputError(f"model {spec.model!r} failed while it was built: {_traced(error)}") from error
 

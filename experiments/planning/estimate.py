@@ -17,7 +17,7 @@ from ..errors import InputError
 from ..system.cpus import cores
 from ..trials.evaluator import Evaluator
 from ..trials.job import TrialJob, make_job
-from ..trials.preflight import inspected
+from ..trials.preflight import inspect_model
 from ..trials.run import build
 from .resolve import ends
 
@@ -93,16 +93,17 @@ def _measure(job: TrialJob) -> tuple[str, tuple[int, int, int, float]]:
     import numpy as np
     import tensorflow as tf
 
-    from ...models.training.keras_step import program_of
+    from ...models.training.keras_step import choose_program
+    from ...models.training.records import TrialValues
 
-    found = inspected(job)
+    found = inspect_model(job)
     model, options = build(job, "mixed_bfloat16" if found.precision == "bfloat16" else "float32")
     rng = np.random.default_rng(0)
     count = STEPS * options.batch_size
     images = tf.constant(rng.integers(0, 256, (count, *job.data.input_shape), dtype="uint8"))
     labels = tf.constant(rng.integers(0, job.data.num_classes, count))
-    program = program_of(model, options, job.data.num_classes)
-    program.load(model, options, 0, None)
+    program = choose_program(model, options, job.data.num_classes)
+    program.load(model, TrialValues(options))
     order = tf.range(count)
     program.train(images, labels, order, range(0, 1))  # traces
     begun = time.perf_counter()

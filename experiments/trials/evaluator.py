@@ -69,9 +69,9 @@ def _prepare(threads: int | None) -> None:
 
 
 def _predict(saved: SavedModel, images: np.ndarray) -> np.ndarray:
-    from ...models.training.batches import at_once
+    from ...models.training.batches import limit_batch
 
-    return load_model(saved).predict(images, batch_size=at_once(images.shape[1], images.shape[2], 500), verbose=0)
+    return load_model(saved).predict(images, batch_size=limit_batch(images.shape[1], images.shape[2], 500), verbose=0)
 
 
 def _score(saved: SavedModel, images: Images, classes: int) -> Evaluation:

@@ -37,7 +37,7 @@ class SavedModel:
 
 def load_model(saved: SavedModel) -> keras.Model:
     """Load a .keras file in safe mode. Raises InputError where its checksum differs or it holds what is not safe to load."""
-    from ...models.factory import load_file
+    from ...models.references import load_file
 
     if saved.path.suffix != ".keras":
         raise InputError(f"{saved.path.name}: only .keras files are loaded (in safe mode); .h5 and pickles can run any code.")
@@ -60,15 +60,17 @@ def _load(path: Path, module: ModuleType | None) -> keras.Model:
     return keras.saving.load_model(path, custom_objects=own, compile=False, safe_mode=True)
 
 
-def refused(model: keras.Model, saved: bytes, module: ModuleType | None) -> str:
+def explain_refusal(model: keras.Model, saved: bytes, module: ModuleType | None) -> str:
     """Why its saved form could not be promoted, and what to do; empty where it can be.
 
     `module` is that of a factory named by its file, which travels with its models; None for any other.
     """
     import keras
 
-    own = [layer for layer in model._flatten_layers() if type(layer).__module__.partition(".")[0] not in KERAS]
-    for layer in model._flatten_layers():
+    from ...models.training.keras_private import flatten_layers
+
+    own = [layer for layer in flatten_layers(model) if type(layer).__module__.partition(".")[0] not in KERAS]
+    for layer in flatten_layers(model):
         if isinstance(layer, keras.layers.Lambda):
             return f"{layer.name} is a Lambda layer, which is never loaded; write it as a layer of its own"
     if own and module is None:
