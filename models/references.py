@@ -41,6 +41,16 @@ def find(field: str, name: str, kept: Path | None = None) -> tuple[Any, ModuleTy
     return getattr(module, attribute), module
 
 
+def refuse_function(field: str, value: Any) -> None:
+    """Raise ModelError for a function where a reference to one is expected: the processes that train cannot be given it."""
+    if callable(value):
+        name = getattr(value, "__name__", type(value).__name__)
+        raise ModelError(
+            f"{field}: expected a text, got the function {name}; other processes cannot import it from a script or a notebook: "
+            f"write it to a file and name that, such as 'nets/mine.py:{name}'."
+        )
+
+
 def missing(field: str, name: str, module: ModuleType) -> ModelError:
     """The error for a reference to what the module has not; it names what there is."""
     place, _, attribute = name.rpartition(":")

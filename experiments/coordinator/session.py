@@ -41,7 +41,7 @@ from ..trials.job import make_job
 from ..trials.preflight import Preflight
 from ..workers.pool import Pool
 from .coordinator import Coordinator, Parts
-from .finish import Ended, draw_report, finish, report_drawn
+from .finish import Ended, draw_report, finish, report_drawn, warn_of_chance
 from .fsck import catch_up, engine_of
 from .progress import Screen
 from .reconcile import check_known, check_new
@@ -149,6 +149,7 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
     ended = finish(coordinator, tracker, caught[-1] if caught else 0)
     if not ended.signal and not ended.waiting:
         draw_report(outbox, decided.screen)
+        warn_of_chance(outbox, spec.goal, splits, decided.screen)
     return ended
 
 

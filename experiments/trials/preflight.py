@@ -11,6 +11,8 @@ from ...models.factory import digest, find, resolve
 from ...models.outputs import ADDED
 from ...models.references import is_file
 from ...models.training.options import TrainOptions
+from ..errors import RunError
+from .failure import explain_no_room, lacks_room
 from .job import TrialJob
 from .run import build, serialize
 from .saved_model import explain_refusal
@@ -44,7 +46,7 @@ def inspect_model(job: TrialJob) -> Preflight:
     model, options = build(job)
     losses.resolve(options.loss)
     exported = convert_to_float32(model)
-    saved = _saved(job, exported)
+    saved = _save(job, exported)
     notes = [UNSCALED] if job.declared is not None and not has_scaling(model) else []
     if model.layers[-1].name == ADDED:
         notes.append(LOGITS)
@@ -55,22 +57,24 @@ def inspect_model(job: TrialJob) -> Preflight:
     if keras_step.has_custom_step(model):
         keras_step.check(options)
         notes.append(OWN_STEP)
-    precision = _precision(job, model, options)
+    precision = _choose_precision(job, model, options)
     if precision != "float32" and options.precision == "auto":
         notes.append(f"precision: {precision}, measured to be faster for this model on this machine")
     first = {} if job.declared is not None else resolve(job.model).first
     return Preflight(precision, "; ".join(notes), first, digest(job.model))
 
 
-def _saved(job: TrialJob, model: keras.Model) -> bytes:
+def _save(job: TrialJob, model: keras.Model) -> bytes:
     try:
         return serialize(model)
     except Exception as error:
+        if lacks_room(error):
+            raise RunError(f"{explain_no_room(error)}.") from error
         said = (str(error).strip().splitlines() or [""])[0][:300]
-        raise ModelError(f"model {job.model!r}: it cannot be saved ({said}); give each layer of its own a get_config.") from error
+        raise ModelError(f"model {job.model!r}: it cannot be saved ({said}); give each custom layer a get_config.") from error
 
 
-def _precision(job: TrialJob, model: keras.Model, options: TrainOptions) -> str:
+def _choose_precision(job: TrialJob, model: keras.Model, options: TrainOptions) -> str:
     from ...models.training.keras_step import has_custom_step
     from ...models.training.precision import choose_precision
 

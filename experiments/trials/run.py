@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from ...models.errors import ModelError
 from ...models.factory import resolve
 from ...models.keras_tuner import hypermodel
 from ...models.training.options import TrainOptions, split
 from ...models.training.seeding import seed_all
 from ..datasets.splits import DataHandle
+from .failure import explain_failure
 from .job import EpochReport, TrialJob, TrialResult
 from .metrics import Evaluation, evaluate
 
@@ -59,20 +59,7 @@ def run_trial(job: TrialJob, channel: Channel) -> TrialResult:
     except Stopped:
         return TrialResult(job.trial, job.attempt, "stopped", "stopped by request")
     except Exception as error:
-        return TrialResult(job.trial, job.attempt, "failed", failure(error), traceback.format_exc())
-
-
-def failure(error: Exception) -> str:
-    """The reason on a failed trial's run: its kind, then what there is to say."""
-    from ...models.training.trainer import NonFiniteLoss
-
-    if isinstance(error, NonFiniteLoss):
-        return f"non_finite: {error}"
-    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # the latter is TensorFlow's
-        return "out_of_memory: lower the batch size, the model's width or the number of workers"
-    if isinstance(error, ModelError):
-        return f"model: {error}"
-    return f"error: {type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:300]}"
+        return TrialResult(job.trial, job.attempt, "failed", explain_failure(error), traceback.format_exc())
 
 
 def build(job: TrialJob, policy: str | None = None) -> tuple[keras.Model, TrainOptions]:
