@@ -74,7 +74,7 @@ def tailor_side(case: str, batch: int, epochs: int, **augmentation: float) -> Si
     import tensorflow as tf
 
     from tailor.models.factory import resolve
-    from tailor.models.training.fit import Data, FitPlan, Line, fit
+    from tailor.models.training.fit import Data, FitHooks, FitPlan, fit
     from tailor.models.training.options import TrainOptions
     from tailor.models.training.precision import faster
 
@@ -99,7 +99,7 @@ def tailor_side(case: str, batch: int, epochs: int, **augmentation: float) -> Si
 
     # The loop of a trial of LONG epochs (a long trial is compiled, a short one is not), stopped after the timed ones.
     model = build(policy)
-    fitted = fit(model, resident, options, FitPlan(LONG, 1), Line(report))
+    fitted = fit(model, resident, options, FitPlan(LONG, 1), FitHooks(report))
     return Side(epochs * TRAIN / (time.perf_counter() - begun[0]), fitted.history[-1]["val_accuracy"], training_flops(model))
 
 

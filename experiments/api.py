@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..models.references import refuse_function
 from ..search.study.load import build, lay, read
 from ..search.study.settings import overlaid
 from ..search.study.spec import StudySpec
@@ -141,6 +142,9 @@ def _spec(study: str | Path | StudySpec | Mapping[str, Any], settings: Mapping[s
     tables = copy.deepcopy(dict(study)) if isinstance(study, Mapping) else read(find(str(study)))
     for key, value in settings.items():
         lay(tables, key, value)
+    for section, key in (("study", "model"), ("study", "space"), ("training", "loss")):
+        if isinstance(table := tables.get(section), Mapping):
+            refuse_function(f"{section}.{key}", table.get(key))
     return checked(build(tables))
 
 

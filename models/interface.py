@@ -6,6 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from .errors import ModelError
+from .outputs import end_in_probabilities
 
 if TYPE_CHECKING:
     import keras
@@ -13,19 +14,19 @@ if TYPE_CHECKING:
 KNOWN = ("self", "name", "dtype", "trainable")  # arguments that Keras keeps of every layer
 
 
-def with_input(name: str, model: keras.Model, shape: tuple[int, int, int]) -> keras.Model:
+def adapt_input(name: str, model: keras.Model, shape: tuple[int, int, int]) -> keras.Model:
     """The model with one input of the images' (height, width, channels).
 
-    One that declares no input or leaves a length open takes it; grey images lose their channel where the model wants none.
+    A model that declares no input or leaves a length open takes it; grey images lose their channel if the model wants none.
     Raises ModelError for another input.
     """
     import keras
 
-    from .training.keras_step import has_own_step
+    from .training.keras_step import has_custom_step
 
     if isinstance(model, keras.Sequential) and not model.built:
         model.build((None, *shape))
-    inputs, own_step = getattr(model, "inputs", None) or [], has_own_step(model)
+    inputs, own_step = getattr(model, "inputs", None) or [], has_custom_step(model)
     wanted = [tuple(one.shape[1:]) for one in inputs]
     if (not inputs and not own_step) or (wanted == [shape[:2]] and shape[2] == 1 and not own_step):
         images = keras.Input(shape)
@@ -37,8 +38,8 @@ def with_input(name: str, model: keras.Model, shape: tuple[int, int, int]) -> ke
         return keras.Model(images, model(images))
     if not inputs:
         raise ModelError(
-            f"model {name!r}: with a train_step or compute_loss of its own it is made from its inputs and outputs, "
-            "MyModel(inputs, outputs), and this one has none."
+            f"model {name!r}: expected inputs, got none; with a custom train_step or compute_loss, make it from its inputs and "
+            "outputs, MyModel(inputs, outputs)."
         )
     raise ModelError(
         f"model {name!r}: expected one input of images {shape}, got {', '.join(map(str, wanted))}; "
@@ -46,12 +47,20 @@ def with_input(name: str, model: keras.Model, shape: tuple[int, int, int]) -> ke
     )
 
 
+def complete(name: str, model: keras.Model, num_classes: int) -> keras.Model:
+    """The model, which takes images, with probabilities at its end. Raises ModelError as `check`, and for another end."""
+    check(name, model, num_classes)
+    return end_in_probabilities(name, model)
+
+
 def check(name: str, model: keras.Model, num_classes: int) -> None:
     """Raise ModelError unless the model's one output is (n, num_classes), and its config tells all that it was made with."""
     import keras
 
+    from .training.keras_private import flatten_layers
+
     _check_head(name, model, num_classes)
-    for part in model._flatten_layers():
+    for part in flatten_layers(model):
         # Keras keeps a layer's arguments by itself, but of a Model's only their defaults: clones and saved models had those.
         if isinstance(part, keras.Model) and type(part).get_config is keras.Model.get_config and (own := _arguments(type(part))):
             raise ModelError(
@@ -68,6 +77,16 @@ def _arguments(kind: type[Any]) -> list[str]:
 
 def _check_head(name: str, model: keras.Model, num_classes: int) -> None:
     shape = getattr(model, "output_shape", None)
+    if len(getattr(model, "outputs", None) or [1]) > 1:
+        raise ModelError(
+            f"model {name!r}: expected one output of shape (n, {num_classes}), one probability a class, got "
+            f"{len(model.outputs)} outputs; return a model with the classes' output alone."
+        )
+    if isinstance(shape, tuple) and len(shape) > 2:
+        raise ModelError(
+            f"model {name!r}: expected an output of shape (n, {num_classes}), one probability a class, got {shape}; "
+            "flatten or pool before the last layer."
+        )
     if not isinstance(shape, tuple) or len(shape) != 2 or shape[1] != num_classes:
         raise ModelError(
             f"model {name!r}: expected an output of shape (n, {num_classes}), one probability a class, got {shape}; "

@@ -13,6 +13,7 @@ import pytest
 
 from tailor.experiments.datasets.splits import DEFAULT
 from tailor.models.factories import cnn, mlp
+from tailor.models.training import options
 from tailor.models.training.options import TrainOptions
 from tailor.search.study.load import SEARCH_KEYS, STUDY_KEYS
 from tailor.search.study.spec import DataPlan, SearchPlan, WorkersPlan
@@ -55,3 +56,7 @@ def test_every_key_stands_there_with_its_default(section: str, keys: Any, defaul
 
 def test_the_default_cut_stands_there() -> None:
     assert left_out("[data]")["splits"] == "`{ " + ", ".join(f"{name} = {share}" for name, share in DEFAULT.items()) + " }`"
+
+
+def test_the_training_options_stand_there_as_they_are_declared() -> None:
+    assert options.table() in PAGE

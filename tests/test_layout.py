@@ -20,7 +20,16 @@ ROOT = Path(__file__).resolve().parents[1]
 # Each room's folders and loose files, from the top down: what stands on a line imports from the lines below it alone.
 LAYERS = {
     "search": (("analysis",), ("engines",), ("study",), ("space",), ("references",), ("errors",)),
-    "models": (("keras_tuner",), ("factory",), ("factories", "interface"), ("training",), ("errors",)),
+    "models": (
+        ("keras_tuner",),
+        ("factory",),
+        ("factories", "compiled"),
+        ("interface",),
+        ("outputs",),
+        ("training",),
+        ("references",),
+        ("errors",),
+    ),
     "experiments": (
         ("cli", "api"),
         ("coordinator",),

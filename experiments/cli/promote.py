@@ -22,11 +22,12 @@ def command(study: str, name: str, as_json: bool, store: str | None, data: Path 
     import hashlib
     from dataclasses import asdict
 
-    from ...models.factory import is_file
+    from ...models.references import is_file
     from ...search.study.load import check_name
     from ..planning.resolve import open_data
     from ..registry.promote import CHAMPION, promote
     from ..system.file_lock import waiting_lock
+    from ..trials.chance import warn_near_chance
 
     check_name("--to", name)
     place, client = open_store(store)
@@ -46,6 +47,8 @@ def command(study: str, name: str, as_json: bool, store: str | None, data: Path 
         if promotion.test is not None:
             test = promotion.test
             click.echo(f"On the test images, opened once for its card: accuracy {test.accuracy:.4f}, loss {test.loss:.4f}.")
+            if warning := warn_near_chance(f"trial {promotion.row.trial}", test.accuracy, splits.test.labels, splits.class_names):
+                click.echo(warning)
         click.echo("Next:")
         click.echo(f"  {next_command('predict', name)} IMAGE…    classify images")
         click.echo(f"  {next_command('pull', by, '-o', 'DIR')}    fetch model.keras, its labels and its card")

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlflow.exceptions import MlflowException
+
+from ..datasets.splits import Splits
 from ..errors import RunError
 from ..system.redact import masked
+from ..tracking.leaderboard import best, leaderboard
 from ..tracking.reader import RecordedStudy
 from ..tracking.tracker import Tracker
+from ..trials.chance import warn_near_chance
 from .coordinator import Coordinator
 from .progress import Screen
 
@@ -45,6 +51,17 @@ def finish(coordinator: Coordinator, tracker: Tracker, caught: int) -> Ended:
         )
     outbox = tracker.outbox
     return Ended(outbox.study.experiment_id, coordinator.exhausted, caught, progress.complete, outbox.waiting)
+
+
+def warn_of_chance(study: RecordedStudy, splits: Splits, screen: Screen) -> None:
+    """Say so if the best trial's accuracy is that of a guess."""
+    with suppress(MlflowException):  # a server that has gone away meanwhile
+        found = best(leaderboard(study))
+        accuracy = None if found is None else found.metrics.get("best_val_accuracy")
+        if found is not None and accuracy is not None:
+            warning = warn_near_chance(f"the best trial, {found.trial},", accuracy, splits.val.labels, splits.class_names)
+            if warning:
+                screen.line(warning)
 
 
 def draw_report(study: RecordedStudy, screen: Screen) -> None:

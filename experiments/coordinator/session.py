@@ -13,7 +13,8 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from ...models.factory import is_file
+from ...models.errors import ModelError
+from ...models.references import is_file
 from ...search import engines
 from ...search.engines.protocol import Suggestion
 from ...search.study.spec import StudySpec
@@ -41,7 +42,7 @@ from ..trials.job import make_job
 from ..trials.preflight import Preflight
 from ..workers.pool import Pool
 from .coordinator import Coordinator, Parts
-from .finish import Ended, draw_report, finish
+from .finish import Ended, draw_report, finish, warn_of_chance
 from .fsck import catch_up, open_engine
 from .progress import Screen
 from .reconcile import Stores, check_known, check_new, reconcile
@@ -159,6 +160,7 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
     ended = finish(coordinator, tracker, caught[-1] if caught else 0)
     if not ended.signal and not ended.waiting:
         draw_report(study, screen)
+        warn_of_chance(study, splits, screen)
     return ended
 
 
@@ -180,10 +182,8 @@ def check_model(pool: Pool, spec: StudySpec, data: DataHandle) -> Preflight:
         return pool.preflight(make_job(spec, Suggestion(0, smallest, 1), 0, data))
     except RunError:
         raise
-    except ValueError as error:
-        if type(error).__module__.startswith("models."):
-            raise InputError(str(error)) from error
-        raise InputError(f"model {spec.model!r} failed while it was built: {_traced(error)}") from error
+    except ModelError as error:
+        raise InputError(str(error)) from error
     except Exception as error:
         raise InputError(f"model {spec.model!r} failed while it was built: {_traced(error)}") from error
 

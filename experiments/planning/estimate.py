@@ -13,11 +13,12 @@ from ...search.space.points import points
 from ...search.study.capabilities import LISTED
 from ...search.study.spec import StudySpec
 from ..datasets.splits import DataHandle, Splits
-from ..errors import InputError
+from ..errors import InputError, RunError
 from ..system.cpus import cores
 from ..trials.evaluator import Evaluator
+from ..trials.failure import describe_error
 from ..trials.job import TrialJob, make_job
-from ..trials.preflight import inspected
+from ..trials.preflight import inspect_model
 from ..trials.run import build
 from .resolve import ends
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     import keras
 
 STEPS = 10
+
+
+class _CannotBuild(Exception):
+    """The model's code raised; the message says what, and the line."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +72,7 @@ def estimate(spec: StudySpec, splits: Splits) -> Estimate:
         for values in ends(spec):
             try:
                 note, measured = evaluator.call(_measure, make_job(spec, Suggestion(0, values, 1), 0, handle))
-            except ModelError:
-                raise
-            except Exception as error:
+            except _CannotBuild as error:
                 raise InputError(f"model {spec.model!r} with {values} cannot be built: {error}") from error
             notes.append(note)
             sizes.append(_size(values, *measured, images=len(splits.train)))
@@ -93,16 +96,22 @@ def _measure(job: TrialJob) -> tuple[str, tuple[int, int, int, float]]:
     import numpy as np
     import tensorflow as tf
 
-    from ...models.training.keras_step import program_of
+    from ...models.training.keras_step import choose_program
+    from ...models.training.records import TrialValues
 
-    found = inspected(job)
+    try:
+        found = inspect_model(job)
+    except (ModelError, InputError, RunError):
+        raise
+    except Exception as error:  # whatever the user's code raises; its traceback does not cross to the other process
+        raise _CannotBuild(describe_error(error)) from error
     model, options = build(job, "mixed_bfloat16" if found.precision == "bfloat16" else "float32")
     rng = np.random.default_rng(0)
     count = STEPS * options.batch_size
     images = tf.constant(rng.integers(0, 256, (count, *job.data.input_shape), dtype="uint8"))
     labels = tf.constant(rng.integers(0, job.data.num_classes, count))
-    program = program_of(model, options, job.data.num_classes)
-    program.load(model, options, 0, None)
+    program = choose_program(model, options, job.data.num_classes)
+    program.load(model, TrialValues(options))
     order = tf.range(count)
     program.train(images, labels, order, range(0, 1))  # traces
     begun = time.perf_counter()

@@ -35,7 +35,7 @@ def _declared(name: str, folder: str, shape: tuple[int, int, int], num_classes: 
         sys.path.append(folder)  # last, so that a user's folder never shadows an installed package
     os.chdir(folder)
     try:
-        return hypermodel.declared(name, shape, num_classes)
+        return hypermodel.find_hyperparameters(name, shape, num_classes)
     except ModelError:
         raise
     except Exception as error:

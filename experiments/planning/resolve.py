@@ -78,15 +78,19 @@ def check_names(spec: StudySpec) -> None:
     """Check each option's and hyperparameter's name, and its value at both ends of its range. Raises the first error."""
     own = [parameter for parameter in spec.space.parameters if parameter.name not in spec.found.declared]
     _check_known(spec, {"space": [parameter.name for parameter in own], "training": list(spec.training)})
-    options.split(spec.training)
+    _check_values(spec.training.items())
     for parameter in own:
-        if parameter.name in options.NAMES:
-            if isinstance(parameter, Fixed):
-                ends: Iterable[Any] = (parameter.value,)
-            else:
-                ends = parameter.choices if isinstance(parameter, Choice) else (parameter.low, parameter.high)
-            for value in ends:
-                options.split({parameter.name: value})
+        if isinstance(parameter, Fixed):
+            ends: Iterable[Any] = (parameter.value,)
+        else:
+            ends = parameter.choices if isinstance(parameter, Choice) else (parameter.low, parameter.high)
+        _check_values((parameter.name, value) for value in ends)
+
+
+def _check_values(values: Iterable[tuple[str, Any]]) -> None:
+    for name, value in values:
+        if name in options.NAMES:
+            options.check(name, value)
 
 
 def check_returned(spec: StudySpec) -> None:
@@ -95,7 +99,7 @@ def check_returned(spec: StudySpec) -> None:
 
     for values in looked_over(spec.by_run):
         _check_known(spec, {"study.space": values})
-        options.split(values)
+        _check_values(values.items())
         for name in values:
             if name in spec.training:
                 raise InputError(f"{name}: stands in [training] (fixed) and is returned by {spec.by_run!r}; keep one of them.")

@@ -33,7 +33,7 @@ def model_card(name: str, spec: StudySpec, row: Row, tags: Mapping[str, str], sp
         *(f"| {key} | {value} |" for key, value in sorted(row.params.items())),
         "",
         f"Input: raw uint8 images, 0–255, shaped (n, {', '.join(map(str, splits.train.images.shape[1:]))}); "
-        "rescaling is inside the model.",
+        f"rescaling: {tags['tailor.rescaling']}.",
         f"Classes: {', '.join(splits.class_names)}.",
         f"Data digest `{splits.digest}`; SHA-256 of model.keras `{tags['tailor.sha256']}`.",
         "",

@@ -35,6 +35,7 @@ from .selection import Candidate, Verdict, judge
 CHAMPION, CHALLENGER = "champion", "challenger"
 OPENINGS = "tailor.test_openings"
 SETTLED, PENDING = "tailor.alias", "pending"  # the alias that a version was given when promoted; it may have moved on since
+RESCALING, RESCALED, UNSCALED = "tailor.rescaling", "inside the model", "none: the model takes 0 to 255 as they are"
 SHA256, CODE_SHA256 = "tailor.sha256", "tailor.code_sha256"
 
 
@@ -75,9 +76,16 @@ def promote(study: RecordedStudy, spec: StudySpec, splits: Splits, name: str) ->
     candidate = Candidate(row.value or 0.0, goal.first, splits.digest)
     verdict = judge(candidate, None if champion is None else _candidate(champion))
     with Evaluator() as evaluator:
-        test = evaluator.score(saved_model(client, model_id), splits.test, len(splits.class_names))
+        saved = saved_model(client, model_id)
+        test = evaluator.score(saved, splits.test, len(splits.class_names))
+        rescaling = RESCALED if evaluator.has_scaling(saved) else UNSCALED
     _count_opening(client, name)
-    tags = _tags(study, row, candidate, test, verdict) | _checksums(client.get_logged_model(model_id).tags) | {SETTLED: PENDING}
+    tags = (
+        _tags(study, row, candidate, test, verdict)
+        | {RESCALING: rescaling}
+        | _checksums(client.get_logged_model(model_id).tags)
+        | {SETTLED: PENDING}
+    )
     card = model_card(name, spec, row, tags, splits)
     with _process_uri(client.tracking_uri):
         version = client.create_model_version(
@@ -202,8 +210,9 @@ def pull(client: MlflowClient, version: ModelVersion, folder: Path) -> list[Path
 
 
 def preprocessing(version: ModelVersion) -> dict[str, Any]:
-    """What a raw image must be like; nothing else is to be done to it: the model rescales it itself."""
-    return {"dtype": "uint8", "range": [0, 255], "shape": ["n", *input_shape(version)], "rescaling": "inside the model"}
+    """What a raw image must be like; nothing else is to be done to it. Versions of before say nothing of their rescaling."""
+    rescaling = version.tags.get(RESCALING, RESCALED)
+    return {"dtype": "uint8", "range": [0, 255], "shape": ["n", *input_shape(version)], "rescaling": rescaling}
 
 
 def input_shape(version: ModelVersion) -> tuple[int, int, int]:

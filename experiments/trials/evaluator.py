@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,14 +18,11 @@ from ..system.forkserver import TENSORFLOW_ENV
 from .metrics import Evaluation, evaluate
 from .saved_model import SavedModel, load_model
 
-if TYPE_CHECKING:
-    pass
-
 T = TypeVar("T")
 
 
 class Evaluator:
-    """Owns the process; a context manager. Its errors come through as they were raised."""
+    """Owns the process; a context manager. Errors come through as the process raised them."""
 
     def __init__(self, threads: int | None = None, method: str = "spawn") -> None:
         self._threads = threads
@@ -48,6 +45,10 @@ class Evaluator:
         """Probabilities (n, classes) of raw uint8 images (n, height, width, channels)."""
         return self.call(_predict, model, images)
 
+    def has_scaling(self, model: SavedModel) -> bool:
+        """Whether something in the model brings raw images to a scale."""
+        return self.call(_has_scaling, model)
+
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run a module's function in the process."""
         try:
@@ -69,9 +70,15 @@ def _prepare(threads: int | None) -> None:
 
 
 def _predict(saved: SavedModel, images: np.ndarray) -> np.ndarray:
-    from ...models.training.batches import at_once
+    from ...models.training.batches import limit_batch
 
-    return load_model(saved).predict(images, batch_size=at_once(images.shape[1], images.shape[2], 500), verbose=0)
+    return load_model(saved).predict(images, batch_size=limit_batch(images.shape[1], images.shape[2], 500), verbose=0)
+
+
+def _has_scaling(saved: SavedModel) -> bool:
+    from ...models.compiled import has_scaling
+
+    return has_scaling(load_model(saved))
 
 
 def _score(saved: SavedModel, images: Images, classes: int) -> Evaluation:

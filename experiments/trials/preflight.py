@@ -7,17 +7,23 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ...models.errors import ModelError
-from ...models.factory import digest, find, is_file, resolve
+from ...models.factory import digest, find, resolve
+from ...models.outputs import ADDED
+from ...models.references import is_file
 from ...models.training.options import TrainOptions
+from ..errors import RunError
+from .failure import explain_no_room, lacks_room
 from .job import TrialJob
-from .run import build, keras_bytes
-from .saved_model import refused
+from .run import build, serialize
+from .saved_model import explain_refusal
 
 if TYPE_CHECKING:
     import keras
 
 UNSCALED = "the model takes the images as they are, 0 to 255, and nothing in it scales them: was it written for 0 to 1?"
-OWN_STEP = "the model has a train_step or compute_loss of its own: Keras trains it, batch by batch, which is slower"
+LOGITS = "the model ends in logits: Tailor adds a softmax, so that its outputs are probabilities"
+OWN_COMPILE = "the model is compiled: its own optimizer and loss train it"
+OWN_STEP = "the model has a custom train_step or compute_loss: Keras trains it, batch by batch, which is slower"
 
 
 @dataclass(frozen=True)
@@ -30,43 +36,50 @@ class Preflight:
     code: str = ""  # the SHA-256 of the file of a model of the user's own
 
 
-def inspected(job: TrialJob) -> Preflight:
+def inspect_model(job: TrialJob) -> Preflight:
     """Build the job's model, save it, load it, and throw it away. Raises ModelError for what no trial could end well with."""
-    from ...models.keras_tuner.compiled import scales
+    from ...models.compiled import has_scaling
     from ...models.training import keras_step, losses
-    from ...models.training.clone import in_float32
+    from ...models.training.clone import convert_to_float32
+    from ...models.training.optimizers import is_config
 
     model, options = build(job)
-    losses.named(options.loss)
-    exported = in_float32(model)
-    saved = _saved(job, exported)
-    notes = [UNSCALED] if job.declared is not None and not scales(model) else []
-    if why := refused(exported, saved, find(job.model)[1] if is_file(job.model) else None):
+    losses.resolve(options.loss)
+    exported = convert_to_float32(model)
+    saved = _save(job, exported)
+    notes = [UNSCALED] if job.declared is not None and not has_scaling(model) else []
+    if model.layers[-1].name == ADDED:
+        notes.append(LOGITS)
+    if job.declared is None and is_config(options):
+        notes.append(OWN_COMPILE)
+    if why := explain_refusal(exported, saved, find(job.model)[1] if is_file(job.model) else None):
         notes.append(f"its models can be searched, but not promoted: {why}")
-    if keras_step.has_own_step(model):
+    if keras_step.has_custom_step(model):
         keras_step.check(options)
         notes.append(OWN_STEP)
-    precision = _precision(job, model, options)
+    precision = _choose_precision(job, model, options)
     if precision != "float32" and options.precision == "auto":
         notes.append(f"precision: {precision}, measured to be faster for this model on this machine")
     first = {} if job.declared is not None else resolve(job.model).first
     return Preflight(precision, "; ".join(notes), first, digest(job.model))
 
 
-def _saved(job: TrialJob, model: keras.Model) -> bytes:
+def _save(job: TrialJob, model: keras.Model) -> bytes:
     try:
-        return keras_bytes(model)
+        return serialize(model)
     except Exception as error:
+        if lacks_room(error):
+            raise RunError(f"{explain_no_room(error)}.") from error
         said = (str(error).strip().splitlines() or [""])[0][:300]
-        raise ModelError(f"model {job.model!r}: it cannot be saved ({said}); give each layer of its own a get_config.") from error
+        raise ModelError(f"model {job.model!r}: it cannot be saved ({said}); give each custom layer a get_config.") from error
 
 
-def _precision(job: TrialJob, model: keras.Model, options: TrainOptions) -> str:
-    from ...models.training.keras_step import has_own_step
-    from ...models.training.precision import faster
+def _choose_precision(job: TrialJob, model: keras.Model, options: TrainOptions) -> str:
+    from ...models.training.keras_step import has_custom_step
+    from ...models.training.precision import choose_precision
 
     if options.precision != "auto":
         return options.precision
-    if has_own_step(model):
+    if has_custom_step(model):
         return "float32"
-    return faster(lambda policy: build(job, policy)[0], options, job.data.num_classes)
+    return choose_precision(lambda policy: build(job, policy)[0], options, job.data.num_classes)

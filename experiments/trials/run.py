@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from ...models.errors import ModelError
 from ...models.factory import resolve
 from ...models.keras_tuner import hypermodel
 from ...models.training.options import TrainOptions, split
-from ...models.training.seeding import seeded
+from ...models.training.seeding import seed_all
 from ..datasets.splits import DataHandle
+from .failure import explain_failure
 from .job import EpochReport, TrialJob, TrialResult
 from .metrics import Evaluation, evaluate
 
@@ -33,7 +33,7 @@ CHECKPOINT_SECONDS = 25.0  # of training, with a unit of two seconds: at most 30
 
 
 class Channel(Protocol):
-    """A trial's line to the coordinator."""
+    """How a trial speaks to the coordinator."""
 
     def report(self, report: EpochReport) -> bool:
         """Send an epoch's metrics; True asks to stop. Waits for the answer where the job says so."""
@@ -59,20 +59,7 @@ def run_trial(job: TrialJob, channel: Channel) -> TrialResult:
     except Stopped:
         return TrialResult(job.trial, job.attempt, "stopped", "stopped by request")
     except Exception as error:
-        return TrialResult(job.trial, job.attempt, "failed", failure(error), traceback.format_exc())
-
-
-def failure(error: Exception) -> str:
-    """The reason on a failed trial's run: its kind, then what there is to say."""
-    from ...models.training.fit import NonFiniteLoss
-
-    if isinstance(error, NonFiniteLoss):
-        return f"non_finite: {error}"
-    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # the latter is TensorFlow's
-        return "out_of_memory: lower the batch size, the model's width or the number of workers"
-    if isinstance(error, ModelError):
-        return f"model: {error}"
-    return f"error: {type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:300]}"
+        return TrialResult(job.trial, job.attempt, "failed", explain_failure(error), traceback.format_exc())
 
 
 def build(job: TrialJob, policy: str | None = None) -> tuple[keras.Model, TrainOptions]:
@@ -91,18 +78,19 @@ def build(job: TrialJob, policy: str | None = None) -> tuple[keras.Model, TrainO
     keras.utils.clear_session(free_memory=False)  # the layers' automatic names begin again, so that equal models are equal
     keras.config.set_dtype_policy(policy or ("mixed_bfloat16" if options.precision == "bfloat16" else "float32"))
     kept = None if job.code is None else Path(job.code)
-    with seeded(job.seed):
+    data = (job.data.input_shape, job.data.num_classes)
+    with seed_all(job.seed):
         if job.declared is None:
-            return resolve(job.model, kept)(hparams, job.data.input_shape, job.data.num_classes), options
+            return resolve(job.model, kept).make(hparams, options, data, job.values)
         hp = {name: job.values[name] for name in declared if name in job.values}
-        return hypermodel.build(job.model, hp, options, (job.data.input_shape, job.data.num_classes), kept)
+        return hypermodel.build(job.model, hp, options, data, kept)
 
 
 def _run(job: TrialJob, channel: Channel) -> TrialResult:
-    from ...models.training.clone import in_float32
-    from ...models.training.fit import FitPlan, Line, fit
+    from ...models.training.clone import convert_to_float32
+    from ...models.training.fit import FitHooks, FitPlan, fit
 
-    data = opened(job.data, job.in_memory)
+    data = open_data(job.data, job.in_memory)
     model, options = build(job)
     began = [time.perf_counter()]
 
@@ -120,15 +108,16 @@ def _run(job: TrialJob, channel: Channel) -> TrialResult:
 
     plan = FitPlan(job.epochs, job.seed, job.monitor, job.maximize, job.epochs_done)
 
-    def anew() -> None:
+    def restarted() -> None:
         channel.note(f"its checkpoint {job.resumes} cannot be read, or is of another training; it begins anew")
 
-    line = Line(report, channel.check, replay, partial(save, job, channel), CHECKPOINT_SECONDS, saved(job), anew)
-    fitted = fit(model, data, options, plan, line)
+    save = partial(write_checkpoint, job, channel)
+    hooks = FitHooks(report, channel.check, replay, save, CHECKPOINT_SECONDS, read_checkpoint(job), restarted)
+    fitted = fit(model, data, options, plan, hooks)
     evaluation = evaluate(
         data.val_labels.numpy(), fitted.validation.labels, fitted.validation.confidence, fitted.validation.loss, data.num_classes
     )
-    exported = None if fitted.pruned else keras_bytes(in_float32(model))
+    exported = None if fitted.pruned else serialize(convert_to_float32(model))
     return TrialResult(
         job.trial,
         job.attempt,
@@ -154,7 +143,7 @@ def _metrics(model: keras.Model, fitted: Fitted, evaluation: Evaluation) -> dict
     }
 
 
-def save(job: TrialJob, channel: Channel, checkpoint: bytes) -> None:
+def write_checkpoint(job: TrialJob, channel: Channel, checkpoint: bytes) -> None:
     """Write the attempt's checkpoint, whole or not at all. A trial is not lost for a checkpoint that cannot be written."""
     if job.saves_to is None:
         return
@@ -169,8 +158,8 @@ def save(job: TrialJob, channel: Channel, checkpoint: bytes) -> None:
         channel.note(f"its checkpoint {place} cannot be written ({error.strerror}); if it is killed now, it begins anew")
 
 
-def saved(job: TrialJob) -> bytes | None:
-    """The checkpoint to go on from, empty where it cannot be read, or None where there is none."""
+def read_checkpoint(job: TrialJob) -> bytes | None:
+    """The checkpoint to resume from, empty if it cannot be read, or None if there is none."""
     if job.resumes is None:
         return None
     try:
@@ -179,7 +168,7 @@ def saved(job: TrialJob) -> bytes | None:
         return b""
 
 
-def keras_bytes(model: keras.Model) -> bytes:
+def serialize(model: keras.Model) -> bytes:
     """The model as the bytes of a .keras file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
@@ -190,7 +179,7 @@ def keras_bytes(model: keras.Model) -> bytes:
 _opened: dict[tuple[DataHandle, bool | None], Data] = {}
 
 
-def opened(handle: DataHandle, in_memory: bool | None = None) -> Data:
+def open_data(handle: DataHandle, in_memory: bool | None = None) -> Data:
     """The data set, opened once a process and kept; another takes its place.
 
     Its images are tensors in memory, or where they would take more than this core's share of half the machine's memory, arrays

@@ -21,7 +21,7 @@ KERAS = ("keras", "keras_hub", "keras_cv", "keras_nlp")  # whose layers safe mod
 
 @dataclass(frozen=True)
 class SavedModel:
-    """A .keras file and the source file of its own layers, where it has some, with the checksums that they must have."""
+    """A .keras file and the source file of its custom layers, if it has some, with the checksums that they must have."""
 
     path: Path
     sha256: str
@@ -29,15 +29,15 @@ class SavedModel:
     source_sha256: str | None = None
 
     def verify(self) -> None:
-        """Raise InputError where a file is not the one that was registered."""
+        """Raise InputError if a file is not the one that was registered."""
         for path, wanted in ((self.path, self.sha256), (self.source, self.source_sha256)):
             if path is not None and (got := hashlib.sha256(path.read_bytes()).hexdigest()) != wanted:
                 raise InputError(f"{path}: its SHA-256 is {got}, not the registered {wanted}; the file was changed.")
 
 
 def load_model(saved: SavedModel) -> keras.Model:
-    """Load a .keras file in safe mode. Raises InputError where its checksum differs or it holds what is not safe to load."""
-    from ...models.factory import load_file
+    """Load a .keras file in safe mode. Raises InputError if its checksum differs or it holds what is not safe to load."""
+    from ...models.references import load_file
 
     if saved.path.suffix != ".keras":
         raise InputError(f"{saved.path.name}: only .keras files are loaded (in safe mode); .h5 and pickles can run any code.")
@@ -45,39 +45,41 @@ def load_model(saved: SavedModel) -> keras.Model:
     module = None if saved.source is None else load_file(saved.source)
     try:
         return _load(saved.path, module)
-    except Exception as error:  # what a file of somebody's may lead to is anything
+    except Exception as error:  # a foreign file may lead to anything
         raise InputError(
             f"{saved.path.name}: Keras refuses to load it in safe mode ({(str(error).splitlines() or [''])[0][:300]}). "
-            "Lambda layers are never loaded; other layers of one's own need the factory's file (model = \"nets/mine.py:build\")."
+            'Lambda layers are never loaded; other custom layers need the factory\'s file (model = "nets/mine.py:build").'
         ) from error
 
 
 def _load(path: Path, module: ModuleType | None) -> keras.Model:
-    """Load it with the module's classes: safe mode imports nobody's, so they must be known before."""
+    """Load it with the module's classes: safe mode imports none, so Keras must know them before."""
     import keras
 
     own = {} if module is None else {key: value for key, value in vars(module).items() if isinstance(value, type)}
     return keras.saving.load_model(path, custom_objects=own, compile=False, safe_mode=True)
 
 
-def refused(model: keras.Model, saved: bytes, module: ModuleType | None) -> str:
+def explain_refusal(model: keras.Model, saved: bytes, module: ModuleType | None) -> str:
     """Why its saved form could not be promoted, and what to do; empty where it can be.
 
     `module` is that of a factory named by its file, which travels with its models; None for any other.
     """
     import keras
 
-    own = [layer for layer in model._flatten_layers() if type(layer).__module__.partition(".")[0] not in KERAS]
-    for layer in model._flatten_layers():
+    from ...models.training.keras_private import flatten_layers
+
+    own = [layer for layer in flatten_layers(model) if type(layer).__module__.partition(".")[0] not in KERAS]
+    for layer in flatten_layers(model):
         if isinstance(layer, keras.layers.Lambda):
-            return f"{layer.name} is a Lambda layer, which is never loaded; write it as a layer of its own"
+            return f"{layer.name} is a Lambda layer, which is never loaded; write it as a custom layer"
     if own and module is None:
         place, name = type(own[0]).__module__, type(own[0]).__name__
         return f"{name} comes from {place}; name the factory by its file, which travels with its models (nets/mine.py:build)"
-    return _loaded_again(model, saved, module) if module is not None else ""
+    return _compare_loaded(model, saved, module) if module is not None else ""
 
 
-def _loaded_again(model: keras.Model, saved: bytes, module: ModuleType) -> str:
+def _compare_loaded(model: keras.Model, saved: bytes, module: ModuleType) -> str:
     """Why the saved form is not what was saved; empty where it predicts the same."""
     import keras
 
@@ -86,15 +88,15 @@ def _loaded_again(model: keras.Model, saved: bytes, module: ModuleType) -> str:
         path.write_bytes(saved)
         try:
             again = _load(path, module)
-        except Exception as error:  # whatever a layer of somebody's own raises
+        except Exception as error:  # whatever a custom layer raises
             said = (str(error).strip().splitlines() or [""])[0][:200]
             return (
-                f"saved and loaded again it fails ({said}); give each layer of its own **kwargs in __init__ and a get_config, "
-                "and register functions of its own with @keras.saving.register_keras_serializable()"
+                f"saved and loaded again it fails ({said}); give each custom layer **kwargs in __init__ and a get_config, "
+                "and register custom functions with @keras.saving.register_keras_serializable()"
             )
     raw = np.random.default_rng(0).integers(0, 256, (8, *model.inputs[0].shape[1:]))
     images = keras.ops.cast(raw, model.inputs[0].dtype)
     before, same, after = (np.asarray(one(images, training=False), "float32") for one in (model, model, again))
     if np.allclose(before, after, atol=1e-3) or not np.allclose(before, same, atol=1e-3):  # some models draw
         return ""
-    return "saved and loaded again it predicts otherwise; give each layer of its own a get_config with all that it was made with"
+    return "saved and loaded again it predicts otherwise; give each custom layer a get_config with all that it was made with"

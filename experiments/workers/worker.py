@@ -20,7 +20,7 @@ from ..system.forkserver import TENSORFLOW_ENV
 from ..system.gpus import claim
 from ..system.silence import quiet
 from ..trials.job import EpochReport, TrialJob, TrialResult
-from ..trials.preflight import Preflight, inspected
+from ..trials.preflight import Preflight, inspect_model
 from ..trials.run import Stopped, run_trial
 from .growth import Growth
 
@@ -76,7 +76,7 @@ def prepare() -> None:
 def preflight(job: TrialJob) -> Preflight:
     """Build the job's model and throw it away: raises what a trial would fail with."""
     prepare()
-    return inspected(job)
+    return inspect_model(job)
 
 
 _growth = Growth()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelError
 from ..factory import find
-from ..interface import check
+from ..interface import complete
 from ..training.options import TrainOptions
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def load(name: str, input_shape: Shape, num_classes: int, kept: Path | None = No
     return found
 
 
-def declared(name: str, input_shape: Shape, num_classes: int) -> list[Mapping[str, Any]]:
+def find_hyperparameters(name: str, input_shape: Shape, num_classes: int) -> list[Mapping[str, Any]]:
     """The configs of all that hp declares, parents first, found by calling the model; it is a function of the code alone.
 
     Keras Tuner finds what stands behind an `if` or in a loop when a trial comes upon it. Here it must be known before: each
@@ -57,11 +57,11 @@ def declared(name: str, input_shape: Shape, num_classes: int) -> list[Mapping[st
     hyper, found = load(name, input_shape, num_classes), _Found()
     _build(hyper, found, {})
     while found.waiting and found.builds < MOST_BUILDS:
-        _tried(hyper, found, found.waiting.pop(0))
+        _try(hyper, found, found.waiting.pop(0))
     rng, quiet = random.Random(0), 0
     while found.parameters and quiet < QUIET and found.builds < MOST_BUILDS:
         before = len(found.parameters)
-        _tried(hyper, found, {one.name: one.random_sample(rng.random()) for one in found.parameters})
+        _try(hyper, found, {one.name: one.random_sample(rng.random()) for one in found.parameters})
         quiet = quiet + 1 if len(found.parameters) == before else 0
     return [{"class_name": type(one).__name__, "config": one.get_config()} for one in found.parameters]
 
@@ -73,19 +73,18 @@ def build(
 
     `data` is the images' shape (height, width, channels) and the number of classes; `kept` as in `load`.
     """
-    from . import compiled
+    from .. import compiled
 
     hyper = load(name, *data, kept)
-    model, hp = _called(hyper, values)
+    model, hp = _call_build(hyper, values)
     missed = [one.name for one in hp.space if one.name not in values and hp.is_active(one)]
     if missed:
         raise ModelError(
             f"model {name!r}: hp {missed[0]!r} was not found when the study began, so it is not searched; declare it outside of "
             "the condition that hides it, or under hp.conditional_scope."
         )
-    model, options = compiled.taken(name, model, options, data[0])
-    check(name, model, data[1])
-    return model, options
+    model, options = compiled.adopt(name, model, options, data[0])
+    return complete(name, model, data[1]), options
 
 
 class _Found:
@@ -102,10 +101,10 @@ class _Found:
             if (one.name, one.conditions) not in known:
                 self.parameters.append(one)
                 under = {**values, **{condition.name: condition.values[0] for condition in one.conditions}}
-                self.waiting += [{**under, one.name: value} for value in _ends(one)]
+                self.waiting += [{**under, one.name: value} for value in _list_ends(one)]
 
 
-def _tried(hyper: keras_tuner.HyperModel, found: _Found, values: Mapping[str, Any]) -> None:
+def _try(hyper: keras_tuner.HyperModel, found: _Found, values: Mapping[str, Any]) -> None:
     """Build at values that nobody asked for: where the model cannot be built, what was declared until then still counts."""
     try:
         _build(hyper, found, values)
@@ -128,7 +127,7 @@ def _build(hyper: keras_tuner.HyperModel, found: _Found, values: Mapping[str, An
         found.take(hp.space, values)
 
 
-def _called(hyper: keras_tuner.HyperModel, values: Mapping[str, Any]) -> tuple[keras.Model, keras_tuner.HyperParameters]:
+def _call_build(hyper: keras_tuner.HyperModel, values: Mapping[str, Any]) -> tuple[keras.Model, keras_tuner.HyperParameters]:
     import keras_tuner
 
     hp = keras_tuner.HyperParameters()
@@ -137,7 +136,7 @@ def _called(hyper: keras_tuner.HyperModel, values: Mapping[str, Any]) -> tuple[k
     return hyper.build(hp), hp
 
 
-def _ends(one: Any) -> list[Any]:
+def _list_ends(one: Any) -> list[Any]:
     if hasattr(one, "min_value"):
         return [one.min_value, one.max_value]
     return list(one.values)

@@ -1,4 +1,4 @@
-"""Augmentation inside the graph: every image of a batch by draws of its own, vectorised; strengths are values, not constants.
+"""Augmentation inside the graph: each image of a batch by its own draws, vectorised; strengths are values, not constants.
 
 Draws are functions of (trial's seed, step, image), as Dropout's are, so that a trial repeats and a checkpoint needs no state.
 """
@@ -33,31 +33,31 @@ class Augmentation:
         for name, strength in self._strengths.items():
             strength.assign(getattr(options, name))
 
-    def images(self, images: tf.Tensor) -> tf.Tensor:
+    def transform(self, images: tf.Tensor) -> tf.Tensor:
         """Flip, shift, rotate and erase. `images` is uint8 (n, height, width, channels); so is the answer."""
         if self._strengths.keys() & {"flip", "shift"}:
-            images = self._moved(images)
+            images = self._flip_and_shift(images)
         if "rotate" in self._strengths:
-            images = self._rotated(images)
+            images = self._rotate(images)
         if "erase" in self._strengths:
-            images = images * tf.cast(~self._box(images, "erase", self._strengths["erase"]), images.dtype)
+            images = images * tf.cast(~self._draw_box(images, "erase", self._strengths["erase"]), images.dtype)
         return images
 
     def mix(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor | tuple[tf.Tensor, tf.Tensor]:
         """Mixup (Zhang et al., 2018) and CutMix (Yun et al., 2019) with the batch reversed; labels are float (n, classes)."""
         others, other_labels = images[::-1], labels[::-1]
         if "mixup" in self._strengths:
-            share = self._beta("mixup")
+            share = self._draw_beta("mixup")
             blend = share * tf.cast(images, tf.float32) + (1 - share) * tf.cast(others, tf.float32)
             images, labels = tf.cast(tf.round(blend), images.dtype), share * labels + (1 - share) * other_labels
         if "cutmix" in self._strengths:
-            box = self._box(images, "cutmix", 1.0 - self._beta("cutmix"), shared=True)
+            box = self._draw_box(images, "cutmix", 1.0 - self._draw_beta("cutmix"), shared=True)
             images = tf.where(box, others, images)
             share = 1.0 - tf.reduce_mean(tf.cast(box, tf.float32))
             labels = share * labels + (1 - share) * other_labels
         return images, labels
 
-    def _moved(self, images: tf.Tensor) -> tf.Tensor:
+    def _flip_and_shift(self, images: tf.Tensor) -> tf.Tensor:
         """Flip left to right with probability `flip`, then shift by whole pixels up to ±`shift`, filling with 0; one gather."""
         n, height, width, channels = images.shape
         rows, columns = tf.range(height)[None, :, None], tf.range(width)[None, None, :]
@@ -75,7 +75,7 @@ class Augmentation:
         moved = tf.reshape(moved, [n, height, width, channels])
         return moved * tf.cast(inside, images.dtype)[..., None] if "shift" in self._strengths else moved
 
-    def _rotated(self, images: tf.Tensor) -> tf.Tensor:
+    def _rotate(self, images: tf.Tensor) -> tf.Tensor:
         """Turn about the centre by up to ±`rotate` degrees, bilinearly, filling with 0."""
         n, height, width, _ = images.shape
         angle = (2 * self._draw("rotate", n) - 1) * self._strengths["rotate"] * (math.pi / 180)
@@ -93,7 +93,7 @@ class Augmentation:
                 total += weight * tf.cast(tf.gather_nd(images, tf.cast(place, tf.int32), batch_dims=1), tf.float32)
         return tf.cast(tf.round(total), images.dtype)
 
-    def _box(self, images: tf.Tensor, name: str, area: tf.Tensor, shared: bool = False) -> tf.Tensor:
+    def _draw_box(self, images: tf.Tensor, name: str, area: tf.Tensor, shared: bool = False) -> tf.Tensor:
         """A mask, bool (n, height, width, 1), true in a box of that share of the image, somewhere in it."""
         n, height, width, _ = images.shape
         count = 1 if shared else n
@@ -106,7 +106,7 @@ class Augmentation:
             mask &= (at >= start) & (at < start + size)
         return tf.broadcast_to(mask, [n, height, width])[..., None]
 
-    def _beta(self, name: str) -> tf.Tensor:
+    def _draw_beta(self, name: str) -> tf.Tensor:
         """One draw of Beta(strength, strength)."""
         pair = tf.random.stateless_gamma([2], self._clock.seed_pair(self._layer[name]), self._strengths[name])
         return pair[0] / tf.maximum(pair[0] + pair[1], 1e-30)

@@ -12,7 +12,7 @@ CHUNK_BYTES = 64 << 20
 WIDE_BYTES = 512 << 20  # of what 64 channels in float32 make of the images that a model is shown at once
 
 
-class Stretch(NamedTuple):
+class Chunk(NamedTuple):
     """Images and labels in memory, and the rows of them to train on, in order: whole batches but at an epoch's end."""
 
     images: tf.Tensor
@@ -20,18 +20,18 @@ class Stretch(NamedTuple):
     order: tf.Tensor
 
 
-def at_once(height: int, width: int, most: int) -> int:
+def limit_batch(height: int, width: int, most: int) -> int:
     """How many images a model is shown at once where nothing is trained: fewer where they are large."""
     return max(1, min(most, WIDE_BYTES // (height * width * 64 * 4)))
 
 
-def stretches(images: tf.Tensor | np.ndarray, labels: tf.Tensor, order: np.ndarray, batch_size: int) -> Iterator[Stretch]:
+def read_chunks(images: tf.Tensor | np.ndarray, labels: tf.Tensor, order: np.ndarray, batch_size: int) -> Iterator[Chunk]:
     """An epoch in the given order of rows: one stretch of what is resident (a tensor), or one a chunk of what is mapped.
 
     The steps see the same batches either way, so the numbers are the same.
     """
     if tf.is_tensor(images):
-        yield Stretch(images, labels, tf.constant(order))
+        yield Chunk(images, labels, tf.constant(order))
         return
     size = batch_size * max(1, CHUNK_BYTES // (batch_size * images[0].nbytes))
     wanted = labels.numpy()
@@ -48,4 +48,4 @@ def stretches(images: tf.Tensor | np.ndarray, labels: tf.Tensor, order: np.ndarr
         tf.TensorSpec([None], tf.int32),
     )
     # The next chunk is read while this one trains.
-    yield from map(Stretch._make, tf.data.Dataset.from_generator(chunks, output_signature=signature).prefetch(1))
+    yield from map(Chunk._make, tf.data.Dataset.from_generator(chunks, output_signature=signature).prefetch(1))

@@ -1,4 +1,4 @@
-"""Where a fit is, and the checkpoint that holds it: bytes of an .npz without pickles, from which a fit goes on exactly.
+"""The state of a fit, and the checkpoint that holds it: bytes of an .npz without pickles, from which a fit resumes exactly.
 
 What is random in a fit is a function of (seed, epoch, step), so no generator's state needs to be kept.
 """
@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from .program import Predictions, Program, Totals
+from .program import Program
+from .records import Predictions, Totals
 
 
 @dataclass
-class Course:
+class FitState:
     """A fit under way: `step` steps of `epoch` (from 1) are done, with `totals`; the epochs before it are in `history`."""
 
     epoch: int
@@ -35,32 +36,32 @@ class Course:
     validation: Predictions | None = None  # of the best epoch
 
 
-def pack(course: Course, program: Program, identity: str) -> bytes:
-    """The checkpoint of a fit; `identity` says what fit it is."""
+def pack(state: FitState, program: Program, identity: str) -> bytes:
+    """The checkpoint of a fit; `identity` says which fit it is."""
     header = {
         "identity": identity,
-        "epoch": course.epoch,
-        "step": course.step,
-        "totals": dataclasses.asdict(course.totals),
-        "seconds": course.seconds,
-        "history": [dict(metrics) for metrics in course.history],
-        "best": None if course.best is None else dict(course.best),
-        "best_epoch": course.best_epoch,
+        "epoch": state.epoch,
+        "step": state.step,
+        "totals": dataclasses.asdict(state.totals),
+        "seconds": state.seconds,
+        "history": [dict(metrics) for metrics in state.history],
+        "best": None if state.best is None else dict(state.best),
+        "best_epoch": state.best_epoch,
     }
-    arrays = {f"variable_{i}": variable.numpy() for i, variable in enumerate(_variables(program))}
-    arrays |= {f"best_{i}": value for i, value in enumerate(course.best_weights)}
-    if course.validation is not None:
-        header["validation"] = [course.validation.loss, course.validation.accuracy]
-        arrays |= {"labels": course.validation.labels, "confidence": course.validation.confidence}
+    arrays = {f"variable_{i}": variable.numpy() for i, variable in enumerate(_list_variables(program))}
+    arrays |= {f"best_{i}": value for i, value in enumerate(state.best_weights)}
+    if state.validation is not None:
+        header["validation"] = [state.validation.loss, state.validation.accuracy]
+        arrays |= {"labels": state.validation.labels, "confidence": state.validation.confidence}
     file = io.BytesIO()
     arrays["header"] = np.frombuffer(json.dumps(header).encode(), "uint8")
-    plain: dict[str, Any] = {name: _plain(value) for name, value in arrays.items()}
+    plain: dict[str, Any] = {name: _widen(value) for name, value in arrays.items()}
     np.savez(file, **plain)
     return file.getvalue()
 
 
-def unpack(checkpoint: bytes, program: Program, identity: str) -> Course | None:
-    """Put the program's variables where the checkpoint left them; None, and nothing touched, where it is another fit's."""
+def unpack(checkpoint: bytes, program: Program, identity: str) -> FitState | None:
+    """Set the program's variables to those of the checkpoint; None, and nothing changed, if it is damaged or of another fit."""
     try:
         with np.load(io.BytesIO(checkpoint), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
@@ -69,7 +70,7 @@ def unpack(checkpoint: bytes, program: Program, identity: str) -> Course | None:
         return None
     if header["identity"] != identity:
         return None
-    variables = _variables(program)
+    variables = _list_variables(program)
     kept = [arrays.get(f"variable_{i}") for i in range(len(variables))]
     count = sum(name.startswith("variable_") for name in arrays)
     if count != len(variables) or any(v is None or v.shape != tuple(u.shape) for v, u in zip(kept, variables, strict=True)):
@@ -80,7 +81,7 @@ def unpack(checkpoint: bytes, program: Program, identity: str) -> Course | None:
     if "validation" in header:
         loss, accuracy = header["validation"]
         validation = Predictions(loss, accuracy, arrays["labels"], arrays["confidence"])
-    return Course(
+    return FitState(
         epoch=header["epoch"],
         step=header["step"],
         totals=Totals(**header["totals"]),
@@ -93,11 +94,11 @@ def unpack(checkpoint: bytes, program: Program, identity: str) -> Course | None:
     )
 
 
-def _variables(program: Program) -> list:
+def _list_variables(program: Program) -> list:
     """All that training changes: weights, the optimizer's state, and the seeds of layers that draw for themselves."""
     return [*program.model.variables, *program.optimizer.variables]
 
 
-def _plain(value: np.ndarray) -> np.ndarray:
+def _widen(value: np.ndarray) -> np.ndarray:
     """numpy knows no bfloat16; float32 holds it exactly."""
     return value.astype("float32") if value.dtype.name == "bfloat16" else value

@@ -1,4 +1,4 @@
-"""A model with a `train_step` or `compute_loss` of its own is trained by Keras: the same epochs and order, one batch a call."""
+"""Keras trains a model with a custom `train_step` or `compute_loss`: the same epochs and order, one batch a call."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from ..errors import ModelError
 from .augmentation import STRENGTHS
 from .losses import CROSSENTROPY
 from .options import TrainOptions
-from .program import Program, Totals, program_for
+from .program import Program
+from .program_cache import get_program
 from .random import Clock
+from .records import Totals
 
 
-def has_own_step(model: keras.Model) -> bool:
+def has_custom_step(model: keras.Model) -> bool:
     """Whether the model overrides Keras's train_step, or the loss that it computes."""
     return any(getattr(type(model), name) is not getattr(keras.Model, name) for name in ("train_step", "compute_loss"))
 
 
 def check(options: TrainOptions) -> None:
-    """Raise ModelError for what Tailor would do within a step, and such a model does by itself."""
+    """Raise ModelError for options of Tailor's own step, which a custom step replaces."""
     wrong = [name for name in ("label_smoothing", *STRENGTHS) if getattr(options, name)]
     if options.loss != CROSSENTROPY:
         wrong.append("loss")
@@ -31,11 +33,11 @@ def check(options: TrainOptions) -> None:
         )
 
 
-def program_of(model: keras.Model, options: TrainOptions, num_classes: int, steps: int = 0) -> Program:
-    """What trains the model, for so many steps in all: Keras where it has a step of its own, else Tailor's loop."""
-    if has_own_step(model):
+def choose_program(model: keras.Model, options: TrainOptions, num_classes: int, steps: int = 0) -> Program:
+    """What trains the model for so many steps in all: Keras if it has a custom step, else Tailor's loop."""
+    if has_custom_step(model):
         return KerasProgram(model, options, num_classes)
-    return program_for(model, options, num_classes, steps)
+    return get_program(model, options, num_classes, steps)
 
 
 class KerasProgram(Program):

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from .random import Clock, _u32
+from .random import Clock, to_u32
 
 
 class RatedDropout(keras.layers.Layer):
@@ -33,7 +33,7 @@ class RatedDropout(keras.layers.Layer):
         size, shape = (math.prod(inputs.shape), inputs.shape) if static else (tf.size(inputs), tf.shape(inputs))
         call = self.clock.calls[self.index]
         self.clock.calls[self.index] += 1
-        kept = tf.reshape(self.clock.bits(self.index, size, call) >= _u32(tf.cast(self.rate, tf.float64) * 2.0**32), shape)
+        kept = tf.reshape(self.clock.bits(self.index, size, call) >= to_u32(tf.cast(self.rate, tf.float64) * 2.0**32), shape)
         return inputs * (tf.cast(kept, inputs.dtype) * tf.cast(1.0 / (1.0 - self.rate), inputs.dtype))
 
 

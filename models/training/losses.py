@@ -1,11 +1,11 @@
-"""The losses by name: cross-entropy and Keras's others on one-hot labels, or a function of one's own by "pkg.mod:function"."""
+"""The losses by name: cross-entropy and Keras's others on one-hot labels, or a function by "pkg.mod:function" or its file."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from typing import Any
 
+from .. import references
 from ..errors import ModelError
 
 CROSSENTROPY = "crossentropy"
@@ -19,16 +19,20 @@ KERAS = {
 Loss = Callable[[Any, Any], Any]  # one-hot labels and probabilities, both float (n, classes), to losses (n,)
 
 
-def named(name: str) -> Loss:
-    """The loss of that name. Raises ModelError where a function of one's own cannot be imported."""
+def resolve(name: str) -> Loss:
+    """The loss of that name. Raises ModelError if a custom function cannot be imported."""
     if name in KERAS:
         import keras
 
         return getattr(keras.losses, KERAS[name])
-    module, _, attribute = name.partition(":")
     try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+        loss, module = references.find("training.loss", name)
+    except ModelError:
+        raise
+    except Exception as error:  # whatever the user's module raises
         raise ModelError(
-            f"training.loss: {name!r} cannot be imported ({error}); name a function of an installed module."
+            f"training.loss: {name!r} cannot be imported ({error}); name a function of a module or a file."
         ) from error
+    if not callable(loss):
+        raise references.missing("training.loss", name, module)
+    return loss

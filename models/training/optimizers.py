@@ -8,20 +8,21 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from .keras_private import get_adam_slots, get_momentum_slot, skip_all_reduce
 from .options import TrainOptions
-from .schedules import Followed, Schedule
+from .schedules import Schedule, ShiftedSchedule
 
 
 class FusedAdam(keras.optimizers.Adam):
     """Keras's Adam with the update in one kernel. `epsilon` stands outside the bias correction, as in Keras."""
 
     def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: tf.Tensor) -> None:
-        index = self._get_variable_index(variable)
+        first, second = get_adam_slots(self, variable)
         step = tf.cast(self.iterations.value + 1, tf.float32)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
-            m=self._momentums[index].value.handle,
-            v=self._velocities[index].value.handle,
+            m=first.value.handle,
+            v=second.value.handle,
             beta1_power=tf.pow(self.beta_1, step),
             beta2_power=tf.pow(self.beta_2, step),
             lr=learning_rate,
@@ -41,7 +42,7 @@ class FusedSGD(keras.optimizers.SGD):
             return
         tf.raw_ops.ResourceApplyKerasMomentum(
             var=variable.handle,
-            accum=self.momentums[self._get_variable_index(variable)].value.handle,
+            accum=get_momentum_slot(self, variable).value.handle,
             lr=learning_rate,
             grad=gradient,
             momentum=self.momentum,
@@ -52,17 +53,28 @@ class FusedSGD(keras.optimizers.SGD):
 FUSED = {keras.optimizers.Adam: FusedAdam, keras.optimizers.AdamW: FusedAdam, keras.optimizers.SGD: FusedSGD}
 
 
-def make(options: TrainOptions) -> keras.optimizers.Optimizer:
-    """The optimizer that the options name, on a `Schedule` whose values are set trial by trial."""
-    optimizer = _own(options) if options.optimizer.startswith("{") else _named(options)
-    # There is one replica, so there is nothing to reduce; and TensorFlow's all_reduce enters a gradient function into a table
-    # of the process, which keeps the graph alive for ever: eight megabytes a trial.
-    optimizer._all_reduce_sum_gradients = list
+def make_schedule(options: TrainOptions) -> Schedule | ShiftedSchedule:
+    """The schedule that the options name, or the one that a compiled model's optimizer brings."""
+    if not is_config(options):
+        return Schedule(options.schedule)
+    rate = json.loads(options.optimizer)["config"]["learning_rate"]
+    return ShiftedSchedule(keras.optimizers.schedules.deserialize(rate)) if isinstance(rate, dict) else Schedule("constant")
+
+
+def make(options: TrainOptions, schedule: keras.optimizers.schedules.LearningRateSchedule) -> keras.optimizers.Optimizer:
+    """The optimizer that the options name, on a schedule whose values are set trial by trial."""
+    optimizer = _make_from_config(options, schedule) if is_config(options) else _make_by_name(options, schedule)
+    skip_all_reduce(optimizer)
     return optimizer
 
 
-def _named(options: TrainOptions) -> keras.optimizers.Optimizer:
-    rules: dict[str, Any] = {"learning_rate": Schedule(options.schedule)}
+def is_config(options: TrainOptions) -> bool:
+    """Whether the options hold a compiled model's own optimizer, serialized."""
+    return options.optimizer.startswith("{")
+
+
+def _make_by_name(options: TrainOptions, schedule: keras.optimizers.schedules.LearningRateSchedule) -> keras.optimizers.Optimizer:
+    rules: dict[str, Any] = {"learning_rate": schedule}
     if options.clip_norm:
         rules["global_clipnorm"] = options.clip_norm
     if options.weight_decay:
@@ -77,11 +89,11 @@ def _named(options: TrainOptions) -> keras.optimizers.Optimizer:
     return getattr(keras.optimizers, kind)(**rules)
 
 
-def _own(options: TrainOptions) -> keras.optimizers.Optimizer:
-    """A compiled model's own, of its class and config, in one kernel where there is one."""
+def _make_from_config(
+    options: TrainOptions, schedule: keras.optimizers.schedules.LearningRateSchedule
+) -> keras.optimizers.Optimizer:
+    """A compiled model's own, of its class and config, in one kernel if there is one."""
     own = keras.optimizers.deserialize(json.loads(options.optimizer))
-    config, rate = own.get_config(), own._learning_rate
-    scheduled = isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
-    config["learning_rate"] = Followed(rate) if scheduled else Schedule("constant")
+    config = {**own.get_config(), "learning_rate": schedule}
     kind = type(own) if config.get("amsgrad") else FUSED.get(type(own), type(own))
     return kind.from_config(config)

@@ -9,9 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from .clone import layers_of, signature, twin_or_itself
+from .clone import clone_or_keep, signature, walk_layers
 from .options import TrainOptions
 from .program import Program
+from .records import TrialValues
 
 STEPS = 12
 WORTH = 1.1  # how many times faster bfloat16 must be
@@ -19,27 +20,27 @@ HOPELESS = 3.0  # times slower, and it is timed no further: a CPU without bfloat
 CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.SeparableConv2D, keras.layers.DepthwiseConv2D)
 
 
-def faster(build: Callable[[str], keras.Model], options: TrainOptions, num_classes: int) -> str:
+def choose_precision(build: Callable[[str], keras.Model], options: TrainOptions, num_classes: int) -> str:
     """ "float32" or "bfloat16". `build(policy)` makes the model under a Keras dtype policy. Dense networks gain nothing here."""
     model = build("float32")
-    if signature(model) is None or not any(isinstance(layer, CONVOLUTIONS) for layer in layers_of(model)):
+    if signature(model) is None or not any(isinstance(layer, CONVOLUTIONS) for layer in walk_layers(model)):
         return "float32"
-    plain = _seconds(model, options, num_classes)
+    plain = _time_steps(model, options, num_classes)
     try:
-        mixed = _seconds(build("mixed_bfloat16"), options, num_classes, HOPELESS * plain)
-    except Exception:  # a layer of somebody's own that knows float32 alone, and bfloat16 was not asked for by name
+        mixed = _time_steps(build("mixed_bfloat16"), options, num_classes, HOPELESS * plain)
+    except Exception:  # a custom layer may know float32 alone, and the study did not ask for bfloat16
         return "float32"
     return "bfloat16" if plain > WORTH * mixed else "float32"
 
 
-def _seconds(model: keras.Model, options: TrainOptions, num_classes: int, enough: float = float("inf")) -> float:
-    """The least of three timings of STEPS steps on random images; of fewer, where one took more than `enough` seconds."""
+def _time_steps(model: keras.Model, options: TrainOptions, num_classes: int, enough: float = float("inf")) -> float:
+    """The least of three timings of STEPS steps on random images; of fewer if one took more than `enough` seconds."""
     rng = np.random.default_rng(0)
     count = STEPS * options.batch_size
     images = tf.constant(rng.integers(0, 256, (count, *model.inputs[0].shape[1:]), dtype="uint8"))
     labels = tf.constant(rng.integers(0, num_classes, count))
-    program = Program(*twin_or_itself(model), options, num_classes, compiled=False)
-    program.load(model, options, 0, None)
+    program = Program(*clone_or_keep(model), options, num_classes, compiled=False)
+    program.load(model, TrialValues(options))
     order = tf.range(count)
     program.train(images, labels, order, range(0, 1))  # traces
     times = []

@@ -22,7 +22,7 @@ class Clock:
     def tick(self, step: tf.Tensor) -> None:
         """Set the key to a function of (seed, step)."""
         self.calls.clear()
-        self.key = _mix(_u32(step) + _mix(_u32(self.seed)))
+        self.key = _mix(to_u32(step) + _mix(to_u32(self.seed)))
 
     def take(self) -> int:
         """A number for one more layer that draws."""
@@ -32,7 +32,7 @@ class Clock:
     def bits(self, layer: int, size: Any, part: int = 0) -> tf.Tensor:
         """Random uint32 (size,) for a layer at this step; `part` tells several draws apart."""
         own = tf.constant(GOLDEN * (layer + 101 * part) % 2**32, tf.uint32)
-        return _mix(tf.bitwise.bitwise_xor(_u32(tf.range(size)), _mix(tf.bitwise.bitwise_xor(self.key, own))))
+        return _mix(tf.bitwise.bitwise_xor(to_u32(tf.range(size)), _mix(tf.bitwise.bitwise_xor(self.key, own))))
 
     def uniform(self, layer: int, size: Any, part: int = 0) -> tf.Tensor:
         """Random float32 (size,) in [0, 1)."""
@@ -43,7 +43,7 @@ class Clock:
         return tf.cast(self.bits(layer, 2), tf.int32)
 
 
-def _u32(value: tf.Tensor) -> tf.Tensor:
+def to_u32(value: tf.Tensor) -> tf.Tensor:
     return tf.cast(value, tf.uint32)
 
 

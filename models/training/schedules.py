@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from .options import TrainOptions
+from .records import TrialValues
 
 
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
@@ -22,12 +22,12 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         self.steps = tf.Variable(1.0, trainable=False)
         self.before = tf.Variable(0.0, trainable=False)
 
-    def set(self, options: TrainOptions, steps_per_epoch: int, epochs: int, epochs_done: int = 0) -> None:
-        """Give the values of one trial; one that goes on is `epochs_done` epochs down its schedule at its first step."""
-        self.before.assign(float(epochs_done * steps_per_epoch))
-        self.base.assign(options.learning_rate)
-        self.warmup.assign(options.warmup_epochs * steps_per_epoch)
-        self.steps.assign(float(steps_per_epoch * epochs))
+    def set(self, values: TrialValues) -> None:
+        """Take the values of one trial."""
+        self.before.assign(float(values.epochs_done * values.steps_per_epoch))
+        self.base.assign(values.options.learning_rate)
+        self.warmup.assign(values.options.warmup_epochs * values.steps_per_epoch)
+        self.steps.assign(float(values.steps_per_epoch * values.epochs))
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         step = tf.cast(step, tf.float32) + self.before
@@ -52,16 +52,16 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         return {"kind": self.kind}
 
 
-class Followed(keras.optimizers.schedules.LearningRateSchedule):
-    """A schedule of anybody's, followed from where the trial's earlier epochs left it."""
+class ShiftedSchedule(keras.optimizers.schedules.LearningRateSchedule):
+    """A compiled model's schedule, begun at the step at which the trial's earlier epochs ended."""
 
     def __init__(self, inner: keras.optimizers.schedules.LearningRateSchedule) -> None:
         self.inner = inner
         self.before = tf.Variable(0, trainable=False, dtype=tf.int64)
 
-    def set(self, options: TrainOptions, steps_per_epoch: int, epochs: int, epochs_done: int = 0) -> None:
+    def set(self, values: TrialValues) -> None:
         """As `Schedule.set`; the schedule itself knows its rates."""
-        self.before.assign(epochs_done * steps_per_epoch)
+        self.before.assign(values.epochs_done * values.steps_per_epoch)
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         return self.inner(tf.cast(step, tf.int64) + self.before)

@@ -6,21 +6,14 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from .keras_private import draw_seeds_from
+
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seed Python, numpy, TensorFlow and Keras. Inside the block Keras's initial seeds come from a generator of their own.
-
-    Keras takes them from Python's `random`, which belongs to the whole process: when another thread draws from it (Dask's do,
-    now and then), the network begins with other weights.
-    """
+def seed_all(seed: int) -> Iterator[None]:
+    """Seed Python, numpy, TensorFlow and Keras. Inside the block Keras's initial seeds come from a separate generator."""
     import keras
-    from keras.src.random import seed_generator  # there is no public way
 
     keras.utils.set_random_seed(seed)
-    shared = seed_generator.python_random
-    seed_generator.python_random = random.Random(seed)
-    try:
+    with draw_seeds_from(random.Random(seed)):
         yield
-    finally:
-        seed_generator.python_random = shared

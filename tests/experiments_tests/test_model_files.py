@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tailor.experiments.tracking.model_files import ModelFile, requirements, signature, write
-from tailor.experiments.trials.run import keras_bytes
+from tailor.experiments.trials.run import serialize
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def model() -> keras.Model:
 
 
 def test_the_layout_is_mlflows_own(model: keras.Model, tmp_path: Path) -> None:
-    write(ModelFile(keras_bytes(model), (4, 4, 1), 3), tmp_path / "ours", None, {})
+    write(ModelFile(serialize(model), (4, 4, 1), 3), tmp_path / "ours", None, {})
     mlflow.tensorflow.save_model(
         model, str(tmp_path / "theirs"), signature=signature((4, 4, 1), 3), pip_requirements=requirements()
     )
@@ -50,7 +50,7 @@ def test_mlflow_loads_it_by_both_flavors_without_pickles(
     model: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
-    write(ModelFile(keras_bytes(model), (4, 4, 1), 3), tmp_path / "ours", None, {})
+    write(ModelFile(serialize(model), (4, 4, 1), 3), tmp_path / "ours", None, {})
     images = np.random.default_rng(0).integers(0, 256, (5, 4, 4, 1), dtype="uint8")
     expected = model.predict(images, verbose=0)
     assert mlflow.pyfunc.load_model(str(tmp_path / "ours")).predict(images) == pytest.approx(expected)

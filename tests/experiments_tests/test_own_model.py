@@ -11,9 +11,9 @@ from searches import client, runs, start, wait_for_epochs
 
 from tailor.experiments.errors import InputError
 from tailor.experiments.registry.load import load as tailor_load
-from tailor.experiments.trials.run import keras_bytes
-from tailor.experiments.trials.saved_model import refused
-from tailor.models.factory import load_file
+from tailor.experiments.trials.run import serialize
+from tailor.experiments.trials.saved_model import explain_refusal
+from tailor.models.references import load_file
 
 OWN = '''
 import keras
@@ -163,7 +163,7 @@ def test_models_that_could_not_be_promoted_are_named_at_once(tmp_path: Path) -> 
         for part in parts:
             x = part(x)
         model = keras.Model(inputs, x)
-        return refused(model, keras_bytes(model), module if own_file else None)
+        return explain_refusal(model, serialize(model), module if own_file else None)
 
     inside = said(keras.layers.Reshape((1, 3)), keras.layers.TimeDistributed(module.Mine()))
     assert [said(), said(own_file=False), said(module.Mine()), inside, said(module.Forgets(1.0))] == [""] * 5

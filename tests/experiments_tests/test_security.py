@@ -59,14 +59,14 @@ def test_a_pickle_in_a_checkpoint_is_not_opened(mark: Path) -> None:
 
     from tailor.models.training.checkpoint import unpack
     from tailor.models.training.options import TrainOptions
-    from tailor.models.training.program import program_for
+    from tailor.models.training.program_cache import get_program
 
     net = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation="softmax")])
     file = io.BytesIO()
     hostile = np.empty(1, object)
     hostile[0] = Bomb(mark)
     np.savez(file, header=hostile, allow_pickle=True)
-    assert unpack(file.getvalue(), program_for(net, TrainOptions(), 2), "any") is None
+    assert unpack(file.getvalue(), get_program(net, TrainOptions(), 2), "any") is None
     assert not mark.exists()
 
 

@@ -20,7 +20,7 @@ def augment(images: np.ndarray, seed: int = 1, step: int = 3, **strengths: float
     options = TrainOptions(**strengths)
     augmentation = Augmentation(options, clock)
     augmentation.set(options)
-    return augmentation.images(tf.constant(images)).numpy()
+    return augmentation.transform(tf.constant(images)).numpy()
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def turned_by(degrees: float, images: np.ndarray) -> np.ndarray:
     augmentation = Augmentation(options, Clock())
     augmentation.set(options)
     augmentation._draw = lambda name, count, part=0: tf.fill([count], 1.0 if degrees > 0 else 0.0)
-    return augmentation.images(tf.constant(images)).numpy()
+    return augmentation.transform(tf.constant(images)).numpy()
 
 
 def test_a_rotation_by_a_right_angle_is_exact_and_others_turn_both_ways() -> None:
@@ -121,7 +121,7 @@ def test_a_strength_is_a_value_in_the_graph(images: np.ndarray) -> None:
     clock = Clock()
     augmentation = Augmentation(TrainOptions(flip=0.5), clock)
     clock.tick(tf.constant(0, tf.int64))
-    traced = tf.function(augmentation.images)
+    traced = tf.function(augmentation.transform)
     augmentation.set(TrainOptions(flip=1.0))
     assert (traced(tf.constant(images)).numpy() == images[:, :, ::-1]).all()
     augmentation.set(TrainOptions(flip=1e-9))

@@ -14,12 +14,12 @@ from fits import digits, keras_history
 
 from tailor.models.errors import ModelError
 from tailor.models.factory import resolve
-from tailor.models.training import batches, losses, program
-from tailor.models.training import fit as fitting
-from tailor.models.training.clone import in_float32
-from tailor.models.training.fit import Data, FitPlan, Line, NonFiniteLoss, class_weights, fit
+from tailor.models.training import batches, losses, program_cache, trainer
+from tailor.models.training.clone import convert_to_float32
+from tailor.models.training.fit import Data, FitHooks, FitPlan, balance_classes, fit
 from tailor.models.training.options import EarlyStopping, TrainOptions
-from tailor.models.training.program import program_for
+from tailor.models.training.program_cache import get_program
+from tailor.models.training.trainer import NonFiniteLoss
 
 SHAPE = (8, 8, 1)
 
@@ -79,11 +79,11 @@ def test_images_streamed_from_a_file_train_to_the_same_numbers(
 
 @pytest.mark.parametrize(("side", "count"), [(28, 1000), (32, 1000), (224, 41), (20_000, 1)])
 def test_of_large_images_fewer_are_shown_at_once(side: int, count: int) -> None:
-    assert batches.at_once(side, side, 1000) == count
+    assert batches.limit_batch(side, side, 1000) == count
 
 
 def test_how_many_are_shown_at_once_does_not_change_what_is_said(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = program_for(model(), TrainOptions(), 10)
+    made = get_program(model(), TrainOptions(), 10)
     whole = made.evaluate(data.val_images, data.val_labels)
     monkeypatch.setattr(batches, "WIDE_BYTES", 7 * 8 * 8 * 64 * 4)
     shown: list[int] = []
@@ -106,7 +106,7 @@ def test_other_losses_are_keras_own(data: Data, loss: str) -> None:
 
 
 def test_class_weights_weigh_the_loss_as_keras_does(data: Data) -> None:
-    weights = class_weights(data)
+    weights = balance_classes(data)
     assert weights.sum() == pytest.approx(10, rel=0.05)
     options = TrainOptions(class_weight="balanced", schedule="constant")
     ours = fit(model(), data, options, FitPlan(2, seed=5)).history
@@ -123,25 +123,24 @@ def test_the_same_seed_gives_the_same_numbers_and_another_does_not(data: Data) -
 
 def test_a_trace_serves_other_rates_without_changing_their_numbers(data: Data) -> None:
     """What one program trained before leaves no mark on what it trains next."""
-    from tailor.models.training import program
 
-    program._programs.clear()
+    program_cache._programs.clear()
     options = TrainOptions(learning_rate=3e-3, weight_decay=0.02)
     fresh = fit(model(dropout=0.4), data, options, FitPlan(2, seed=9)).history
-    program._programs.clear()
+    program_cache._programs.clear()
     fit(model(seed=2, dropout=0.1), data, TrainOptions(learning_rate=1e-2, weight_decay=0.5), FitPlan(2, seed=2))
-    assert len(program._programs) == 1
+    assert len(program_cache._programs) == 1
     assert fit(model(dropout=0.4), data, options, FitPlan(2, seed=9)).history == fresh
-    assert len(program._programs) == 1
+    assert len(program_cache._programs) == 1
 
 
-def test_dropout_in_the_twin_drops_its_rate_and_keeps_the_mean(data: Data) -> None:
+def test_dropout_in_the_clone_drops_its_rate_and_keeps_the_mean(data: Data) -> None:
     net = keras.Sequential([keras.Input((2000,)), keras.layers.Dropout(0.3)])
-    twin = program_for(net, TrainOptions(), 2000).model
-    out = twin(np.ones((50, 2000), "float32"), training=True).numpy()
+    clone = get_program(net, TrainOptions(), 2000).model
+    out = clone(np.ones((50, 2000), "float32"), training=True).numpy()
     assert (out == 0).mean() == pytest.approx(0.3, abs=0.01)
     assert out.mean() == pytest.approx(1.0, abs=0.01)
-    assert (twin(np.ones((2, 2000), "float32"), training=False).numpy() == 1).all()
+    assert (clone(np.ones((2, 2000), "float32"), training=False).numpy() == 1).all()
 
 
 def test_the_model_ends_with_the_weights_of_its_best_epoch(data: Data) -> None:
@@ -164,7 +163,7 @@ def test_early_stopping_follows_the_objective(data: Data) -> None:
 
 
 def test_a_report_that_asks_to_stop_ends_the_fit(data: Data) -> None:
-    fitted = fit(model(), data, TrainOptions(), FitPlan(5, seed=1), Line(report=lambda epoch, metrics: epoch == 2))
+    fitted = fit(model(), data, TrainOptions(), FitPlan(5, seed=1), FitHooks(report=lambda epoch, metrics: epoch == 2))
     assert fitted.pruned and len(fitted.history) == 2
 
 
@@ -177,16 +176,16 @@ def test_a_loss_that_is_not_finite_names_its_epoch(data: Data) -> None:
 def test_how_an_epoch_is_cut_into_units_does_not_change_it(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = fit(model(dropout=0.2), data, TrainOptions(), FitPlan(2, seed=1)).history
     stops = []
-    monkeypatch.setattr(fitting, "_next_unit", lambda steps, seconds: 3)
-    monkeypatch.setattr(fitting, "FIRST_UNIT", 3)
-    cut = fit(model(dropout=0.2), data, TrainOptions(), FitPlan(2, seed=1), Line(between=lambda: stops.append(1))).history
+    monkeypatch.setattr(trainer, "_next_unit", lambda steps, seconds: 3)
+    monkeypatch.setattr(trainer, "FIRST_UNIT", 3)
+    cut = fit(model(dropout=0.2), data, TrainOptions(), FitPlan(2, seed=1), FitHooks(between=lambda: stops.append(1))).history
     assert len(stops) == 2 * 11  # 32 steps an epoch, three at a time
     for one, other in zip(whole, cut, strict=True):
         assert one == pytest.approx(other, rel=1e-6)
 
 
 def test_a_program_that_is_no_longer_kept_is_freed(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(program, "KEPT_PROGRAMS", 2)
+    monkeypatch.setattr(program_cache, "KEPT_PROGRAMS", 2)
     graphs = []
     for units in range(3, 9):
         fit(model(units=units), data, TrainOptions(batch_size=200), FitPlan(1, seed=1))
@@ -269,7 +268,7 @@ def test_bfloat16_trains_as_well_as_float32_and_exports_as_float32(data: Data) -
             keras.config.set_dtype_policy("float32")
             found.append(fit(net, data, TrainOptions(learning_rate=3e-3), FitPlan(4, seed=seed)).history[-1]["val_accuracy"])
     assert np.mean(accuracies["mixed_bfloat16"]) == pytest.approx(np.mean(accuracies["float32"]), abs=0.03)
-    plain = in_float32(net)
+    plain = convert_to_float32(net)
     assert {layer.compute_dtype for layer in plain.layers} <= {"float32", "uint8"}
     images = data.val_images[:50].numpy()
     assert plain.predict(images, verbose=0) == pytest.approx(net.predict(images, verbose=0), abs=0.05)

@@ -7,8 +7,8 @@ import pytest
 from fits import digits
 
 from tailor.models.factory import resolve
-from tailor.models.training import fit as fitting
-from tailor.models.training.fit import Data, FitPlan, Line, fit
+from tailor.models.training import trainer
+from tailor.models.training.fit import Data, FitHooks, FitPlan, fit
 from tailor.models.training.options import TrainOptions
 
 SHAPE = (8, 8, 1)
@@ -34,8 +34,8 @@ class Killed(Exception):
 def test_a_fit_goes_on_from_its_checkpoint_to_the_same_numbers(
     data: Data, monkeypatch: pytest.MonkeyPatch, where: str, options: TrainOptions
 ) -> None:
-    monkeypatch.setattr(fitting, "FIRST_UNIT", 7)
-    monkeypatch.setattr(fitting, "UNIT_SECONDS", 0.0)  # a step a unit
+    monkeypatch.setattr(trainer, "FIRST_UNIT", 7)
+    monkeypatch.setattr(trainer, "UNIT_SECONDS", 0.0)  # a step a unit
     plan = FitPlan(4, seed=6)
     whole = fit(model(dropout=0.3, batch_norm=True), data, options, plan)
     calls, saved, told, replayed = [], [], [], []
@@ -52,8 +52,8 @@ def test_a_fit_goes_on_from_its_checkpoint_to_the_same_numbers(
         return False
 
     with pytest.raises(Killed):
-        fit(model(dropout=0.3, batch_norm=True), data, options, plan, Line(report, between, save=saved.append))
-    again = Line(report, replay=lambda epoch, metrics: replayed.append(epoch), checkpoint=saved[-1])
+        fit(model(dropout=0.3, batch_norm=True), data, options, plan, FitHooks(report, between, save=saved.append))
+    again = FitHooks(report, replay=lambda epoch, metrics: replayed.append(epoch), checkpoint=saved[-1])
     resumed = fit(model(dropout=0.3, batch_norm=True, seed=99), data, options, plan, again)
     assert resumed.history == whole.history
     assert (resumed.best_epoch, resumed.validation.loss) == (whole.best_epoch, whole.validation.loss)
@@ -63,21 +63,21 @@ def test_a_fit_goes_on_from_its_checkpoint_to_the_same_numbers(
 
 def test_a_checkpoint_of_another_fit_is_not_taken(data: Data) -> None:
     saved: list[bytes] = []
-    fit(model(), data, TrainOptions(), FitPlan(1, seed=6), Line(save=saved.append, save_seconds=0.0))
+    fit(model(), data, TrainOptions(), FitPlan(1, seed=6), FitHooks(save=saved.append, save_seconds=0.0))
     for net, plan in ((model(), FitPlan(2, seed=6)), (model(units=12), FitPlan(1, seed=6))):
-        fresh = fit(net, data, TrainOptions(), plan, Line(checkpoint=saved[-1]))
+        fresh = fit(net, data, TrainOptions(), plan, FitHooks(checkpoint=saved[-1]))
         assert len(fresh.history) == plan.epochs
 
 
 def test_a_damaged_checkpoint_is_told_and_the_fit_begins_anew(data: Data) -> None:
     saved: list[bytes] = []
     plan = FitPlan(1, seed=6)
-    whole = fit(model(), data, TrainOptions(), plan, Line(save=saved.append, save_seconds=0.0))
+    whole = fit(model(), data, TrainOptions(), plan, FitHooks(save=saved.append, save_seconds=0.0))
     told: list[int] = []
     for i in range(10):  # cut short anywhere, from nothing at all on
         cut = saved[-1][: i * len(saved[-1]) // 10]
-        fresh = fit(model(), data, TrainOptions(), plan, Line(checkpoint=cut, anew=lambda i=i: told.append(i)))
+        fresh = fit(model(), data, TrainOptions(), plan, FitHooks(checkpoint=cut, restarted=lambda i=i: told.append(i)))
         assert fresh.history == whole.history
     assert told == list(range(10))
-    fit(model(), data, TrainOptions(), plan, Line(checkpoint=saved[-1], anew=lambda: told.append(10)))
+    fit(model(), data, TrainOptions(), plan, FitHooks(checkpoint=saved[-1], restarted=lambda: told.append(10)))
     assert 10 not in told

@@ -8,9 +8,10 @@ import keras
 import pytest
 from fits import digits, keras_history
 
+from tailor.models import compiled
 from tailor.models.errors import ModelError
-from tailor.models.keras_tuner import compiled, hypermodel
-from tailor.models.training import program
+from tailor.models.keras_tuner import hypermodel
+from tailor.models.training import program_cache
 from tailor.models.training.fit import Data, FitPlan, fit
 from tailor.models.training.options import TrainOptions
 
@@ -68,18 +69,18 @@ def data() -> Data:
 
 
 def test_what_stands_behind_an_if_and_in_a_loop_is_found_too(own: str) -> None:
-    found = hypermodel.declared(f"{own}:build", SHAPE, 10)
+    found = hypermodel.find_hyperparameters(f"{own}:build", SHAPE, 10)
     names = {one["config"]["name"]: one["config"]["conditions"] for one in found}
     assert set(names) == {
         "layers", "units_0", "units_1", "units_2", "dropout", "rate", "head", "head units", "learning_rate", "secret",
     }  # fmt: skip
     assert names["head units"][0]["config"] == {"name": "head", "values": ["wide", "narrow"]}
-    assert found == hypermodel.declared(f"{own}:build", SHAPE, 10)
+    assert found == hypermodel.find_hyperparameters(f"{own}:build", SHAPE, 10)
 
 
 def test_a_hypermodel_is_taken_as_a_class_and_as_an_instance(own: str) -> None:
     for name in ("Sized", "made"):
-        assert [one["config"]["name"] for one in hypermodel.declared(f"{own}:{name}", SHAPE, 10)] == ["optimizer"]
+        assert [one["config"]["name"] for one in hypermodel.find_hyperparameters(f"{own}:{name}", SHAPE, 10)] == ["optimizer"]
         model, options = hypermodel.build(f"{own}:{name}", {"optimizer": "adam"}, TrainOptions(batch_size=7), (SHAPE, 10))
         assert model.output_shape == (None, 10) and not model.compiled
         assert options.batch_size == 7 and '"class_name": "Adam"' in options.optimizer
@@ -95,7 +96,7 @@ def test_a_hypermodel_is_taken_as_a_class_and_as_an_instance(own: str) -> None:
 )
 def test_what_is_no_model_of_keras_tuners_is_refused(own: str, name: str, says: str) -> None:
     with pytest.raises(ModelError) as error:
-        hypermodel.declared(f"{own}:{name}", SHAPE, 10)
+        hypermodel.find_hyperparameters(f"{own}:{name}", SHAPE, 10)
     assert says in str(error.value)
 
 
@@ -141,7 +142,7 @@ def test_the_compiled_optimizer_trains_as_in_keras_fit(data: Data, optimizer) ->
 
 
 def compiled_fit(net: keras.Model, data: Data) -> tuple[keras.Model, Data, TrainOptions]:
-    model, options = compiled.taken("own", net, TrainOptions(), SHAPE)
+    model, options = compiled.adopt("own", net, TrainOptions(), SHAPE)
     return model, data, options
 
 
@@ -168,22 +169,22 @@ def test_logits_and_one_hot_losses_train_to_the_same_numbers(data: Data) -> None
 
 
 def test_trials_that_differ_in_rate_and_decay_share_a_trace(data: Data) -> None:
-    program._programs.clear()
+    program_cache._programs.clear()
     for rate in (1e-3, 1e-2):
         net = network()
         net.compile(keras.optimizers.AdamW(rate, weight_decay=rate), "sparse_categorical_crossentropy")
         fit(*compiled_fit(net, data), FitPlan(1, seed=5))
-    assert len(program._programs) == 1
+    assert len(program_cache._programs) == 1
 
 
 def test_inputs_that_are_not_declared_and_grey_images_without_their_channel(data: Data) -> None:
     flat = [keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")]
     for net in (keras.Sequential(flat), keras.Sequential([keras.Input((8, 8)), *flat])):
         net.compile("adam", "sparse_categorical_crossentropy")
-        model, _ = compiled.taken("own", net, TrainOptions(), SHAPE)
+        model, _ = compiled.adopt("own", net, TrainOptions(), SHAPE)
         assert model.inputs[0].shape == (None, *SHAPE)
-        assert not compiled.scales(model)
-    assert compiled.scales(network())
+        assert not compiled.has_scaling(model)
+    assert compiled.has_scaling(network())
 
 
 @keras.saving.register_keras_serializable(package="tests")
@@ -239,7 +240,7 @@ def test_what_it_was_compiled_with_and_cannot_be_trained_by_is_named(compile_, s
     if compile_:
         net.compile(*compile_)
     with pytest.raises(ModelError) as error:
-        compiled.taken("own", net, TrainOptions(), SHAPE)
+        compiled.adopt("own", net, TrainOptions(), SHAPE)
     assert says in str(error.value)
 
 
@@ -247,7 +248,7 @@ def test_an_input_of_another_shape_is_refused() -> None:
     net = network()
     net.compile("adam", "sparse_categorical_crossentropy")
     with pytest.raises(ModelError, match=r"expected one input of images \(28, 28, 1\), got \(8, 8, 1\)"):
-        compiled.taken("own", net, TrainOptions(), (28, 28, 1))
+        compiled.adopt("own", net, TrainOptions(), (28, 28, 1))
 
 
 def test_a_length_that_is_left_open_is_the_images() -> None:
@@ -255,13 +256,13 @@ def test_a_length_that_is_left_open_is_the_images() -> None:
     x = keras.layers.Conv2D(3, 3)(keras.layers.Rescaling(1 / 255)(inputs))
     net = keras.Model(inputs, keras.layers.Dense(10, activation="softmax")(keras.layers.GlobalAveragePooling2D()(x)))
     net.compile("adam", "sparse_categorical_crossentropy")
-    model, _ = compiled.taken("own", net, TrainOptions(), SHAPE)
+    model, _ = compiled.adopt("own", net, TrainOptions(), SHAPE)
     assert model.input_shape == (None, *SHAPE)
 
 
 def test_what_scales_is_known_as_a_layer_and_as_an_operation() -> None:
     inputs = keras.Input(SHAPE)
     flat = keras.layers.Flatten()
-    assert compiled.scales(keras.Model(inputs, flat(inputs / 255.0)))
-    assert compiled.scales(keras.Model(inputs, flat(keras.layers.Rescaling(1 / 255)(inputs))))
-    assert not compiled.scales(keras.Model(inputs, flat(inputs)))
+    assert compiled.has_scaling(keras.Model(inputs, flat(inputs / 255.0)))
+    assert compiled.has_scaling(keras.Model(inputs, flat(keras.layers.Rescaling(1 / 255)(inputs))))
+    assert not compiled.has_scaling(keras.Model(inputs, flat(inputs)))

@@ -13,10 +13,10 @@ from keras import layers
 
 from tailor.models.errors import ModelError
 from tailor.models.interface import check
-from tailor.models.training.clone import in_float32, signature, twin
+from tailor.models.training.clone import clone_for_training, convert_to_float32, signature
 from tailor.models.training.fit import Data, FitPlan, fit
 from tailor.models.training.options import TrainOptions
-from tailor.models.training.precision import faster
+from tailor.models.training.precision import choose_precision
 
 SHAPE = (8, 8, 1)
 
@@ -86,7 +86,7 @@ def test_it_trains_and_the_model_kept_is_the_one_that_was_measured(data: Data, m
     model = network(middle, policy=policy)
     fitted = fit(model, data, TrainOptions(learning_rate=0.01), FitPlan(2, seed=5))
     assert fitted.best["val_accuracy"] > 0.6
-    kept = in_float32(model).predict(data.val_images.numpy(), verbose=0).argmax(axis=1)
+    kept = convert_to_float32(model).predict(data.val_images.numpy(), verbose=0).argmax(axis=1)
     assert (kept == fitted.validation.labels).mean() > 0.98
 
 
@@ -165,11 +165,11 @@ def test_a_layer_that_fails_in_bfloat16_is_trained_in_float32() -> None:
 
     with pytest.raises(Exception, match="bfloat16"):
         build("mixed_bfloat16")
-    assert faster(build, TrainOptions(), 10) == "float32"
+    assert choose_precision(build, TrainOptions(), 10) == "float32"
 
 
 def test_rates_inside_other_layers_make_another_model() -> None:
-    """A trace has them baked in; those that the twin rates are values."""
+    """A trace has them baked in; those of a model's own Dropouts are values."""
 
     def shape(rate: float, inside: bool) -> str | None:
         def made() -> layers.Layer:
@@ -194,7 +194,7 @@ def test_a_layer_whose_class_is_made_with_the_model_may_have_a_trials_values() -
 
 def test_a_dropout_that_is_used_twice_draws_twice() -> None:
     inputs, drop = keras.Input((200,)), layers.Dropout(0.5)
-    model, clock = twin(keras.Model(inputs, drop(inputs) - drop(inputs)))
+    model, clock = clone_for_training(keras.Model(inputs, drop(inputs) - drop(inputs)))
     drawn = []
     for _ in range(2):
         clock.tick(tf.constant(3))

@@ -40,12 +40,12 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_a_dense_network_is_not_timed(trained: list[int]) -> None:
-    assert precision.faster(lambda policy: built("mlp", policy), OPTIONS, 10) == "float32"
+    assert precision.choose_precision(lambda policy: built("mlp", policy), OPTIONS, 10) == "float32"
     assert trained == []
 
 
 def test_a_hopeless_precision_is_timed_once(trained: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "HOPELESS", 0.0)  # whatever the machine: nothing is as fast as that
-    precision.faster(lambda policy: built("cnn", policy), OPTIONS, 10)
+    precision.choose_precision(lambda policy: built("cnn", policy), OPTIONS, 10)
     timed = [1, *[precision.STEPS] * 3]  # a step that traces, and three timings
     assert trained == [*timed, *timed[:2]]

@@ -9,12 +9,12 @@ from collections.abc import Callable
 import numpy as np
 
 from tailor.models.factory import resolve
-from tailor.models.training.seeding import seeded
+from tailor.models.training.seeding import seed_all
 
 
 def first_weights(meanwhile: Callable[[], object]) -> list[np.ndarray]:
     """Of a network for whose every layer something else draws, too."""
-    with seeded(7):
+    with seed_all(7):
         meanwhile()
         model = resolve("mlp")({"depth": 3, "units": 8}, (8, 8, 1), 10)
     return [weight.numpy() for weight in model.weights]
@@ -33,6 +33,6 @@ def test_another_threads_draws_do_not_change_the_weights() -> None:
 
 def test_the_seed_does() -> None:
     alone = first_weights(lambda: None)
-    with seeded(8):
+    with seed_all(8):
         other = [weight.numpy() for weight in resolve("mlp")({"depth": 3, "units": 8}, (8, 8, 1), 10).weights]
     assert any(not np.array_equal(one, two) for one, two in zip(alone, other, strict=True))

@@ -1,4 +1,4 @@
-"""The training twin's own layers against the Keras layers whose place they take."""
+"""The training clone's own layers against the Keras layers whose place they take."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tailor.models.training.clone import layers_of, set_values, twin
+from tailor.models.training.clone import clone_for_training, set_values, walk_layers
 from tailor.models.training.layers import FusedBatchNorm
 
 
@@ -39,7 +39,7 @@ def test_only_a_plain_normalisation_over_the_channels_is_replaced() -> None:
     normalised = keras.layers.BatchNormalization(axis=1, name="rows")(normalised)
     normalised = keras.layers.BatchNormalization(scale=False, name="unscaled")(normalised)
     model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(normalised)))
-    kinds = {layer.name: type(layer) for layer in layers_of(twin(model)[0])}
+    kinds = {layer.name: type(layer) for layer in walk_layers(clone_for_training(model)[0])}
     assert kinds["plain"] is FusedBatchNorm
     assert kinds["rows"] is kinds["unscaled"] is keras.layers.BatchNormalization
 
@@ -52,7 +52,7 @@ def test_what_draws_at_random_begins_with_each_models_own_seed() -> None:
         return keras.Sequential([keras.layers.Input((6, 6, 1)), *drawing])
 
     images = tf.constant(np.random.default_rng(0).normal(size=(9, 6, 6, 1)).astype("float32"))
-    shared, _ = twin(model(1))
+    shared, _ = clone_for_training(model(1))
     drawn = []
     for seed in (5, 6, 5):
         set_values(model(seed), shared)

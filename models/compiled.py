@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterable
 
 import keras
 
-from ..errors import ModelError
-from ..interface import with_input
-from ..training.clone import layers_of
-from ..training.keras_step import has_own_step
-from ..training.losses import CROSSENTROPY, KERAS
-from ..training.options import TrainOptions
+from .errors import ModelError
+from .interface import adapt_input
+from .outputs import add_softmax
+from .training.clone import walk_layers
+from .training.keras_private import excludes_weights_from_decay, get_learning_rate
+from .training.keras_step import has_custom_step
+from .training.losses import CROSSENTROPY, KERAS
+from .training.options import COMPILED, TrainOptions
 
 LOSSES = {"sparse_categorical_crossentropy": CROSSENTROPY, **{theirs: ours for ours, theirs in KERAS.items()}}
 
@@ -25,7 +28,7 @@ SCALING = (keras.layers.Rescaling, keras.layers.Normalization, keras.layers.Batc
 RATES = (keras.Variable, keras.optimizers.schedules.LearningRateSchedule)
 
 
-def taken(name: str, model: keras.Model, options: TrainOptions, shape: tuple[int, int, int]) -> tuple[keras.Model, TrainOptions]:
+def adopt(name: str, model: keras.Model, options: TrainOptions, shape: tuple[int, int, int]) -> tuple[keras.Model, TrainOptions]:
     """The model, uncompiled, for raw images of (height, width, channels) and with probabilities at its end, and the options
     with its optimizer and loss. Raises ModelError for what it was not compiled with, or what Tailor cannot train by.
     """
@@ -39,12 +42,12 @@ def taken(name: str, model: keras.Model, options: TrainOptions, shape: tuple[int
         options, optimizer=serialized, learning_rate=rate, weight_decay=decay, loss=loss, label_smoothing=smoothing
     )
     model.compiled = False  # a saved model needs none of it
-    return _ending(name, with_input(name, model, shape), logits), options
+    return _end(name, adapt_input(name, model, shape), logits), options
 
 
-def scales(model: keras.Model) -> bool:
+def has_scaling(model: keras.Model) -> bool:
     """Whether something in the model brings its inputs to a scale."""
-    inside = list(layers_of(model))
+    inside = list(walk_layers(model))
     operations = [operation for part in (model, *inside) for operation in getattr(part, "operations", ())]
     divided = (type(one).__name__ in DIVIDING and not isinstance(one, keras.layers.Layer) for one in operations)
     return any(divided) or any(isinstance(layer, SCALING) for layer in inside)
@@ -56,13 +59,12 @@ def _optimizer(name: str, optimizer: keras.optimizers.Optimizer) -> tuple[str, f
         (isinstance(optimizer, keras.optimizers.LossScaleOptimizer), "a LossScaleOptimizer; give the optimizer inside it"),
         (bool(optimizer.gradient_accumulation_steps), "gradient_accumulation_steps; raise batch_size instead"),
         (optimizer.use_ema, "use_ema; Tailor keeps the weights of the best epoch, leave it out"),
-        (not isinstance(optimizer._learning_rate, RATES), "a function for its rate; give a number or a LearningRateSchedule"),
+        (not isinstance(get_learning_rate(optimizer), RATES), "a function for its rate; give a number or a LearningRateSchedule"),
         (
             isinstance(optimizer, keras.optimizers.ScheduleFreeAdamW),
             "weights of its own, which begin as copies of the model's; take AdamW",
         ),
-        (bool(getattr(optimizer, "_exclude_from_weight_decay", None)), "exclude_from_weight_decay; leave it out"),
-        (bool(getattr(optimizer, "_exclude_from_weight_decay_pattern", None)), "exclude_from_weight_decay; leave it out"),
+        (excludes_weights_from_decay(optimizer), "exclude_from_weight_decay; leave it out"),
     ):
         if wrong:
             raise ModelError(f"model {name!r}: expected an optimizer that Tailor can train by, got one with {what}.")
@@ -79,7 +81,7 @@ def _optimizer(name: str, optimizer: keras.optimizers.Optimizer) -> tuple[str, f
 
 def _loss(name: str, model: keras.Model) -> tuple[str, float, bool]:
     """Tailor's name of the compiled loss, its label smoothing, and whether it takes logits."""
-    if model.loss is None and has_own_step(model):
+    if model.loss is None and has_custom_step(model):
         return CROSSENTROPY, 0.0, False
     loss = keras.losses.get(model.loss) if isinstance(model.loss, str) else model.loss
     function = getattr(loss, "fn", loss)
@@ -98,12 +100,19 @@ def _loss(name: str, model: keras.Model) -> tuple[str, float, bool]:
     return ours, float(config.get("label_smoothing", 0.0)), bool(config.get("from_logits", False))
 
 
-def _ending(name: str, model: keras.Model, logits: bool) -> keras.Model:
-    """The model with probabilities at its end, where it has logits."""
+def refuse_options(name: str, given: Iterable[str]) -> None:
+    """Raise ModelError if a study gives what a compiled model says itself."""
+    for option in sorted(set(given) & set(COMPILED)):
+        raise ModelError(
+            f"{option}: stands in [training] or [space], and model {name!r} is compiled with its own optimizer and loss; "
+            "set it there, or return the model without compile()."
+        )
+
+
+def _end(name: str, model: keras.Model, logits: bool) -> keras.Model:
+    """The model with probabilities at its end, if its loss takes logits."""
     if not logits:
         return model
-    if has_own_step(model):
-        raise ModelError(
-            f"model {name!r}: with a step or loss of its own it must end with a softmax, and its loss take no logits."
-        )
-    return keras.Model(model.inputs, keras.layers.Activation("softmax", dtype="float32")(model.outputs[0]))
+    if has_custom_step(model):
+        raise ModelError(f"model {name!r}: with a custom step or loss it must end with a softmax, and its loss take no logits.")
+    return add_softmax(model)

@@ -1,0 +1,61 @@
+"""Why a trial failed, in one line: the kind of error, what it says, and the line of the user's code that it comes from."""
+
+from __future__ import annotations
+
+import os
+import sysconfig
+import tempfile
+import traceback
+from pathlib import Path
+
+from ...models.errors import ModelError
+
+# The user's code lies in none of these.
+STANDARD = {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")}
+PACKAGES = {"site-packages", "dist-packages"}
+OURS = tuple(Path(__file__).resolve().parents[2] / room for room in ("search", "models", "experiments"))
+
+
+def explain_failure(error: Exception) -> str:
+    """The reason on a failed trial's run: its kind, then what there is to say."""
+    from ...models.training.trainer import NonFiniteLoss
+
+    if isinstance(error, NonFiniteLoss):
+        return f"non_finite: {error}"
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # the latter is TensorFlow's
+        return "out_of_memory: lower the batch size, the model's width or the number of workers"
+    if isinstance(error, ModelError):
+        return f"model: {error}"
+    if lacks_room(error):
+        return f"disk: {explain_no_room(error)}"
+    return f"error: {describe_error(error)}"
+
+
+def describe_error(error: Exception) -> str:
+    """The error's type, its first line and, if the user's code raised it, where: `KeyError: 'droput' (nets/res.py:25)`."""
+    said = (str(error).strip().splitlines() or [""])[0][:300]
+    place = locate(error)
+    return f"{type(error).__name__}: {said}{f' ({place})' if place else ''}"
+
+
+def locate(error: BaseException) -> str:
+    """The last line of the user's code that the error went through, as `file:line`; empty for none."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        installed = PACKAGES & {*path.parts} or any(path.resolve().is_relative_to(place) for place in (*STANDARD, *OURS))
+        if path.is_absolute() and not installed:
+            return f"{os.path.relpath(path) if path.is_relative_to(Path.cwd()) else path}:{frame.lineno}"
+    return ""
+
+
+def lacks_room(error: BaseException) -> bool:
+    """Whether a file could not be written for want of room, or of a folder for temporary files."""
+    no_folder = isinstance(error, FileNotFoundError) and "temporary directory" in str(error)
+    return no_folder or "No space left on device" in str(error) or "Disk quota exceeded" in str(error)
+
+
+def explain_no_room(error: BaseException) -> str:
+    """What to do if `lacks_room`."""
+    folder = tempfile.tempdir or os.environ.get("TMPDIR", "/tmp")
+    why = (str(error).strip().splitlines() or [""])[0][:200]
+    return f"the model cannot be written to {folder} ({why}); make room there, or name another folder by TMPDIR"

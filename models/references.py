@@ -1,0 +1,160 @@
+"""Code by reference, "pkg.module:attribute" or "path/to/file.py:attribute"; and the files that a file imports from beside it."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from importlib.machinery import PathFinder
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from .errors import ModelError
+
+_STARTED_WITH = tuple(sys.path)  # before anything of a user's is on it
+
+
+def is_file(name: str) -> bool:
+    """Whether the name is of the form `path/to/file.py:attribute`."""
+    return name.rpartition(":")[0].endswith(".py")
+
+
+def find(field: str, name: str, kept: Path | None = None) -> tuple[Any, ModuleType]:
+    """What the reference names, and the module that it is in. Raises ModelError naming `field` and what is missing.
+
+    `kept` is a copy of the file, whose code is taken in the place of the file's own. An ImportError inside the user's own module
+    is not masked.
+    """
+    place, _, attribute = name.rpartition(":")
+    if place in ("", "__main__"):
+        raise ModelError(
+            f"{field}: {name!r} is of a script or a notebook, which other processes cannot import; "
+            f"write it to a file and name that, such as 'nets/mine.py:{attribute or 'build'}'."
+        )
+    module = load_file(Path(place), kept, field) if is_file(name) else _import(field, place)
+    if not hasattr(module, attribute):
+        raise missing(field, name, module)
+    return getattr(module, attribute), module
+
+
+def refuse_function(field: str, value: Any) -> None:
+    """Raise ModelError for a function where a reference to one is expected: the processes that train cannot be given it."""
+    if callable(value):
+        name = getattr(value, "__name__", type(value).__name__)
+        raise ModelError(
+            f"{field}: expected a text, got the function {name}; other processes cannot import it from a script or a notebook: "
+            f"write it to a file and name that, such as 'nets/mine.py:{name}'."
+        )
+
+
+def missing(field: str, name: str, module: ModuleType) -> ModelError:
+    """The error for a reference to what the module has not; it names what there is."""
+    place, _, attribute = name.rpartition(":")
+    has = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+    noun = "factory" if field == "study.model" else "function"
+    return ModelError(f"{field}: {place!r} has no {noun} {attribute!r}; it has: {', '.join(has) or 'none'}.")
+
+
+def load_file(path: Path, kept: Path | None = None, field: str = "study.model") -> ModuleType:
+    """Import a Python file, or the copy kept of it, under a name of its own, once for each content: it shadows no package.
+
+    Raises ModelError for a file that is not there or is no Python, and what the file raises.
+    """
+    source = kept or path
+    if not source.is_file():
+        raise ModelError(f"{field}: there is no file {str(path)!r}; the path is taken from the current folder.")
+    code = source.read_bytes()
+    name = f"tailor_user_{path.stem}_{hashlib.sha256(code).hexdigest()[:12]}"
+    if name not in sys.modules:
+        tree = _parse(field, path, code)
+        module = ModuleType(name)
+        module.__file__ = str(path.resolve())
+        sys.modules[name] = module
+        try:
+            exec(compile(tree, module.__file__, "exec", dont_inherit=True), module.__dict__)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]
+
+
+def check_stands_alone(field: str, path: Path, kept: Path | None = None) -> None:
+    """Raise ModelError if the file imports one beside it or in the current folder, which would not travel with a model."""
+    source = kept or path
+    if not source.is_file():
+        return  # `load_file` says so
+    for name, place in _find_neighbours(_parse(field, path, source.read_bytes()), path):
+        raise ModelError(
+            f"{field}: {path} imports {name} ({place}), which does not travel with its models; "
+            f"put that code into {path}, or install it as a package."
+        )
+
+
+def is_installed(name: str) -> bool:
+    """Whether a top-level module is found without the current folder: of the standard library, a package, PYTHONPATH."""
+    if name in sys.builtin_module_names or name in sys.stdlib_module_names:
+        return True
+    here = Path.cwd()
+    paths = [path for path in _STARTED_WITH if path and Path(path).resolve() != here]
+    if PathFinder.find_spec(name, paths) is not None:
+        return True
+    finders = [finder for finder in sys.meta_path if finder is not PathFinder and hasattr(finder, "find_spec")]
+    return any(finder.find_spec(name, None) is not None for finder in finders)  # packages that are installed to be edited
+
+
+def _parse(field: str, path: Path, code: bytes) -> ast.Module:
+    try:
+        text = importlib.util.decode_source(code)
+    except (UnicodeDecodeError, SyntaxError) as error:
+        raise ModelError(f"{field}: {path} is not text in UTF-8; save it as UTF-8.") from error
+    if "\0" in text:
+        raise ModelError(f"{field}: {path} is not text in UTF-8; save it as UTF-8.")
+    try:
+        return ast.parse(text, str(path))
+    except SyntaxError as error:
+        raise ModelError(f"{field}: {path}:{error.lineno} is no Python ({error.msg}); correct it.") from error
+
+
+def _find_neighbours(tree: ast.Module, path: Path) -> Iterator[tuple[str, Path]]:
+    """The names that a file imports and that other files in its folder or the current one bear, with those files."""
+    folder = path.resolve().parent
+    for name, level in _list_imports(tree):
+        top = name.partition(".")[0]
+        if level:
+            yield "." * level + name, folder
+        elif not is_installed(top):
+            for root in (folder, Path.cwd()):
+                for place in (root / f"{top}.py", root / top):
+                    if place.is_file() or (place.is_dir() and any(place.rglob("*.py"))):
+                        yield name, place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else place
+
+
+def _list_imports(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Every import in a file, in its functions too, as a name and how many dots stand before it; not what is for types alone."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, 0) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or "", node.level
+        elif isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            yield from (found for part in node.orelse for found in _list_imports(part))
+        else:
+            yield from _list_imports(node)
+
+
+def _import(field: str, place: str) -> ModuleType:
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # last, so that a user's folder never shadows an installed package
+    try:
+        return importlib.import_module(place)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (place == error.name or place.startswith(f"{error.name}.")):
+            raise
+        raise ModelError(
+            f"{field}: there is no module {place!r}; install it, run from the folder that holds it, "
+            "or name a file such as 'nets/mine.py:factory'."
+        ) from error

@@ -1,0 +1,46 @@
+"""What goes into a program and what comes out of it: a trial's values, sums over its steps, and predictions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .options import TrainOptions
+
+
+@dataclass(frozen=True)
+class TrialValues:
+    """What differs between trials that share a program: the options' numbers, the seed, the schedule's length, class weights.
+
+    A trial that continues an earlier one is `epochs_done` epochs down its schedule at its first step.
+    """
+
+    options: TrainOptions
+    seed: int = 0
+    steps_per_epoch: int = 1
+    epochs: int = 1
+    epochs_done: int = 0
+    class_weight: np.ndarray | None = None  # float (classes,); None weighs all classes alike
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Sums over a number of images: the loss, and how many were classified rightly."""
+
+    loss: float = 0.0
+    correct: float = 0.0
+    seen: int = 0
+
+    def __add__(self, other: Totals) -> Totals:
+        return Totals(self.loss + other.loss, self.correct + other.correct, self.seen + other.seen)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model says of n images: labels and their probabilities, shaped (n,), with the loss and accuracy in all."""
+
+    loss: float
+    accuracy: float
+    labels: np.ndarray
+    confidence: np.ndarray

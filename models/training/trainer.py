@@ -1,0 +1,136 @@
+"""The epochs of one fit: units of about two seconds, reports, checkpoints, early stopping, the best epoch's weights."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import numpy as np
+
+from ..errors import ModelError
+from .batches import Chunk, read_chunks
+from .checkpoint import FitState, pack
+from .options import TrainOptions
+from .plan import Data, FitHooks, FitPlan
+from .program import Program
+from .records import Totals
+
+T = TypeVar("T")
+UNIT_SECONDS = 2.0
+FIRST_UNIT = 32  # steps, to learn how long one takes
+
+
+class NonFiniteLoss(ArithmeticError):
+    """The loss became NaN or infinite; the message says in which epoch."""
+
+
+class Trainer:
+    """One fit's epochs."""
+
+    def __init__(self, program: Program, data: Data, options: TrainOptions, plan: FitPlan, hooks: FitHooks) -> None:
+        self.program, self.data, self.options, self.plan, self.hooks = program, data, options, plan, hooks
+        self.count = int(data.train_images.shape[0])
+        self.unit = FIRST_UNIT
+        self.saved = time.monotonic()
+
+    def run(self, state: FitState) -> bool:
+        """Train from the state to the plan's end; True if a report asked to stop."""
+        reported = len(state.history) - (state.step == 0)  # the answer to the last one may not have come
+        for past in range(max(0, reported)):
+            self.hooks.replay(self.plan.epochs_done + past + 1, state.history[past])
+        if state.history and state.step == 0 and (stop := self._report(state)) is not None:
+            return stop
+        while state.epoch <= self.plan.epochs:
+            self._epoch(state)
+            if (stop := self._report(state)) is not None:
+                return stop
+        return False
+
+    def _report(self, state: FitState) -> bool | None:
+        """Report the last epoch: True if the answer asks to stop, False if early stopping does, None to continue."""
+        if self._call_hook(lambda: self.hooks.report(state.epoch - 1, state.history[-1]), state):
+            return True
+        return False if _stalled(state.history, self.plan, self.options) else None
+
+    def _epoch(self, state: FitState) -> None:
+        """Train what is left of an epoch and evaluate; the order of the images is a function of (seed, epoch)."""
+        order = np.random.default_rng([self.plan.seed, state.epoch]).permutation(self.count).astype("int32")
+        rate = self.program.find_rate(state.step)
+        batch = self.program.batch_size
+        for chunk in read_chunks(self.data.train_images, self.data.train_labels, order[state.step * batch :], batch):
+            self._train_chunk(chunk, state)
+        begun = time.perf_counter()
+        validation = self.program.evaluate(self.data.val_images, self.data.val_labels)
+        if not math.isfinite(validation.loss):
+            raise NonFiniteLoss(f"the validation loss is {validation.loss} in epoch {state.epoch}; lower the learning rate")
+        metrics = {
+            "train_loss": state.totals.loss / state.totals.seen,
+            "train_accuracy": state.totals.correct / state.totals.seen,
+            "val_loss": validation.loss,
+            "val_accuracy": validation.accuracy,
+            "learning_rate": rate,
+        }
+        if math.isnan(metrics[self.plan.monitor]):
+            raise ModelError(f"{self.plan.monitor}: the model's own step returns none: it is no objective; take val_accuracy")
+        state.history.append(metrics)
+        if state.best is None or _improves(metrics, state.best, self.plan, 0.0):
+            state.best, state.best_epoch, state.validation = metrics, state.epoch, validation
+            state.best_weights = [variable.numpy() for variable in self.program.model.weights]
+        state.epoch, state.step, state.totals = state.epoch + 1, 0, Totals()
+        state.seconds += time.perf_counter() - begun
+
+    def _train_chunk(self, chunk: Chunk, state: FitState) -> None:
+        step, end = 0, math.ceil(int(chunk.order.shape[0]) / self.program.batch_size)
+        while step < end:
+            steps = range(step, min(step + self.unit, end))
+            begun = time.perf_counter()
+            state.totals += self.program.train(*chunk, steps)
+            if not math.isfinite(state.totals.loss):
+                raise NonFiniteLoss(
+                    f"the loss is {state.totals.loss} in epoch {state.epoch}; lower the learning rate or clip the gradients"
+                )
+            seconds = time.perf_counter() - begun
+            self.unit = _next_unit(len(steps), seconds)
+            state.seconds += seconds
+            state.step += len(steps)
+            step = steps.stop
+            self._call_hook(self.hooks.between, state)
+            if time.monotonic() - self.saved >= self.hooks.save_seconds:
+                self._save(state)
+
+    def _call_hook(self, call: Callable[[], T], state: FitState) -> T:
+        """Call a hook. If it raises, save what was trained first."""
+        try:
+            return call()
+        except Exception:
+            self._save(state)
+            raise
+
+    def _save(self, state: FitState) -> None:
+        self.hooks.save(pack(state, self.program, repr((self.plan, self.options))))
+        self.saved = time.monotonic()
+
+
+def _next_unit(steps: int, seconds: float) -> int:
+    """How many steps to run at once so that they take UNIT_SECONDS, growing at most fourfold: a first unit traces too."""
+    return max(1, min(4 * steps, int(steps * UNIT_SECONDS / max(seconds, 1e-6))))
+
+
+def _improves(metrics: Mapping[str, float], best: Mapping[str, float], plan: FitPlan, min_delta: float) -> bool:
+    gain = metrics[plan.monitor] - best[plan.monitor]
+    return (gain if plan.maximize else -gain) > min_delta
+
+
+def _stalled(history: list[Mapping[str, float]], plan: FitPlan, options: TrainOptions) -> bool:
+    """Whether early stopping ends the fit now: the rule of keras.callbacks.EarlyStopping."""
+    rule = options.early_stopping
+    if rule is None:
+        return False
+    best, since = history[0], 0
+    for metrics in history[1:]:
+        since += 1
+        if _improves(metrics, best, plan, rule.min_delta):
+            best, since = metrics, 0
+    return since >= rule.patience
