@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STORE := $(or $(TAILOR_STORE),mlruns)
 
 .PHONY: quickstart test test-slow test-faults test-faults-short soak postgres-check bench bench-searches bench-race bench-defaults lint \
-	types audit clean install
+	types reference audit clean install
 
 install: $(VENV)/installed
 
@@ -40,6 +40,10 @@ types: install
 	@mkdir -p build/types/tailor && ln -sfn ../../../tailor/__init__.py build/types/tailor/ && ln -sfn ../../../tailor/py.typed build/types/tailor/
 	@for room in search models experiments; do ln -sfn ../../../$$room build/types/tailor/$$room; done
 	$(BIN)/mypy
+
+# The tables of docs/study.md, of the declarations in search/study/sections.py.
+reference: install
+	$(BIN)/python -m tailor.search.study.reference docs/study.md
 
 audit: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit

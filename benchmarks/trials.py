@@ -191,13 +191,12 @@ def _trials(spec: StudySpec, count: int) -> Iterator[Any]:
     """Complete trials of the space, drawn at random by Optuna itself."""
     import optuna
 
-    from tailor.search.engines.optuna import HPARAMS, _suggest
-    from tailor.search.space.space import walk
+    from tailor.search.engines.optuna import HPARAMS
 
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
     for number in range(count):
         trial = study.ask()
-        hparams = walk(spec.space, lambda parameter, trial=trial: _suggest(trial, parameter))
+        hparams = spec.source.draw(trial)
         trial.set_user_attr(HPARAMS, hparams)
         study.tell(trial, 0.5 + 0.4 * (number * 2654435761 % 1000) / 1000)
     yield from study.get_trials(deepcopy=False)

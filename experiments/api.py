@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..models.references import refuse_function
 from ..search.study.load import build, lay, read
-from ..search.study.settings import overlaid
+from ..search.study.settings import overlay
 from ..search.study.spec import StudySpec
 from .coordinator.progress import Progress
 from .coordinator.session import Places, run_search
@@ -138,7 +138,7 @@ def run(
 
 def _spec(study: str | Path | StudySpec | Mapping[str, Any], settings: Mapping[str, Any]) -> StudySpec:
     if isinstance(study, StudySpec):
-        return checked(overlaid(study, settings))
+        return checked(overlay(study, settings))
     tables = copy.deepcopy(dict(study)) if isinstance(study, Mapping) else read(find(str(study)))
     for key, value in settings.items():
         lay(tables, key, value)

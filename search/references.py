@@ -1,4 +1,4 @@
-"""Classes and functions of a person's own, by reference: "pkg.mod:name", or "path/to/file.py:name"."""
+"""Custom classes and functions by reference: "pkg.mod:name", or "path/to/file.py:name"."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+import weakref
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,15 +17,15 @@ from .errors import StudyError
 def find(field: str, reference: str, digest: str = "") -> tuple[Any, Path]:
     """What the reference names, and the file that it is in. Raises StudyError naming `field`.
 
-    Of a file that was loaded before, `digest`, its SHA-256, names the content: it may have been edited since.
+    A file that was edited since this process loaded it is loaded anew, unless `digest`, a SHA-256, names the content before.
     """
     place, _, attribute = reference.rpartition(":")
     if not place or not attribute:
         raise StudyError(f"{field}: expected 'pkg.mod:name' or 'path/to/file.py:name', got {reference!r}.")
     try:
-        module = _from_file(Path(place), digest) if place.endswith(".py") else _from_module(place)
+        module = _from_file(Path(place), digest) if place.endswith(".py") else _from_module(place, digest)
         return getattr(module, attribute), Path(module.__file__ or place)
-    except Exception as error:  # whatever the person's own module raises
+    except Exception as error:  # whatever the user's module raises
         raise StudyError(
             f"{field}: {reference!r} cannot be imported ({type(error).__name__}: {error}); give a file or an installed module, "
             "and a name in it."
@@ -54,7 +55,22 @@ def _from_file(path: Path, digest: str) -> ModuleType:
     return sys.modules[name]
 
 
-def _from_module(place: str) -> ModuleType:
+def _from_module(place: str, digest: str) -> ModuleType:
+    """The module, run again if its file is neither what it was when it was loaded nor what the digest names."""
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))  # last, so that a person's folder never shadows an installed package
-    return importlib.import_module(place)
+        sys.path.append(str(Path.cwd()))  # last, so that a user's folder never shadows an installed package
+    importlib.invalidate_caches()  # the file may be younger than Python's last look at its folder
+    module = importlib.import_module(place)
+    path = Path(module.__file__ or "")
+    if not path.is_file() or path.suffix != ".py":
+        return module
+    code = path.read_bytes()
+    now = hashlib.sha256(code).hexdigest()
+    if _LOADED.setdefault(module, now) not in (digest, now):
+        # Not importlib.reload: it may take the cached bytecode of a file that was edited within the same second.
+        exec(compile(code, str(path), "exec"), vars(module))
+        _LOADED[module] = now
+    return module
+
+
+_LOADED: weakref.WeakKeyDictionary[ModuleType, str] = weakref.WeakKeyDictionary()  # the SHA-256 of each one's file

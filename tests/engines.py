@@ -20,16 +20,17 @@ SPACE = Space(
         Float("learning_rate", 1e-4, 1e-1, log=True),
         Float("dropout", 0.0, 0.5, step=0.1),
         Int("depth", 1, 4),
-        Int("units_3", 16, 256, log=True, when=Condition("depth", ">=", 3)),
+        Int("units_3", 16, 256, log=True, when=(Condition("depth", ">=", 3),)),
         Choice("optimizer", ("adam", "sgd")),
         Choice("batch_norm", (True, False)),
-        Int("axis", 1, 3, when=Condition("batch_norm", "==", True)),
-        Choice("mode", ("a", "b"), when=Condition("axis", ">=", 2)),
-        Float("noise", 0.0, 1.0, when=Condition("dropout", ">=", 0.3)),
+        Int("axis", 1, 3, when=(Condition("batch_norm", "==", True),)),
+        Choice("mode", ("a", "b"), when=(Condition("axis", ">=", 2),)),
+        Float("momentum", 0.5, 0.9, when=(Condition("depth", ">=", 2), Condition("optimizer", "==", "sgd"))),
+        Float("noise", 0.0, 1.0, when=(Condition("dropout", ">=", 0.3),)),
         Fixed("activation", "relu"),
     )
 )
-GRID = Space((Choice("lr", (1e-3, 1e-4)), Int("depth", 1, 3), Choice("u3", ("a", "b"), when=Condition("depth", ">=", 3))))
+GRID = Space((Choice("lr", (1e-3, 1e-4)), Int("depth", 1, 3), Choice("u3", ("a", "b"), when=(Condition("depth", ">=", 3),))))
 Open = Callable[..., Engine]
 
 

@@ -38,7 +38,7 @@ def test_points_lie_in_the_unit_cube_by_their_own_scale() -> None:
         Float("rate", 1e-4, 1e-2, log=True),
         Choice("norm", (True, False)),
         Int("depth", 1, 3),
-        Int("units", 10, 20, when=Condition("depth", ">=", 3)),
+        Int("units", 10, 20, when=(Condition("depth", ">=", 3),)),
     ))  # fmt: skip
     assert place(space, {"rate": 1e-3, "norm": True, "depth": 1}) == pytest.approx([0.5, 0.5, 0.0, 0.0, 0.5])
     assert place(space, {"rate": 1e-2, "norm": False, "depth": 3, "units": 20}) == pytest.approx([1.0, 0.0, 0.5, 1.0, 1.0])

@@ -93,21 +93,17 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
 
 def _resolved(study: str, name: str | None, settings: tuple[str, ...], given: Mapping[str, Any]) -> StudySpec:
     """The study with the options laid over it."""
-    from ...search.study import capabilities
     from ...search.study.load import read
+    from ...search.study.offers import ENGINES, SAMPLERS, offers
     from ..planning.resolve import Overrides, find, resolve_study
 
     laid = [f"{key}={given[option]}" for option, key in SHORT.items() if given[option] is not None]
     first: list[str] = []
-    if given["engine"] in capabilities.ENGINES:
+    if given["engine"] in ENGINES:
         # What the file names for another engine gives way to this one's own, where this one has no such thing.
         named = read(find(study)).get("search")
         sampler, pruner = _named("sampler", named), _named("pruner", named)
-        first += (
-            []
-            if capabilities.offers(given["engine"], sampler)
-            else [f"search.sampler={capabilities.SAMPLERS[given['engine']][0]}"]
-        )
+        first += [] if offers(given["engine"], sampler) else [f"search.sampler={SAMPLERS[given['engine']][0]}"]
         first += ["search.pruner=none"] if pruner and given["engine"] == "keras-tuner" else []
     return resolve_study(study, Overrides((*first, *settings, *laid), name))
 

@@ -17,6 +17,7 @@ from ...models.errors import ModelError
 from ...models.references import is_file
 from ...search import engines
 from ...search.engines.protocol import Suggestion
+from ...search.study.capabilities import explain_repeats
 from ...search.study.spec import StudySpec
 from ..datasets import splits as splitting
 from ..datasets.splits import DataHandle, Splits
@@ -65,10 +66,12 @@ def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
     splits = open_data(spec, places.data_dir)
     for note in splits.notes:
         screen.line(f"{spec.dataset}: {note}")
-    if spec.declares:
+    if not spec.source.known:
         screen.line("the model is called for the hyperparameters that it declares")
         spec = whole(spec, splits)
         screen.line(f"declared: {', '.join(spec.found.declared) or 'none'}")
+    if repeats := explain_repeats(spec):
+        screen.line(repeats)
     store = places.store
     with store.reserved(), study_lock(store.locks, spec.name, keep=lambda: store.exists):
         if places.enqueue_from is not None:
@@ -105,7 +108,7 @@ def _enqueued(spec: StudySpec, store: Store, study: str, screen: Screen) -> Stud
     """The spec with another study's best points enqueued."""
     if not store.exists:
         raise InputError(f"--enqueue-from: there is no study {study!r}: the store {store.root} is empty.")
-    if spec.by_run:
+    if not spec.source.declared:
         raise InputError("--enqueue-from: points are of a declared [space]; leave it out, or study.space.")
     points = best_points(open_client(store), study, spec.space)
     screen.line(f"{len(points)} points of study {study} are tried first")

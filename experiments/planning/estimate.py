@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...models.errors import ModelError
 from ...search.engines.protocol import Suggestion
-from ...search.space.points import points
+from ...search.space.points import list_points
 from ...search.study.capabilities import LISTED
 from ...search.study.spec import StudySpec
 from ..datasets.splits import DataHandle, Splits
@@ -61,12 +61,10 @@ def estimate(spec: StudySpec, splits: Splits) -> Estimate:
     """Measure the ends of the space, known whole. Raises InputError for a model that cannot be built."""
     shape = splits.train.images.shape[1:]
     handle = DataHandle("", (shape[0], shape[1], shape[2]), len(splits.class_names))
-    trials, said = spec.search.trials, f"{len(spec.space.searched)} searched parameters"
-    if spec.by_run:
-        said = f"a space by {spec.by_run}"
+    trials, described = spec.search.trials, spec.source.describe()
     if spec.search.sampler.name in LISTED:
-        count = len(points(spec.space))
-        trials, said = min(trials, count), f"{spec.search.sampler.name} of {count} points"
+        count = len(list_points(spec.space))
+        trials, described = min(trials, count), f"{spec.search.sampler.name} of {count} points"
     with Evaluator(threads=1) as evaluator:
         sizes, notes = [], []
         for values in ends(spec):
@@ -78,7 +76,7 @@ def estimate(spec: StudySpec, splits: Splits) -> Estimate:
             sizes.append(_size(values, *measured, images=len(splits.train)))
     workers = spec.workers.count or cores()
     seconds = [trials * spec.search.max_epochs * size.epoch_seconds / workers for size in sizes]
-    return Estimate(splits.sizes, said, trials, workers, sizes[0], sizes[1], (min(seconds), max(seconds)), notes[0])
+    return Estimate(splits.sizes, described, trials, workers, sizes[0], sizes[1], (min(seconds), max(seconds)), notes[0])
 
 
 def _size(values: Mapping[str, Any], parameters: int, numbers: int, batch: int, seconds: float, images: int) -> Size:

@@ -13,7 +13,7 @@ from mlflow.artifacts import load_text
 from ...models.training.options import TrainOptions
 from ...search.errors import StudyError
 from ...search.space.conditions import Value
-from ...search.space.parameters import Choice, Float, Int, as_declared, refusal
+from ...search.space.parameters import Choice, Float, Int, explain_refusal, normalize
 from ...search.space.points import check_point
 from ...search.space.rules import middle
 from ...search.space.space import Space, walk
@@ -54,8 +54,8 @@ def usual_point(space: Space, known: Mapping[str, Any]) -> dict[str, Value]:
     def value(parameter: Float | Int | Choice) -> Value:
         general = known.get(parameter.name.rpartition("_")[0]) if parameter.name in known else None
         for default in (parameter.default, known.get(parameter.name), general):
-            if default is not None and not refusal(parameter, default):
-                return as_declared(parameter, default)
+            if default is not None and not explain_refusal(parameter, default):
+                return normalize(parameter, default)
         return middle(parameter)
 
     searched = {parameter.name for parameter in space.searched}

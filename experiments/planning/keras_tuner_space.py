@@ -11,7 +11,7 @@ from typing import Any
 
 from ...models.errors import ModelError
 from ...models.keras_tuner import hypermodel
-from ...search.study.from_keras_tuner import completed, translate
+from ...search.study.from_keras_tuner import complete, translate
 from ...search.study.spec import StudySpec
 from ..datasets.splits import Splits
 from ..errors import InputError
@@ -21,13 +21,13 @@ from ..trials.evaluator import Evaluator
 
 def whole(spec: StudySpec, splits: Splits) -> StudySpec:
     """The spec with its space known whole. Raises ModelError, StudyError, and InputError for a model that cannot be built."""
-    if not spec.declares:
+    if spec.source.known:
         return spec
     begin_loading()  # TensorFlow, in the process that the search's workers are forked from
     shape = splits.train.images.shape[1:]
     with Evaluator(threads=1, method=METHOD) as evaluator:
         configs = evaluator.call(_declared, spec.model, str(Path.cwd()), shape, len(splits.class_names))
-    return completed(spec, translate(configs))
+    return complete(spec, translate(configs))
 
 
 def _declared(name: str, folder: str, shape: tuple[int, int, int], num_classes: int) -> list[Mapping[str, Any]]:

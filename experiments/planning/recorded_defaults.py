@@ -17,7 +17,7 @@ TAG = "tailor.defaults"
 def defaults(spec: StudySpec) -> dict[str, Any]:
     """The training options' defaults and, of a built-in model, its hyperparameters' too: as JSON would give them back."""
     options = dataclasses.asdict(TrainOptions())
-    if spec.declares:
+    if spec.compiled:
         options = {name: value for name, value in options.items() if name not in COMPILED}  # the model is compiled with its own
     model = resolve(spec.model).defaults if spec.model in BUILT_IN else None
     return json.loads(json.dumps({**options, **(model or {})}))
@@ -28,14 +28,6 @@ def trained_by(spec: StudySpec, mine: Mapping[str, Any], others: Mapping[str, An
 
     One that the others lack is an option that came later, or went: it compares with nothing.
     """
-    varied = {*(parameter.name for parameter in spec.space.parameters), *_returned(spec), *spec.found.declared}
+    varied = spec.source.names() | {*spec.found.declared}
     known = {name: value for name, value in mine.items() if name in others and name not in varied}
     return {**known, **spec.training}
-
-
-def _returned(spec: StudySpec) -> set[str]:
-    if not spec.by_run:
-        return set()
-    from ...search.engines.define_by_run import looked_over
-
-    return {name for values in looked_over(spec.by_run) for name in values}

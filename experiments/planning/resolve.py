@@ -9,18 +9,17 @@ from typing import Any
 
 from ...models.factory import BUILT_IN, resolve
 from ...models.training import options
-from ...search import references
 from ...search.errors import unknown
-from ...search.space.parameters import Choice, Fixed
-from ...search.space.points import points
-from ...search.space.rules import largest, smallest
-from ...search.space.space import walk
+from ...search.space.names import explain_name
+from ...search.space.points import list_points
 from ...search.study.capabilities import LISTED
 from ...search.study.load import load
 from ...search.study.spec import StudySpec
 from ..datasets.catalog import check_uri, open_dataset
 from ..datasets.splits import Splits, split
 from ..errors import InputError
+
+MAX_TEXT = 6000  # characters of a value, in MLflow's database
 
 
 @dataclass(frozen=True)
@@ -65,49 +64,39 @@ def resolve_study(study: str, overrides: Overrides = Overrides()) -> StudySpec:
 def checked(spec: StudySpec) -> StudySpec:
     """The spec, its data set's name and its parameters' names and ranges looked over. Raises as `resolve_study`."""
     check_uri(spec.dataset)
-    if spec.by_run:
-        spec = replace(spec, found=replace(spec.found, space_sha256=references.digest("study.space", spec.by_run)))
-        check_returned(spec)
+    spec = replace(spec, found=replace(spec.found, space_sha256=spec.source.digest()))
     check_names(spec)
     if spec.search.sampler.name in LISTED:
-        points(spec.space)
+        list_points(spec.space)
     return spec
 
 
 def check_names(spec: StudySpec) -> None:
-    """Check each option's and hyperparameter's name, and its value at both ends of its range. Raises the first error."""
-    own = [parameter for parameter in spec.space.parameters if parameter.name not in spec.found.declared]
-    _check_known(spec, {"space": [parameter.name for parameter in own], "training": list(spec.training)})
-    _check_values(spec.training.items())
-    for parameter in own:
-        if isinstance(parameter, Fixed):
-            ends: Iterable[Any] = (parameter.value,)
-        else:
-            ends = parameter.choices if isinstance(parameter, Choice) else (parameter.low, parameter.high)
-        _check_values((parameter.name, value) for value in ends)
+    """Check each option's and hyperparameter's name, and the values that trials may have. Raises the first error."""
+    for values in spec.source.samples():
+        _check_values(spec, spec.source.field, values)
+        for name in values:
+            if name in spec.training:
+                raise InputError(f"{name}: stands in [training] (fixed) and {spec.source.role}; keep one of them.")
+    _check_values(spec, "training", spec.training)
 
 
-def _check_values(values: Iterable[tuple[str, Any]]) -> None:
-    for name, value in values:
+def _check_values(spec: StudySpec, section: str, values: Mapping[str, Any]) -> None:
+    """Check names and values against what the model and its training take, and what MLflow's database does."""
+    for name, value in values.items():
+        if why := explain_name(name):
+            raise InputError(f"{section}: expected {why}.")
+        if len(str(value)) > MAX_TEXT:
+            raise InputError(f"{section}.{name}: expected a text of at most {MAX_TEXT} characters, got {len(str(value))}.")
+    _check_known(spec, {section: values})
+    for name, value in values.items():
         if name in options.NAMES:
             options.check(name, value)
 
 
-def check_returned(spec: StudySpec) -> None:
-    """Check what the function that is the space returns, at both ends and at random; raises as `check_names`."""
-    from ...search.engines.define_by_run import looked_over
-
-    for values in looked_over(spec.by_run):
-        _check_known(spec, {"study.space": values})
-        _check_values(values.items())
-        for name in values:
-            if name in spec.training:
-                raise InputError(f"{name}: stands in [training] (fixed) and is returned by {spec.by_run!r}; keep one of them.")
-
-
 def _check_known(spec: StudySpec, sections: Mapping[str, Iterable[str]]) -> None:
     """Check the names that stand in the study file's sections against those that the model and its training take."""
-    if spec.declares:
+    if spec.compiled:
         if ":" not in spec.model:
             raise InputError(
                 f"study.model: with api keras-tuner it is 'my_pkg.my_module:build' or 'nets/mine.py:build', got {spec.model!r}."
@@ -123,7 +112,7 @@ def _check_known(spec: StudySpec, sections: Mapping[str, Iterable[str]]) -> None
         return
     for section, names in sections.items():
         for name in names:
-            if spec.declares and name in options.COMPILED:
+            if spec.compiled and name in options.COMPILED:
                 raise InputError(f"{section}.{name}: the model is compiled with its own optimizer and loss; set it there.")
             if name not in known:
                 raise unknown(f"{section} ({what})", name, known)
@@ -136,12 +125,8 @@ def open_data(spec: StudySpec, data_dir: Path | None) -> Splits:
 
 def ends(spec: StudySpec) -> tuple[dict[str, Any], dict[str, Any]]:
     """The values of the smallest and of the largest model of the space."""
-    if spec.by_run:
-        from ...search.engines.define_by_run import ends as of_function
-
-        small, large = of_function(spec.by_run)
-        return {**spec.training, **small}, {**spec.training, **large}
-    return {**spec.training, **walk(spec.space, smallest)}, {**spec.training, **walk(spec.space, largest)}
+    small, large = spec.source.ends()
+    return {**spec.training, **small}, {**spec.training, **large}
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

@@ -27,8 +27,7 @@ def advice(spec: StudySpec, rows: Sequence[Row], importance: Mapping[str, float]
     if not complete:
         kept = " and ".join(map(str, spec.goal.constraints))
         return [f"No complete trial keeps {kept}: let the space reach where they are kept, or loosen them."]
-    declared = () if spec.by_run else spec.space.searched  # the values that were seen have no ends to be raised
-    found = [_edge(parameter, complete[:TOP]) for parameter in declared]
+    found = [_edge(parameter, complete[:TOP]) for parameter in spec.source.searched]
     found += [_epochs(spec, complete[0]), _budget(spec, len(rows)), _unimportant(importance), _noise(spec, complete, val_size)]
     failed = sum(row.status == "failed" for row in rows)
     if failed > len(rows) / 5:

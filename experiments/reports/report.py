@@ -20,7 +20,7 @@ from mlflow.exceptions import MlflowException
 from ...search.analysis import plots
 from ...search.analysis.importance import Importance
 from ...search.analysis.plots import Told
-from ...search.engines.define_by_run import seen
+from ...search.space.conditions import write_when
 from ...search.space.parameters import Choice, Fixed, Parameter
 from ...search.study.goal import key_of
 from ...search.study.spec import StudySpec
@@ -55,8 +55,7 @@ class Report:
 def make(study: RecordedStudy) -> Report:
     """Read the study and make its report."""
     spec, board = study.read_spec(), leaderboard(study)
-    if spec.by_run:  # what varied among the trials stands for the space
-        spec = dataclasses.replace(spec, space=seen([row.params for row in board]))
+    spec = dataclasses.replace(spec, space=spec.source.show([row.params for row in board]))
     told = [_told(study.client, spec, row, i < MOST_CURVES) for i, row in enumerate(board)]
     trials = plots.as_optuna(spec, told)
     mattered = plots.importances(spec, trials, told)
@@ -150,7 +149,7 @@ def _described(parameter: Parameter) -> tuple[str, str, str]:
     else:
         extra = ", log scale" if parameter.log else f", step {parameter.step}" if parameter.step else ""
         values = f"{parameter.low:g} to {parameter.high:g}{extra}"
-    return parameter.name, values, f"where {parameter.when}" if parameter.when else ""
+    return parameter.name, values, f"if {write_when(parameter.when)}" if parameter.when else ""
 
 
 def _artifact(client: MlflowClient, run_id: str, name: str) -> bytes:

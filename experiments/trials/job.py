@@ -98,7 +98,7 @@ def make_job(spec: StudySpec, suggestion: Suggestion, attempt: int, data: DataHa
         folder=str(Path.cwd()),
         in_memory=spec.workers.in_memory,
         epochs_done=suggestion.epochs_done,
-        declared=spec.found.declared if spec.declares else None,
+        declared=spec.found.declared if spec.compiled else None,
     )
 
 

@@ -98,7 +98,12 @@ class _Found:
     def take(self, space: Sequence[Any], values: Mapping[str, Any]) -> None:
         known = [(one.name, one.conditions) for one in self.parameters]
         for one in space:
-            if (one.name, one.conditions) not in known:
+            place = (one.name, one.conditions)
+            if place in known:
+                before = [other for other in self.parameters if (other.name, other.conditions) == place]
+                if len(before) == 1 and before[0].get_config() != one.get_config():
+                    self.parameters.append(one)  # another declaration in the same place: whoever reads both refuses them
+            else:
                 self.parameters.append(one)
                 under = {**values, **{condition.name: condition.values[0] for condition in one.conditions}}
                 self.waiting += [{**under, one.name: value} for value in _list_ends(one)]

@@ -6,7 +6,6 @@ sample of them, even over the search, says that as well. (The newest alone do no
 
 from __future__ import annotations
 
-from collections.abc import Container
 from typing import Any
 
 import optuna
@@ -14,13 +13,15 @@ from optuna.distributions import BaseDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from .optuna_private import StudyView
+
 BEST, SAMPLED = 100, 900
 
 
 class BoundedTPE(optuna.samplers.TPESampler):
     """Optuna's own up to BEST + SAMPLED trials, and then over that many. One serves one ask."""
 
-    _shown: _Shown | None = None
+    _shown: StudyView | None = None
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return super().infer_relative_search_space(self._bounded(study), trial)
@@ -35,42 +36,24 @@ class BoundedTPE(optuna.samplers.TPESampler):
 
     def _bounded(self, study: optuna.Study) -> Any:
         if self._shown is None:
-            self._shown = _Shown(study)
+            self._shown = StudyView(study, choose(study.get_trials(deepcopy=False), study.directions))
         return self._shown
 
 
-class _Shown:
-    """A study of which a sampler sees some trials."""
-
-    def __init__(self, study: optuna.Study) -> None:
-        self._study = study
-        self._trials = chosen(study.get_trials(deepcopy=False), study.directions)
-
-    def _get_trials(
-        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
-    ) -> list[FrozenTrial]:
-        return [trial for trial in self._trials if states is None or trial.state in states]
-
-    get_trials = _get_trials
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._study, name)
-
-
-def chosen(trials: list[FrozenTrial], directions: list[StudyDirection]) -> list[FrozenTrial]:
+def choose(trials: list[FrozenTrial], directions: list[StudyDirection]) -> list[FrozenTrial]:
     """Those that run or wait, the best by each objective, and an even sample of the others, in their order."""
     if len(trials) <= BEST + SAMPLED:
         return trials
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     best: set[int] = set()
     for objective, direction in enumerate(directions):
-        best.update(_ranked(complete, objective, direction)[: BEST // len(directions)])
+        best.update(_rank(complete, objective, direction)[: BEST // len(directions)])
     others = [trial.number for trial in trials if trial.state.is_finished() and trial.number not in best]
     sampled = {others[i * len(others) // SAMPLED] for i in range(min(SAMPLED, len(others)))}
     return [trial for trial in trials if not trial.state.is_finished() or trial.number in best or trial.number in sampled]
 
 
-def _ranked(complete: list[FrozenTrial], objective: int, direction: StudyDirection) -> list[int]:
+def _rank(complete: list[FrozenTrial], objective: int, direction: StudyDirection) -> list[int]:
     """Numbers of complete trials, the best by one objective first, those that break constraints last, by how much."""
     sign = -1 if direction == StudyDirection.MAXIMIZE else 1
 

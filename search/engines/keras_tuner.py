@@ -7,22 +7,22 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import keras_tuner
-from keras_tuner.engine.trial import Trial
 
 from ..errors import StudyError
-from ..space.conditions import Value
-from ..space.parameters import Choice, Fixed, Float, Int, Parameter, as_declared
-from ..space.points import listed
+from ..space.conditions import Condition, Value, When, holds
+from ..space.parameters import Choice, Fixed, Float, Int, Parameter, normalize
+from ..space.points import list_values
 from ..space.rules import draw
 from ..space.space import Space, walk
-from ..study.capabilities import listed_points
-from ..study.spec import Component, StudySpec
+from ..study.capabilities import order_points
+from ..study.sections import Component
+from ..study.spec import StudySpec
 from . import state_file
+from .keras_tuner_private import Trial, restore, stop_saving, under
 from .protocol import Done, Outcome, Record, Suggestion, Wait
 from .seeds import mixed
 
@@ -46,11 +46,7 @@ class KerasTunerEngine:
         path = folder / spec.name / "oracle.json"
         state = state_file.read(path)
         if state is not None:
-            for key, kept in state["trials"].items():
-                trial = Trial(oracle.get_space(), key, kept["status"], kept["message"])
-                trial.hyperparameters.values, trial.score, trial.best_step = kept["values"], kept["score"], 0
-                oracle.trials[key] = trial
-            oracle.set_state(state["oracle"])
+            restore(oracle, state)
         return cls(spec, oracle, path)
 
     def ask(self) -> Suggestion | Wait | Done:
@@ -108,7 +104,7 @@ class KerasTunerEngine:
             found = trial.hyperparameters.values[parameter.name]
             if not isinstance(parameter, Choice):
                 found = min(found, parameter.high)  # a whole number on a log scale may be one above
-            return as_declared(parameter, found)
+            return normalize(parameter, found)
 
         return walk(self._spec.space, value)
 
@@ -148,38 +144,42 @@ def make_oracle(spec: StudySpec) -> keras_tuner.Oracle:
         "hyperband": keras_tuner.oracles.HyperbandOracle,
         "grid": keras_tuner.Oracle,
     }[name]
-    oracle = _made(_with_list(kind, spec), spec.search.sampler, rules)
+    oracle = _make(_with_list(kind, spec), spec.search.sampler, rules)
     oracle.verbose = 0
-    oracle.save = lambda: None  # both write in place, which a kill can truncate; see _save above
-    oracle._save_trial = lambda trial: None
+    stop_saving(oracle)  # see _save above
     return oracle
 
 
 def translate(space: Space) -> keras_tuner.HyperParameters:
-    """The searched parameters as Keras Tuner declares them, with the same meaning (see limits.py)."""
+    """The searched parameters as Keras Tuner declares them, with the same meaning (see capabilities.py)."""
     found = keras_tuner.HyperParameters()
     declared = {parameter.name: parameter for parameter in space.parameters}
     for parameter in space.searched:
-        scopes = _scopes(parameter, declared)
-        if scopes is None:
-            continue  # it never exists
-        with ExitStack() as inside:
-            for name, values in scopes:
-                inside.enter_context(found.conditional_scope(name, values))
-            _declare(found, parameter)
+        parents = _list_parents(parameter.when, declared)
+        if parents is not None:
+            with under(found, parents):
+                _declare(found, parameter)
     return found
 
 
-def _scopes(parameter: Parameter, declared: Mapping[str, Parameter]) -> list[tuple[str, list[Value]]] | None:
-    """Each parent that the parameter hangs on, outermost first, and its values under which it exists; None if it never does."""
-    if parameter.when is None:
-        return []
-    parent = declared[parameter.when.name]
-    if isinstance(parent, Fixed):  # Keras Tuner does not know it; where it is not there, `walk` leaves out what hangs on it
-        return [] if parameter.when.holds({parent.name: parent.value}) else None
-    outer = _scopes(parent, declared)
-    satisfied = [value for value in listed(parent) if parameter.when.holds({parent.name: value})]
-    return None if outer is None or not satisfied else [*outer, (parent.name, satisfied)]
+def _list_parents(when: When, declared: Mapping[str, Parameter]) -> dict[str, list[Value]] | None:
+    """Each parent that the conditions hang on, outermost first, and its values under which they hold; None if they never do."""
+    found: dict[str, list[Value]] = {}
+    for condition in when:
+        parent = declared[condition.name]
+        outer = _list_parents(parent.when, declared)
+        here = None if outer is None else _list_satisfying(condition, parent)
+        if outer is None or here is None:
+            return None
+        for name, values in {**outer, **here}.items():
+            found[name] = [value for value in found.get(name, values) if value in values]
+    return found if all(found.values()) else None
+
+
+def _list_satisfying(condition: Condition, parent: Parameter) -> dict[str, list[Value]] | None:
+    if isinstance(parent, Fixed):  # Keras Tuner does not know it; if it is not there, `walk` leaves out what hangs on it
+        return {} if holds((condition,), {parent.name: parent.value}) else None
+    return {parent.name: [value for value in list_values(parent) if condition.holds({parent.name: value})]}
 
 
 def _declare(found: keras_tuner.HyperParameters, parameter: Parameter) -> None:
@@ -187,13 +187,13 @@ def _declare(found: keras_tuner.HyperParameters, parameter: Parameter) -> None:
         found.Choice(parameter.name, list(parameter.choices))
     elif isinstance(parameter, Float) and parameter.step:
         # Keras Tuner counts a float's steps by rounding down, and 0.5 // 0.1 is 4. In an ordered list each has its place.
-        found.Choice(parameter.name, listed(parameter))
+        found.Choice(parameter.name, list_values(parameter))
     elif isinstance(parameter, (Float, Int)):
         declare = found.Int if isinstance(parameter, Int) else found.Float
         declare(parameter.name, parameter.low, parameter.high, parameter.step, "log" if parameter.log else "linear")
 
 
-def _made(kind: type[keras_tuner.Oracle], sampler: Component, rules: Mapping[str, Any]) -> keras_tuner.Oracle:
+def _make(kind: type[keras_tuner.Oracle], sampler: Component, rules: Mapping[str, Any]) -> keras_tuner.Oracle:
     try:
         return kind(**{**rules, **sampler.arguments})
     except (TypeError, ValueError) as error:
@@ -204,7 +204,7 @@ def _with_list(kind: type[keras_tuner.Oracle], spec: StudySpec) -> type[keras_tu
     """The tuner, first proposing the points that the spec lists: the enqueued ones and, for a grid, all of its own."""
     wanted = [dict(point) for point in spec.enqueue]
     if spec.search.sampler.name == "grid":  # Keras Tuner's own forgets where it was on a restart
-        wanted += [point for point in listed_points(spec) if point not in wanted]
+        wanted += [point for point in order_points(spec) if point not in wanted]
 
     class Listed(kind):
         given: tuple[dict[str, Value], ...] = ()  # of the wanted; part of the state
@@ -221,7 +221,7 @@ def _with_list(kind: type[keras_tuner.Oracle], spec: StudySpec) -> type[keras_tu
             rng = random.Random(f"{spec.search.seed}/{trial_id}")
             drawn = walk(spec.space, lambda p: point[p.name] if p.name in point else draw(p, rng))
             own = {key: value for key, value in answer["values"].items() if key.startswith(OWN)}
-            return {**answer, "values": {**_searched(drawn, spec.space), **own}}
+            return {**answer, "values": {**_keep_searched(drawn, spec.space), **own}}
 
         def get_state(self) -> dict[str, Any]:
             return {**super().get_state(), "given": self.given}
@@ -233,7 +233,7 @@ def _with_list(kind: type[keras_tuner.Oracle], spec: StudySpec) -> type[keras_tu
     return Listed
 
 
-def _searched(values: Mapping[str, Value], space: Space) -> dict[str, Value]:
+def _keep_searched(values: Mapping[str, Value], space: Space) -> dict[str, Value]:
     """The values of the searched parameters alone, as Keras Tuner has them: it knows no others, and true is 1 among choices."""
     names = {parameter.name for parameter in space.searched}
     return {name: int(value) if isinstance(value, bool) else value for name, value in values.items() if name in names}

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import cast
 
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from ..errors import StudyError
 from ..space.conditions import Value
-from ..space.parameters import Choice, Float, Int, as_declared
-from ..space.space import walk
-from ..study.capabilities import LISTED, listed_points
+from ..space.function import forbids_all
+from ..study.capabilities import LISTED, order_points
 from ..study.spec import StudySpec
-from .define_by_run import forbidden, suggested
+from .optuna_private import fixed_params, live_trial
 from .protocol import Done, Outcome, Record, Suggestion, Wait
 from .samplers import make_pruner, make_sampler
 from .seeds import mixed
-from .storage import lasting, open_storage, place, refusing
+from .storage import AWAY, lasting, open_storage, place, refusing
 
 HPARAMS = "tailor.hparams"
 REASON = "tailor.reason"
@@ -46,7 +44,7 @@ class OptunaEngine:
         self._live: dict[int, Trial] = {}
         self._listed = [dict(point) for point in spec.enqueue]  # to be tried before the sampler's own
         if spec.search.sampler.name in LISTED:
-            self._listed += [point for point in listed_points(spec) if point not in self._listed]
+            self._listed += [point for point in order_points(spec) if point not in self._listed]
 
     @classmethod
     def open(cls, spec: StudySpec, storage_url: str) -> OptunaEngine:
@@ -67,12 +65,12 @@ class OptunaEngine:
     @lasting
     def ask(self) -> Suggestion | Wait | Done:
         for _ in range(IN_A_ROW):
-            if (answer := self._asked()) is not None:
+            if (answer := self._ask_once()) is not None:
                 return answer
-        raise forbidden(self._spec.by_run, IN_A_ROW)
+        raise forbids_all(self._spec.by_run, IN_A_ROW)
 
-    def _asked(self) -> Suggestion | Done | None:
-        """The answer to an ask; None where the function that is the space forbids what was drawn."""
+    def _ask_once(self) -> Suggestion | Done | None:
+        """The answer to an ask; None if the space forbids what was drawn."""
         plan = self._spec.search
         for begun in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if begun.number not in self._given:  # of an ask that the database's going away cut off
@@ -88,7 +86,7 @@ class OptunaEngine:
         self._reseed(len(asked))
         trial = self._study.ask()
         self._live[trial.number] = trial
-        return self._suggestion(trial.number, self._drawn(trial))
+        return self._suggestion(trial.number, self._draw(trial))
 
     @lasting
     def report(self, trial: int, epoch: int, values: Mapping[str, float]) -> bool:
@@ -150,7 +148,7 @@ class OptunaEngine:
         trials = self._study.get_trials(deepcopy=False)
         if any(trial.state == TrialState.WAITING for trial in trials):
             return True
-        given = [trial.system_attrs.get("fixed_params") for trial in trials]
+        given = [fixed_params(trial) for trial in trials]
         for point in self._listed:
             if point not in given:
                 self._study.enqueue_trial(point)
@@ -162,7 +160,7 @@ class OptunaEngine:
             trials = self._study.get_trials(deepcopy=False)
             if number >= len(trials) or trials[number].state != TrialState.RUNNING:
                 raise KeyError(f"trial {number} of study {self._spec.name!r} is not running")
-            self._live[number] = Trial(self._study, trials[number]._trial_id)
+            self._live[number] = live_trial(self._study, trials[number])
         return self._live[number]
 
     def _suggestion(self, number: int, hparams: dict[str, Value] | None) -> Suggestion | None:
@@ -176,23 +174,23 @@ class OptunaEngine:
         if HPARAMS in trial.user_attrs:
             return dict(trial.user_attrs[HPARAMS])
         self._reseed(trial.number)
-        return self._drawn(self._trial(trial.number))
+        return self._draw(self._trial(trial.number))
 
-    def _drawn(self, trial: Trial) -> dict[str, Value] | None:
-        """The trial's values, by the space or by the function that is the space, noted on it; None where that forbids them."""
-        if self._spec.by_run:
-            try:
-                hparams = suggested(self._spec.by_run, trial, self._spec.found.space_sha256)
-            except StudyError as error:  # ended, or every later start would run into it
-                trial.set_user_attr(HPARAMS, {})
-                self.tell(trial.number, Outcome("failed", reason=str(error)))
-                raise
-            if hparams is None:
-                trial.set_user_attr(FORBIDDEN, True)
-                self.tell(trial.number, Outcome("pruned", reason="forbidden by study.space"))
-                return None
-        else:
-            hparams = walk(self._spec.space, lambda parameter: _suggest(trial, parameter))
+    def _draw(self, trial: Trial) -> dict[str, Value] | None:
+        """The trial's values, noted on it; None if the space forbids them."""
+        try:
+            hparams = self._spec.source.draw(trial)
+        except StudyError as error:
+            if isinstance(error.__cause__, AWAY):  # the database that the trial is in
+                raise error.__cause__ from None
+            # The trial ends, or every later start would run into it.
+            trial.set_user_attr(HPARAMS, {})
+            self.tell(trial.number, Outcome("failed", reason=str(error)))
+            raise
+        if hparams is None:
+            trial.set_user_attr(FORBIDDEN, True)
+            self.tell(trial.number, Outcome("pruned", reason="forbidden by study.space"))
+            return None
         trial.set_user_attr(HPARAMS, hparams)
         return hparams
 
@@ -206,12 +204,3 @@ class OptunaEngine:
             values = {objective.metric: value for objective, value in zip(self._spec.goal.objectives, trial.values, strict=True)}
             values |= trial.user_attrs.get(CONSTRAINED, {})
         return Outcome(OUTCOMES[trial.state], values, trial.user_attrs.get(REASON, ""))  # type: ignore[arg-type]
-
-
-def _suggest(trial: Trial, parameter: Float | Int | Choice) -> Value:
-    if isinstance(parameter, Choice):
-        return cast("Value", trial.suggest_categorical(parameter.name, parameter.choices))
-    if isinstance(parameter, Int):
-        return trial.suggest_int(parameter.name, parameter.low, parameter.high, log=parameter.log, step=parameter.step or 1)
-    found = trial.suggest_float(parameter.name, parameter.low, parameter.high, log=parameter.log, step=parameter.step)
-    return as_declared(parameter, found)

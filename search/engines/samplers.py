@@ -15,7 +15,7 @@ import optuna
 from .. import references
 from ..errors import StudyError, unknown
 from ..study.capabilities import LISTED, known_as
-from ..study.spec import Component, SearchPlan
+from ..study.sections import Component, SearchPlan
 from .bounded import BoundedTPE
 
 # What Tailor asks for beside Optuna's own defaults; a study file's arguments win.
@@ -47,13 +47,13 @@ def make_sampler(plan: SearchPlan, seed: int) -> optuna.samplers.BaseSampler:
     if known_as(name) == "gp" and importlib.util.find_spec("torch") is None:  # it is missed after the first random trials only
         raise StudyError(f"search.sampler: {name} needs torch, which is not installed; pip install torch, or take another one.")
     class_name, defaults = SAMPLERS.get(name, (name, {}))
-    kind = BoundedTPE if name == "tpe" else _named("search.sampler", class_name, optuna.samplers)
+    kind = BoundedTPE if name == "tpe" else _find_class("search.sampler", class_name, optuna.samplers)
     if _is(kind, optuna.samplers.QMCSampler):  # what its first trial had no value for is drawn, by another seed at each ask
         defaults = {**QUIET, **defaults, "independent_sampler": optuna.samplers.RandomSampler(seed=seed)}
     if _is(kind, optuna.samplers.QMCSampler, optuna.samplers.GridSampler):
         seed = plan.seed  # one order for the whole study; how far it is stands in the storage
     arguments = {"seed": seed, **defaults, **plan.sampler.arguments}
-    return _made("search.sampler", kind, optuna.samplers.BaseSampler, plan.sampler, arguments)
+    return _make("search.sampler", kind, optuna.samplers.BaseSampler, plan.sampler, arguments)
 
 
 def make_pruner(plan: SearchPlan) -> optuna.pruners.BasePruner:
@@ -71,11 +71,11 @@ def make_pruner(plan: SearchPlan) -> optuna.pruners.BasePruner:
             raise unknown("search.pruner.wrapped", str(inner), PRUNERS)
         wrapped = make_pruner(dataclasses.replace(plan, pruner=Component(inner)))
         arguments = {"wrapped_pruner": wrapped if inner != "none" else None, "patience": 2, **arguments}
-    kind = _named("search.pruner", PRUNERS.get(name, name), optuna.pruners)
-    return _made("search.pruner", kind, optuna.pruners.BasePruner, plan.pruner, arguments)
+    kind = _find_class("search.pruner", PRUNERS.get(name, name), optuna.pruners)
+    return _make("search.pruner", kind, optuna.pruners.BasePruner, plan.pruner, arguments)
 
 
-def _named(field: str, name: str, home: types.ModuleType) -> Callable[..., Any]:
+def _find_class(field: str, name: str, home: types.ModuleType) -> Callable[..., Any]:
     """A class of Optuna's by its name, or anybody's by reference."""
     if ":" not in name:
         return getattr(home, name)
@@ -86,7 +86,7 @@ def _is(kind: Callable[..., Any], *classes: type) -> bool:
     return isinstance(kind, type) and issubclass(kind, classes)
 
 
-def _made(field: str, kind: Callable[..., Any], expected: type, component: Component, arguments: Mapping[str, Any]) -> Any:
+def _make(field: str, kind: Callable[..., Any], expected: type, component: Component, arguments: Mapping[str, Any]) -> Any:
     """What the class makes of the arguments that it takes. Raises StudyError, whatever somebody's own class raises."""
     name = component.name
     try:

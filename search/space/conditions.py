@@ -1,8 +1,10 @@
-"""Conditions: a parameter exists only where an earlier one satisfies `NAME OP VALUE`."""
+"""Conditions: a parameter exists only when earlier ones satisfy `NAME OP VALUE`, one or several joined by `and`."""
 
 from __future__ import annotations
 
+import functools
 import json
+import math
 import operator
 import re
 import tomllib
@@ -13,11 +15,9 @@ from typing import Any
 from ..errors import StudyError
 
 Value = bool | int | float | str
-
+EXACT = 2**53  # the whole numbers up to here are floats as well, as the engines' and MLflow's stores keep them
 
 NAME = r"[A-Za-z_][\w ./-]*?"  # of a parameter; as MLflow takes it
-
-
 OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
     "!=": operator.ne,
@@ -31,27 +31,16 @@ OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 
 @dataclass(frozen=True)
 class Condition:
-    """`NAME OP VALUE`: the parameter that carries it exists only where the named, earlier parameter satisfies it."""
+    """`NAME OP VALUE`, about an earlier parameter. The value is a tuple when the operator is `in`."""
 
     name: str
     op: str
     value: Any
 
-    @classmethod
-    def parse(cls, owner: str, text: str) -> Condition:
-        match = re.fullmatch(rf"\s*({NAME})\s*(==|!=|<=|>=|<|>|\bin\b)\s*(.+?)\s*", text)
-        if match is None:
-            raise StudyError(f"space.{owner}.when: expected 'NAME OP VALUE' such as 'depth >= 3', got {text!r}.")
-        name, op, literal = match.groups()
-        try:
-            value = tomllib.loads(f"v = {literal}")["v"]
-        except tomllib.TOMLDecodeError:
-            value = literal  # a bare word is a string
-        if (op == "in") != isinstance(value, list):
-            raise StudyError(
-                f"space.{owner}.when: 'in' takes a list such as [1, 2] or ['a', 'b'], other operators one value; got {text!r}."
-            )
-        return cls(name, op, tuple(value) if isinstance(value, list) else value)
+    @property
+    def values(self) -> tuple[Value, ...]:
+        """What the parameter is compared with."""
+        return self.value if isinstance(self.value, tuple) else (self.value,)
 
     def holds(self, values: Mapping[str, Value]) -> bool:
         """True when the named parameter is active and satisfies the condition."""
@@ -60,3 +49,68 @@ class Condition:
     def __str__(self) -> str:
         value = list(self.value) if isinstance(self.value, tuple) else self.value
         return f"{self.name} {self.op} {json.dumps(value)}"
+
+
+def is_value(value: Any) -> bool:
+    """Whether every store can keep it: a finite number, a text or true/false."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, (bool, str)) or (isinstance(value, int) and abs(value) <= EXACT)
+
+
+When = tuple[Condition, ...]  # all of them hold; empty: always
+
+
+def holds(when: When, values: Mapping[str, Value]) -> bool:
+    """Whether all the conditions hold for the active parameters' values."""
+    return all(condition.holds(values) for condition in when)
+
+
+def write_when(when: When) -> str:
+    """The conditions as `parse_when` reads them."""
+    return " and ".join(map(str, when))
+
+
+def parse_when(owner: str, text: str) -> When:
+    """The conditions of a `when`. Raises StudyError naming the parameter that carries it.
+
+    A bare word may hold spaces, and even an "and": `kind == salt and pepper` is one condition, as no condition follows the "and".
+    """
+    if (split := _split(text)) is not None:
+        return split
+    one = _read(text)
+    if isinstance(one, str):
+        raise StudyError(f"space.{owner}.when: {one}; got {text!r}.")
+    return (one,)
+
+
+@functools.lru_cache(256)  # each end of a text is read once, however many ways lead to it
+def _split(text: str) -> When | None:
+    """The conditions of a text in which each is right by itself; None when some text is left over."""
+    for joint in re.finditer(r"\sand\s", text):
+        first, rest = _read(text[: joint.start()]), _split(text[joint.end() :])
+        if isinstance(first, Condition) and not _is_cut(first) and rest:
+            return (first, *rest)
+    only = _read(text)
+    return (only,) if isinstance(only, Condition) and not _is_cut(only) else None
+
+
+def _is_cut(condition: Condition) -> bool:
+    """Whether the value is the half of a quoted text or of a list."""
+    return isinstance(condition.value, str) and condition.value[:1] in ("'", '"', "[")
+
+
+def _read(text: str) -> Condition | str:
+    """One condition, or what is wrong with it."""
+    match = re.fullmatch(rf"\s*({NAME})\s*(==|!=|<=|>=|<|>|\bin\b)\s*(.+?)\s*", text)
+    if match is None:
+        return "expected 'NAME OP VALUE' such as 'depth >= 3', or several joined by 'and'"
+    name, op, literal = match.groups()
+    try:
+        value = tomllib.loads(f"v = {literal}")["v"]
+    except tomllib.TOMLDecodeError:
+        value = literal  # a bare word is a text
+    if (op == "in") != isinstance(value, list):
+        return "'in' takes a list such as [1, 2] or ['a', 'b'], other operators one value"
+    condition = Condition(name, op, tuple(value) if isinstance(value, list) else value)
+    return condition if all(map(is_value, condition.values)) else "expected finite numbers, texts or true/false as values"

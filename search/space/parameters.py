@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import StudyError
-from .conditions import Condition, Value
+from .conditions import Value, When
 
 
 @dataclass(frozen=True)
 class Float:
-    """A real number in [low, high], on a log scale or in steps from low; `default` is what a search begins with."""
+    """A real number in [low, high], on a log scale or in steps from low; a search begins with its `default`."""
 
     name: str
     low: float
     high: float
     log: bool = False
     step: float | None = None
-    when: Condition | None = None
+    when: When = ()
     default: float | None = None
 
     def __post_init__(self) -> None:
@@ -36,7 +36,7 @@ class Int:
     high: int
     log: bool = False
     step: int | None = None
-    when: Condition | None = None
+    when: When = ()
     default: int | None = None
 
     def __post_init__(self) -> None:
@@ -50,7 +50,7 @@ class Choice:
 
     name: str
     choices: tuple[Value, ...]
-    when: Condition | None = None
+    when: When = ()
     default: Value | None = None
 
     def __post_init__(self) -> None:
@@ -67,27 +67,27 @@ class Fixed:
 
     name: str
     value: Value
-    when: Condition | None = None
+    when: When = ()
 
 
 Parameter = Float | Int | Choice | Fixed
 
 
-def as_declared(parameter: Float | Int | Choice, value: Value) -> Value:
+def normalize(parameter: Float | Int | Choice, value: Value) -> Value:
     """A value that the parameter can take, in the one way in which it is written.
 
-    0.0 is the choice 0 where that is what stands there, 1 the choice true; of a float's steps the third is 0.3, not 3 * 0.1.
+    0.0 is the choice 0 if that is declared, 1 the choice true; the third step of a float is 0.3, not 3 * 0.1.
     """
     if isinstance(parameter, Choice):
         equal = [choice for choice in parameter.choices if choice == value]
         return next((choice for choice in equal if type(choice) is type(value)), equal[0])
     if isinstance(parameter, Float) and parameter.step:
-        return _step(parameter, round((float(value) - parameter.low) / parameter.step))
+        return value_at_step(parameter, round((float(value) - parameter.low) / parameter.step))
     return float(value) if isinstance(parameter, Float) else value
 
 
-def refusal(parameter: Float | Int | Choice, value: Any) -> str:
-    """Why the parameter cannot take the value; empty where it can."""
+def explain_refusal(parameter: Float | Int | Choice, value: Any) -> str:
+    """Why the parameter cannot take the value; empty if it can."""
     if isinstance(parameter, Choice):
         right, expected = value in parameter.choices, f"one of {list(parameter.choices)}"
     else:
@@ -100,8 +100,18 @@ def refusal(parameter: Float | Int | Choice, value: Any) -> str:
     return "" if right else f"expected {expected}, got {value!r}"
 
 
-def _step(parameter: Float, count: int) -> float:
-    """The value so many steps from low, as a person would write it: 3 * 0.1 is a little over 0.3."""
+def check_distinct(parameter: Choice) -> None:
+    """Raise StudyError for choices that are equal, or that MLflow keeps as the same text: they cannot be told apart later."""
+    for i, one in enumerate(parameter.choices):
+        for other in parameter.choices[:i]:
+            if one == other or str(one) == str(other):
+                raise StudyError(
+                    f"space.{parameter.name}: the choices {other!r} and {one!r} are one value to the stores; keep one of them."
+                )
+
+
+def value_at_step(parameter: Float, count: int) -> float:
+    """The value so many steps above low, as a person writes it: 3 * 0.1 is a little over 0.3."""
     written = float(f"{parameter.low + count * (parameter.step or 0.0):.12g}")
     return float(max(parameter.low, min(written, parameter.high)))
 
@@ -121,5 +131,5 @@ def _check_range(parameter: Float | Int) -> None:
 
 
 def _check_default(parameter: Float | Int | Choice) -> None:
-    if parameter.default is not None and (said := refusal(parameter, parameter.default)):
-        raise StudyError(f"space.{parameter.name}.default: {said}.")
+    if parameter.default is not None and (why := explain_refusal(parameter, parameter.default)):
+        raise StudyError(f"space.{parameter.name}.default: {why}.")

@@ -7,26 +7,33 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import StudyError, unknown
-from .conditions import Value
-from .parameters import Choice, Fixed, Float, Int, _step, as_declared, refusal
+from .conditions import Value, holds
+from .parameters import Choice, Fixed, Float, Int, explain_refusal, normalize, value_at_step
 from .space import Space
 
 MOST_POINTS = 100_000
 
 
-def points(space: Space) -> list[dict[str, Value]]:
-    """Each distinct combination of a finite space, conditions honoured. Raises StudyError where a parameter has no list."""
+def list_points(space: Space) -> list[dict[str, Value]]:
+    """Each distinct combination of a finite space, under its conditions. Raises StudyError if a parameter has no list."""
     found: list[dict[str, Value]] = [{}]
     for parameter in space.parameters:
-        values = [parameter.value] if isinstance(parameter, Fixed) else listed(parameter)
+        values = [parameter.value] if isinstance(parameter, Fixed) else list_values(parameter)
         grown: list[dict[str, Value]] = []
         for point in found:
-            active = parameter.when is None or parameter.when.holds(point)
-            grown += [{**point, parameter.name: value} for value in values] if active else [point]
+            grown += [{**point, parameter.name: value} for value in values] if holds(parameter.when, point) else [point]
         found = grown
         if len(found) > MOST_POINTS:
             raise StudyError(f"space: a grid of more than {MOST_POINTS:,} points is no grid; sample it, or take wider steps.")
     return found
+
+
+def count_points(space: Space) -> int | None:
+    """How many points the space has; None if they are too many to list, or infinitely many."""
+    try:
+        return len(list_points(space))
+    except StudyError:
+        return None
 
 
 def check_point(space: Space, point: Mapping[str, Any], where: str) -> dict[str, Value]:
@@ -35,13 +42,13 @@ def check_point(space: Space, point: Mapping[str, Any], where: str) -> dict[str,
     for name, value in point.items():
         if name not in searched:
             raise unknown(f"{where} (no searched parameter)", name, searched)
-        if said := refusal(searched[name], value):
-            raise StudyError(f"{where}.{name}: {said}.")
-    return {name: as_declared(searched[name], value) for name, value in point.items()}
+        if why := explain_refusal(searched[name], value):
+            raise StudyError(f"{where}.{name}: {why}.")
+    return {name: normalize(searched[name], value) for name, value in point.items()}
 
 
-def listed(parameter: Float | Int | Choice) -> list[Value]:
-    """Every value that the parameter can take. Raises StudyError where there is no list of them."""
+def list_values(parameter: Float | Int | Choice) -> list[Value]:
+    """Every value that the parameter can take. Raises StudyError if there is no list of them."""
     if isinstance(parameter, Choice):
         return list(parameter.choices)
     step = parameter.step or (1 if isinstance(parameter, Int) and not parameter.log else None)
@@ -54,5 +61,5 @@ def listed(parameter: Float | Int | Choice) -> list[Value]:
     if count > MOST_POINTS:
         raise StudyError(f"space.{parameter.name}: {count:,} values are too many to list; take a wider step.")
     if isinstance(parameter, Float):
-        return [_step(parameter, i) for i in range(count)]
+        return [value_at_step(parameter, i) for i in range(count)]
     return [parameter.low + i * int(step) for i in range(count)]

@@ -7,7 +7,7 @@ import random
 
 from .conditions import Value
 from .parameters import Choice, Float, Int
-from .points import listed
+from .points import list_values
 
 
 def smallest(parameter: Float | Int | Choice) -> Value:
@@ -25,7 +25,7 @@ def middle(parameter: Float | Int | Choice) -> Value:
     if isinstance(parameter, Choice):
         return parameter.choices[0]
     if parameter.step is not None:
-        values = listed(parameter)
+        values = list_values(parameter)
         return values[(len(values) - 1) // 2]
     half = math.sqrt(parameter.low * parameter.high) if parameter.log else (parameter.low + parameter.high) / 2
     return round(half) if isinstance(parameter, Int) else half
@@ -36,7 +36,7 @@ def draw(parameter: Float | Int | Choice, rng: random.Random) -> Value:
     if isinstance(parameter, Choice):
         return rng.choice(parameter.choices)
     if parameter.step is not None or (isinstance(parameter, Int) and not parameter.log):
-        return rng.choice(listed(parameter))
+        return rng.choice(list_values(parameter))
     if not parameter.log:
         return rng.uniform(parameter.low, parameter.high)
     high = parameter.high + (1 if isinstance(parameter, Int) else 0)

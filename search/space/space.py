@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..errors import StudyError
-from .conditions import Condition, Value
+from .conditions import Condition, Value, holds
 from .parameters import Choice, Fixed, Float, Int, Parameter
 
 
@@ -18,18 +18,17 @@ class Space:
     parameters: tuple[Parameter, ...] = ()
 
     def __post_init__(self) -> None:
-        seen: set[str] = set()
+        above: dict[str, Parameter] = {}
         for parameter in self.parameters:
-            if parameter.when is not None and parameter.when.name not in seen:
-                raise StudyError(
-                    f"space.{parameter.name}.when: {parameter.when.name!r} is not declared above it; "
-                    f"declared so far: {', '.join(sorted(seen)) or 'nothing'}. Move it up or correct the name."
-                )
-            seen.add(parameter.name)
-        declared = {parameter.name: parameter for parameter in self.parameters}
-        for parameter in self.parameters:
-            if parameter.when is not None and (said := _never(parameter.when, declared[parameter.when.name])):
-                raise StudyError(f"space.{parameter.name}.when: {said}.")
+            for condition in parameter.when:
+                if condition.name not in above:
+                    raise StudyError(
+                        f"space.{parameter.name}.when: {condition.name!r} is not declared above it; "
+                        f"declared so far: {', '.join(sorted(above)) or 'nothing'}. Move it up or correct the name."
+                    )
+                if why := _explain_never(condition, above[condition.name]):
+                    raise StudyError(f"space.{parameter.name}.when: {why}.")
+            above[parameter.name] = parameter
 
     @property
     def searched(self) -> tuple[Parameter, ...]:
@@ -43,19 +42,20 @@ class Suggester(Protocol):
     def __call__(self, parameter: Float | Int | Choice, /) -> Value: ...
 
 
-def _never(condition: Condition, parent: Parameter) -> str:
-    """Why the condition names a value that is no choice of what is searched, or cannot be compared; empty where it can be.
+def _explain_never(condition: Condition, parent: Parameter) -> str:
+    """Why the condition names a value that is no choice of its parameter, or cannot be compared; empty if it can hold.
 
-    One that never holds for another reason is no mistake: a range that it looks at may have been narrowed.
+    One that never holds for another reason is no mistake: somebody may have narrowed the range that it looks at.
     """
-    if isinstance(parent, Fixed) and condition.op in ("==", "!=", "in"):
+    by_value = condition.op in ("==", "!=", "in")
+    if isinstance(parent, Fixed) and by_value:
         return ""
+    if isinstance(parent, Choice) and by_value:
+        never = [value for value in condition.values if value not in parent.choices]
+        named, choices = (json.dumps(values, default=str) for values in (never[:1], parent.choices))
+        return f"{condition.name!r} is never {named[1:-1]}; its choices are {choices}" if never else ""
     values = parent.choices if isinstance(parent, Choice) else _ends(parent)
-    numbers = all(isinstance(value, (int, float)) for value in (*values, *_literals(condition)))
-    if condition.op in ("==", "!=", "in") and isinstance(parent, Choice):
-        never = [value for value in _literals(condition) if value not in parent.choices]
-        said = [json.dumps(values, default=str) for values in (never[:1], parent.choices)]
-        return f"{condition.name!r} is never {said[0][1:-1]}; its choices are {said[1]}" if never else ""
+    numbers = all(isinstance(value, (int, float)) for value in (*values, *condition.values))
     return "" if numbers else f"'{condition}' compares a number with a text"
 
 
@@ -63,15 +63,10 @@ def _ends(parameter: Float | Int | Fixed) -> tuple[Value, ...]:
     return (parameter.value,) if isinstance(parameter, Fixed) else (parameter.low, parameter.high)
 
 
-def _literals(condition: Condition) -> tuple[Value, ...]:
-    return condition.value if isinstance(condition.value, tuple) else (condition.value,)
-
-
 def walk(space: Space, suggest: Suggester) -> dict[str, Value]:
     """Visit the declarations in order and return the active parameters' values, by name."""
     values: dict[str, Value] = {}
     for parameter in space.parameters:
-        if parameter.when is not None and not parameter.when.holds(values):
-            continue
-        values[parameter.name] = parameter.value if isinstance(parameter, Fixed) else suggest(parameter)
+        if holds(parameter.when, values):
+            values[parameter.name] = parameter.value if isinstance(parameter, Fixed) else suggest(parameter)
     return values

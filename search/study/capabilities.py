@@ -5,22 +5,14 @@ from __future__ import annotations
 import random
 
 from ..errors import StudyError
-from ..space.conditions import Value
+from ..space.conditions import Value, holds
 from ..space.parameters import Choice, Fixed, Float, Int
-from ..space.points import points
+from ..space.points import list_points
 from ..space.space import Space
 from .goal import EPOCH_METRICS
-from .spec import Component, StudySpec
+from .sections import Component
+from .spec import StudySpec
 
-SAMPLERS = {
-    "optuna": ("tpe", "random", "grid", "gp", "cmaes", "qmc", "nsgaii", "brute-force"),
-    "keras-tuner": ("bayesian", "random", "hyperband", "grid"),
-}
-PRUNERS = {
-    "optuna": ("none", "median", "percentile", "successive-halving", "hyperband", "threshold", "patient", "wilcoxon"),
-    "keras-tuner": ("none",),
-}
-ENGINES = tuple(SAMPLERS)
 NO_PRUNER = Component("none")
 LISTED = ("grid", "brute-force")  # samplers that give out every point of a finite space, once
 FROM_WHOLE = ("gp", "cmaes", "nsgaii")  # samplers that learn from whole trials alone: pruned ones are lost on them
@@ -44,27 +36,21 @@ GIVEN = {
 }
 
 
-def offers(engine: str, sampler: str) -> bool:
-    """Whether the engine has the sampler, or, where it is not named, its own."""
-    return not sampler or sampler in SAMPLERS[engine] or (engine == "optuna" and ":" in sampler)
-
-
 def known_as(sampler: str) -> str:
     """The short name of one of Optuna's own classes, which has its limits; any other name as it is."""
     return CLASSES.get(sampler, sampler)
 
 
 def usual_pruner(spec: StudySpec) -> Component:
-    """The pruner of a study that names none: what was measured to be soonest (docs/decisions.md), where there is one to choose.
+    """The pruner of a study that names none: what was measured to be soonest (docs/decisions.md), if there is one to choose.
 
-    None where every trial is wanted whole: of a list of points, of one point again and again, or for a sampler that learns from
-    whole ones alone; nor with constraints, which are known at a trial's end only: those that break them would push out those
+    None if every trial is wanted whole: of a list of points, of one point again and again, or for a sampler that learns from
+    whole ones alone; nor with constraints, which are known at a trial's end only: trials that break them would push out those
     that keep them.
     """
-    searched = spec.space.searched or spec.by_run or spec.declares
     steered = spec.objective.by_epoch and not spec.others and not spec.constraints
     wants_whole = known_as(spec.search.sampler.name) in LISTED + FROM_WHOLE
-    if spec.search.engine != "optuna" or wants_whole or not searched or not steered:
+    if spec.search.engine != "optuna" or wants_whole or not spec.source.varies or not steered:
         return NO_PRUNER
     return Component("successive-halving")
 
@@ -74,14 +60,28 @@ def continues(spec: StudySpec) -> bool:
     return (spec.search.engine, spec.search.sampler.name) == ("keras-tuner", "hyperband")
 
 
-def listed_points(spec: StudySpec) -> list[dict[str, Value]]:
+def order_points(spec: StudySpec) -> list[dict[str, Value]]:
     """The points of a finite space, searched parameters alone, in the order in which every engine gives them out: as they
-    stand, or a grid's shuffled, so that a budget below its size still spreads over it."""
+    stand, or a grid's shuffled, so that a budget below its size still spreads over it.
+    """
     names = {parameter.name for parameter in spec.space.searched}
-    found = [{name: value for name, value in point.items() if name in names} for point in points(spec.space)]
+    found = [{name: value for name, value in point.items() if name in names} for point in list_points(spec.space)]
     if spec.search.sampler.name == "grid":
         random.Random(spec.search.seed).shuffle(found)
     return found
+
+
+def explain_repeats(spec: StudySpec) -> str:
+    """A line about a search with more trials than its space has points, if its sampler proposes points again; or empty."""
+    if spec.search.engine != "optuna" or known_as(spec.search.sampler.name) in LISTED or not spec.space.searched:
+        return ""
+    count = spec.source.count()
+    if count is None or count >= spec.search.trials:
+        return ""
+    return (
+        f"[space] has {count} points and the search {spec.search.trials} trials: {spec.search.sampler.name} proposes points "
+        'again; with sampler = "grid" each is tried once.'
+    )
 
 
 def check(spec: StudySpec) -> None:
@@ -103,8 +103,8 @@ def check(spec: StudySpec) -> None:
             raise StudyError("search.sampler: cmaes knows no constraints; with them use tpe, nsgaii or gp.")
     if spec.search.engine == "keras-tuner":
         _check_keras_tuner(spec)
-    if spec.by_run:
-        _check_by_run(spec)
+    if not spec.source.declared:
+        _check_undeclared(spec)
 
 
 def _check_keras_tuner(spec: StudySpec) -> None:
@@ -117,9 +117,9 @@ def _check_keras_tuner(spec: StudySpec) -> None:
             raise StudyError(f"search.sampler.{name}: Tailor gives it to Keras Tuner itself{meant}, leave it out.")
 
 
-def _check_by_run(spec: StudySpec) -> None:
-    """What cannot stand beside a space that is defined by running a function."""
-    if spec.declares:
+def _check_undeclared(spec: StudySpec) -> None:
+    """What cannot stand beside a space that no parameters declare."""
+    if spec.compiled:
         raise StudyError("study.space: with api keras-tuner the model declares what is searched; leave one of the two out.")
     if spec.space.parameters:
         raise StudyError("study.space: the function is the space; leave [space] out, or study.space.")
@@ -149,7 +149,7 @@ def _has_range(space: Space) -> bool:
     """Whether every trial has some range of numbers."""
     fixed: dict[str, Value] = {}
     for parameter in space.parameters:
-        if parameter.when is not None and not parameter.when.holds(fixed):
+        if not holds(parameter.when, fixed):
             continue
         if isinstance(parameter, Fixed):
             fixed[parameter.name] = parameter.value
@@ -164,12 +164,12 @@ def _check_keras_tuner_space(spec: StudySpec) -> None:
         raise StudyError("search.engine: keras-tuner proposes no point twice, so it cannot repeat one; use engine optuna.")
     declared = {parameter.name: parameter for parameter in spec.space.parameters}
     for parameter in spec.space.searched:
-        parent = declared[parameter.when.name] if parameter.when is not None else None
-        if isinstance(parent, (Float, Int)) and not parent.step and (isinstance(parent, Float) or parent.log):
-            raise StudyError(
-                f"space.{parameter.name}.when: keras-tuner knows conditions on listed values only, and {parent.name!r} has no "
-                "list; give it choices or a step, or use engine optuna."
-            )
+        for parent in (declared[condition.name] for condition in parameter.when):
+            if isinstance(parent, (Float, Int)) and not parent.step and (isinstance(parent, Float) or parent.log):
+                raise StudyError(
+                    f"space.{parameter.name}.when: keras-tuner knows conditions on listed values only, and {parent.name!r} has "
+                    "no list; give it choices or a step, or use engine optuna."
+                )
         if isinstance(parameter, Choice) and len({type(value) for value in parameter.choices}) > 1:
             raise StudyError(
                 f"space.{parameter.name}.choices: keras-tuner takes values of one type, got {list(parameter.choices)}; "

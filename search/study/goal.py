@@ -8,8 +8,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from ..errors import StudyError, unknown
 
 Direction = Literal["maximize", "minimize"]
@@ -120,6 +118,8 @@ class Goal:
         left = [trial for trial, values in trials.items() if self.feasible(values)]
         if not self.several:
             return dict.fromkeys(left, 0)
+        import numpy as np  # here: reading a study file does without it
+
         found: dict[int, int] = {}
         costs = np.array([[o.cost(trials[t][o.metric]) for o in self.objectives] for t in left])
         rows = np.arange(len(left))

@@ -4,76 +4,119 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from ..errors import StudyError
-from ..space.conditions import NAME, Condition
-from ..space.parameters import Choice, Fixed, Float, Int, Parameter, as_declared
-from .table import Table
+from pydantic import WithJsonSchema
+from pydantic.dataclasses import dataclass
+
+from ..errors import StudyError, unknown
+from ..space.conditions import Value, parse_when
+from ..space.names import explain_name
+from ..space.parameters import Choice, Fixed, Float, Int, Parameter, normalize
+from .sections import SCALAR, STRICT, Nothing, Text
+from .validate import key, make, properties
+
+NUMBER = {"type": "number", "expected": "a number"}
+Number = Annotated[int | float, WithJsonSchema(NUMBER)]
+End = Annotated[int | float, WithJsonSchema({**NUMBER, "hint": "; give low and high, choices = [...], or one value"})]
+When = Annotated[
+    Text | Nothing, key("exists only when earlier parameters satisfy this, such as depth >= 3 and batch_norm == true")
+]
+Scalar = Annotated[Value, WithJsonSchema(SCALAR)]
+FIRST = key("what a search begins with")
+
+
+@dataclass(frozen=True, config=STRICT)
+class RangeKeys:
+    """A range of numbers."""
+
+    low: End
+    high: End
+    log: bool = False
+    step: Number | Nothing = None
+    type: Literal["int", "float"] | Nothing = None
+    when: When = None
+    default: Annotated[Any, WithJsonSchema({"type": "number"}), FIRST] = None
+
+
+@dataclass(frozen=True, config=STRICT)
+class ChoiceKeys:
+    """A list of values."""
+
+    choices: Annotated[Any, WithJsonSchema({"type": "array", "items": SCALAR, "minItems": 1})]
+    when: When = None
+    default: Annotated[Any, WithJsonSchema(SCALAR), FIRST] = None
+
+
+@dataclass(frozen=True, config=STRICT)
+class FixedKeys:
+    """One value."""
+
+    value: Annotated[Any, WithJsonSchema(SCALAR)]
+    when: When = None
+
+
+KNOWN = tuple(dict.fromkeys(name for kind in (RangeKeys, ChoiceKeys, FixedKeys) for name in properties(kind)))
 
 
 def check_key(name: str) -> None:
     """Raise StudyError for what cannot be a parameter's name."""
-    if len(name) > 100 or not re.fullmatch(NAME, name):
-        known = "at most 100 letters, digits and '_', '-', '.', '/' or spaces"
-        raise StudyError(f"space: expected a parameter name of {known}, got {name[:60]!r}.")
+    if why := explain_name(name):
+        raise StudyError(f"space: expected {why}.")
 
 
-def parameter(name: str, value: Any) -> Parameter:
+def read_parameter(name: str, value: Any) -> Parameter:
     """The parameter that `name = value` declares. Raises StudyError naming the key that is wrong."""
     check_key(name)
+    where = f"space.{name}"
     if isinstance(value, (bool, int, float, str)):
         return Fixed(name, value)
     if isinstance(value, list):
-        return Choice(name, tuple(_value(name, v) for v in value))
-    table = Table(f"space.{name}", value, ("low", "high", "log", "step", "type", "choices", "value", "when", "default"))
-    given = set(table.values)
-    when = Condition.parse(name, table.text("when")) if "when" in given else None
-    for key, others in (("choices", {"when", "default"}), ("value", {"when"})):
-        if key in given:
-            if extra := sorted(given - others - {key}):
-                known = " and ".join(f"'{other}'" for other in sorted(others, reverse=True))
-                raise StudyError(f"space.{name}: {key} stands alone (with {known} at most), got also {', '.join(extra)}.")
-            content = table.values[key]
-            if key == "value":
-                return Fixed(name, _value(name, content), when)
-            if not isinstance(content, list):
-                raise StudyError(f"space.{name}.choices: expected a list of values, got {content!r}.")
-            return Choice(name, tuple(_value(name, v) for v in content), when, table.values.get("default"))
-    return _range(name, table, when)
+        return Choice(name, _values(where, value))
+    if not isinstance(value, dict):
+        raise StudyError(f"[{where}]: expected a table of KEY = VALUE lines, got {value!r}.")
+    for one in value:
+        if one not in KNOWN:
+            raise unknown(f"[{where}]", str(one), KNOWN)
+    for alone, others in (("choices", ("when", "default")), ("value", ("when",))):
+        if alone in value and (extra := sorted({*value} - {alone, *others})):
+            known = " and ".join(f"'{other}'" for other in others)
+            raise StudyError(f"{where}: {alone} stands alone (with {known} at most), got also {', '.join(extra)}.")
+    if "choices" in value:
+        listed = make(ChoiceKeys, where, value)
+        if not isinstance(listed.choices, list):
+            raise StudyError(f"{where}.choices: expected a list of values, got {listed.choices!r}.")
+        return Choice(name, _values(where, listed.choices), parse_when(name, listed.when) if listed.when else (), listed.default)
+    if "value" in value:
+        fixed = make(FixedKeys, where, value)
+        return Fixed(name, _values(where, [fixed.value])[0], parse_when(name, fixed.when) if fixed.when else ())
+    return _read_range(name, make(RangeKeys, where, {"low": None, "high": None, **value}), value)
 
 
-def _range(name: str, table: Table, when: Condition | None) -> Float | Int:
-    low, high, step = (table.values.get(key) for key in ("low", "high", "step"))
-    for key, number in (("low", low), ("high", high)):
-        if isinstance(number, bool) or not isinstance(number, (int, float)):
-            raise StudyError(
-                f"space.{name}.{key}: expected a number, got {number!r}; give low and high, choices = [...], or one value."
-            )
-    if step is not None and (isinstance(step, bool) or not isinstance(step, (int, float))):
-        raise StudyError(f"space.{name}.step: expected a number, got {step!r}.")
+def _read_range(name: str, keys: RangeKeys, table: dict[str, Any]) -> Float | Int:
+    low, high, step = keys.low, keys.high, keys.step
+    when = parse_when(name, keys.when) if keys.when else ()
     whole = all(isinstance(n, int) for n in (low, high, step) if n is not None)
-    kind = table.text("type", "int" if whole else "float", ("int", "float"))
-    log, default = table.flag("log", False), table.values.get("default")
-    if kind == "float":
-        return reached(Float(name, float(low), float(high), log, None if step is None else float(step), when, default))  # type: ignore[arg-type]
+    if (keys.type or ("int" if whole else "float")) == "float":
+        steps = None if step is None else float(step)
+        return end_at_last_step(Float(name, float(low), float(high), keys.log, steps, when, keys.default))
     if not whole:
-        raise StudyError(f'space.{name}: type = "int" needs whole low, high and step, got {dict(table.values)!r}.')
-    return reached(Int(name, low, high, log, step, when, default))  # type: ignore[arg-type]
+        raise StudyError(f'space.{name}: type = "int" needs whole low, high and step, got {table!r}.')
+    return end_at_last_step(Int(name, low, high, keys.log, step, when, keys.default))  # type: ignore[arg-type]
 
 
-def reached(parameter: Float | Int) -> Float | Int:
-    """The range, its upper end lowered to the last step, where it has steps: of 16 to 100 by 32 nobody proposes the 100."""
+def end_at_last_step(parameter: Float | Int) -> Float | Int:
+    """The range, its upper end lowered to the last step, if it has steps: of 16 to 100 by 32 nobody proposes the 100."""
     if not parameter.step:
         return parameter
     if isinstance(parameter, Int):
         return dataclasses.replace(parameter, high=parameter.high - (parameter.high - parameter.low) % parameter.step)
     steps = math.floor((parameter.high - parameter.low) / parameter.step + 1e-9)
-    return dataclasses.replace(parameter, high=float(as_declared(parameter, parameter.low + steps * parameter.step)))
+    return dataclasses.replace(parameter, high=float(normalize(parameter, parameter.low + steps * parameter.step)))
 
 
-def _value(name: str, value: Any) -> bool | int | float | str:
-    if isinstance(value, (bool, int, float, str)):
-        return value
-    raise StudyError(f"space.{name}: expected numbers, texts or true/false as values, got {value!r}.")
+def _values(where: str, values: list[Any]) -> tuple[Value, ...]:
+    for value in values:
+        if not isinstance(value, (bool, int, float, str)):
+            raise StudyError(f"{where}: expected numbers, texts or true/false as values, got {value!r}.")
+    return tuple(values)

@@ -7,10 +7,12 @@ from typing import Any
 
 from . import capabilities
 from .load import build, lay
-from .spec import Component, StudySpec
+from .offers import SAMPLERS
+from .sections import Component
+from .spec import StudySpec
 
 
-def overlaid(spec: StudySpec, settings: Mapping[str, Any]) -> StudySpec:
+def overlay(spec: StudySpec, settings: Mapping[str, Any]) -> StudySpec:
     """The spec with `settings`, SECTION.KEY to value, laid over it. Raises StudyError."""
     tables = spec.tables()
     _give_way(tables, spec, settings)
@@ -24,7 +26,7 @@ def _give_way(tables: dict[str, Any], spec: StudySpec, settings: Mapping[str, An
     search, study = tables["search"], tables["study"]
     if spec.search.pruner == capabilities.usual_pruner(spec):
         del search["pruner"]
-    if spec.search.sampler == Component(capabilities.SAMPLERS[spec.search.engine][0]):
+    if spec.search.sampler == Component(SAMPLERS[spec.search.engine][0]):
         del search["sampler"]
     one, several = ("objective", "direction"), ("objectives",)
     for given, other in ((several, one), (one, several)):

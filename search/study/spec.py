@@ -9,76 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..space.conditions import Value
+from ..space.conditions import Value, write_when
+from ..space.function import FunctionSpace
 from ..space.parameters import Float, Int, Parameter
+from ..space.source import DeclaredSpace, ModelSpace, SpaceSource
 from ..space.space import Space
 from .goal import Constraint, Goal, Objective
-
-
-@dataclass(frozen=True)
-class Component:
-    """A sampler or pruner by name, with its arguments."""
-
-    name: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class SearchPlan:
-    """How the space is searched, and the budgets: trials, epochs a trial, epochs and seconds in all.
-
-    It ends early when `patience` trials in a row bring nothing better, or when one reaches the objective's `target`.
-    With `defaults_first` it begins with what the model would train with if nothing were searched, where no point is enqueued.
-    """
-
-    engine: str = "optuna"
-    sampler: Component = Component("tpe")
-    pruner: Component = Component("none")
-    trials: int = 20
-    max_epochs: int = 10
-    epochs: int | None = None
-    timeout: float | None = None
-    patience: int | None = None
-    target: float | None = None
-    defaults_first: bool = True
-    seed: int = 0
-    keep_models: int = 5
-    retries: int = 2
-
-
-@dataclass(frozen=True)
-class DataPlan:
-    """How the data set is cut. A split is a count (int) or a fraction (float) of the images that it is cut from."""
-
-    splits: Mapping[str, int | float] = field(default_factory=dict)
-    image_size: tuple[int, int] | None = None
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class WorkersPlan:
-    """The worker processes, TensorFlow threads in each, and whether they hold the images in memory or stream them.
-
-    None leaves it to the machine's cores and memory. A worker that is silent for `grace` seconds is given up.
-    """
-
-    count: int | None = None
-    threads: int | None = None
-    in_memory: bool | None = None
-    grace: float = 60.0
-
-
-APIS = ("tailor", "keras-tuner")
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a study file does not say and Tailor finds out: the names that a Keras Tuner model declares by its hp, and the
-    SHA-256 of the file that holds the function which is the space.
-    """
-
-    declared: tuple[str, ...] = ()
-    space_sha256: str = ""
+from .sections import APIS, Component, DataPlan, Found, SearchPlan, WorkersPlan
 
 
 @dataclass(frozen=True)
@@ -88,29 +25,36 @@ class StudySpec:
     `api` says what `model` names: a factory, or a `build(hp)` or HyperModel of Keras Tuner's. `training` holds the fixed
     training options and hyperparameters by name, checked by the room `models`; `enqueue` the points that are tried before
     the sampler's own, each with values for some or all searched parameters. `by_run` names a function that suggests and
-    returns each trial's values, in the place of a space (by_run.py).
+    returns each trial's values, in the place of a space.
     """
 
     name: str
     dataset: str
     model: str
     objective: Objective
-    search: SearchPlan = SearchPlan()
+    search: SearchPlan = field(default_factory=SearchPlan)
     space: Space = field(default_factory=Space)
     training: Mapping[str, Any] = field(default_factory=dict)
-    data: DataPlan = DataPlan()
-    workers: WorkersPlan = WorkersPlan()
+    data: DataPlan = field(default_factory=DataPlan)
+    workers: WorkersPlan = field(default_factory=WorkersPlan)
     enqueue: tuple[Mapping[str, Value], ...] = ()
     others: tuple[Objective, ...] = ()
     constraints: tuple[Constraint, ...] = ()
     api: str = APIS[0]
     by_run: str = ""
-    found: Found = Found()
+    found: Found = field(default_factory=Found)
 
     @property
-    def declares(self) -> bool:
-        """Whether the model declares its hyperparameters itself, so that the space is known when it has been called."""
+    def compiled(self) -> bool:
+        """Whether the model comes compiled, with its own optimizer and loss."""
         return self.api == "keras-tuner"
+
+    @property
+    def source(self) -> SpaceSource:
+        """Where each trial's values come from."""
+        if self.by_run:
+            return FunctionSpace(self.by_run, self.found.space_sha256)
+        return ModelSpace(self.space, self.found.declared) if self.compiled else DeclaredSpace(self.space)
 
     @property
     def goal(self) -> Goal:
@@ -174,8 +118,8 @@ def _declaration(parameter: Parameter) -> dict[str, Any]:
     plain = _given({key: value for key, value in vars(parameter).items() if key not in ("name", "when")})
     if isinstance(parameter, (Float, Int)):
         plain["type"] = type(parameter).__name__.lower()
-    if parameter.when is not None:
-        plain["when"] = str(parameter.when)
+    if parameter.when:
+        plain["when"] = write_when(parameter.when)
     return plain
 
 

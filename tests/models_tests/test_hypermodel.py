@@ -37,6 +37,11 @@ def build(hp):
     model.compile(keras.optimizers.Adam(hp.Float("learning_rate", 1e-4, 1e-2, sampling="log")), "sparse_categorical_crossentropy")
     return model
 
+def frozen(hp):
+    most = hp.Int("most", 10, 100)
+    hp.Int("units", 1, most)
+    return Sized(10, (8, 8, 1)).build(hp)
+
 class Sized(keras_tuner.HyperModel):
     def __init__(self, classes, input_shape):
         super().__init__()
@@ -98,6 +103,11 @@ def test_what_is_no_model_of_keras_tuners_is_refused(own: str, name: str, says: 
     with pytest.raises(ModelError) as error:
         hypermodel.find_hyperparameters(f"{own}:{name}", SHAPE, 10)
     assert says in str(error.value)
+
+
+def test_a_declaration_that_differs_from_call_to_call_is_reported_twice(own: str) -> None:
+    found = [one["config"] for one in hypermodel.declared(f"{own}:frozen", SHAPE, 10)]
+    assert [one["max_value"] for one in found if one["name"] == "units"] == [10, 100]
 
 
 def test_a_hyperparameter_that_was_never_found_fails_the_trial(own: str) -> None:

@@ -10,10 +10,10 @@ import pytest
 from engines import ask, complete
 
 from tailor.search import references
-from tailor.search.engines import define_by_run, open_engine
-from tailor.search.engines import optuna as engine
+from tailor.search.engines import open_engine
 from tailor.search.engines.protocol import Engine
 from tailor.search.errors import StudyError
+from tailor.search.space.function import FunctionSpace
 from tailor.search.space.parameters import Choice, Float, Int
 from tailor.search.space.rules import largest, smallest
 from tailor.search.study.goal import Objective
@@ -90,12 +90,12 @@ def test_an_ask_that_was_cut_short_is_completed_the_same_way_each_time(
     first = opened(own, sampler)
     complete(first, ask(first))
 
-    def killed(reference: str, trial: optuna.Trial, digest: str) -> dict:
+    def killed(space: FunctionSpace, trial: optuna.Trial) -> dict:
         trial.suggest_int("depth", 1, 3)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(engine, "suggested", killed)
+        patched.setattr(FunctionSpace, "draw", killed)
         first.ask()
     shutil.copy("studies.db", "again.db")
     (left,) = opened(own, sampler).unfinished()
@@ -107,12 +107,12 @@ def test_an_ask_that_was_cut_short_is_completed_the_same_way_each_time(
 
 
 def test_it_is_looked_over_at_its_ends_and_at_random_the_same_each_time(own: str) -> None:
-    assert define_by_run.picked(own, smallest) == {"depth": 1, "learning_rate": 1e-4, "units_1": 8}
-    assert define_by_run.picked(own, largest)["units_3"] == 64
-    over = list(define_by_run.looked_over(own))
+    assert FunctionSpace(own).pick(smallest) == {"depth": 1, "learning_rate": 1e-4, "units_1": 8}
+    assert FunctionSpace(own).pick(largest)["units_3"] == 64
+    over = list(FunctionSpace(own).samples())
     assert {values["depth"] for values in over} == {1, 2, 3}
     assert {values.get("optimizer") for values in over} == {None, "sgd", "rmsprop"}
-    assert over == list(define_by_run.looked_over(own))
+    assert over == list(FunctionSpace(own).samples())
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_it_is_looked_over_at_its_ends_and_at_random_the_same_each_time(own: str
     [
         (
             "mine.py:broken",
-            "expected 'mine.py:broken' to return a dict of numbers, texts and true/false by name, got {'depth': [1]}",
+            "expected 'mine.py:broken' to return a dict of finite numbers, texts and true/false by name, got {'depth': [1]}",
         ),
         ("mine.py:raising", "'mine.py:raising' failed in line 23: ZeroDivisionError"),
         ("mine.py:sugest", "'mine.py:sugest' cannot be imported (AttributeError"),
@@ -130,7 +130,7 @@ def test_it_is_looked_over_at_its_ends_and_at_random_the_same_each_time(own: str
 )
 def test_a_function_that_is_wrong_is_answered_in_one_line(own: str, reference: str, says: str) -> None:
     with pytest.raises(StudyError) as error:
-        define_by_run.picked(reference, smallest)
+        FunctionSpace(reference).pick(smallest)
     assert says in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -152,13 +152,13 @@ def test_a_trial_for_which_it_fails_has_ended_and_the_study_goes_on(own: str) ->
 
 def test_choices_that_change_from_trial_to_trial_are_told_before_the_search(own: str) -> None:
     with pytest.raises(StudyError, match="dynamic value space"):
-        list(define_by_run.looked_over("mine.py:changing"))
+        list(FunctionSpace("mine.py:changing").samples())
 
 
 def test_a_search_keeps_to_the_function_that_it_began_with(own: str) -> None:
     digest = references.digest("study.space", own)
     Path("mine.py").write_text("half a line of the next idea")
-    assert "depth" in define_by_run.suggested(own, optuna.create_study().ask(), digest)
+    assert "depth" in FunctionSpace(own, digest).draw(optuna.create_study().ask())
 
 
 def test_it_is_part_of_what_a_study_is(own: str) -> None:
@@ -196,7 +196,7 @@ def test_what_varied_among_trials_stands_for_the_space_in_plots() -> None:
         {"depth": "3", "rate": "0.5", "kind": "sgd", "units": "32"},
         {"depth": "2", "rate": "1e-05", "kind": "sgd", "units": "32", "units_2": "8"},
     ]
-    assert define_by_run.seen(trials).parameters == (
+    assert FunctionSpace("mine.py:suggest").show(trials).parameters == (
         Int("depth", 1, 3),
         Float("rate", 1e-5, 0.5, log=True),
         Choice("kind", ("adam", "sgd")),

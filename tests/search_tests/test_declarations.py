@@ -8,7 +8,7 @@ from tailor.search.errors import StudyError
 from tailor.search.space.rules import largest
 from tailor.search.space.space import walk
 from tailor.search.study.load import build
-from tailor.search.study.parse_space import parameter
+from tailor.search.study.parse_space import read_parameter
 
 WIDTH = {"low": 16, "high": 100, "step": 32}
 
@@ -32,9 +32,9 @@ def tables(**more: object) -> dict:
     ],
 )
 def test_a_range_ends_at_its_last_step(declared: dict, high: float) -> None:
-    found = parameter("width", declared)
+    found = read_parameter("width", declared)
     assert repr(found.high) == repr(high)
-    assert parameter("width", {**declared, "high": found.high}) == found
+    assert read_parameter("width", {**declared, "high": found.high}) == found
 
 
 def test_an_end_that_no_step_reaches_is_no_value() -> None:
@@ -42,6 +42,6 @@ def test_an_end_that_no_step_reaches_is_no_value() -> None:
     assert walk(spec.space, largest) == {"width": 80}
     assert build(spec.tables()) == spec
     with pytest.raises(StudyError, match=r"space\.width\.default: expected .* in steps of 32, got 100"):
-        parameter("width", {**WIDTH, "default": 100})
+        read_parameter("width", {**WIDTH, "default": 100})
     with pytest.raises(StudyError, match=r"enqueue\[0\]\.width: expected a whole number from 16 to 80, got 100"):
         build(tables(enqueue=[{"width": 100}]))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import keras_tuner
 import pytest
 
+from tailor.search.engines.keras_tuner_private import under
 from tailor.search.errors import StudyError
 from tailor.search.space.conditions import Condition
 from tailor.search.space.parameters import Choice, Fixed, Float, Int, Parameter
-from tailor.search.study.from_keras_tuner import completed, translate
+from tailor.search.study.from_keras_tuner import complete, translate
 from tailor.search.study.load import build
 
 TABLES = {
@@ -56,8 +57,8 @@ def test_scopes_become_conditions_and_the_same_under_two_is_one() -> None:
             hp.Int("units", 8, 64)
     hp.Float("rate", 0.0, 0.5, parent_name="kind", parent_values=["mlp"])
     assert translated(hp)[1:] == (
-        Int("units", 8, 64, when=Condition("kind", "in", ("mlp", "cnn"))),
-        Float("rate", 0.0, 0.5, when=Condition("kind", "in", ("mlp",))),
+        Int("units", 8, 64, when=(Condition("kind", "in", ("mlp", "cnn")),)),
+        Float("rate", 0.0, 0.5, when=(Condition("kind", "in", ("mlp",)),)),
     )
 
 
@@ -72,14 +73,14 @@ def test_a_scope_within_another_is_the_condition_where_its_parent_hangs_on_the_o
                 with hp.conditional_scope("norm", [True]):
                     hp.Float("momentum", 0.5, 0.9)
     assert [parameter.when for parameter in translated(hp)[1:]] == [
-        Condition("kind", "in", ("mlp", "cnn")),
-        Condition("depth", "in", (2, 3)),
-        Condition("norm", "in", (True,)),
+        (Condition("kind", "in", ("mlp", "cnn")),),
+        (Condition("depth", "in", (2, 3)),),
+        (Condition("norm", "in", (True,)),),
     ]
 
 
-@pytest.mark.parametrize("depths", [{"cnn": [2, 3]}, {"cnn": [2, 3], "mlp": [3]}])
-def test_a_scope_within_another_whose_parent_is_declared_elsewhere_too_is_refused(depths: dict[str, list[int]]) -> None:
+def nest(depths: dict[str, list[int]]) -> keras_tuner.HyperParameters:
+    """`width` under some depths of some kinds, `depth` under both kinds."""
     hp = keras_tuner.HyperParameters()
     hp.Choice("kind", ["mlp", "cnn", "none"])
     for kind in ("mlp", "cnn"):
@@ -88,8 +89,38 @@ def test_a_scope_within_another_whose_parent_is_declared_elsewhere_too_is_refuse
             if kind in depths:
                 with hp.conditional_scope("depth", depths[kind]):
                     hp.Int("width", 8, 64)
-    with pytest.raises(StudyError, match=r"hp 'width': it hangs on 'depth' in a scope of 'kind' alone, and 'depth' is declared"):
-        translated(hp)
+    return hp
+
+
+def test_a_scope_within_another_whose_parent_is_declared_elsewhere_too_is_a_conjunction() -> None:
+    (width,) = [parameter for parameter in translated(nest({"cnn": [2, 3]})) if parameter.name == "width"]
+    assert width.when == (Condition("kind", "in", ("cnn",)), Condition("depth", "in", (2, 3)))
+
+
+def test_scopes_that_are_no_one_conjunction_are_refused() -> None:
+    with pytest.raises(StudyError, match=r"hp 'width': it is declared under kind in .* and depth in \[3\] and under kind in"):
+        translated(nest({"cnn": [2, 3], "mlp": [3]}))
+
+
+def test_four_scopes_that_are_one_conjunction_are_one_in_whatever_order() -> None:
+    hp = keras_tuner.HyperParameters()
+    hp.Choice("kind", ["a", "b", "c"])
+    hp.Int("depth", 1, 3)
+    for kind, depth in (("a", 1), ("b", 2), ("a", 2), ("b", 1)):
+        with under(hp, {"kind": [kind], "depth": [depth]}):
+            hp.Int("width", 8, 64)
+    (when,) = [parameter.when for parameter in translated(hp) if parameter.name == "width"]
+    assert {condition.name: {*condition.value} for condition in when} == {"kind": {"a", "b"}, "depth": {1, 2}}
+
+
+def test_a_declaration_that_depends_on_another_value_is_refused_with_the_way_out() -> None:
+    configs = []
+    for most in (10, 100):
+        hp = keras_tuner.HyperParameters()
+        hp.Int("b", 1, most)
+        configs += hp.get_config()["space"]
+    with pytest.raises(StudyError, match=r"hp 'b': its declaration depends .* \(once 1 to 10, then 1 to 100\).*widest range"):
+        translate(configs)
 
 
 def test_defaults_that_are_said_count_and_two_that_differ_do_not() -> None:
@@ -129,16 +160,16 @@ def test_what_has_no_like_is_named(declare, says: str) -> None:
     assert says in str(error.value)
 
 
-DECLARED = (Choice("kind of net", ("a", "b")), Int("units", 8, 64, when=Condition("kind of net", "in", ("a",))))
+DECLARED = (Choice("kind of net", ("a", "b")), Int("units", 8, 64, when=(Condition("kind of net", "in", ("a",)),)))
 
 
 def test_a_completed_study_is_recorded_read_and_completed_again_as_the_same() -> None:
-    spec = completed(build(TABLES), DECLARED)
+    spec = complete(build(TABLES), DECLARED)
     assert [p.name for p in spec.space.parameters] == ["kind of net", "units", "batch_size"]
     read = build(spec.tables())
     assert read == spec
-    assert completed(read, DECLARED) == spec
-    assert completed(read, (DECLARED[0],)).identity() != spec.identity()
+    assert complete(read, DECLARED) == spec
+    assert complete(read, (DECLARED[0],)).identity() != spec.identity()
 
 
 @pytest.mark.parametrize(
@@ -152,11 +183,11 @@ def test_a_completed_study_is_recorded_read_and_completed_again_as_the_same() ->
 )
 def test_what_the_file_and_the_model_disagree_in_is_named(changes: dict, says: str) -> None:
     with pytest.raises(StudyError) as error:
-        completed(build({**TABLES, **changes}), DECLARED)
+        complete(build({**TABLES, **changes}), DECLARED)
     assert says in str(error.value)
 
 
 def test_an_empty_space_is_none_for_keras_tuner_once_it_is_whole() -> None:
     spec = build({**TABLES, "space": {}, "search": {"engine": "keras-tuner"}})
     with pytest.raises(StudyError, match="keras-tuner proposes no point twice"):
-        completed(spec, ())
+        complete(spec, ())

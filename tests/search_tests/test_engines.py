@@ -10,11 +10,12 @@ from engines import GRID, SPACE, Open, ask, complete, opener
 
 from tailor.search.engines import open_engine
 from tailor.search.engines.protocol import Done, Outcome, Suggestion
-from tailor.search.space.parameters import Choice, Fixed, Float, refusal
-from tailor.search.space.points import points
+from tailor.search.space.parameters import Choice, Fixed, Float, explain_refusal
+from tailor.search.space.points import list_points
 from tailor.search.space.space import Space
-from tailor.search.study.capabilities import ENGINES, LISTED, SAMPLERS
+from tailor.search.study.capabilities import LISTED
 from tailor.search.study.goal import Objective
+from tailor.search.study.offers import ENGINES, SAMPLERS
 from tailor.search.study.spec import Component, SearchPlan, StudySpec
 
 ALL = [(engine, sampler) for engine, samplers in SAMPLERS.items() for sampler in samplers]
@@ -46,7 +47,7 @@ def test_suggestions_keep_bounds_steps_and_conditions(opened: Open, sampler: str
         suggestion = ask(engine)
         h = suggestion.hparams
         assert suggestion.trial == i
-        assert [said for p in SPACE.searched if p.name in h and (said := refusal(p, h[p.name]))] == []
+        assert [said for p in SPACE.searched if p.name in h and (said := explain_refusal(p, h[p.name]))] == []
         assert h["dropout"] in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)  # and never 0.30000000000000004
         assert ("units_3" in h) == (h["depth"] >= 3)
         assert ("noise" in h) == (h["dropout"] >= 0.3)
@@ -128,9 +129,9 @@ def test_a_grid_gives_out_each_point_once_across_a_restart(opened: Open, sampler
         given.append(dict(suggestion.hparams))
         complete(engine, suggestion)
     key = lambda point: sorted(point.items())  # noqa: E731
-    assert sorted(given, key=key) == sorted(points(GRID), key=key)
+    assert sorted(given, key=key) == sorted(list_points(GRID), key=key)
     # A grid's order is its own, so that a budget below its size spreads over it.
-    assert (given == points(GRID)) == (sampler == "brute-force")
+    assert (given == list_points(GRID)) == (sampler == "brute-force")
 
 
 def test_a_grid_is_the_same_under_every_engine(tmp_path: Path) -> None:
@@ -168,7 +169,7 @@ def test_a_grid_begins_with_what_is_enqueued(opened: Open) -> None:
         given.append(dict(suggestion.hparams))
         complete(engine, suggestion)
     assert given[0] == {"lr": 1e-4, "depth": 2}
-    assert len(given) == len(points(GRID))
+    assert len(given) == len(list_points(GRID))
 
 
 def test_half_a_point_can_be_enqueued_before_a_grid(opened: Open) -> None:
@@ -180,7 +181,7 @@ def test_half_a_point_can_be_enqueued_before_a_grid(opened: Open) -> None:
         complete(engine, suggestion)
     assert (given[0]["lr"], given[0]["activation"]) == (1e-4, "relu")
     assert "depth" in given[0]
-    assert len(given) == len(points(space)) + 1
+    assert len(given) == len(list_points(space)) + 1
     assert len(opened("grid", space=space, trials=100).records()) == len(given)
 
 

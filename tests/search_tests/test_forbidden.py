@@ -8,10 +8,11 @@ import optuna
 import pytest
 from engines import ask, complete
 
-from tailor.search.engines import define_by_run, open_engine
+from tailor.search.engines import open_engine
 from tailor.search.engines import optuna as engine
 from tailor.search.engines.protocol import Done, Engine, Suggestion
 from tailor.search.errors import StudyError
+from tailor.search.space.function import FunctionSpace
 from tailor.search.study.goal import Objective
 from tailor.search.study.spec import Component, SearchPlan, StudySpec
 
@@ -73,11 +74,11 @@ def test_what_is_forbidden_is_no_trial_and_another_is_drawn_in_its_place() -> No
 
 
 def test_an_ask_that_was_cut_short_over_it_leaves_no_trial(monkeypatch: pytest.MonkeyPatch) -> None:
-    def killed(reference: str, trial: optuna.Trial, digest: str) -> None:
+    def killed(space: FunctionSpace, trial: optuna.Trial) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(engine, "suggested", killed)
+        patched.setattr(FunctionSpace, "draw", killed)
         opened("never").ask()
     again = opened("never")
     assert (again.unfinished(), again.records()) == ([], [])
@@ -86,7 +87,7 @@ def test_an_ask_that_was_cut_short_over_it_leaves_no_trial(monkeypatch: pytest.M
 
 def test_a_function_that_forbids_all_that_is_drawn_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(StudyError, match=r"study\.space: 'mine\.py:never' raised TrialPruned for 34 draws in a row"):
-        list(define_by_run.looked_over("mine.py:never"))
+        list(FunctionSpace("mine.py:never").samples())
     monkeypatch.setattr(engine, "IN_A_ROW", 3)
     first = opened("late")
     for _ in range(2):
@@ -97,6 +98,6 @@ def test_a_function_that_forbids_all_that_is_drawn_is_told_so(monkeypatch: pytes
 
 
 def test_a_look_beforehand_is_at_what_it_allows() -> None:
-    assert {values["depth"] for values in define_by_run.looked_over("mine.py:middling")} == {2, 3}
-    assert {values["depth"] for values in define_by_run.ends("mine.py:middling")} <= {2, 3}
-    assert define_by_run.ends("mine.py:odd")[0]["depth"] == 1
+    assert {values["depth"] for values in FunctionSpace("mine.py:middling").samples()} == {2, 3}
+    assert {values["depth"] for values in FunctionSpace("mine.py:middling").ends()} <= {2, 3}
+    assert FunctionSpace("mine.py:odd").ends()[0]["depth"] == 1

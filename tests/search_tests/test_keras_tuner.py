@@ -9,9 +9,9 @@ from engines import Open, ask, complete, opener
 
 from tailor.search.engines.keras_tuner import translate
 from tailor.search.engines.protocol import Suggestion
-from tailor.search.space.conditions import Condition
-from tailor.search.space.parameters import Float, Int
-from tailor.search.space.points import listed
+from tailor.search.space.conditions import Condition, parse_when
+from tailor.search.space.parameters import Choice, Float, Int
+from tailor.search.space.points import list_values
 from tailor.search.space.space import Space
 
 RATE = Float("rate", 0.0, 0.5, step=0.1)
@@ -25,16 +25,34 @@ def opened(tmp_path: Path) -> Open:
 def test_each_step_of_a_float_is_learnt_from_at_its_own_place() -> None:
     """Keras Tuner itself counts steps by rounding down: 0.3 is two steps of 0.1 there."""
     (declared,) = translate(Space((RATE,))).space
-    places = [declared.value_to_prob(value) for value in listed(RATE)]
+    places = [declared.value_to_prob(value) for value in list_values(RATE)]
     assert places == pytest.approx([(i + 0.5) / 6 for i in range(6)])
-    assert [declared.prob_to_value(place) for place in places] == listed(RATE)
+    assert [declared.prob_to_value(place) for place in places] == list_values(RATE)
 
 
-@pytest.mark.parametrize("rate", listed(RATE))
+@pytest.mark.parametrize("rate", list_values(RATE))
 def test_a_condition_on_a_step_holds_from_that_step_on(rate: float) -> None:
-    hp = translate(Space((RATE, Int("units", 1, 9, when=Condition("rate", ">=", 0.3)))))
+    hp = translate(Space((RATE, Int("units", 1, 9, when=(Condition("rate", ">=", 0.3),)))))
     hp.values = {"rate": rate}
     assert hp.is_active("units") == (rate >= 0.3)
+
+
+@pytest.mark.parametrize("kind", ["a", "b"])
+@pytest.mark.parametrize("norm", [True, False])
+def test_a_joined_condition_holds_when_both_do(kind: str, norm: bool) -> None:
+    """`norm` itself hangs on `kind`, so that the scopes share a parent."""
+    under_both = parse_when("units", "norm == true and kind in ['a', 'b']")
+    hp = translate(
+        Space(
+            (
+                Choice("kind", ("a", "b", "c")),
+                Choice("norm", (True, False), when=parse_when("norm", "kind != 'b'")),
+                Int("units", 1, 9, when=under_both),
+            )
+        )
+    )
+    hp.values = {"kind": kind, "norm": norm}
+    assert hp.is_active("units") == (kind == "a" and norm)
 
 
 def test_a_whole_number_on_a_log_scale_is_kept_below_its_end(opened: Open) -> None:

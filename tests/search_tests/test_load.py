@@ -9,8 +9,8 @@ import pytest
 
 from tailor.search.errors import StudyError
 from tailor.search.space.parameters import Choice, Fixed, Float, Int
-from tailor.search.study.capabilities import offers
 from tailor.search.study.load import build, load, override
+from tailor.search.study.offers import offers
 from tailor.search.study.spec import Component
 
 Write = Callable[..., Path]

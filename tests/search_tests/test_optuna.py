@@ -15,10 +15,10 @@ from tailor.search.engines.protocol import Done, Outcome, Suggestion
 from tailor.search.engines.samplers import make_pruner, make_sampler
 from tailor.search.errors import StudyError
 from tailor.search.space.parameters import Fixed
-from tailor.search.space.points import points
+from tailor.search.space.points import list_points
 from tailor.search.space.space import Space
-from tailor.search.study.capabilities import PRUNERS
 from tailor.search.study.goal import Constraint, Objective
+from tailor.search.study.offers import PRUNERS
 from tailor.search.study.spec import Component, SearchPlan, StudySpec
 
 
@@ -104,9 +104,9 @@ def test_of_thousands_of_trials_the_best_the_running_and_an_even_sample_are_lear
         trial = study.ask()
         if number != 5:
             study.tell(trial, abs(number - 9))
-    numbers = [trial.number for trial in bounded.chosen(study.get_trials(), study.directions)]
+    numbers = [trial.number for trial in bounded.choose(study.get_trials(), study.directions)]
     assert numbers == [0, 4, 5, 8, 9, 10, 12, 16]
-    assert len(bounded.chosen(study.get_trials()[:7], study.directions)) == 7
+    assert len(bounded.choose(study.get_trials()[:7], study.directions)) == 7
 
 
 def test_the_best_that_are_learnt_from_keep_constraints_and_are_of_each_objective(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +118,7 @@ def test_the_best_that_are_learnt_from_keep_constraints_and_are_of_each_objectiv
         trial.set_constraint("size", number - 15)  # the trials after 15 break it, whatever else they are
         trial.set_constraint("latency", -1)
         study.tell(trial, [number, (number - 9) ** 2])
-    assert [trial.number for trial in bounded.chosen(study.get_trials(), study.directions)] == [8, 9, 14, 15]
+    assert [trial.number for trial in bounded.choose(study.get_trials(), study.directions)] == [8, 9, 14, 15]
 
 
 @pytest.mark.slow
@@ -183,4 +183,4 @@ def test_a_sampler_that_stops_the_study_ends_it(opened: Open) -> None:
     assert isinstance(opened("optuna.samplers:BruteForceSampler", space=GRID, trials=100).ask(), Done)
     assert isinstance(opened("random", space=GRID, trials=100).ask(), Suggestion)  # another one goes on
     key = lambda point: sorted(point.items())  # noqa: E731
-    assert sorted(given, key=key) == sorted(points(GRID), key=key)
+    assert sorted(given, key=key) == sorted(list_points(GRID), key=key)

@@ -8,7 +8,7 @@ import pytest
 
 from tailor.search.errors import StudyError
 from tailor.search.study.load import build
-from tailor.search.study.settings import overlaid
+from tailor.search.study.settings import overlay
 from tailor.search.study.spec import Component, StudySpec
 
 TWO = [{"metric": "val_accuracy", "direction": "maximize"}, {"metric": "parameters", "direction": "minimize"}]
@@ -32,26 +32,26 @@ def spec(study: dict[str, Any] | None = None, **search: Any) -> StudySpec:
     ],
 )
 def test_a_sampler_and_a_pruner_that_nobody_chose_give_way(settings: dict[str, Any], sampler: str, pruner: str) -> None:
-    search = overlaid(spec(), settings).search
+    search = overlay(spec(), settings).search
     assert (search.sampler.name, search.pruner.name) == (sampler, pruner)
 
 
 def test_what_somebody_chose_stays() -> None:
     chosen = spec(sampler={"name": "tpe", "n_startup_trials": 3}, pruner="median")
-    search = overlaid(chosen, {"search.trials": 3}).search
+    search = overlay(chosen, {"search.trials": 3}).search
     assert (search.sampler, search.pruner) == (Component("tpe", {"n_startup_trials": 3}), Component("median"))
     with pytest.raises(StudyError, match="keras-tuner has no pruner 'median'"):
-        overlaid(spec(pruner="median"), {"search.engine": "keras-tuner"})
+        overlay(spec(pruner="median"), {"search.engine": "keras-tuner"})
     with pytest.raises(StudyError, match="keras-tuner has no sampler 'gp'"):
-        overlaid(spec(sampler="gp"), {"search.engine": "keras-tuner"})
+        overlay(spec(sampler="gp"), {"search.engine": "keras-tuner"})
 
 
 def test_one_objective_and_several_take_each_others_place() -> None:
     one, several = spec(), spec({"objectives": TWO})
-    assert overlaid(one, {"study.objectives": TWO}).goal == several.goal
-    assert overlaid(several, {"study.objective": "val_accuracy", "study.direction": "maximize"}).goal == one.goal
+    assert overlay(one, {"study.objectives": TWO}).goal == several.goal
+    assert overlay(several, {"study.objective": "val_accuracy", "study.direction": "maximize"}).goal == one.goal
 
 
 def test_nothing_laid_over_changes_nothing() -> None:
     for same in (spec(), spec({"objectives": TWO}), spec(sampler="grid"), spec(engine="keras-tuner", sampler="hyperband")):
-        assert overlaid(same, {}) == same
+        assert overlay(same, {}) == same

@@ -13,9 +13,10 @@ from tailor.experiments.planning.resolve import checked, shipped
 from tailor.models.errors import ModelError
 from tailor.models.training import options
 from tailor.search.errors import StudyError
-from tailor.search.study.capabilities import SAMPLERS
-from tailor.search.study.load import ENQUEUE, FOUND, SEARCH_KEYS, SECTIONS, STUDY_KEYS, build
+from tailor.search.study.load import ENQUEUE, FOUND, SECTIONS, build
+from tailor.search.study.offers import SAMPLERS
 from tailor.search.study.schema import schema
+from tailor.search.study.sections import SearchPlan
 
 SCHEMA = schema(options.schema(), ("digits", "fashion-mnist", "mnist"), ("mlp", "cnn"))
 
@@ -23,8 +24,8 @@ SCHEMA = schema(options.schema(), ("digits", "fashion-mnist", "mnist"), ("mlp", 
 def test_it_is_a_schema_and_knows_every_section_and_key() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     assert set(SCHEMA["properties"]) == {*SECTIONS, ENQUEUE, FOUND}
-    assert set(SCHEMA["properties"]["study"]["properties"]) == set(STUDY_KEYS)
-    assert set(SCHEMA["properties"]["search"]["properties"]) == set(SEARCH_KEYS)
+    assert {"api", "objectives", "constraints"} < set(SCHEMA["properties"]["study"]["properties"])
+    assert set(SCHEMA["properties"]["search"]["properties"]) == set(vars(SearchPlan()))
     assert set(SCHEMA["properties"]["training"]["properties"]) == set(options.NAMES)
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import pytest
 
 from tailor.search.errors import StudyError
-from tailor.search.space.conditions import Condition
-from tailor.search.space.parameters import Choice, Fixed, Float, Int, Parameter, as_declared
-from tailor.search.space.points import check_point, points
+from tailor.search.space import conditions
+from tailor.search.space.conditions import parse_when, write_when
+from tailor.search.space.parameters import Choice, Fixed, Float, Int, Parameter, normalize
+from tailor.search.space.points import check_point, list_points
 from tailor.search.space.rules import largest, smallest
 from tailor.search.space.space import Space, walk
 
 
 def test_walk_visits_in_order_and_skips_what_a_condition_excludes() -> None:
-    deep = Condition.parse("units_3", "depth >= 3")
+    deep = parse_when("units_3", "depth >= 3")
     space = Space((Int("depth", 1, 4), Int("units_3", 16, 64, when=deep), Fixed("act", "relu"), Choice("b", (1, 2))))
     assert list(walk(space, largest).items()) == [("depth", 4), ("units_3", 64), ("act", "relu"), ("b", 2)]
     assert walk(space, smallest) == {"depth": 1, "act": "relu", "b": 1}
@@ -23,8 +24,8 @@ def test_a_condition_on_an_inactive_parameter_does_not_hold() -> None:
     space = Space(
         (
             Choice("head", ("a", "b")),
-            Int("n", 1, 2, when=Condition.parse("n", "head == a")),
-            Int("m", 1, 2, when=Condition.parse("m", "n >= 1")),
+            Int("n", 1, 2, when=parse_when("n", "head == a")),
+            Int("m", 1, 2, when=parse_when("m", "n >= 1")),
         )
     )
     assert walk(space, lambda p: "b" if p.name == "head" else 1) == {"head": "b"}
@@ -42,13 +43,55 @@ def test_a_condition_on_an_inactive_parameter_does_not_hold() -> None:
     ],
 )
 def test_conditions(text: str, values: dict, holds: bool) -> None:
-    condition = Condition.parse("x", text)
-    assert condition.holds(values) is holds
-    assert Condition.parse("x", str(condition)) == condition
+    when = parse_when("x", text)
+    assert conditions.holds(when, values) is holds
+    assert parse_when("x", write_when(when)) == when
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("depth >= 3 and batch_norm == true", [("depth", ">=", 3), ("batch_norm", "==", True)]),
+        ("a in [1, 2] and b != 'x and y == 1' and c < 0.5", [("a", "in", (1, 2)), ("b", "!=", "x and y == 1"), ("c", "<", 0.5)]),
+        ("kind == salt and pepper", [("kind", "==", "salt and pepper")]),  # no condition follows the "and"
+        ("rock and roll == 1 and b == 2", [("rock and roll", "==", 1), ("b", "==", 2)]),
+        ('kind == "salt and b == 3"', [("kind", "==", "salt and b == 3")]),
+    ],
+)
+def test_conditions_may_be_joined(text: str, parts: list[tuple]) -> None:
+    when = parse_when("x", text)
+    assert [(one.name, one.op, one.value) for one in when] == parts
+    assert parse_when("x", write_when(when)) == when
+
+
+def test_a_text_of_many_ands_is_read_at_once() -> None:
+    with pytest.raises(StudyError, match="compares a number with a text"):
+        under(Int("a", 1, 2), " and ".join(["a == 1"] * 60 + ["a is 1"]))
+
+
+JOINED = Space(
+    (
+        Int("depth", 1, 3),
+        Choice("norm", (True, False)),
+        Choice("rate", (0.1, 0.2), when=parse_when("rate", "depth >= 3 and norm == true")),
+    )
+)
+
+
+def test_a_joined_condition_holds_only_when_all_of_it_does() -> None:
+    assert [point for point in list_points(JOINED) if "rate" in point] == [
+        {"depth": 3, "norm": True, "rate": 0.1},
+        {"depth": 3, "norm": True, "rate": 0.2},
+    ]
+    assert len(list_points(JOINED)) == 5 + 2
+    with pytest.raises(StudyError, match=r"space\.u\.when: 'b' is not declared above it"):
+        under(Int("a", 1, 2), "a >= 1 and b >= 1")
+    with pytest.raises(StudyError, match=r"space\.u\.when: 'a' is never 3; its choices are \[1, 2\]"):
+        under(Choice("a", (1, 2)), "a == 1 and a == 3")
 
 
 def under(parent: Parameter, condition: str) -> Space:
-    return Space((parent, Int("u", 1, 2, when=Condition.parse("u", condition))))
+    return Space((parent, Int("u", 1, 2, when=parse_when("u", condition))))
 
 
 @pytest.mark.parametrize(
@@ -60,8 +103,8 @@ def under(parent: Parameter, condition: str) -> Space:
         (lambda: Float("x", 0.0, float("inf")), "space.x: low and high must be finite"),
         (lambda: Choice("b", ()), "space.b: choices is empty"),
         (lambda: Choice("b", (1, 1)), "space.b: choices [1, 1] names a value twice"),
-        (lambda: Condition.parse("u", "depth is 3"), "space.u.when: expected 'NAME OP VALUE'"),
-        (lambda: Space((Int("u", 1, 2, when=Condition.parse("u", "depth >= 3")),)), "'depth' is not declared above it"),
+        (lambda: parse_when("u", "depth is 3"), "space.u.when: expected 'NAME OP VALUE'"),
+        (lambda: Space((Int("u", 1, 2, when=parse_when("u", "depth >= 3")),)), "'depth' is not declared above it"),
         (
             lambda: under(Choice("kind", ("sgd", "adam")), "kind == sdg"),
             'space.u.when: \'kind\' is never "sdg"; its choices are ["sgd", "adam"]',
@@ -71,7 +114,7 @@ def under(parent: Parameter, condition: str) -> Space:
             "space.u.when: 'norm' is never \"True\"; its choices are [true, false]",
         ),
         (lambda: under(Choice("kind", ("sgd", "adam")), "kind in ['sgd', 'adamw']"), "'kind' is never \"adamw\""),
-        (lambda: Condition.parse("u", "kind in [sgd, adam]"), "space.u.when: 'in' takes a list such as [1, 2] or ['a', 'b']"),
+        (lambda: parse_when("u", "kind in [sgd, adam]"), "space.u.when: 'in' takes a list such as [1, 2] or ['a', 'b']"),
         (lambda: under(Choice("kind", ("sgd", "adam")), "kind >= 3"), "space.u.when: 'kind >= 3' compares a number with a text"),
         (lambda: under(Int("depth", 1, 3), "depth >= deep"), "compares a number with a text"),
     ],
@@ -91,25 +134,25 @@ def test_a_point_has_each_value_as_it_is_declared() -> None:
     point = check_point(space, {"dropout": 0.0, "norm": True, "rate": 1}, "enqueue[0]")
     assert [repr(value) for value in point.values()] == ["0", "True", "1.0"]
     steps = Float("rate", 0.0, 0.65, step=0.1)
-    assert [as_declared(steps, value) for value in (3 * 0.1, 0.3, 0.6000001)] == [0.3, 0.3, 0.6]
+    assert [normalize(steps, value) for value in (3 * 0.1, 0.3, 0.6000001)] == [0.3, 0.3, 0.6]
 
 
 def test_grid_points_are_the_distinct_active_combinations() -> None:
-    space = Space((Int("depth", 1, 3), Choice("u3", ("a", "b"), when=Condition.parse("u3", "depth >= 3")), Fixed("f", 1)))
-    assert points(space) == [
+    space = Space((Int("depth", 1, 3), Choice("u3", ("a", "b"), when=parse_when("u3", "depth >= 3")), Fixed("f", 1)))
+    assert list_points(space) == [
         {"depth": 1, "f": 1},
         {"depth": 2, "f": 1},
         {"depth": 3, "u3": "a", "f": 1},
         {"depth": 3, "u3": "b", "f": 1},
     ]
-    assert [p["x"] for p in points(Space((Float("x", 0.0, 0.3, step=0.1),)))] == [0.0, 0.1, 0.2, 0.3]
+    assert [p["x"] for p in list_points(Space((Float("x", 0.0, 0.3, step=0.1),)))] == [0.0, 0.1, 0.2, 0.3]
 
 
 def test_a_grid_of_a_continuous_parameter_is_refused_by_name() -> None:
     with pytest.raises(StudyError, match=r"space.lr: a grid needs a finite list"):
-        points(Space((Float("lr", 0.1, 0.2),)))
+        list_points(Space((Float("lr", 0.1, 0.2),)))
 
 
 def test_a_grid_too_large_to_list_is_refused_before_it_is_listed() -> None:
     with pytest.raises(StudyError, match="too many to list"):
-        points(Space((Int("n", 1, 10**12),)))
+        list_points(Space((Int("n", 1, 10**12),)))

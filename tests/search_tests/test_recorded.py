@@ -1,0 +1,22 @@
+"""Studies as earlier versions recorded them: they are read as the same study, key by key."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tailor.search.study.load import build
+
+RECORDED = json.loads((Path(__file__).parent / "data" / "recorded_studies.json").read_text())
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_a_recorded_study_is_the_same_study_today(name: str) -> None:
+    recorded: dict[str, Any] = RECORDED[name]
+    spec = build(recorded["tables"])
+    assert spec.tables() == recorded["tables"]
+    assert spec.identity() == recorded["identity"]
+    assert spec.sha256() == recorded["sha256"]
