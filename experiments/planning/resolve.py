@@ -22,6 +22,8 @@ from ..datasets.catalog import check_uri, open_dataset
 from ..datasets.splits import Splits, split
 from ..errors import InputError
 
+OF_MLFLOW = "Default"  # the experiment that every database of MLflow's begins with
+
 
 @dataclass(frozen=True)
 class Overrides:
@@ -64,6 +66,8 @@ def resolve_study(study: str, overrides: Overrides = Overrides()) -> StudySpec:
 
 def checked(spec: StudySpec) -> StudySpec:
     """The spec, its data set's name and its parameters' names and ranges looked over. Raises as `resolve_study`."""
+    if spec.name == OF_MLFLOW:
+        raise InputError(f"study.name: {OF_MLFLOW!r} is MLflow's own experiment, whose files lie elsewhere; take another name.")
     check_uri(spec.dataset)
     if spec.by_run:
         spec = replace(spec, found=replace(spec.found, space_sha256=references.digest("study.space", spec.by_run)))

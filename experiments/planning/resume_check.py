@@ -20,12 +20,6 @@ CODE_TAG = "tailor.model_sha256"
 
 def check_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> None:
     """Raise InputError with the differences when the store has another study of that name, or one that was deleted."""
-    experiment = client.get_experiment_by_name(spec.name)
-    if experiment is not None and experiment.lifecycle_stage != "active":
-        raise InputError(
-            f"study {spec.name!r} was deleted in MLflow, which keeps its name. Take another --name, or restore it: "
-            f'eval "$(tailor env)", then mlflow experiments restore -x {experiment.experiment_id}.'
-        )
     found = find_study(client, spec.name)
     if found is None:
         return
