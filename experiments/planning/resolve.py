@@ -20,6 +20,7 @@ from ..datasets.splits import Splits, split
 from ..errors import InputError
 
 MAX_TEXT = 6000  # characters of a value, in MLflow's database
+OF_MLFLOW = "Default"  # the experiment that every database of MLflow's begins with
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ def resolve_study(study: str, overrides: Overrides = Overrides()) -> StudySpec:
 
 def checked(spec: StudySpec) -> StudySpec:
     """The spec, its data set's name and its parameters' names and ranges looked over. Raises as `resolve_study`."""
+    if spec.name == OF_MLFLOW:
+        raise InputError(f"study.name: {OF_MLFLOW!r} is MLflow's own experiment, whose files lie elsewhere; take another name.")
     check_uri(spec.dataset)
     spec = replace(spec, found=replace(spec.found, space_sha256=spec.source.digest()))
     check_names(spec)

@@ -18,15 +18,7 @@ CODE_TAG = "tailor.model_sha256"
 
 
 def find_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> RecordedStudy | None:
-    """The study of that name in the store, if there is one. Raises InputError with the differences if it is another study, or
-    was deleted.
-    """
-    experiment = client.get_experiment_by_name(spec.name)
-    if experiment is not None and experiment.lifecycle_stage != "active":
-        raise InputError(
-            f"study {spec.name!r} was deleted in MLflow, which keeps its name. Take another --name, or restore it: "
-            f'eval "$(tailor env)", then mlflow experiments restore -x {experiment.experiment_id}.'
-        )
+    """The study of that name in the store, if there is one. Raises InputError with the differences if it is another study."""
     found = find_study(client, spec.name)
     if found is None:
         return None

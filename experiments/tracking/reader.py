@@ -18,8 +18,10 @@ from mlflow.entities import Run, RunTag
 from ...search.study.goal import Constraint, Goal, Objective
 from ...search.study.load import build
 from ...search.study.spec import StudySpec
+from ..errors import InputError
 from ..store import Store, sqlite_address
 from .entries import RUN_STATUS, end_tags
+from .moved import correct_addresses
 
 STUDY_FILE, REPORT = "study.json", "report.html"
 EPOCHS = "tailor.epochs"
@@ -147,7 +149,12 @@ class RecordedStudy:
 
 
 def open_client(store: Store) -> MlflowClient:
-    """A client on the store, by an absolute address. MLflow's chatter of migrations stays off the screen."""
+    """A client on the store, by an absolute address. MLflow's chatter of migrations stays off the screen.
+
+    A local store's records are corrected if it was moved. Raises InputError if they cannot be.
+    """
+    if store.local and store.exists:
+        correct_addresses(store)
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     for name in ("mlflow", "alembic", "urllib3"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -171,10 +178,19 @@ def prepare_database(store: Store) -> Iterator[Callable[[], None]]:
 
 
 def find_study(client: MlflowClient, name: str) -> RecordedStudy | None:
-    """The study of that name, or None."""
+    """The study of that name, or None.
+
+    Raises InputError if its experiment was deleted or renamed in MLflow, with how to undo that.
+    """
     experiment = client.get_experiment_by_name(name)
-    if experiment is None or experiment.lifecycle_stage != "active":
+    if experiment is None:
+        _check_renamed(client, name)
         return None
+    if experiment.lifecycle_stage != "active":
+        raise InputError(
+            f"study {name!r} was deleted in MLflow, which keeps its name. Take another --name, or restore it: "
+            f'eval "$(tailor env)", then mlflow experiments restore -x {experiment.experiment_id}.'
+        )
     runs = client.search_runs([experiment.experiment_id], "tags.`tailor.kind` = 'study'", max_results=1)
     return RecordedStudy(client, experiment.experiment_id, runs[0]) if runs else None
 
@@ -183,6 +199,18 @@ def find_studies(client: MlflowClient) -> list[RecordedStudy]:
     """The studies in the store, by name."""
     names = sorted(experiment.name for experiment in client.search_experiments(max_results=PAGE))
     return [study for name in names if (study := find_study(client, name)) is not None]
+
+
+def _check_renamed(client: MlflowClient, name: str) -> None:
+    """Raise InputError if a study of that name lies under an experiment of another name."""
+    others = {e.experiment_id: e.name for e in client.search_experiments(max_results=PAGE)}
+    for run in client.search_runs(list(others), "tags.`tailor.kind` = 'study'", max_results=PAGE):
+        if run.data.tags.get("tailor.study") == name:
+            number = run.info.experiment_id
+            raise InputError(
+                f"study {name!r}: its experiment was renamed to {others[number]!r} in MLflow. Rename it back: "
+                f'eval "$(tailor env)", then mlflow experiments rename -x {number} --new-name {name}.'
+            )
 
 
 def list_names(client: MlflowClient) -> str:
