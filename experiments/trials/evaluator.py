@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -57,7 +58,16 @@ class Evaluator:
             raise RunError("the process that loads models died; is the machine out of memory?") from error
 
 
+def _end_with_parent() -> None:
+    """Wait for the end of the process that started this one: killed, it leaves nobody to tell this one to end."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
 def _prepare(threads: int | None) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     from ..system.silence import quiet
 
     with quiet():

@@ -31,7 +31,6 @@ class ClusterBackend:
         self._comm = self.client.scheduler_comm  # another one later means that the scheduler has forgotten our attempts
         self._assignments = Assignments()
         self._vetting = Vetting(self.client)
-        self._present: Collection[str] = ()
         self._question: Future[Collection[str]] | None = None
         self._asked = time.monotonic()
         self._waits_for = ""
@@ -52,13 +51,16 @@ class ClusterBackend:
     def _begin(self) -> None:
         """Wait for the first workers that are fit. Raises InputError when there are none."""
         deadline = time.monotonic() + BEGIN_SECONDS
-        self._present = ask_workers(self.client).result(SILENT_SECONDS)
-        if not self._present:
+        try:
+            present = ask_workers(self.client).result(SILENT_SECONDS)
+        except Exception as error:
+            raise InputError(f"--cluster: the scheduler at {self.address} does not answer ({type(error).__name__}).") from error
+        if not present:
             raise InputError(
                 f"--cluster: the scheduler at {self.address} has no workers; start some with `dask worker {self.address}`."
             )
         while True:
-            self._assignments.look(self._vetting.look(self._present), time.monotonic())
+            self._assignments.look(self._vetting.look(present), time.monotonic())
             if self._vetting.is_done or time.monotonic() > deadline:
                 break
             time.sleep(0.05)
@@ -78,6 +80,8 @@ class ClusterBackend:
     def look(self, liveness: Liveness, now: float) -> list[str]:
         if self._is_gone:
             raise self._gone()
+        while self._vetting.refusals:
+            self._notes.put(self._vetting.refusals.pop(0))
         gone: list[str] = []
         if self._question is not None and self._question.done():
             gone = self._read(self._question, now)
@@ -116,10 +120,7 @@ class ClusterBackend:
         """The attempts whose workers are gone, by the scheduler's own answer. An answer that failed is no news."""
         if answer.exception() is not None:
             return []
-        fit = self._vetting.look(answer.result())
-        while self._vetting.refusals:
-            self._notes.put(self._vetting.refusals.pop(0))
-        return self._assignments.look(fit, now)
+        return self._assignments.look(self._vetting.look(answer.result()), now)
 
     def _tell(self, waits_for: str) -> None:
         """Tell a person, once, what the search waits for."""

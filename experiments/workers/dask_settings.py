@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import dask
@@ -23,8 +25,18 @@ DASK_CONFIG: dict[str, Any] = {
 }
 
 
-def prepare() -> dask.config.set:
-    """Set Dask up for what follows, until what is returned is left; its chatter stays off the screen."""
-    for name in ("distributed", "distributed.worker", "distributed.nanny", "distributed.scheduler", "bokeh", "tornado"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    return dask.config.set(DASK_CONFIG)
+LOGGERS = ("distributed", *(f"distributed.{name}" for name in ("client", "worker", "nanny", "scheduler")), "bokeh", "tornado")
+
+
+@contextmanager
+def prepare() -> Iterator[None]:
+    """Set Dask up until this is left, and keep its chatter off the screen; then both are as they were."""
+    before = {name: logging.getLogger(name).level for name in LOGGERS}
+    with dask.config.set(DASK_CONFIG):
+        try:
+            for name in LOGGERS:
+                logging.getLogger(name).setLevel(logging.CRITICAL)
+            yield
+        finally:
+            for name, level in before.items():
+                logging.getLogger(name).setLevel(level)

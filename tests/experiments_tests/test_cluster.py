@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from signal import SIGCONT, SIGSTOP
 from threading import Thread
 
 import pytest
@@ -85,6 +86,22 @@ def test_an_address_without_a_scheduler_is_refused_soon(wrong_address: tuple[str
     address, said = wrong_address
     with pytest.raises(InputError, match=said.replace("(", r"\(").replace(")", r"\)")):
         Pool.open(1, 1, 60.0, address)  # Dask by itself would wait for ever, or try again for half a minute
+
+
+def test_a_scheduler_that_does_not_answer_is_no_news(tmp_path: Path) -> None:
+    with cluster(tmp_path, workers=1) as dask:
+        pool = Pool.open(1, 1, 60.0, dask.address)
+        try:
+            dask.scheduler.send_signal(SIGSTOP)
+            watch_until(pool, lambda: not pool.notes.empty())
+            assert pool.notes.get().startswith(f"no answer from the scheduler of the cluster at {dask.address}; the search waits")
+            assert pool.count == 1
+            dask.scheduler.send_signal(SIGCONT)
+            dask.start_worker()
+            watch_until(pool, lambda: pool.count == 2)  # it answers again
+            assert pool.notes.empty()
+        finally:
+            pool.close()
 
 
 def test_a_scheduler_that_goes_away_is_named_and_the_pool_still_closes(tmp_path: Path) -> None:
