@@ -93,13 +93,12 @@ def test_a_scheduler_that_does_not_answer_is_no_news(tmp_path: Path) -> None:
         pool = Pool.open(1, 1, 60.0, dask.address)
         try:
             dask.scheduler.send_signal(SIGSTOP)
-            watch_until(pool, lambda: not pool.notes.empty())
-            assert pool.notes.get().startswith(f"no answer from the scheduler of the cluster at {dask.address}; the search waits")
+            (said,) = notes(watch_until(pool, lambda events: bool(notes(events))))
+            assert said.startswith(f"no answer from the scheduler of the cluster at {dask.address}; the search waits")
             assert pool.count == 1
             dask.scheduler.send_signal(SIGCONT)
             dask.start_worker()
-            watch_until(pool, lambda: pool.count == 2)  # it answers again
-            assert pool.notes.empty()
+            assert not notes(watch_until(pool, lambda _: pool.count == 2))  # it answers again
         finally:
             pool.close()
 
