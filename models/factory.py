@@ -7,6 +7,7 @@ import hashlib
 import importlib
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import chdir
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -47,7 +48,8 @@ class Factory:
 
         if self.source is None:
             self._check_names(hparams)
-        model = self.build({**(self.defaults or {}), **hparams}, input_shape, num_classes)
+        with chdir("."):  # back to where it was: other paths are taken from there
+            model = self.build({**(self.defaults or {}), **hparams}, input_shape, num_classes)
         if not isinstance(model, keras.Model):
             raise ModelError(
                 f"model {self.name!r}: expected the factory to return a keras.Model, got {type(model).__name__}; "
@@ -123,7 +125,8 @@ def load_file(path: Path, kept: Path | None = None) -> ModuleType:
         module.__file__ = str(path.resolve())
         sys.modules[name] = module
         try:
-            exec(compile(code, module.__file__, "exec", dont_inherit=True), module.__dict__)
+            with chdir("."):  # back to where it was: other paths are taken from there
+                exec(compile(code, module.__file__, "exec", dont_inherit=True), module.__dict__)
         except BaseException:
             del sys.modules[name]
             raise
@@ -134,7 +137,8 @@ def _import(place: str) -> ModuleType:
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # last, so that a user's folder never shadows an installed package
     try:
-        return importlib.import_module(place)
+        with chdir("."):
+            return importlib.import_module(place)
     except ModuleNotFoundError as error:
         if error.name is None or not (place == error.name or place.startswith(f"{error.name}.")):
             raise

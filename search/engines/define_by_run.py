@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import chdir
 from typing import Any
 
 import optuna
@@ -30,7 +31,8 @@ def suggested(reference: str, trial: optuna.Trial, digest: str = "") -> dict[str
     """
     function, path = references.find(FIELD, reference, digest)
     try:
-        found = function(trial)
+        with chdir("."):  # back to where it was: other paths are taken from there
+            found = function(trial)
     except AWAY:  # of the database that the trial is in
         raise
     except optuna.TrialPruned:
