@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 import click
 
+from ..system.environment import TENSORFLOW_ENV, apply_settings
+from ..system.import_path import installed_first
 from ..system.redact import masked
 from ..tracking.timeouts import impatient
 
@@ -79,8 +81,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; errors become one line and a code, and a bug shows its traceback."""
     os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"  # a model is a .keras file, or is not loaded
     os.environ["MPLBACKEND"] = "agg"  # pictures go to files; from Python the backend is the user's
+    apply_settings(TENSORFLOW_ENV)
     try:
-        with impatient():
+        with installed_first(), impatient():
             return tailor.main(arguments, prog_name="tailor", standalone_mode=False) or DONE
     except click.exceptions.Exit as error:
         return error.exit_code

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
+from ...models.errors import ModelError
 from ...models.factory import is_file
+from ...models.training.keras_config import require_tensorflow
 from ...search import engines
 from ...search.engines.protocol import Suggestion
 from ...search.study.spec import StudySpec
@@ -59,6 +61,8 @@ class Places:
 def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
     """Run a study, or go on with it. Raises InputError for what is wrong before anything is created, RunError otherwise."""
     with quiet():
+        if spec.search.engine == "keras-tuner":  # it brings Keras into this process
+            require_tensorflow()
         engines.check(spec)
     splits = open_data(spec, places.data_dir)
     if spec.declares:
@@ -169,10 +173,8 @@ def preflight(pool: Pool, spec: StudySpec, data: DataHandle) -> Preflight:
         return pool.preflight(make_job(spec, Suggestion(0, smallest, 1), 0, data))
     except RunError:
         raise
-    except ValueError as error:
-        if type(error).__module__.startswith("models."):
-            raise InputError(str(error)) from error
-        raise InputError(f"model {spec.model!r} failed while it was built: {_traced(error)}") from error
+    except (InputError, ModelError) as error:
+        raise InputError(str(error)) from error
     except Exception as error:
         raise InputError(f"model {spec.model!r} failed while it was built: {_traced(error)}") from error
 

@@ -119,7 +119,14 @@ def _downloaded(keras_home: Path, name: str) -> bool:
 def _download(name: str) -> None:
     """Let Keras's own loader fetch it, in a process of its own: TensorFlow stays out of this one."""
     code = f"from keras.datasets import {name.replace('-', '_')} as d; d.load_data()"
-    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],  # -P: no file of the current folder stands for a package
+        env={**os.environ, "KERAS_BACKEND": "tensorflow"},
+        check=False,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise RunError(

@@ -28,11 +28,15 @@ DASK_CONFIG: dict[str, Any] = {
 }
 
 
-def prepare() -> dask.config.set:
-    """Set Dask up for what follows, until what is returned is left; its chatter stays off the screen."""
+def prepare(own: bool) -> dask.config.set:
+    """Set Dask up for what follows, until what is returned is left; its chatter stays off the screen.
+
+    For workers of our own, what ~/.config/dask and DASK_… variables say does not count; to somebody's cluster it is the way.
+    """
     for name in ("distributed", "distributed.worker", "distributed.nanny", "distributed.scheduler", "bokeh", "tornado"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    return dask.config.set(DASK_CONFIG)
+    shipped = {**dask.config.merge(*dask.config.defaults), "scheduler-address": None} if own else {}
+    return dask.config.set({**shipped, **DASK_CONFIG})
 
 
 def local(count: int, threads: int) -> LocalCluster:

@@ -87,7 +87,7 @@ class Pool:
         """
         begin_loading()
         with ExitStack() as held:
-            held.enter_context(cluster.prepare())
+            held.enter_context(cluster.prepare(own=address is None))
             if address is not None:
                 client = cluster.connect(address)
                 pool = cls(client, None, len(cluster.addresses(client)), grace)

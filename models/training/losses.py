@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from contextlib import chdir
 from typing import Any
 
 from ..errors import ModelError
@@ -27,7 +28,8 @@ def named(name: str) -> Loss:
         return getattr(keras.losses, KERAS[name])
     module, _, attribute = name.partition(":")
     try:
-        return getattr(importlib.import_module(module), attribute)
+        with chdir("."):
+            return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise ModelError(
             f"training.loss: {name!r} cannot be imported ({error}); name a function of an installed module."
