@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STORE := $(or $(TAILOR_STORE),mlruns)
 
 .PHONY: quickstart test test-slow test-faults test-faults-short soak postgres-check bench bench-searches bench-race bench-defaults lint \
-	types reference audit clean install
+	types reference audit package package-check clean install
 
 install: $(VENV)/installed
 
@@ -49,8 +49,15 @@ audit: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
 	$(BIN)/pip-audit --progress-spinner off --skip-editable
 
+package: install
+	rm -rf dist
+	$(BIN)/python -m build
+
+package-check: package
+	PYTHON="$(PYTHON)" tests/package_check.sh
+
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 test-faults: install
 	$(BIN)/python -m pytest -q -m faults --durations=10

@@ -58,9 +58,9 @@ def wait_for_go() -> None:
 
 def one_thread() -> None:
     """As a worker is set up."""
-    from tailor.experiments.system.forkserver import WORKER_ENV
+    from tailor.experiments.system.environment import WORKER_ENV, apply_settings
 
-    os.environ.update(WORKER_ENV)
+    apply_settings(WORKER_ENV)
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)

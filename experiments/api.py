@@ -22,6 +22,7 @@ from .errors import RunError
 from .planning.resolve import checked, find
 from .store import Store
 from .system.forkserver import WORKER_ENV, begin_loading
+from .system.import_path import installed_first
 from .tracking.leaderboard import Row, best, leaderboard
 from .tracking.reader import find_study, open_client
 from .tracking.timeouts import impatient
@@ -40,12 +41,14 @@ class Result:
     spec: StudySpec
     store: Store
 
+    @installed_first()
     def leaderboard(self) -> list[Row]:
         """Every trial, best first."""
         found = find_study(open_client(self.store), self.spec.name)
         return [] if found is None else leaderboard(found)
 
     @property
+    @installed_first()
     def trials(self) -> pandas.DataFrame:
         """A row a trial, best first: its number, status and value, `params.…` with their types, and `metrics.…`."""
         import pandas
@@ -79,6 +82,7 @@ class Result:
             return row
         raise RunError(f"study {self.spec.name!r} has no complete trial{self.spec.goal.within}.")
 
+    @installed_first()
     def model(self) -> keras.Model:
         """The best trial's model: raw uint8 images (n, height, width, channels) in, probabilities (n, classes) out."""
         from .registry.promote import find_best_model, saved_model
@@ -102,6 +106,7 @@ class _Silent:
         pass
 
 
+@installed_first()
 def run(
     study: str | Path | StudySpec | Mapping[str, Any],
     *,

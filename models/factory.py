@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import importlib
 from collections.abc import Callable, Collection, Mapping
+from contextlib import chdir
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -62,7 +63,8 @@ class Factory:
 
         if self.source is None:
             self._check_names(hparams)
-        model = self.build({**(self.defaults or {}), **hparams}, *data)
+        with chdir("."):  # back to where it was: other paths are taken from there
+            model = self.build({**(self.defaults or {}), **hparams}, *data)
         if not isinstance(model, keras.Model):
             raise ModelError(
                 f"model {self.name!r}: expected the factory to return a keras.Model, got {type(model).__name__}; "

@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Iterator
+from contextlib import chdir
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
@@ -75,7 +76,8 @@ def load_file(path: Path, kept: Path | None = None, field: str = "study.model") 
         module.__file__ = str(path.resolve())
         sys.modules[name] = module
         try:
-            exec(compile(tree, module.__file__, "exec", dont_inherit=True), module.__dict__)
+            with chdir("."):  # back to where it was: other paths are taken from there
+                exec(compile(tree, module.__file__, "exec", dont_inherit=True), module.__dict__)
         except BaseException:
             del sys.modules[name]
             raise
@@ -150,7 +152,8 @@ def _import(field: str, place: str) -> ModuleType:
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # last, so that a user's folder never shadows an installed package
     try:
-        return importlib.import_module(place)
+        with chdir("."):
+            return importlib.import_module(place)
     except ModuleNotFoundError as error:
         if error.name is None or not (place == error.name or place.startswith(f"{error.name}.")):
             raise

@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import sys
 import weakref
+from contextlib import chdir
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,7 +24,8 @@ def find(field: str, reference: str, digest: str = "") -> tuple[Any, Path]:
     if not place or not attribute:
         raise StudyError(f"{field}: expected 'pkg.mod:name' or 'path/to/file.py:name', got {reference!r}.")
     try:
-        module = _from_file(Path(place), digest) if place.endswith(".py") else _from_module(place, digest)
+        with chdir("."):  # back to where it was: other paths are taken from there
+            module = _from_file(Path(place), digest) if place.endswith(".py") else _from_module(place, digest)
         return getattr(module, attribute), Path(module.__file__ or place)
     except Exception as error:  # whatever the user's module raises
         raise StudyError(

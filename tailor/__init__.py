@@ -51,7 +51,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module 'tailor' has no attribute {name!r}; it has: {', '.join(__all__)}")
-    return getattr(importlib.import_module(_PLACES[name], __name__), name)
+    from .experiments.system.import_path import installed_first
+
+    with installed_first():  # a script or notebook may have a `queue.py` beside it
+        return getattr(importlib.import_module(_PLACES[name], __name__), name)
 
 
 def __dir__() -> list[str]:

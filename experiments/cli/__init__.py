@@ -13,6 +13,8 @@ from collections.abc import Sequence
 
 import click
 
+from ..system.environment import TENSORFLOW_ENV, apply_settings
+from ..system.import_path import installed_first
 from ..system.redact import masked
 from ..tracking.timeouts import impatient
 
@@ -83,8 +85,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # what a terminal cannot show, a dash in Latin-1 say, is no reason to fail
     os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"  # a model is a .keras file, or is not loaded
     os.environ["MPLBACKEND"] = "agg"  # pictures go to files; from Python the backend is the user's
+    apply_settings(TENSORFLOW_ENV)
     try:
-        with impatient():
+        with installed_first(), impatient():
             return tailor.main(arguments, prog_name="tailor", standalone_mode=False) or DONE
     except click.exceptions.Exit as error:
         return error.exit_code

@@ -27,9 +27,13 @@ ROOMS = ("search", "models", "experiments")
 def command(as_json: bool, store: str | None, data: Path | None) -> int:
     """Look over the installation: versions, where each room is imported from, the store, the data, the machine."""
     findings = [*_python(), *_rooms(), *_store(store), *_data(data), *_machine()]
+    warnings = [*_shadows()]
     if as_json:
-        print_json({what: {"found": found, "mend": mend} for what, found, mend in findings})
+        found_by_name = {what: {"found": found, "mend": mend} for what, found, mend in findings}
+        print_json(found_by_name | ({"warnings": warnings} if warnings else {}))
     else:
+        for warning in warnings:
+            click.echo(f"WARN {warning}")
         for what, found, mend in findings:
             click.echo(f"{'ok  ' if mend is None else 'MEND'} {what}: {found}" + (f" → {mend}" if mend else ""))
     return int(any(mend for _, _, mend in findings))
@@ -52,6 +56,16 @@ def _rooms() -> Iterator[Finding]:
     for name in ("tailor", *(f"tailor.{room}" for room in ROOMS)):
         spec = importlib.util.find_spec(name)
         yield name, str(Path(spec.origin).resolve().parent if spec and spec.origin else None), None
+
+
+def _shadows() -> Iterator[str]:
+    from ..system.import_path import shadows
+
+    for name in shadows(Path.cwd()):
+        yield (
+            f"{name} in the current folder has the name of an installed module: Tailor imports the installed one, "
+            "your own scripts and notebooks here import the file → rename it"
+        )
 
 
 def _store(folder: str | None) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 
 from ...models.errors import ModelError
 from ...models.references import is_file
+from ...models.training.keras_config import require_tensorflow
 from ...search import engines
 from ...search.engines.protocol import Suggestion
 from ...search.study.capabilities import explain_repeats
@@ -62,6 +63,8 @@ class Places:
 def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
     """Run a study, or go on with it. Raises InputError for what is wrong before anything is created, RunError otherwise."""
     with quiet():
+        if spec.search.engine == "keras-tuner":  # it brings Keras into this process
+            require_tensorflow()
         engines.check(spec)
     splits = open_data(spec, places.data_dir)
     for note in splits.notes:
@@ -185,7 +188,7 @@ def check_model(pool: Pool, spec: StudySpec, data: DataHandle) -> Preflight:
         return pool.preflight(make_job(spec, Suggestion(0, smallest, 1), 0, data))
     except RunError:
         raise
-    except ModelError as error:
+    except (InputError, ModelError) as error:
         raise InputError(str(error)) from error
     except Exception as error:
         raise InputError(f"model {spec.model!r} failed while it was built: {_traced(error)}") from error

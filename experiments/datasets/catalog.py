@@ -121,7 +121,8 @@ def _download(name: str) -> None:
     """Let Keras's own loader fetch it, in a process of its own: TensorFlow stays out of this one."""
     code = f"from keras.datasets import {name.replace('-', '_')} as d; d.load_data()"
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-P", "-c", code],  # -P: no file of the current folder stands for a package
+        env={**os.environ, "KERAS_BACKEND": "tensorflow"},
         check=False,
         capture_output=True,
         encoding="utf-8",

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from multiprocessing import forkserver
 
-TENSORFLOW_ENV = {
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "TF_ENABLE_ONEDNN_OPTS": "1",  # on by default only where there is AVX-512; without it a CNN takes half as long again
-}
-WORKER_ENV = {**TENSORFLOW_ENV, "KERAS_BACKEND": "tensorflow", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+from .environment import WORKER_ENV, inherit_settings
+
 METHOD = "forkserver"
 PRELOAD = [
     "tailor.experiments.system.ignore_sigterm",
@@ -22,6 +18,6 @@ PRELOAD = [
 
 def begin_loading() -> None:
     """Start it, so that it loads while others do other things; the second call does nothing. It ends with this process."""
-    os.environ.update({**WORKER_ENV, **os.environ})
     multiprocessing.get_context(METHOD).set_forkserver_preload(PRELOAD)
-    forkserver.ensure_running()
+    with inherit_settings(WORKER_ENV):
+        forkserver.ensure_running()

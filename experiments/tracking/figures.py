@@ -13,6 +13,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -82,6 +83,11 @@ def sample_predictions(images: np.ndarray, samples: Sequence[tuple[int, int, int
 
 def learning_curves(history: Sequence[Mapping[str, float]], best_epoch: int, first: int = 1) -> bytes:
     """Loss and accuracy by epoch, of training and validation, with the best epoch marked."""
+    with style.context("default"):  # whatever a matplotlibrc says: LaTeX for all text, say, which may not be there
+        return _drawn_curves(history, best_epoch, first)
+
+
+def _drawn_curves(history: Sequence[Mapping[str, float]], best_epoch: int, first: int) -> bytes:
     figure, axes = _curves()
     epochs = np.arange(first, first + len(history))
     for plot, name in zip(axes, ("loss", "accuracy"), strict=True):

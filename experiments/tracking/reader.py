@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Run, RunTag
@@ -159,7 +160,17 @@ def open_client(store: Store) -> MlflowClient:
     for name in ("mlflow", "alembic", "urllib3"):
         logging.getLogger(name).setLevel(logging.ERROR)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it prints a traceback of what it raises
-    return MlflowClient(tracking_uri=store.tracking_uri, registry_uri=store.tracking_uri)
+    return _WaitingClient(tracking_uri=store.tracking_uri, registry_uri=store.tracking_uri)
+
+
+class _WaitingClient(MlflowClient):
+    """Returns when MLflow has what was written, whatever MLFLOW_ENABLE_ASYNC_LOGGING says: else nobody sees what it refuses."""
+
+    def log_batch(self, *arguments: Any, **named: Any) -> Any:
+        return super().log_batch(*arguments, **{**named, "synchronous": True})
+
+    def set_tag(self, *arguments: Any, **named: Any) -> Any:
+        return super().set_tag(*arguments, **{**named, "synchronous": True})
 
 
 @contextmanager

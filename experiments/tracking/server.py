@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -25,6 +26,7 @@ QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "PYTHONSAFEPATH": "1",  # or `python -m` imports a `queue.py` of the current folder
     "PYTHONWARNINGS": "ignore",
 }
 
@@ -37,7 +39,8 @@ def mlflow_server(store: Store, port: int) -> Iterator[subprocess.Popen[bytes]]:
         *(sys.executable, "-m", "mlflow", "server"),
         *("--default-artifact-root", store.artifacts.as_uri(), "--no-serve-artifacts"),
         *("--host", HOST, "--port", str(port), "--workers", "1"),
-        *("--uvicorn-opts", "--log-level warning --no-access-log"),
+        # uvicorn puts a folder first on its path, by default the current one; this one holds nothing that it looks for.
+        *("--uvicorn-opts", f"--log-level warning --no-access-log --app-dir {shlex.quote(str(store.artifacts))}"),
     ]
     # By environment and not by option: a database's address may hold a password, and options can be read by everyone.
     addresses = {"MLFLOW_BACKEND_STORE_URI": store.tracking_uri, "MLFLOW_REGISTRY_STORE_URI": store.tracking_uri}

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..datasets.images import Images
 from ..errors import RunError
-from ..system.forkserver import TENSORFLOW_ENV
+from ..system.environment import TENSORFLOW_ENV, inherit_settings
 from .metrics import Evaluation, evaluate
 from .saved_model import SavedModel, load_model
 
@@ -30,7 +30,6 @@ class Evaluator:
         self._method = method
 
     def __enter__(self) -> Evaluator:
-        os.environ.update({**TENSORFLOW_ENV, **os.environ})
         context = multiprocessing.get_context(self._method)
         self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_prepare, initargs=(self._threads,))
         return self
@@ -53,7 +52,9 @@ class Evaluator:
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run a module's function in the process."""
         try:
-            return self._pool.submit(function, *arguments).result()
+            with inherit_settings(TENSORFLOW_ENV):  # the first call starts the process
+                future = self._pool.submit(function, *arguments)
+            return future.result()
         except BrokenProcessPool as error:
             raise RunError("the process that loads models died; is the machine out of memory?") from error
 
@@ -73,6 +74,9 @@ def _prepare(threads: int | None) -> None:
     with quiet():
         import tensorflow as tf
 
+        from ...models.training.keras_config import set_standard
+
+        set_standard()
         tf.get_logger().setLevel("ERROR")
         if threads is not None:
             tf.config.threading.set_intra_op_parallelism_threads(threads)

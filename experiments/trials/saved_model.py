@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError
+from ..system.import_path import installed_first
 
 if TYPE_CHECKING:
     import keras
@@ -35,13 +36,19 @@ class SavedModel:
                 raise InputError(f"{path}: its SHA-256 is {got}, not the registered {wanted}; the file was changed.")
 
 
+@installed_first()
 def load_model(saved: SavedModel) -> keras.Model:
-    """Load a .keras file in safe mode. Raises InputError if its checksum differs or it holds what is not safe to load."""
+    """Load a .keras file in safe mode. Raises InputError if its checksum differs or it holds what is not safe to load.
+
+    Raises ModelError if this process has Keras on another backend than TensorFlow.
+    """
     from ...models.references import load_file
+    from ...models.training.keras_config import require_tensorflow
 
     if saved.path.suffix != ".keras":
         raise InputError(f"{saved.path.name}: only .keras files are loaded (in safe mode); .h5 and pickles can run any code.")
     saved.verify()
+    require_tensorflow()
     module = None if saved.source is None else load_file(saved.source)
     try:
         return _load(saved.path, module)

@@ -29,10 +29,14 @@ LOGGERS = ("distributed", *(f"distributed.{name}" for name in ("client", "worker
 
 
 @contextmanager
-def prepare() -> Iterator[None]:
-    """Set Dask up until this is left, and keep its chatter off the screen; then both are as they were."""
+def prepare(own: bool) -> Iterator[None]:
+    """Set Dask up until this is left, and keep its chatter off the screen; then both are as they were.
+
+    For workers of our own, what ~/.config/dask and DASK_… variables say does not count; to somebody's cluster it is the way.
+    """
     before = {name: logging.getLogger(name).level for name in LOGGERS}
-    with dask.config.set(DASK_CONFIG):
+    shipped = {**dask.config.merge(*dask.config.defaults), "scheduler-address": None} if own else {}
+    with dask.config.set({**shipped, **DASK_CONFIG}):
         try:
             for name in LOGGERS:
                 logging.getLogger(name).setLevel(logging.CRITICAL)

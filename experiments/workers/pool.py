@@ -89,7 +89,7 @@ class Pool:
         """
         notes: queue.Queue[str] = queue.Queue()
         with ExitStack() as held:
-            held.enter_context(dask_settings.prepare())
+            held.enter_context(dask_settings.prepare(own=address is None))
             if address is None:
                 begin_loading()
             backend = LocalBackend(count, threads) if address is None else ClusterBackend(address, notes)

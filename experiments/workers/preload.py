@@ -16,8 +16,9 @@ atexit.register(gc.freeze)  # this process ends at once, rather than after a sec
 with quiet():
     import tensorflow as tf
 
-    from ...models.training import fit
+    from ...models.training import fit, keras_config
 
+keras_config.set_standard()
 tf.get_logger().setLevel("ERROR")
 
 __all__ = ["fit", "monotonic_clock", "tf"]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from ..system.cpus import places
-from ..system.forkserver import TENSORFLOW_ENV
+from ..system.environment import TENSORFLOW_ENV, apply_settings
 from ..system.gpus import claim
 from ..system.silence import quiet
 from ..trials.job import EpochReport, TrialJob, TrialResult
@@ -59,7 +59,7 @@ def _leave_soon(_number: int, _frame: types.FrameType | None) -> None:
 @cache
 def prepare() -> None:
     """Ready TensorFlow with this worker's number of threads; the second call does nothing."""
-    os.environ.update({**TENSORFLOW_ENV, **os.environ})  # for a worker of somebody else's cluster, which has not imported it yet
+    apply_settings(TENSORFLOW_ENV)  # for a worker of somebody else's cluster, which has not imported it yet
     with quiet():
         import tensorflow as tf
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import random
 from collections.abc import Mapping, Sequence
+from contextlib import chdir
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,8 +127,7 @@ def _build(hyper: keras_tuner.HyperModel, found: _Found, values: Mapping[str, An
     hp = keras_tuner.HyperParameters()
     hp.values = dict(values)
     try:
-        hyper.declare_hyperparameters(hp)
-        hyper.build(hp)
+        _call(hyper, hp)
     finally:
         found.take(hp.space, values)
 
@@ -137,8 +137,13 @@ def _call_build(hyper: keras_tuner.HyperModel, values: Mapping[str, Any]) -> tup
 
     hp = keras_tuner.HyperParameters()
     hp.values = dict(values)
-    hyper.declare_hyperparameters(hp)
-    return hyper.build(hp), hp
+    return _call(hyper, hp), hp
+
+
+def _call(hyper: keras_tuner.HyperModel, hp: keras_tuner.HyperParameters) -> keras.Model:
+    with chdir("."):  # back to where it was: other paths are taken from there
+        hyper.declare_hyperparameters(hp)
+        return hyper.build(hp)
 
 
 def _list_ends(one: Any) -> list[Any]:

@@ -79,7 +79,7 @@ def importances(spec: StudySpec, study: optuna.Study, told: Sequence[Told]) -> I
 
 def pictures(study: optuna.Study, mattered: Importance) -> dict[str, bytes]:
     """The plots by name as PNG bytes, given what `importances` says. One that has nothing to show is left out."""
-    from matplotlib import pyplot
+    from matplotlib import pyplot, style, use
     from optuna.visualization import matplotlib as plots
 
     def draw(plot: Callable[[], Any]) -> bytes:
@@ -91,7 +91,12 @@ def pictures(study: optuna.Study, mattered: Importance) -> dict[str, bytes]:
         pyplot.close(figure)
         return data.getvalue()
 
-    with _calm(), pyplot.rc_context(), pyplot.ioff():  # Optuna's plots change the style for the whole process, and open windows
+    try:
+        pyplot.close(pyplot.figure())
+    except ImportError:  # windows were asked for, by MPLBACKEND or a matplotlibrc, where there are none
+        use("agg")
+    # Optuna's plots change the style for the whole process, and open windows; a matplotlibrc may have changed it before.
+    with _calm(), style.context("default"), pyplot.ioff():
         return _each(study, mattered, plots, draw)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import chdir
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -92,7 +93,8 @@ class FunctionSpace:
 
         function, path = references.find(FIELD, self.reference, self.sha256)
         try:
-            values = function(trial)
+            with chdir("."):  # back to where it was: other paths are taken from there
+                values = function(trial)
         except optuna.TrialPruned:
             return None
         except StudyError:  # of what it suggests

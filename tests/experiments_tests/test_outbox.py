@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from tailor.experiments.errors import RunError
 from tailor.experiments.store import Store
@@ -90,6 +91,18 @@ def test_what_it_does_not_take_waits_and_is_written_in_order_once(place: Place) 
     assert not again.waiting and not place.spool.joinpath("small").exists()
     assert len(place.said) == 2
     assert "MLflow cannot be written to (no such table: runs)" in place.said[0] and "MLflow is back" in place.said[1]
+
+
+def test_what_mlflow_refuses_is_seen_whatever_it_is_told_elsewhere(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_ENABLE_ASYNC_LOGGING", "true")
+    with pytest.raises(MlflowException, match=r"units\[0\]"):
+        place.outbox().put(dataclasses.replace(BEGIN, params={"units[0]": "2"}))
+    with pytest.raises(MlflowException, match=r"units\[0\]"):
+        place.client.set_tag(place.study.run_id, "units[0]", "2")
+    outbox = place.outbox()
+    with place.away():
+        outbox.put(Entry("metrics", None, {"metrics": [["val_loss", 0.5, 2000, 1]]}))
+        assert outbox.waiting.startswith("1 entries wait")
 
 
 def test_every_entry_may_be_written_twice(place: Place) -> None:

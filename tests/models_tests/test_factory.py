@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import keras
@@ -10,6 +11,7 @@ import pytest
 
 from tailor.models.errors import ModelError
 from tailor.models.factory import BUILT_IN, resolve
+from tailor.models.keras_tuner import hypermodel
 
 OWN = """
 import keras
@@ -121,6 +123,35 @@ def test_an_import_error_inside_a_users_file_is_not_masked(own: str) -> None:
     Path("nets/broken.py").write_text("import no_such_package_anywhere\n")
     with pytest.raises(ModuleNotFoundError, match="no_such_package_anywhere"):
         resolve("nets/broken.py:build")
+
+
+WANDERS = """
+import os
+import keras
+
+os.chdir("/")
+
+def build(hparams, input_shape, num_classes):
+    os.chdir("/")
+    return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(num_classes, "softmax")])
+
+def hyper(hp):
+    os.chdir("/")
+    return build({}, (8, 8, 1), 4)
+"""
+
+
+@pytest.mark.parametrize("place", ["nets/wanders.py", "wanders"])
+def test_a_factory_that_changes_the_current_folder_changes_no_other_path(
+    own: str, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = Path.cwd()
+    Path("nets/wanders.py").write_text(WANDERS)
+    monkeypatch.syspath_prepend(here / "nets")
+    monkeypatch.delitem(sys.modules, "wanders", raising=False)
+    assert resolve(f"{place}:build")({}, (8, 8, 1), 4).output_shape == (None, 4)
+    hypermodel.declared(f"{place}:hyper", (8, 8, 1), 4)
+    assert Path.cwd() == here and resolve(f"{place}:build").source is not None
 
 
 def test_a_built_in_model_takes_no_name_that_it_does_not_know() -> None:

@@ -83,6 +83,24 @@ def test_the_trial_has_what_is_returned_and_optuna_what_was_suggested(own: str) 
     assert trial.params["power_1"] == {8: 3, 16: 4, 32: 5, 64: 6}[suggestion.hparams["units_1"]]
 
 
+WANDERS = """
+import os
+
+os.chdir("/")
+
+def suggest(trial):
+    os.chdir("/")
+    return {"depth": 1}
+"""
+
+
+def test_a_space_that_changes_the_current_folder_changes_no_other_path(own: str) -> None:
+    here = Path.cwd()
+    Path("wanders.py").write_text(WANDERS)
+    assert FunctionSpace("wanders.py:suggest").pick(smallest) == {"depth": 1}
+    assert Path.cwd() == here
+
+
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_an_ask_that_was_cut_short_is_completed_the_same_way_each_time(
     own: str, sampler: str, monkeypatch: pytest.MonkeyPatch

@@ -1,0 +1,50 @@
+"""What is imported: a file of the current folder, or of the script's, never stands for an installed package of its name."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.machinery import PathFinder
+from pathlib import Path
+
+
+@contextmanager
+def installed_first() -> Iterator[None]:
+    """Look for modules in the user's own folders last, in this process and in those that it starts meanwhile.
+
+    Afterwards sys.path is as it was; what was added to it meanwhile stays, at its end. Serves as a decorator, too.
+    """
+    before = list(sys.path)
+    own = _own_folders()
+    sys.path[:] = sorted(before, key=lambda entry: os.path.realpath(entry) in own)
+    try:
+        yield
+    finally:
+        sys.path[:] = [*before, *(entry for entry in sys.path if entry not in before)]
+
+
+def shadows(folder: Path) -> list[str]:
+    """The folder's files and packages that have the name of a module of Python's or of an installed package, sorted."""
+    found = [path for path in folder.glob("*.py") if path.stem != "__init__"]
+    found += [path.parent for path in folder.glob("*/__init__.py")]
+    elsewhere = [entry for entry in sys.path if os.path.realpath(entry) != os.path.realpath(folder)]
+    return sorted(path.name for path in found if _installed(path.stem, elsewhere))
+
+
+def _installed(name: str, path: list[str]) -> bool:
+    if name in sys.stdlib_module_names:
+        return True
+    spec = PathFinder.find_spec(name, path)
+    return spec is not None and spec.origin is not None  # a folder without __init__.py has none
+
+
+def _own_folders() -> set[str]:
+    """The current folder, and that of the script that runs."""
+    own = set[str]()
+    with suppress(OSError):  # the current folder was removed
+        own.add(os.path.realpath(os.curdir))
+    if script := getattr(sys.modules["__main__"], "__file__", None):
+        own.add(os.path.realpath(os.path.dirname(script)))
+    return own
