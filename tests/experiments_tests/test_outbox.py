@@ -101,7 +101,7 @@ def test_what_mlflow_refuses_is_seen_whatever_it_is_told_elsewhere(place: Place,
         place.client.set_tag(place.study.run_id, "units[0]", "2")
     outbox = place.outbox()
     with place.away():
-        outbox.put(Entry("metrics", None, {"metrics": [["val_loss", 0.5, 2000, 1]]}))
+        outbox.put(EndRun(None, {"tailor.ended": "stopped"}, "KILLED", 9000))
         assert outbox.waiting.startswith("1 entries wait")
 
 
