@@ -30,8 +30,8 @@ class Factory:
     """A named `build(hparams, input_shape, num_classes) -> keras.Model`.
 
     `defaults` are its hyperparameters; None if it declares none (a user's factory may, as `build.defaults`), and then it takes
-    any name. `source` is the file that its code is in, for a factory outside Tailor. `starts` are values that a search begins with
-    instead of defaults, if they are searched (a user's: `build.starts`).
+    any name. `source` is the file that its code is in, for a factory outside Tailor. `starts` are values that a search begins
+    with instead of defaults, if they are searched (a user's: `build.starts`).
     """
 
     name: str
