@@ -30,7 +30,7 @@ RATES = (keras.Variable, keras.optimizers.schedules.LearningRateSchedule)
 
 def adopt(name: str, model: keras.Model, options: TrainOptions, shape: tuple[int, int, int]) -> tuple[keras.Model, TrainOptions]:
     """The model, uncompiled, for raw images of (height, width, channels) and with probabilities at its end, and the options
-    with its optimizer and loss. Raises ModelError for what it was not compiled with, or what Tailor cannot train by.
+    with its optimizer and loss. Raises ModelError for what is missing in compile(), or what Tailor cannot train by.
     """
     if not isinstance(model, keras.Model):
         raise ModelError(f"model {name!r}: expected build(hp) to return a keras.Model, got {type(model).__name__}.")
@@ -54,7 +54,7 @@ def has_scaling(model: keras.Model) -> bool:
 
 
 def _optimizer(name: str, optimizer: keras.optimizers.Optimizer) -> tuple[str, float, float]:
-    """The optimizer serialized, its rate (0 where a schedule gives it) and its weight decay."""
+    """The optimizer serialized, its rate (0 if a schedule gives it) and its weight decay."""
     for wrong, what in (
         (isinstance(optimizer, keras.optimizers.LossScaleOptimizer), "a LossScaleOptimizer; give the optimizer inside it"),
         (bool(optimizer.gradient_accumulation_steps), "gradient_accumulation_steps; raise batch_size instead"),

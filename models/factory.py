@@ -30,9 +30,9 @@ Shape = tuple[int, int, int]
 class Factory:
     """A named `build(hparams, input_shape, num_classes) -> keras.Model`.
 
-    `defaults` are its hyperparameters; None where it does not say (a user's factory may declare them as `build.defaults`),
-    and then any name is taken for one of its own. `source` is the file that its code is in, for a factory outside Tailor.
-    `starts` are values that a search begins with, where they are searched, in the place of defaults (a user's: `build.starts`).
+    `defaults` are its hyperparameters; None if it declares none (a user's factory may, as `build.defaults`), and then it takes
+    any name. `source` is the file that its code is in, for a factory outside Tailor. `starts` are values that a search begins
+    with instead of defaults, if they are searched (a user's: `build.starts`).
     """
 
     name: str
@@ -89,8 +89,7 @@ class Factory:
 def resolve(name: str, kept: Path | None = None) -> Factory:
     """The factory of that name. Raises ModelError, naming the built-ins, the module or the attribute that is missing.
 
-    `kept` is a copy of a factory's file, whose code is taken in the place of the file's own. An ImportError inside the user's own
-    module is not masked (as uvicorn's importer does it).
+    `kept` is a copy of a factory's file, whose code replaces the file's own. An ImportError inside the user's module stays one.
     """
     if ":" not in name:
         if name not in BUILT_IN:

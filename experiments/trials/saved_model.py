@@ -74,15 +74,19 @@ def explain_refusal(model: keras.Model, saved: bytes, module: ModuleType | None)
     """
     import keras
 
+    from ...models.references import is_installed
     from ...models.training.keras_private import flatten_layers
 
     own = [layer for layer in flatten_layers(model) if type(layer).__module__.partition(".")[0] not in KERAS]
     for layer in flatten_layers(model):
         if isinstance(layer, keras.layers.Lambda):
             return f"{layer.name} is a Lambda layer, which is never loaded; write it as a custom layer"
-    if own and module is None:
-        place, name = type(own[0]).__module__, type(own[0]).__name__
-        return f"{name} comes from {place}; name the factory by its file, which travels with its models (nets/mine.py:build)"
+    for kind in map(type, own):
+        place, name = kind.__module__, kind.__name__
+        if module is None:
+            return f"{name} comes from {place}; name the factory by its file, which travels with its models (nets/mine.py:build)"
+        if place != module.__name__ and not is_installed(place.partition(".")[0]):
+            return f"{name} comes from {place}, which does not travel with its models; put it into the factory's file"
     return _compare_loaded(model, saved, module) if module is not None else ""
 
 

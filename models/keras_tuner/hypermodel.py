@@ -1,6 +1,6 @@
 """Keras Tuner models as they are, a `build(hp)` or a HyperModel: what their hp declares, and the model for given values.
 
-The only file of the room that knows Keras Tuner; it imports it where it is used.
+The only file of the room that knows Keras Tuner; it imports it inside the functions that use it.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ def load(name: str, input_shape: Shape, num_classes: int, kept: Path | None = No
 
 
 def find_hyperparameters(name: str, input_shape: Shape, num_classes: int) -> list[Mapping[str, Any]]:
-    """The configs of all that hp declares, parents first, found by calling the model; it is a function of the code alone.
+    """Find the configs of all that hp declares, parents first, by calling the model; they depend on the code alone.
 
-    Keras Tuner finds what stands behind an `if` or in a loop when a trial comes upon it. Here it must be known before: each
-    hyperparameter is tried at each choice and both ends of its range, together with what it was found under, then all at random.
+    Keras Tuner finds what stands behind an `if` or in a loop when a trial reaches it. A search must know it before: this tries
+    each hyperparameter at each choice and both ends of its range, together with what it was found under, then all at random.
     """
     hyper, found = load(name, input_shape, num_classes), _Found()
     _build(hyper, found, {})
@@ -89,7 +89,7 @@ def build(
 
 
 class _Found:
-    """What was declared so far, and the values that are still to be tried."""
+    """What is declared so far, and the values that are still to try."""
 
     def __init__(self) -> None:
         self.parameters: list[Any] = []
@@ -111,7 +111,7 @@ class _Found:
 
 
 def _try(hyper: keras_tuner.HyperModel, found: _Found, values: Mapping[str, Any]) -> None:
-    """Build at values that nobody asked for: where the model cannot be built, what was declared until then still counts."""
+    """Build at values that nobody asked for: if the model cannot be built, what it declared until then still counts."""
     try:
         _build(hyper, found, values)
     except Exception:

@@ -28,7 +28,7 @@ def check(options: TrainOptions) -> None:
         wrong.append("loss")
     if wrong:
         raise ModelError(
-            f"training.{wrong[0]}: a model with a train_step or compute_loss of its own does that itself, and is compiled with "
+            f"training.{wrong[0]}: a model with a custom train_step or compute_loss does that itself, and is compiled with "
             "plain crossentropy; leave the option out."
         )
 

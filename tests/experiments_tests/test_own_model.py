@@ -168,6 +168,9 @@ def test_models_that_could_not_be_promoted_are_named_at_once(tmp_path: Path) -> 
     inside = said(keras.layers.Reshape((1, 3)), keras.layers.TimeDistributed(module.Mine()))
     assert [said(), said(own_file=False), said(module.Mine()), inside, said(module.Forgets(1.0))] == [""] * 5
     assert "Mine comes from" in said(module.Mine(), own_file=False)
+    (tmp_path / "blocks.py").write_text(LAYERS)
+    other = type("Mine", (keras.layers.Layer,), {"__module__": "blocks", "call": lambda self, x: x})
+    assert "Mine comes from blocks, which does not travel" in said(other())  # imported in a way that no reading finds
     trick = keras.layers.Lambda(module.trick, name="trick")
     assert all("trick is a Lambda layer" in said(trick, own_file=own_file) for own_file in (True, False))
     assert "saved and loaded again it predicts otherwise" in said(module.Forgets(2.0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tailor.models.errors import ModelError
-from tailor.models.training.options import EarlyStopping, TrainOptions, split
+from tailor.models.training.options import EarlyStopping, TrainOptions, schema, split
 
 
 def test_options_are_taken_out_and_the_rest_is_the_factorys() -> None:
@@ -42,3 +42,26 @@ def test_a_wrong_value_names_its_option(values: dict, says: str) -> None:
 def test_whole_numbers_become_the_real_ones_that_keras_wants() -> None:
     momentum = split({"momentum": 0})[0].momentum
     assert (type(momentum), momentum) == (float, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "high", "beyond"),
+    [
+        ("learning_rate", 1e3, 1001),
+        ("batch_size", 1_000_000, 1_000_001),
+        ("momentum", 1, 1.01),
+        ("label_smoothing", 0.99, 1),
+        ("flip", 1, 1.1),
+        ("rotate", 180, 181),
+        ("erase", 0.9, 1),
+        ("mixup", 100, float("nan")),
+        ("early_stopping", {"patience": 1, "min_delta": 5}, {"min_delta": float("nan")}),
+        ("early_stopping", False, True),
+    ],
+)
+def test_the_schema_and_the_check_have_the_same_bounds(name: str, high: object, beyond: object) -> None:
+    split({name: high})
+    with pytest.raises(ModelError, match=f"training.{name}"):
+        split({name: beyond})
+    if isinstance(high, (int, float)) and not isinstance(high, bool):
+        assert schema()[name]["maximum"] == high
