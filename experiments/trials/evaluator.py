@@ -1,25 +1,24 @@
-"""A process of its own that loads models and scores them, so that TensorFlow and what it loads stay out of this one."""
+"""A process of its own that loads models and scores them, so that TensorFlow and what it loads stay out of this one.
+
+It is forked, as workers are, from the process that imported TensorFlow already.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ..datasets.images import Images
 from ..errors import RunError
-from ..system.forkserver import TENSORFLOW_ENV
+from ..system.forkserver import METHOD, begin_loading
 from .metrics import Evaluation, evaluate
 from .saved_model import SavedModel, load_model
-
-if TYPE_CHECKING:
-    pass
 
 T = TypeVar("T")
 
@@ -27,13 +26,12 @@ T = TypeVar("T")
 class Evaluator:
     """Owns the process; a context manager. Its errors come through as they were raised."""
 
-    def __init__(self, threads: int | None = None, method: str = "spawn") -> None:
+    def __init__(self, threads: int | None = None) -> None:
         self._threads = threads
-        self._method = method
 
     def __enter__(self) -> Evaluator:
-        os.environ.update({**TENSORFLOW_ENV, **os.environ})
-        context = multiprocessing.get_context(self._method)
+        begin_loading()
+        context = multiprocessing.get_context(METHOD)
         self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_prepare, initargs=(self._threads,))
         return self
 
