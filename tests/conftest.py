@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from searches import copy_study
+from shells import TAILOR, OwnProcess, Shell
+
+__all__ = ["ROOT", "SMALL", "TAILOR", "OwnProcess", "Shell"]
 
 pytest_plugins = ["ledger"]
 ROOT = Path(__file__).resolve().parents[1]
-TAILOR = Path(sys.executable).parent / "tailor"
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 for variable in ("TAILOR_STORE", "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
@@ -45,29 +45,16 @@ batch_norm = true
 """
 
 
-@dataclass(frozen=True)
-class Shell:
-    """Runs `tailor` as a user does, in a folder of its own."""
-
-    folder: Path
-
-    def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(TAILOR), *arguments],
-            cwd=self.folder,
-            env={**os.environ, **environment},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=280,
-            check=False,
-        )
-
-
 @pytest.fixture
 def tailor(tmp_path: Path) -> Shell:
     """A shell in an empty folder."""
     return Shell(tmp_path)
+
+
+@pytest.fixture
+def tailor_process(tmp_path: Path) -> OwnProcess:
+    """The same folder, each command in a new process."""
+    return OwnProcess(tmp_path)
 
 
 @pytest.fixture
@@ -96,6 +83,13 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     done = shell("promote", "small", "--to", "digits")
     assert done.returncode == 0, done.stdout + done.stderr
     return shell
+
+
+@pytest.fixture
+def copy(recorded: Shell, tailor: Shell) -> Shell:
+    """The finished study `small` in a folder of a test's own, to go on with or to break."""
+    copy_study(recorded.folder, tailor.folder)
+    return tailor
 
 
 @pytest.fixture(scope="session")

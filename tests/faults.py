@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from conftest import TAILOR, Shell
+from conftest import TAILOR, OwnProcess, Shell
 from ledger import FULL, SEED
 from mlflow import MlflowClient
 
@@ -166,7 +166,7 @@ def finish(search_: subprocess.Popen[str], timeout: float = 200) -> str:
     return said
 
 
-def to_the_end(shell: Shell, *arguments: str, **environment: str) -> None:
+def to_the_end(shell: Shell | OwnProcess, *arguments: str, **environment: str) -> None:
     """The same command again, to the end."""
     done = shell("search", "small.toml", *arguments, **environment)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -44,6 +45,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "fault_tests" in str(item.path):
             item.add_marker(pytest.mark.faults)
             item.add_marker(pytest.mark.timeout(900))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):  # one of several processes: its counts are the first one's to print
+        session.config.workeroutput["ledger"] = _LEDGER.counts
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    for fault, (injected, held) in getattr(node, "workeroutput", {}).get("ledger", {}).items():
+        count = _LEDGER.counts.setdefault(fault, [0, 0])
+        count[0] += injected
+        count[1] += held
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import subprocess
 import time
 from contextlib import closing
+from itertools import product
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from conftest import TAILOR
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from shells import TAILOR
 
 
 def client(folder: Path) -> MlflowClient:
@@ -33,6 +35,21 @@ def runs(folder: Path, study: str = "small") -> tuple[list[Run], list[Run]]:
 def artifacts(run: Run) -> Path:
     """The folder of a run's artifacts."""
     return Path(url2pathname(urlsplit(run.info.artifact_uri).path))
+
+
+def copy_study(source: Path, target: Path) -> None:
+    """Copy a folder's study file and store, and the paths in MLflow's database with them, which are absolute."""
+    shutil.copy(source / "small.toml", target)
+    shutil.copytree(source / "mlruns", target / "mlruns")
+    with closing(sqlite3.connect(target / "mlruns" / "mlflow.db")) as database:
+        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        columns = [(table, row[1]) for table in tables for row in database.execute(f"PRAGMA table_info({table})")]
+        for (table, column), path in product(columns, (str, Path.as_uri)):
+            moved = (f"{path(source)}/", f"{path(target)}/")
+            database.execute(
+                f"UPDATE {table} SET {column} = replace({column}, ?, ?) WHERE instr({column}, ?)", (*moved, moved[0])
+            )
+        database.commit()
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:

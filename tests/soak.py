@@ -17,7 +17,7 @@ from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from conftest import Shell
+from conftest import OwnProcess
 from faults import broken, finish, search, study, to_the_end
 from searches import worker_pids
 
@@ -34,7 +34,7 @@ def main() -> None:
     injected: Counter[str] = Counter()
     wrong: list[str] = []
     with tempfile.TemporaryDirectory(prefix="tailor-soak-") as folder:
-        shell, trials = Shell(Path(folder)), 0
+        shell, trials = OwnProcess(Path(folder)), 0
         while time.monotonic() < deadline and not wrong:
             trials += ROUND
             study(shell.folder, trials=trials, epochs=150, retries=100)
@@ -45,7 +45,7 @@ def main() -> None:
     raise SystemExit(bool(wrong))
 
 
-def one_round(shell: Shell, chance: random.Random, injected: Counter[str]) -> list[str]:
+def one_round(shell: OwnProcess, chance: random.Random, injected: Counter[str]) -> list[str]:
     """Kill until the search has ended or its coordinator was killed or stopped; answers what is broken then."""
     running = search(shell.folder)
     while running.poll() is None:

@@ -15,7 +15,6 @@ from ...search.study.from_keras_tuner import complete, translate
 from ...search.study.spec import StudySpec
 from ..datasets.splits import Splits
 from ..errors import InputError
-from ..system.forkserver import METHOD, begin_loading
 from ..trials.evaluator import Evaluator
 
 
@@ -23,9 +22,8 @@ def whole(spec: StudySpec, splits: Splits) -> StudySpec:
     """The spec with its space known whole. Raises ModelError, StudyError, and InputError for a model that cannot be built."""
     if spec.source.known:
         return spec
-    begin_loading()  # TensorFlow, in the process that the search's workers are forked from
     shape = splits.train.images.shape[1:]
-    with Evaluator(threads=1, method=METHOD) as evaluator:
+    with Evaluator(threads=1) as evaluator:
         configs = evaluator.call(_declared, spec.model, str(Path.cwd()), shape, len(splits.class_names))
     return complete(spec, translate(configs))
 

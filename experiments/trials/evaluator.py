@@ -1,4 +1,7 @@
-"""A process of its own that loads models and scores them, so that TensorFlow and what it loads stay out of this one."""
+"""A process of its own that loads models and scores them, so that TensorFlow and what it loads stay out of this one.
+
+It is forked, as workers are, from the process that imported TensorFlow already.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ import numpy as np
 
 from ..datasets.images import Images
 from ..errors import RunError
-from ..system.environment import TENSORFLOW_ENV, inherit_settings
+from ..system.forkserver import METHOD, begin_loading
 from .metrics import Evaluation, evaluate
 from .saved_model import SavedModel, load_model
 
@@ -25,12 +28,12 @@ T = TypeVar("T")
 class Evaluator:
     """Owns the process; a context manager. Errors come through as the process raised them."""
 
-    def __init__(self, threads: int | None = None, method: str = "spawn") -> None:
+    def __init__(self, threads: int | None = None) -> None:
         self._threads = threads
-        self._method = method
 
     def __enter__(self) -> Evaluator:
-        context = multiprocessing.get_context(self._method)
+        begin_loading()
+        context = multiprocessing.get_context(METHOD)
         self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_prepare, initargs=(self._threads,))
         return self
 
@@ -52,9 +55,7 @@ class Evaluator:
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run a module's function in the process."""
         try:
-            with inherit_settings(TENSORFLOW_ENV):  # the first call starts the process
-                future = self._pool.submit(function, *arguments)
-            return future.result()
+            return self._pool.submit(function, *arguments).result()
         except BrokenProcessPool as error:
             raise RunError("the process that loads models died; is the machine out of memory?") from error
 

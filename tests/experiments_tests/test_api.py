@@ -13,7 +13,7 @@ import pytest
 from conftest import Shell
 
 import tailor
-from tailor.experiments.api import Result, _spec, search
+from tailor.experiments.api import Result, _spec, run
 from tailor.experiments.errors import InputError, RunError
 from tailor.experiments.store import Store
 from tailor.experiments.tracking.leaderboard import Row
@@ -104,9 +104,9 @@ def test_the_data_folder_is_the_commands(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setenv("TAILOR_DATA", str(tmp_path / "here"))
     tables = {"study": {"name": "s", "dataset": "fashion-mnist", "model": "mlp"}}
     with pytest.raises(InputError, match="here"):
-        search(tables, store=tmp_path / "mlruns", quiet=True)
+        run(tables, store=tmp_path / "mlruns", quiet=True)
     with pytest.raises(InputError, match="there"):
-        search(tables, store=tmp_path / "mlruns", data=tmp_path / "there", quiet=True)
+        run(tables, store=tmp_path / "mlruns", data=tmp_path / "there", quiet=True)
 
 
 def test_another_studys_points_are_looked_for_before_anything_is_made(tmp_path: Path) -> None:

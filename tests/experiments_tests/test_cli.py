@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Shell
+from conftest import OwnProcess, Shell
 
 Write = Callable[..., Path]
 
@@ -106,10 +106,12 @@ def build(hparams, input_shape, num_classes):
 """
 
 
-def test_a_search_as_json_prints_what_status_does_and_nothing_else(tailor: Shell, write_study: Write) -> None:
+def test_a_search_as_json_prints_what_status_does_and_nothing_else(
+    tailor: Shell, tailor_process: OwnProcess, write_study: Write
+) -> None:
     (tailor.folder / "talking.py").write_text(TALKING)
     write_study(('model = "mlp"', 'model = "talking.py:build"'), ("trials = 4", "trials = 2"))
-    done = tailor("search", "small.toml", "--workers", "1", "--json")
+    done = tailor_process("search", "small.toml", "--workers", "1", "--json")  # whose workers' output is this search's own
     assert done.returncode == 0, done.stderr
     assert "a model that talks" in done.stderr and "trial 1: " in done.stderr
     got = json.loads(done.stdout)
@@ -162,5 +164,6 @@ def test_doctor_finds_the_rooms_where_they_are(tailor: Shell) -> None:
     assert done.returncode == 0, done.stdout
     findings = json.loads(done.stdout)
     root = Path(__file__).resolve().parents[2]
-    for room in ("search", "models", "experiments", "tailor"):
-        assert findings[f"room {room}"] == {"found": str(root / room), "mend": None}
+    assert findings["tailor"] == {"found": str(root / "tailor"), "mend": None}
+    for room in ("search", "models", "experiments"):
+        assert findings[f"tailor.{room}"] == {"found": str(root / room), "mend": None}

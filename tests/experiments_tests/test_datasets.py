@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import struct
 import subprocess
 import sys
@@ -131,17 +132,26 @@ def test_only_a_folders_images_are_resized() -> None:
         open_dataset("digits", None, (28, 28))
 
 
+KERAS_HOMES = """
+import importlib, json, os, sys
+from keras.src.backend import config
+for home in json.loads(sys.argv[1]):
+    os.environ.pop("KERAS_HOME", None)
+    os.environ.update(home)
+    print(importlib.reload(config).keras_home())
+"""
+
+
 def test_downloads_lie_where_keras_keeps_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    script = "from keras.src.backend import config; print(config.keras_home())"
     (tmp_path / "file").touch()
-    impossible = str(tmp_path / "file" / "home")
-    for home, named in ((impossible, None), (str(tmp_path), str(tmp_path / "elsewhere"))):
-        monkeypatch.setenv("HOME", home)
+    homes = [{"HOME": str(tmp_path / "file" / "home")}, {"HOME": str(tmp_path), "KERAS_HOME": str(tmp_path / "elsewhere")}]
+    asked = [sys.executable, "-c", KERAS_HOMES, json.dumps(homes)]
+    said = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    for home, found in zip(homes, said.splitlines(), strict=True):
         monkeypatch.delenv("KERAS_HOME", raising=False)
-        if named:
-            monkeypatch.setenv("KERAS_HOME", named)
-        said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip()
-        assert catalog._keras_home() == Path(said) / "datasets"
+        for name, value in home.items():
+            monkeypatch.setenv(name, value)
+        assert catalog._keras_home() == Path(found) / "datasets"
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])

@@ -1,9 +1,8 @@
-"""Searches that are stopped, killed, robbed of a worker or that fail: what stands afterwards, and that they go on."""
+"""Searches that are stopped or that fail: what stands afterwards, and that they go on (see fault_tests for those killed)."""
 
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Shell
-from searches import artifacts, client, runs, start, wait_for_epochs, worker_pids
+from searches import artifacts, client, runs, start, wait_for_epochs
 
 Write = Callable[..., Path]
 LONG = (("max_epochs = 3", "max_epochs = 9000"), ("trials = 4", "trials = 2"), ('pruner = "median"', 'pruner = "none"'))
@@ -72,46 +71,6 @@ def test_a_stopped_trial_goes_on_in_its_middle_to_the_same_numbers(tailor: Shell
     assert resumed.data.metrics["best_val_loss"] == never.data.metrics["best_val_loss"]
     assert len(client(tailor.folder).get_metric_history(stopped.info.run_id, "val_loss")) < 1500
     assert not (tailor.folder / "mlruns" / "checkpoints" / "small").exists()
-
-
-@pytest.mark.slow
-def test_a_killed_coordinator_loses_nothing_and_doubles_nothing(tailor: Shell, write_study: Write) -> None:
-    write_study(*LONG)
-    search = start(tailor.folder, "small.toml", "--workers", "2")
-    wait_for_epochs(tailor.folder, 2)
-    search.kill()
-    search.communicate(timeout=60)
-    looked = tailor("status", "small")
-    assert looked.stdout.count("its coordinator went away; closed as lost") == 2, looked.stdout + looked.stderr
-    assert "its search was killed; the same `tailor search` goes on with it" in looked.stdout
-    (parent,), trials = runs(tailor.folder)
-    assert {run.info.status for run in (parent, *trials)} == {"KILLED"}
-    assert tailor("fsck", "small").stdout == "nothing to mend\n"
-    done = tailor("search", "small.toml", "--workers", "2", *SHORT)
-    assert done.returncode == 0, done.stderr
-    _, trials = runs(tailor.folder)
-    state = [(r.data.tags["tailor.trial"], r.data.tags["tailor.status"], r.info.status) for r in trials]
-    assert state == [
-        ("0", "lost", "KILLED"),
-        ("0", "complete", "FINISHED"),
-        ("1", "lost", "KILLED"),
-        ("1", "complete", "FINISHED"),
-    ]
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the workers in /proc")
-def test_a_killed_worker_costs_an_attempt_and_no_trial(tailor: Shell, write_study: Write) -> None:
-    write_study(*LONG[1:], ("max_epochs = 3", "max_epochs = 1200"))
-    search = start(tailor.folder, "small.toml", "--workers", "2")
-    wait_for_epochs(tailor.folder, 2)
-    os.kill(worker_pids(search.pid)[0], signal.SIGKILL)
-    said, _ = search.communicate(timeout=150)
-    assert search.returncode == 0, said
-    assert "attempt 1 lost" in said
-    _, trials = runs(tailor.folder)
-    states = sorted((r.data.tags["tailor.status"], r.info.status) for r in trials)
-    assert states == [("complete", "FINISHED"), ("complete", "FINISHED"), ("lost", "KILLED")]
 
 
 def test_every_trial_failing_ends_early_with_the_reason(tailor: Shell, write_study: Write) -> None:

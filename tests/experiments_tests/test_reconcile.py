@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import optuna
-import pytest
 from conftest import Shell
 from mlflow.entities import RunTag
 from optuna.trial import TrialState
@@ -15,15 +12,6 @@ from searches import client, runs
 
 from tailor.experiments.store import Store
 from tailor.experiments.trials.checkpoints import Checkpoints
-
-Write = Callable[..., Path]
-
-
-@pytest.fixture
-def copy(recorded: Shell, tailor: Shell) -> Shell:
-    """A finished study of one's own to break. MLflow's paths are absolute: only its database is used here."""
-    shutil.copytree(recorded.folder / "mlruns", tailor.folder / "mlruns")
-    return tailor
 
 
 def optuna_storage(folder: Path) -> tuple[optuna.storages.BaseStorage, list]:
@@ -92,9 +80,8 @@ def test_what_only_one_side_knows_is_said(copy: Shell) -> None:
     assert "ended in MLflow, and the engine does not know it" in copy("fsck", "small").stdout
 
 
-def test_a_search_with_another_database_of_studies_is_refused_and_loses_nothing(copy: Shell, write_study: Write) -> None:
+def test_a_search_with_another_database_of_studies_is_refused_and_loses_nothing(copy: Shell) -> None:
     """As when `--studies` is forgotten: it would give numbers out again, and delete the models of trials that it misses."""
-    write_study()
     mlflow = client(copy.folder)
     (experiment,) = [e.experiment_id for e in mlflow.search_experiments() if e.name == "small"]
     before = {model.model_id for model in mlflow.search_logged_models([experiment])}
@@ -103,16 +90,14 @@ def test_a_search_with_another_database_of_studies_is_refused_and_loses_nothing(
     assert before and {model.model_id for model in mlflow.search_logged_models([experiment])} == before
 
 
-def test_a_search_with_another_mlflow_is_refused(copy: Shell, write_study: Write) -> None:
+def test_a_search_with_another_mlflow_is_refused(copy: Shell) -> None:
     """As when MLFLOW_TRACKING_URI is forgotten: the rest of the budget would be spent where nobody looks."""
-    write_study()
     said = copy("search", "small.toml", "--trials", "9", MLFLOW_TRACKING_URI=f"sqlite:///{copy.folder}/other.db")
     assert said.returncode == 2 and "the studies' database has 4 trials of it, and this MLflow has none" in said.stderr
     assert len(optuna_storage(copy.folder)[1]) == 4
 
 
-def test_a_study_that_was_deleted_in_mlflow_is_refused_with_the_way_to_restore_it(copy: Shell, write_study: Write) -> None:
-    write_study()
+def test_a_study_that_was_deleted_in_mlflow_is_refused_with_the_way_to_restore_it(copy: Shell) -> None:
     mlflow = client(copy.folder)
     experiment = mlflow.get_experiment_by_name("small")
     assert experiment is not None

@@ -121,14 +121,12 @@ def test_what_to_do_next_names_a_store_that_is_elsewhere(recorded: Shell, tmp_pa
     assert f"tailor ui small --store {quoted}  " in done.stdout
 
 
-def test_a_larger_budget_goes_on(tailor: Shell, write_study: Write) -> None:
-    write_study(("trials = 4", "trials = 1"))
-    assert tailor("search", "small.toml", "--workers", "1").returncode == 0
-    done = tailor("search", "small.toml", "--workers", "1", "--trials", "3")
+def test_a_larger_budget_goes_on(copy: Shell) -> None:
+    done = copy("search", "small.toml", "--workers", "1", "--trials", "6")
     assert done.returncode == 0, done.stderr
-    _, trials = runs(tailor.folder)
-    assert [run.data.tags["tailor.trial"] for run in trials] == ["0", "1", "2"]
-    assert len({run.data.params["learning_rate"] for run in trials}) == 3
+    _, trials = runs(copy.folder)
+    assert [run.data.tags["tailor.trial"] for run in trials] == ["0", "1", "2", "3", "4", "5"]
+    assert len({run.data.params["learning_rate"] for run in trials}) == 6
 
 
 def test_another_study_under_the_same_name_is_refused_with_the_difference(recorded: Shell) -> None:

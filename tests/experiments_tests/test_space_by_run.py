@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
+import optuna
 import pytest
 from conftest import SMALL, Shell
 from searches import client, runs
@@ -27,7 +28,7 @@ def failing(trial):
 
 def picky(trial):
     values = suggest(trial)
-    if values["depth"] == 2:
+    if values["units_1"] == 16:
         raise optuna.TrialPruned()
     return values
 
@@ -49,11 +50,15 @@ def study(tailor: Shell) -> Path:
     return tailor.folder / "small.toml"
 
 
-def test_a_search_records_what_is_returned(tailor: Shell, study: Path) -> None:
-    done = tailor("search", "small.toml", "--workers", "1")
+def test_a_search_records_what_is_returned_and_a_combination_that_is_forbidden_is_no_trial(tailor: Shell, study: Path) -> None:
+    picky = ("--set", "study.space=mine.py:picky")
+    done = tailor("search", "small.toml", "--workers", "1", *picky)
     assert done.returncode == 0, done.stderr
     assert "could not be made" not in done.stdout
     (parent,), trials = runs(tailor.folder)
+    assert len(trials) == 4
+    assert {run.data.params["units_1"] for run in trials} == {"8"}
+    assert len(optuna.load_study(study_name="small", storage=f"sqlite:///{tailor.folder}/mlruns/studies.db").trials) > 4
     for run in trials:
         params = run.data.params
         wide = {f"units_{layer}" for layer in range(1, int(params["depth"]) + 1)}
@@ -63,6 +68,8 @@ def test_a_search_records_what_is_returned(tailor: Shell, study: Path) -> None:
         assert run.data.metrics["parameters"] == dense + sum(4 * n for n in layers[1:-1])
     plots = {item.path for item in client(tailor.folder).list_artifacts(parent.info.run_id, "plots")}
     assert "plots/optimization_history.png" in plots
+    again = tailor("search", "small.toml", *picky)
+    assert again.returncode == 0 and "all 4 trials were done before" in again.stdout + again.stderr
 
 
 @pytest.mark.slow
@@ -74,16 +81,6 @@ def test_a_search_goes_on_with_the_same_function_and_tells_of_another(tailor: Sh
     other = tailor("search", "small.toml", "--trials", "6")
     assert other.returncode == 2
     assert "differs: found.space_sha256: " in other.stderr
-
-
-def test_a_combination_that_is_forbidden_is_no_trial(tailor: Shell, study: Path) -> None:
-    done = tailor("search", "small.toml", "--workers", "1", "--set", "study.space=mine.py:picky")
-    assert done.returncode == 0, done.stderr
-    _, trials = runs(tailor.folder)
-    assert len(trials) == 4
-    assert {run.data.params["depth"] for run in trials} == {"1"}
-    again = tailor("search", "small.toml", "--set", "study.space=mine.py:picky")
-    assert again.returncode == 0 and "all 4 trials were done before" in again.stdout + again.stderr
 
 
 def test_a_function_that_fails_in_mid_search_ends_it_with_nothing_left_running(tailor: Shell, study: Path) -> None:

@@ -7,25 +7,21 @@ import sys
 from pathlib import Path
 
 import psutil
-import pytest
 
-from tailor.experiments.system.forkserver import METHOD, begin_loading
 from tailor.experiments.trials.evaluator import Evaluator
 
 
-def uses_onednn() -> bool:
+def uses_onednn() -> tuple[str | None, bool]:
+    import os
+
     from tensorflow.python.util import _pywrap_util_port
 
-    return bool(_pywrap_util_port.IsMklEnabled())
+    return os.environ.get("TF_ENABLE_ONEDNN_OPTS"), bool(_pywrap_util_port.IsMklEnabled())
 
 
-@pytest.mark.parametrize("method", [METHOD, "spawn"])
-def test_convolutions_are_onednns_on_every_cpu(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
-    if method == METHOD:
-        begin_loading()
-    with Evaluator(threads=1, method=method) as process:
-        assert process.call(uses_onednn)
+def test_convolutions_are_onednns_on_every_cpu() -> None:
+    with Evaluator(threads=1) as process:
+        assert process.call(uses_onednn) == ("1", True)
 
 
 PREDICTING = """

@@ -11,7 +11,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from conftest import Shell
+from conftest import OwnProcess, Shell
 from faults import broken, dice, finish, search, sleepy_study, study, times, to_the_end
 from ledger import FULL, Ledger, whole_table
 from searches import client, runs, wait_for_epochs
@@ -104,7 +104,7 @@ def small_disk(place: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-def searched_on_a_full_disk(shell: Shell, engine: str) -> list[str]:
+def searched_on_a_full_disk(shell: OwnProcess, engine: str) -> list[str]:
     """What was wrong with a search whose disk, which holds its store, is full from its first trial on, until it has ended."""
     path = study(shell.folder, trials=6, epochs=250, workers=1)
     path.write_text(path.read_text().replace("[search]", f'[search]\nengine = "{engine}"'))
@@ -132,7 +132,7 @@ def searched_on_a_full_disk(shell: Shell, engine: str) -> list[str]:
 
 def test_14_a_full_disk(tmp_path: Path, ledger: Ledger) -> None:
     """An engine each with a worker and a disk of its own, side by side."""
-    shells = {engine: Shell(tmp_path / engine) for engine in (("optuna", "keras-tuner") if FULL else ("optuna",))}
+    shells = {engine: OwnProcess(tmp_path / engine) for engine in (("optuna", "keras-tuner") if FULL else ("optuna",))}
     with ExitStack() as disks, ThreadPoolExecutor() as pool:
         for shell in shells.values():
             shell.folder.mkdir()
