@@ -79,7 +79,7 @@ def test_processes_are_tensorflows_whatever_lies_beside_them_and_is_set(tmp_path
     )
     assert done.returncode == 0 and "was imported" not in done.stderr, done.stderr
     wanted = [["tensorflow", "channels_last", "float32", 1e-7], [None, None], True, None, str(tmp_path)]
-    assert [json.loads(line) for line in done.stdout.splitlines()] == [wanted, wanted]
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [wanted]
 
 
 @pytest.mark.parametrize("own", ["", "here"])
