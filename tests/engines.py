@@ -25,7 +25,6 @@ SPACE = Space(
         Choice("batch_norm", (True, False)),
         Int("axis", 1, 3, when=(Condition("batch_norm", "==", True),)),
         Choice("mode", ("a", "b"), when=(Condition("axis", ">=", 2),)),
-        Float("momentum", 0.5, 0.9, when=(Condition("depth", ">=", 2), Condition("optimizer", "==", "sgd"))),
         Float("noise", 0.0, 1.0, when=(Condition("dropout", ">=", 0.3),)),
         Fixed("activation", "relu"),
     )

@@ -10,7 +10,8 @@ from engines import GRID, SPACE, Open, ask, complete, opener
 
 from tailor.search.engines import open_engine
 from tailor.search.engines.protocol import Done, Outcome, Suggestion
-from tailor.search.space.parameters import Choice, Fixed, Float, explain_refusal
+from tailor.search.space.conditions import parse_when
+from tailor.search.space.parameters import Choice, Fixed, Float, Int, explain_refusal
 from tailor.search.space.points import list_points
 from tailor.search.space.space import Space
 from tailor.search.study.capabilities import LISTED
@@ -61,6 +62,34 @@ def test_suggestions_keep_bounds_steps_and_conditions(opened: Open, sampler: str
     # Those that home in, or go on with earlier trials, repeat a value.
     assert len(set(seen)) == count if sampler in ("tpe", "random", "qmc") else len(set(seen)) >= 5
     assert isinstance(engine.ask(), Done)
+
+
+JOINED = Space(
+    (
+        Int("depth", 1, 3),
+        Choice("norm", (True, False)),
+        Choice("kind", ("a", "b"), when=parse_when("kind", "norm == true")),
+        Float("rate", 0.0, 1.0, when=parse_when("rate", "depth >= 2 and kind == a")),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("engine", "sampler"),
+    [("optuna", "tpe"), ("optuna", "random"), ("keras-tuner", "random"), ("keras-tuner", "hyperband")],
+    indirect=["engine"],
+)
+def test_joined_conditions_hold_under_every_engine(opened: Open, sampler: str) -> None:
+    engine = opened(sampler, space=JOINED, trials=24)
+    met = set()
+    for _ in range(24):
+        suggestion = ask(engine)
+        h = suggestion.hparams
+        assert ("kind" in h) == h["norm"]
+        assert ("rate" in h) == (h["depth"] >= 2 and h.get("kind") == "a")
+        met.add("rate" in h)
+        complete(engine, suggestion)
+    assert met == {True, False}
 
 
 @KIND
