@@ -18,6 +18,7 @@ from ..system.cpus import cores
 from ..trials.evaluator import Evaluator
 from ..trials.job import TrialJob, make_job
 from ..trials.preflight import inspected
+from ..trials.process import at_work
 from ..trials.run import build
 from .resolve import ends
 
@@ -96,7 +97,8 @@ def _measure(job: TrialJob) -> tuple[str, tuple[int, int, int, float]]:
     from ...models.training.keras_step import program_of
 
     found = inspected(job)
-    model, options = build(job, "mixed_bfloat16" if found.precision == "bfloat16" else "float32")
+    with at_work(job):
+        model, options = build(job, "mixed_bfloat16" if found.precision == "bfloat16" else "float32")
     rng = np.random.default_rng(0)
     count = STEPS * options.batch_size
     images = tf.constant(rng.integers(0, 256, (count, *job.data.input_shape), dtype="uint8"))

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..datasets.images import Images
 from ..errors import RunError
+from ..system.environment import environment
 from ..system.forkserver import TENSORFLOW_ENV
 from .metrics import Evaluation, evaluate
 from .saved_model import SavedModel, load_model
@@ -32,9 +33,10 @@ class Evaluator:
         self._method = method
 
     def __enter__(self) -> Evaluator:
-        os.environ.update({**TENSORFLOW_ENV, **os.environ})
         context = multiprocessing.get_context(self._method)
         self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_prepare, initargs=(self._threads,))
+        with environment(TENSORFLOW_ENV):
+            self._pool.submit(os.getpid)  # the process starts with these variables
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -10,6 +10,7 @@ from ...models.errors import ModelError
 from ...models.factory import digest, find, is_file, resolve
 from ...models.training.options import TrainOptions
 from .job import TrialJob
+from .process import at_work
 from .run import build, keras_bytes
 from .saved_model import refused
 
@@ -32,6 +33,11 @@ class Preflight:
 
 def inspected(job: TrialJob) -> Preflight:
     """Build the job's model, save it, load it, and throw it away. Raises ModelError for what no trial could end well with."""
+    with at_work(job):
+        return _inspected(job)
+
+
+def _inspected(job: TrialJob) -> Preflight:
     from ...models.keras_tuner.compiled import scales
     from ...models.training import keras_step, losses
     from ...models.training.clone import in_float32

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import dask
 from distributed import Client, LocalCluster
+from tornado.ioloop import IOLoop
 
 from ..errors import InputError
+from ..system.environment import environment
 from ..system.forkserver import METHOD
-from . import (
-    monotonic_clock,  # noqa: F401 (before any loop runs)
-    worker,
-)
+from ..system.log_levels import levels
+from ..system.shared import Shared
+from . import worker
+from .own_loop import own_loop
 
 DASK_CONFIG: dict[str, Any] = {
     "distributed.scheduler.allowed-failures": 0,  # only the coordinator retries
@@ -26,16 +30,27 @@ DASK_CONFIG: dict[str, Any] = {
     "distributed.scheduler.http.routes": [],  # pages that nobody looks at: what is not served cannot be misused
     "distributed.worker.http.routes": [],
 }
+LEFT = ("PYTHONHASHSEED", "__DASK_PARENT_PID")  # variables that Dask sets when it starts processes, and leaves
+CHATTY = ("distributed", "distributed.worker", "distributed.nanny", "distributed.scheduler", "bokeh", "tornado")
 
 
-def prepare() -> dask.config.set:
-    """Set Dask up for what follows, until what is returned is left; its chatter stays off the screen."""
-    for name in ("distributed", "distributed.worker", "distributed.nanny", "distributed.scheduler", "bokeh", "tornado"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    return dask.config.set(DASK_CONFIG)
+@contextmanager
+def prepared() -> Iterator[IOLoop]:
+    """Set Dask up for the block, with a loop of our own to run on; its chatter stays off the screen. All is put back after it."""
+    with _settings.held(), own_loop() as loop:
+        yield loop
 
 
-def local(count: int, threads: int) -> LocalCluster:
+@contextmanager
+def _set_up() -> Iterator[None]:
+    with environment({}, also=LEFT), levels(dict.fromkeys(CHATTY, logging.CRITICAL)), dask.config.set(DASK_CONFIG):
+        yield
+
+
+_settings = Shared(_set_up)
+
+
+def local(count: int, threads: int, loop: IOLoop) -> LocalCluster:
     """A cluster of `count` worker processes of `threads` threads each, for trials alone."""
     return LocalCluster(
         n_workers=count,
@@ -44,16 +59,17 @@ def local(count: int, threads: int) -> LocalCluster:
         host="127.0.0.1",
         dashboard_address=None,
         silence_logs=logging.CRITICAL,
+        loop=loop,
         memory_limit=0,
         preload=["tailor.experiments.workers.worker"],
         env={worker.THREADS: str(threads), worker.COUNT: str(count)},
     )
 
 
-def connect(address: str) -> Client:
+def connect(address: str, loop: IOLoop) -> Client:
     """A client of the scheduler at `address`. Raises InputError where none answers, or it has no workers."""
     try:
-        client = Client(address, timeout=5)
+        client = Client(address, timeout=5, loop=loop, set_as_default=False)  # the host's default stays its own
     except (OSError, ValueError) as error:
         raise InputError(
             f"--cluster: no Dask scheduler answers at {address!r} ({type(error).__name__}); start one with `dask scheduler` "

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from distributed import Client, Event, Future, LocalCluster, Queue
+from tornado.ioloop import IOLoop
 
 from ..errors import RunError
 from ..system import memory
-from ..system.forkserver import begin_loading
+from ..system.forkserver import begin_loading, end_loading
 from ..system.memory import OUT_OF_MEMORY
 from ..trials.job import EpochReport, TrialJob, TrialResult
 from ..trials.preflight import Preflight
@@ -85,15 +86,14 @@ class Pool:
 
         One that gives no sign of life for `grace` seconds is given up.
         """
-        begin_loading()
         with ExitStack() as held:
-            held.enter_context(cluster.prepare())
+            loop = held.enter_context(cluster.prepared())
             if address is not None:
-                client = cluster.connect(address)
+                client = cluster.connect(address, loop)
                 pool = cls(client, None, len(cluster.addresses(client)), grace)
             else:
-                own = cluster.local(count, threads)
-                pool = cls(Client(own), own, count, grace)
+                own = _started(count, threads, loop)
+                pool = cls(Client(own, loop=loop, set_as_default=False), own, count, grace)
             pool._held = held.pop_all()
         return pool
 
@@ -229,6 +229,15 @@ class Pool:
     def _task(self, key: str) -> str:
         """An attempt's name for Dask: others may use the same cluster, for a study of the same name."""
         return f"{self._line}/{key}"
+
+
+def _started(count: int, threads: int, loop: IOLoop) -> LocalCluster:
+    begin_loading()
+    try:
+        return cluster.local(count, threads, loop)
+    except KeyboardInterrupt:
+        end_loading()  # or what starts workers would wait, for seconds, until TensorFlow is loaded
+        raise
 
 
 def _kill(pid: int | None) -> None:
