@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-import signal
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -21,7 +19,8 @@ from .coordinator.session import Places, run_search
 from .errors import RunError
 from .planning.resolve import checked, find
 from .store import Store
-from .system.forkserver import WORKER_ENV, begin_loading
+from .system.forkserver import loading
+from .system.host import kept
 from .system.import_path import installed_first
 from .tracking.leaderboard import Row, best, leaderboard
 from .tracking.reader import find_study, open_client
@@ -44,8 +43,9 @@ class Result:
     @installed_first()
     def leaderboard(self) -> list[Row]:
         """Every trial, best first."""
-        found = find_study(open_client(self.store), self.spec.name)
-        return [] if found is None else leaderboard(found)
+        with kept():
+            found = find_study(open_client(self.store), self.spec.name)
+            return [] if found is None else leaderboard(found)
 
     @property
     @installed_first()
@@ -88,12 +88,14 @@ class Result:
         from .registry.promote import find_best_model, saved_model
         from .trials.saved_model import load_model
 
-        client = open_client(self.store)
-        found = find_study(client, self.spec.name)
-        if found is None:
-            raise RunError(f"there is no study {self.spec.name!r} in {self.store.root}.")
-        _, model_id = find_best_model(found)
-        return load_model(saved_model(client, model_id))
+        with kept():
+            client = open_client(self.store)
+            found = find_study(client, self.spec.name)
+            if found is None:
+                raise RunError(f"there is no study {self.spec.name!r} in {self.store.root}.")
+            _, model_id = find_best_model(found)
+            saved = saved_model(client, model_id)
+        return load_model(saved)
 
 
 class _Silent:
@@ -122,23 +124,32 @@ def run(
     they are left out TAILOR_STORE and TAILOR_DATA hold here too. `enqueue_from` names a study whose best points are tried first.
     Raises StudyError, ModelError or InputError for what is wrong with the input, RunError where no trial completed or MLflow
     stayed away, StoreError where the engine's database cannot be used, and KeyboardInterrupt when Ctrl-C stopped it, cleanly: the
-    same call goes on. From the first call on, Dask's loops in this process read the monotonic clock.
+    same call resumes it.
+
+    Your process stays yours. Only Ctrl-C is handled here, while the search runs in the main thread, and only if it is left to
+    Python (a handler of yours stays); SIGTERM and SIGHUP do what they did before. If one of them ends the process, the same call
+    resumes the study. Dask's client here is not the default one. The variables, log levels and filters of warnings that the
+    search sets are put back, and its processes end with it.
     """
     spec = _spec(study, settings or {})
     place = Store.at(None if store is None else str(store))
     folder = data or os.environ.get("TAILOR_DATA")
-    with _main_hidden(), _environment_kept(), impatient():
-        begin_loading()
-        with _screen(quiet) as screen:
-            places = Places(place, Path(folder).expanduser() if folder else None, enqueue_from=enqueue_from)
-            ended = run_search(spec, places, screen)
-    if ended.signal == signal.SIGINT:
-        raise KeyboardInterrupt
+    with loading(), _quiet_libraries(), impatient(), _screen(quiet) as screen:
+        places = Places(place, Path(folder).expanduser() if folder else None, enqueue_from=enqueue_from)
+        ended = run_search(spec, places, screen)
     if ended.signal:
-        raise SystemExit(128 + ended.signal)
+        raise KeyboardInterrupt
     if ended.waiting:
         raise RunError(f"MLflow cannot be written to, and {ended.waiting}; the same call writes them when it can.")
     return Result(spec, place)
+
+
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    from ..search.engines import optuna  # noqa: F401 (it sets its logger's level when it is imported: the one to keep)
+
+    with kept():
+        yield
 
 
 def _spec(study: str | Path | StudySpec | Mapping[str, Any], settings: Mapping[str, Any]) -> StudySpec:
@@ -161,32 +172,3 @@ def _screen(quiet: bool) -> Any:
     from .coordinator.display import screen
 
     return screen(Console())
-
-
-@contextmanager
-def _environment_kept() -> Iterator[None]:
-    """Put the caller's variables back: numpy's threads and TensorFlow's level of messages are the workers' alone."""
-    before = {name: os.environ.get(name) for name in WORKER_ENV}
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
-def _main_hidden() -> Iterator[None]:
-    """Keep worker processes from running the caller's script again, as multiprocessing does where it has no `__main__` guard."""
-    main = sys.modules["__main__"]
-    before = {name: getattr(main, name) for name in ("__file__", "__spec__") if hasattr(main, name)}
-    main.__spec__ = None
-    if "__file__" in before:
-        del main.__file__
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            setattr(main, name, value)

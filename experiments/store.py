@@ -26,8 +26,8 @@ class Store:
     studies: str = ""  # Optuna's storage, where it is not this folder's own
 
     @classmethod
-    def at(cls, folder: str | None, environ: Mapping[str, str] = os.environ) -> Store:
-        """The store that `--store`, `TAILOR_STORE` or ./mlruns names.
+    def at(cls, folder: str | None, environ: Mapping[str, str] = os.environ, studies: str | None = None) -> Store:
+        """The store that `--store`, `TAILOR_STORE` or ./mlruns names, with Optuna's database that `--studies` names.
 
         Where they are set, MLFLOW_TRACKING_URI wins for MLflow, and TAILOR_STUDIES, a SQLAlchemy URL, for Optuna; but what
         `tailor env` exported of one store is not taken for another that `--store` names.
@@ -46,7 +46,7 @@ class Store:
                 "MLFLOW_TRACKING_PASSWORD: it is the one that MLflow's older servers give to their administrator, and everyone "
                 "knows it; change it on the server, then here."
             )
-        studies = environ.get("TAILOR_STUDIES", "")
+        studies = environ.get("TAILOR_STUDIES", "") if studies is None else studies
         if studies == tracking:
             raise InputError("--studies: it is MLflow's database too, and the two do not share one; give Optuna its own.")
         return cls(root, tracking, studies)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -15,6 +16,7 @@ from pathlib import Path
 
 TAILOR = Path(sys.executable).parent / "tailor"
 Done = subprocess.CompletedProcess[str]
+LOADING = ("search", "check", "promote", "predict")  # commands that fork processes with TensorFlow
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Shell:
     def __call__(self, *arguments: str, **environment: str) -> Done:
         from tailor.experiments.cli import run
 
+        if arguments[:1] and arguments[0] in LOADING:
+            _keep_warm()
         with _as_started_in(self.folder, ["tailor", *arguments], environment), _captured() as said:
             code = run(list(arguments))
         return subprocess.CompletedProcess(arguments, code, *said)
@@ -52,6 +56,17 @@ class OwnProcess:
             timeout=280,
             check=False,
         )
+
+
+_WARM = contextlib.ExitStack()  # until this process ends
+
+
+@functools.cache
+def _keep_warm() -> None:
+    """Start the process that workers are forked from, once, and keep it when a command is over."""
+    from tailor.experiments.system.forkserver import loading
+
+    _WARM.enter_context(loading())
 
 
 @contextlib.contextmanager

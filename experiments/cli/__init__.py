@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import gc
-import importlib
 import io
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
-
-import click
 
 from ..system.environment import TENSORFLOW_ENV, apply_settings
 from ..system.import_path import installed_first
-from ..system.redact import masked
-from ..tracking.timeouts import impatient
+from ..system.signals import NUMBERS, Ending, Interrupted
 
 COMMANDS = {
     "search": "Run a study, or go on with it.",
@@ -34,46 +29,19 @@ COMMANDS = {
     "schema": "Print the JSON Schema of a study file.",
     "doctor": "Look over the installation and say what to mend.",
 }
-DONE, FAILED, WRONG_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
-
-
-class Commands(click.Group):
-    """The commands by name, each imported when it is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
-            return None
-        return importlib.import_module(f".{name}", __package__).command
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        import difflib
-
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            ctx.fail(f"there is no command {args[0]!r}.{hint} `tailor --help` lists them.")
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):  # from the table: --help imports no command
-            formatter.write_dl(list(COMMANDS.items()))
-
-
-@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="tailor-hpo", prog_name="tailor")
-def tailor() -> None:
-    """One study file in, one trusted Keras classifier in the MLflow registry out.
-
-    Begin with:  tailor search quickstart
-    """
+DONE, FAILED, WRONG_INPUT = 0, 1, 2
+SAID: dict[int, str] = {
+    signal.SIGINT: "interrupted",
+    signal.SIGTERM: "terminated",
+    signal.SIGHUP: "terminated: the terminal was closed",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     code = run(arguments)
+    for number in NUMBERS:  # what is left is to end: a signal does that at once
+        signal.signal(number, signal.SIG_DFL)
     gc.freeze()  # or Python looks through all that the libraries made, for half a second, before it lets go of it
     sys.exit(code)
 
@@ -83,6 +51,24 @@ def run(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # what a terminal cannot show, a dash in Latin-1 say, is no reason to fail
+    ending = Ending()
+    with ending.installed():  # before anything else is imported, so that a signal ends in one line from the first moment on
+        try:
+            return _command(arguments)
+        except KeyboardInterrupt as error:
+            return interrupted(error)
+        except Exception as error:
+            if ending.caught:  # the import that a signal came into may make another error of it
+                return interrupted(Interrupted(ending.caught[-1]))
+            return _expected(error)
+
+
+def _command(arguments: Sequence[str] | None) -> int:
+    import click
+
+    from ..tracking.timeouts import impatient
+    from .commands import tailor
+
     os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"  # a model is a .keras file, or is not loaded
     os.environ["MPLBACKEND"] = "agg"  # pictures go to files; from Python the backend is the user's
     apply_settings(TENSORFLOW_ENV)
@@ -94,19 +80,25 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         _say(error.format_message())
         return WRONG_INPUT
-    except (KeyboardInterrupt, click.Abort) as error:
-        _say("interrupted")
-        return code_of(getattr(error.__cause__, "number", signal.SIGINT))  # click makes an Abort of what came
+    except click.Abort as error:  # at a question
+        return interrupted(error.__cause__)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `tailor … | head` is no fault
         return DONE
-    except Exception as error:
-        return _expected(error)
+
+
+def interrupted(error: BaseException | None) -> int:
+    """Say that a signal ended the command; answers its exit code."""
+    number = error.number if isinstance(error, Interrupted) else signal.SIGINT
+    if number == signal.SIGINT and sys.stderr.isatty():
+        _say("", mark="")  # below the terminal's ^C
+    _say(SAID[number])
+    return code_of(number)
 
 
 def code_of(number: int) -> int:
-    """The exit code of a session that a signal ended, 0 for none."""
-    return {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}.get(number, DONE)  # type: ignore[call-overload]
+    """The exit code of what a signal ended, 0 for none."""
+    return 128 + number if number else DONE
 
 
 def _expected(error: Exception) -> int:
@@ -123,10 +115,14 @@ def _expected(error: Exception) -> int:
     if type(error).__module__ in ("mlflow.exceptions", "sqlalchemy.exc"):  # a server that is away, a database of another version
         _say(f"MLflow: {str(error).splitlines()[0]}")
         return FAILED
-    click.echo(masked(traceback.format_exc()).rstrip(), err=True)
+    import traceback
+
+    _say(traceback.format_exc().rstrip(), mark="")
     _say("this is a bug of Tailor's; please report the lines above")
     return FAILED
 
 
-def _say(text: str) -> None:
-    click.echo(f"tailor: {masked(text)}", err=True)
+def _say(text: str, mark: str = "tailor: ") -> None:
+    from ..system.redact import masked
+
+    print(f"{mark}{masked(text)}", file=sys.stderr, flush=True)

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from ..tracking.reader import RecordedStudy
 
 F = TypeVar("F", bound=Callable[..., Any])
+STUDIES = "tailor.studies"
 
 
 def store_option(command: F) -> F:
-    """`--store`, and `--studies` beside it, which reaches the store by its variable."""
+    """`--store`, and `--studies` beside it, which `store_at` knows of."""
 
     def set_studies(context: click.Context, parameter: click.Parameter, url: str | None) -> None:
-        if url is not None:
-            os.environ["TAILOR_STUDIES"] = url
+        context.meta[STUDIES] = url
 
     command = click.option(
         "--studies",
@@ -55,13 +55,19 @@ set_option: Callable[[F], F] = click.option(
 )
 
 
+def store_at(folder: str | None) -> Store:
+    """The store that the command's options name; nothing is opened or made."""
+    from ..store import Store
+
+    return Store.at(folder, studies=click.get_current_context().meta.get(STUDIES))
+
+
 def open_store(folder: str | None) -> tuple[Store, MlflowClient]:
     """The store and a client on it. Raises InputError where nothing was ever recorded in it."""
     from ..errors import InputError
-    from ..store import Store
     from ..tracking.reader import open_client
 
-    store = Store.at(folder)
+    store = store_at(folder)
     if not store.exists:
         raise InputError(
             f"--store: there is no study in {store.root} yet; begin with `tailor search quickstart`, or name another."

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from ..system.redact import masked
-from .common import data_option, json_option, print_json, store_option
+from .common import data_option, json_option, print_json, store_at, store_option
 
 PACKAGES = ("tensorflow", "keras", "optuna", "mlflow", "distributed", "numpy", "scikit-learn")
 ROOMS = ("search", "models", "experiments")
@@ -69,9 +69,7 @@ def _shadows() -> Iterator[str]:
 
 
 def _store(folder: str | None) -> Iterator[Finding]:
-    from ..store import Store
-
-    store = Store.at(folder)
+    store = store_at(folder)
     parent = next(p for p in (store.root, *store.root.parents) if p.exists())
     writable = os.access(parent, os.W_OK)
     yield "store", f"{store.root}" + ("" if store.exists else " (new)"), None if writable else f"{parent} may not be written to"

@@ -6,7 +6,7 @@ import shlex
 
 import click
 
-from .common import json_option, print_json, store_option
+from .common import json_option, print_json, store_at, store_option
 
 
 @click.command("env")
@@ -14,10 +14,9 @@ from .common import json_option, print_json, store_option
 @store_option
 def command(as_json: bool, store: str | None) -> None:
     """Print the lines that point mlflow, optuna-dashboard or a script at the store:  eval "$(tailor env)" """
-    from ..store import Store
     from ..system.redact import masked
 
-    place = Store.at(store)
+    place = store_at(store)
     variables = {
         "MLFLOW_TRACKING_URI": place.tracking_uri,
         "MLFLOW_REGISTRY_URI": place.tracking_uri,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +18,7 @@ from .common import (
     same_command,
     set_option,
     stdout_for_json,
+    store_at,
     store_option,
 )
 
@@ -58,27 +60,22 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
     """Run STUDY (a shipped study's name, or a file), or go on with it where it was left."""
     with stdout_for_json(as_json):
         spec = _resolved(study, name, settings, given)
-        if cluster is None:
-            from ..system.forkserver import begin_loading
+        with _workers_loading(cluster):  # first of all: what follows takes as long to import as TensorFlow does there
+            from rich.console import Console
 
-            begin_loading()  # first of all: what follows takes as long to import as TensorFlow does there
+            from ..coordinator.display import screen
+            from ..coordinator.session import Places, run_search
+            from ..errors import ClusterGone, RunError
 
-        from rich.console import Console
-
-        from ..coordinator.display import screen
-        from ..coordinator.session import Places, run_search
-        from ..errors import ClusterGone, RunError
-        from ..store import Store
-
-        places = Places(Store.at(given["store"]), given["data"], cluster, given["enqueue_from"])
-        console = Console(stderr=as_json)
-        begun = f"{spec.name}: {spec.model} on {spec.dataset}, up to {spec.search.trials} trials"
-        console.print(begun, highlight=False, markup=False)
-        try:
-            with screen(console) as shown:
-                ended = run_search(spec, places, shown)
-        except ClusterGone as error:
-            raise RunError(f"{error}:  {same_command()}") from error
+            places = Places(store_at(given["store"]), given["data"], cluster, given["enqueue_from"])
+            console = Console(stderr=as_json)
+            begun = f"{spec.name}: {spec.model} on {spec.dataset}, up to {spec.search.trials} trials"
+            console.print(begun, highlight=False, markup=False)
+            try:
+                with screen(console) as shown:
+                    ended = run_search(spec, places, shown)
+            except ClusterGone as error:
+                raise RunError(f"{error}:  {same_command()}") from error
     again = same_command()
     if ended.waiting:
         lost = "Nothing is lost; when it can, this goes on:"
@@ -89,6 +86,13 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
     else:
         _close(spec.name, places.store, ended, again)
     return code_of(ended.signal)
+
+
+def _workers_loading(cluster: str | None) -> AbstractContextManager[None]:
+    """Loads what workers are forked from, for the block; nothing for workers that are a cluster's."""
+    from ..system.forkserver import loading
+
+    return loading() if cluster is None else nullcontext()
 
 
 def _resolved(study: str, name: str | None, settings: tuple[str, ...], given: Mapping[str, Any]) -> StudySpec:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .common import json_option, print_json, print_table, store_option
+from .common import json_option, print_json, print_table, store_at, store_option
 
 
 @click.command("studies")
@@ -43,9 +43,7 @@ def command(as_json: bool, store: str | None) -> None:
 
 
 def _recorded(folder: str | None) -> list[dict[str, str]]:
-    from ..store import Store
-
-    store = Store.at(folder)
+    store = store_at(folder)
     if not store.exists:
         return []
     from ..tracking.leaderboard import best, leaderboard, number

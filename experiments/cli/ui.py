@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import types
 
 import click
 
@@ -34,8 +32,6 @@ def command(study: str | None, port: int, no_browser: bool, store: str | None) -
 
     from ..tracking.server import mlflow_server
 
-    for number in (signal.SIGINT, signal.SIGTERM):  # both: a shell starts background jobs with Ctrl-C ignored
-        signal.signal(number, _interrupt)
     with mlflow_server(place, port) as server:
         _show(pages, no_browser)
         click.echo("Ctrl-C ends it.")
@@ -53,7 +49,3 @@ def _show(pages: list[str], no_browser: bool) -> None:
         import webbrowser
 
         webbrowser.open(pages[0])
-
-
-def _interrupt(number: int, frame: types.FrameType | None) -> None:
-    raise KeyboardInterrupt

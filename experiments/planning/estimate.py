@@ -19,6 +19,7 @@ from ..trials.evaluator import Evaluator
 from ..trials.failure import describe_error
 from ..trials.job import TrialJob, make_job
 from ..trials.preflight import inspect_model
+from ..trials.process import at_work
 from ..trials.run import build
 from .resolve import ends
 
@@ -103,7 +104,8 @@ def _measure(job: TrialJob) -> tuple[str, tuple[int, int, int, float]]:
         raise
     except Exception as error:  # whatever the user's code raises; its traceback does not cross to the other process
         raise _CannotBuild(describe_error(error)) from error
-    model, options = build(job, "mixed_bfloat16" if found.precision == "bfloat16" else "float32")
+    with at_work(job):
+        model, options = build(job, "mixed_bfloat16" if found.precision == "bfloat16" else "float32")
     rng = np.random.default_rng(0)
     count = STEPS * options.batch_size
     images = tf.constant(rng.integers(0, 256, (count, *job.data.input_shape), dtype="uint8"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +13,7 @@ from ...search.study.from_keras_tuner import complete, translate
 from ...search.study.spec import StudySpec
 from ..datasets.splits import Splits
 from ..errors import InputError
+from ..system.folder import working_in
 from ..trials.evaluator import Evaluator
 
 
@@ -29,11 +28,9 @@ def whole(spec: StudySpec, splits: Splits) -> StudySpec:
 
 
 def _declared(name: str, folder: str, shape: tuple[int, int, int], num_classes: int) -> list[Mapping[str, Any]]:
-    if folder not in sys.path:
-        sys.path.append(folder)  # last, so that a user's folder never shadows an installed package
-    os.chdir(folder)
     try:
-        return hypermodel.find_hyperparameters(name, shape, num_classes)
+        with working_in(folder):
+            return hypermodel.find_hyperparameters(name, shape, num_classes)
     except ModelError:
         raise
     except Exception as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 Settings = Mapping[str, str | None]  # None: not set
@@ -33,6 +33,20 @@ def inherit_settings(settings: Settings) -> Iterator[None]:
     """Apply them for the processes that this one starts meanwhile; its own environment is as it was afterwards."""
     before = {name: os.environ.get(name) for name in (*settings, "PYTHONPATH")}
     apply_settings(settings)
+    try:
+        yield
+    finally:
+        _set(before)
+
+
+@contextmanager
+def default_variables(defaults: Mapping[str, str], also: Sequence[str] = ()) -> Iterator[None]:
+    """Set those of the variables that are not set, for the block; settings that are there already stand.
+
+    All of them are put back afterwards, and the ones in `also`, which a library sets meanwhile.
+    """
+    before = {name: os.environ.get(name) for name in (*defaults, *also)}
+    _set({name: value for name, value in defaults.items() if name not in os.environ})
     try:
         yield
     finally:

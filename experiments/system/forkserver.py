@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from multiprocessing import forkserver
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from . import own_forkserver
 from .environment import WORKER_ENV, inherit_settings
+from .shared import Shared
 
-METHOD = "forkserver"
+METHOD = own_forkserver.METHOD
 PRELOAD = [
     "tailor.experiments.system.ignore_sigterm",
     "distributed",
@@ -18,6 +20,22 @@ PRELOAD = [
 
 def begin_loading() -> None:
     """Start it, so that it loads while others do other things; the second call does nothing. It ends with this process."""
-    multiprocessing.get_context(METHOD).set_forkserver_preload(PRELOAD)
     with inherit_settings(WORKER_ENV):
-        forkserver.ensure_running()
+        own_forkserver.start(PRELOAD)
+
+
+def end_loading() -> None:
+    """End it at once, and whatever waits for it; nothing if it does not run."""
+    own_forkserver.end()
+
+
+@contextmanager
+def _load() -> Iterator[None]:
+    begin_loading()
+    try:
+        yield
+    finally:
+        end_loading()
+
+
+loading = Shared(_load).held  # that process, for the block alone

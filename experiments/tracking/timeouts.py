@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from ..system.environment import default_variables
 
 SETTINGS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}
 
@@ -15,10 +16,5 @@ def impatient() -> Iterator[None]:
 
     Settings that are there already stand, and all is as it was afterwards.
     """
-    added = [name for name in SETTINGS if name not in os.environ]
-    os.environ.update({name: SETTINGS[name] for name in added})
-    try:
+    with default_variables(SETTINGS):
         yield
-    finally:
-        for name in added:
-            os.environ.pop(name, None)

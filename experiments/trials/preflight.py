@@ -14,6 +14,7 @@ from ...models.training.options import TrainOptions
 from ..errors import RunError
 from .failure import explain_no_room, lacks_room
 from .job import TrialJob
+from .process import at_work
 from .run import build, serialize
 from .saved_model import explain_refusal
 
@@ -38,6 +39,11 @@ class Preflight:
 
 def inspect_model(job: TrialJob) -> Preflight:
     """Build the job's model, save it, load it, and throw it away. Raises ModelError for what no trial could end well with."""
+    with at_work(job):
+        return _inspect(job)
+
+
+def _inspect(job: TrialJob) -> Preflight:
     from ...models.compiled import has_scaling
     from ...models.training import keras_step, losses
     from ...models.training.clone import convert_to_float32

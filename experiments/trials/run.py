@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 import time
 import traceback
@@ -23,6 +22,7 @@ from ..datasets.splits import DataHandle
 from .failure import explain_failure
 from .job import EpochReport, TrialJob, TrialResult
 from .metrics import Evaluation, evaluate
+from .process import at_work
 
 if TYPE_CHECKING:
     import keras
@@ -55,7 +55,8 @@ class Stopped(Exception):
 def run_trial(job: TrialJob, channel: Channel) -> TrialResult:
     """Run one attempt. Whatever goes wrong in it is a result with a reason, never an exception."""
     try:
-        return _run(job, channel)
+        with at_work(job):
+            return _run(job, channel)
     except Stopped:
         return TrialResult(job.trial, job.attempt, "stopped", "stopped by request")
     except Exception as error:
@@ -63,16 +64,14 @@ def run_trial(job: TrialJob, channel: Channel) -> TrialResult:
 
 
 def build(job: TrialJob, policy: str | None = None) -> tuple[keras.Model, TrainOptions]:
-    """Build the job's model, seeded, and its training options. Raises ModelError, and what a user's factory raises.
+    """Build the job's model, seeded, and its training options, in the job's folder (`at_work`).
+
+    Raises ModelError, and what a user's factory raises.
 
     `policy` is Keras's dtype policy, in place of the one that the options' precision asks for.
     """
     import keras
 
-    if job.folder not in sys.path:
-        sys.path.append(job.folder)  # last, so that a user's folder never shadows an installed package
-    if Path(job.folder).is_dir():  # on another machine of a cluster it may not be, and a built-in model needs no folder
-        os.chdir(job.folder)
     declared = job.declared or ()
     options, hparams = split({name: value for name, value in job.values.items() if name not in declared})
     keras.utils.clear_session(free_memory=False)  # the layers' automatic names begin again, so that equal models are equal

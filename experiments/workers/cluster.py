@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 
 from distributed.comm import CommClosedError
+from tornado.ioloop import IOLoop
 
 from ..errors import ClusterGone, InputError
 from .assignments import Assignments
@@ -24,9 +25,9 @@ BEGIN_SECONDS = 20.0  # for the workers' first answers
 class ClusterBackend:
     """The workers of the scheduler at `address`; they may come and go. `notes` takes lines for a person to read."""
 
-    def __init__(self, address: str, notes: queue.Queue[str]) -> None:
+    def __init__(self, address: str, notes: queue.Queue[str], loop: IOLoop) -> None:
         self.address = address
-        self.client = connect_client(address)
+        self.client = connect_client(address, loop)
         self._notes = notes
         self._comm = self.client.scheduler_comm  # another one later means that the scheduler has forgotten our attempts
         self._assignments = Assignments()

@@ -5,12 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import dask
+from tornado.ioloop import IOLoop
 
+from ..system.environment import default_variables
 from ..system.forkserver import METHOD
-from . import monotonic_clock  # noqa: F401 (before any loop runs)
+from ..system.log_levels import levels
+from ..system.shared import Shared
+from .own_loop import own_loop
 
 DASK_CONFIG: dict[str, Any] = {
     "distributed.scheduler.allowed-failures": 0,  # only the coordinator retries
@@ -26,21 +31,25 @@ DASK_CONFIG: dict[str, Any] = {
 
 
 LOGGERS = ("distributed", *(f"distributed.{name}" for name in ("client", "worker", "nanny", "scheduler")), "bokeh", "tornado")
+LEFT = ("PYTHONHASHSEED", "__DASK_PARENT_PID")  # variables that Dask sets when it starts processes, and leaves
 
 
 @contextmanager
-def prepare(own: bool) -> Iterator[None]:
-    """Set Dask up until this is left, and keep its chatter off the screen; then both are as they were.
+def prepare(own: bool) -> Iterator[IOLoop]:
+    """Set Dask up for the block, with a loop of our own to run on; its chatter stays off the screen. All is put back after it.
 
     For workers of our own, what ~/.config/dask and DASK_… variables say does not count; to somebody's cluster it is the way.
     """
-    before = {name: logging.getLogger(name).level for name in LOGGERS}
+    with (_own if own else _theirs).held(), own_loop() as loop:
+        yield loop
+
+
+@contextmanager
+def _set_up(own: bool) -> Iterator[None]:
     shipped = {**dask.config.merge(*dask.config.defaults), "scheduler-address": None} if own else {}
-    with dask.config.set({**shipped, **DASK_CONFIG}):
-        try:
-            for name in LOGGERS:
-                logging.getLogger(name).setLevel(logging.CRITICAL)
-            yield
-        finally:
-            for name, level in before.items():
-                logging.getLogger(name).setLevel(level)
+    quiet = dict.fromkeys(LOGGERS, logging.CRITICAL)
+    with default_variables({}, also=LEFT), levels(quiet), dask.config.set({**shipped, **DASK_CONFIG}):
+        yield
+
+
+_own, _theirs = (Shared(partial(_set_up, own)) for own in (True, False))

@@ -9,6 +9,7 @@ import time
 from contextlib import AbstractContextManager, nullcontext, suppress
 
 from distributed import Client, LocalCluster
+from tornado.ioloop import IOLoop
 
 from ..system import memory
 from . import worker
@@ -21,7 +22,7 @@ COUNT_SECONDS = 2.0  # between two looks at the system's count of processes kill
 class LocalBackend:
     """`count` worker processes of `threads` threads each, for trials alone."""
 
-    def __init__(self, count: int, threads: int) -> None:
+    def __init__(self, count: int, threads: int, loop: IOLoop) -> None:
         self.count = count
         self._cluster = LocalCluster(
             n_workers=count,
@@ -30,11 +31,12 @@ class LocalBackend:
             host="127.0.0.1",
             dashboard_address=None,
             silence_logs=logging.CRITICAL,
+            loop=loop,
             memory_limit=0,
             preload=[worker.__name__],
             env={worker.THREADS: str(threads), worker.COUNT: str(count)},
         )
-        self.client = Client(self._cluster)
+        self.client = Client(self._cluster, loop=loop, set_as_default=False)  # the host's default stays its own
         self._starvation, self._counted = Starvation(memory.kills()), time.monotonic()
 
     @property

@@ -1,6 +1,6 @@
-"""Gives Dask's messages the monotonic clock: by the wall clock, one that is set back holds them back for as long.
+"""Gives Dask's messages the monotonic clock in a whole process: one that is set back would hold them back for as long.
 
-To be imported before any of Dask's loops runs, in the coordinator and in the workers that are forked for it.
+To be imported before any loop runs, into processes that are ours alone. The coordinator's is its host's (own_loop.py).
 """
 
 from __future__ import annotations

@@ -13,9 +13,10 @@ from functools import partial
 from typing import Any
 
 from distributed import Event, Future, Queue
+from tornado.ioloop import IOLoop
 
 from ..errors import RunError
-from ..system.forkserver import begin_loading
+from ..system.forkserver import begin_loading, end_loading
 from ..trials.job import EpochReport, TrialJob, TrialResult
 from ..trials.preflight import Preflight
 from . import dask_settings, worker
@@ -89,10 +90,8 @@ class Pool:
         """
         notes: queue.Queue[str] = queue.Queue()
         with ExitStack() as held:
-            held.enter_context(dask_settings.prepare(own=address is None))
-            if address is None:
-                begin_loading()
-            backend = LocalBackend(count, threads) if address is None else ClusterBackend(address, notes)
+            loop = held.enter_context(dask_settings.prepare(own=address is None))
+            backend = _start_workers(count, threads, loop) if address is None else ClusterBackend(address, notes, loop)
             held.callback(backend.close)
             pool = cls(backend, grace, notes)
             pool._held = held.pop_all()
@@ -224,3 +223,12 @@ class Pool:
 
     def _task(self, job: TrialJob) -> str:
         return worker.task_name(job, self._line)
+
+
+def _start_workers(count: int, threads: int, loop: IOLoop) -> LocalBackend:
+    begin_loading()
+    try:
+        return LocalBackend(count, threads, loop)
+    except KeyboardInterrupt:
+        end_loading()  # or what starts workers would wait, for seconds, until TensorFlow is loaded
+        raise

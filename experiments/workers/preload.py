@@ -9,7 +9,7 @@ import atexit
 import gc
 
 from ..system.silence import quiet
-from . import monotonic_clock
+from . import monotonic_clock  # the first loop runs in a worker
 
 atexit.register(gc.freeze)  # this process ends at once, rather than after a second of looking through TensorFlow's objects
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from distributed import Client, Security
 from distributed.comm import get_address_host_port
 from distributed.core import connect
+from tornado.ioloop import IOLoop
 from tornado.platform.asyncio import BaseAsyncIOLoop
 
 from ..errors import InputError
@@ -22,14 +23,14 @@ CONNECT_SECONDS = 4.0
 T = TypeVar("T")
 
 
-def connect_client(address: str) -> Client:
+def connect_client(address: str, loop: IOLoop) -> Client:
     """A client of the scheduler at `address`. Raises InputError when none answers there, within a few seconds."""
     try:
         _reach(address)
         with ThreadPoolExecutor(1) as elsewhere:  # a notebook's thread has a running loop
             found = elsewhere.submit(asyncio.run, _identify(address)).result()
         if found == "Scheduler":
-            return Client(address, timeout=CONNECT_SECONDS)
+            return Client(address, timeout=CONNECT_SECONDS, loop=loop, set_as_default=False)  # the host's default stays
         reason = f"a Dask {found.lower()} does"
     except Exception as error:  # whatever listens there may answer anything
         reason = getattr(error, "strerror", None) or type(error).__name__

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from ..system.cpus import places
-from ..system.environment import TENSORFLOW_ENV, apply_settings
+from ..system.environment import TENSORFLOW_ENV, inherit_settings
 from ..system.gpus import claim
 from ..system.silence import quiet
 from ..trials.job import EpochReport, TrialJob, TrialResult
@@ -59,12 +59,13 @@ def _leave_soon(_number: int, _frame: types.FrameType | None) -> None:
 @cache
 def prepare() -> None:
     """Ready TensorFlow with this worker's number of threads; the second call does nothing."""
-    apply_settings(TENSORFLOW_ENV)  # for a worker of somebody else's cluster, which has not imported it yet
-    with quiet():
+    # All is here already in a worker that Tailor started, but not in one of a cluster that is not ours.
+    with inherit_settings(TENSORFLOW_ENV), quiet():
         import tensorflow as tf
 
-        from . import preload  # noqa: F401 (here already, in a worker that Tailor started)
+        from ...models.training import fit  # noqa: F401
 
+        tf.get_logger().setLevel("ERROR")
         threads = int(os.environ.get(THREADS, "0"))
         if threads:
             tf.config.threading.set_intra_op_parallelism_threads(threads)

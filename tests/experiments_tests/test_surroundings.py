@@ -38,16 +38,13 @@ import json, os
 from tailor.experiments.system.import_path import installed_first
 
 with installed_first():
-    from tailor.experiments.api import _main_hidden
-    from tailor.experiments.system.forkserver import begin_loading
+    from tailor.experiments.system.forkserver import loading
     from tailor.experiments.trials.evaluator import Evaluator
     import probe
 
     before = dict(os.environ)
-    begin_loading()
-    with _main_hidden():
-        with Evaluator(threads=1) as process:
-            print(json.dumps(process.call(probe.look)))
+    with loading(), Evaluator(threads=1) as process:
+        print(json.dumps(process.call(probe.look)))
     assert dict(os.environ) == before
 """
 

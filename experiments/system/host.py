@@ -1,0 +1,47 @@
+"""What a call from Python puts back in its host's process: settings that our libraries change for everyone in it."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import random
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from .environment import default_variables
+from .log_levels import levels
+from .shared import Shared
+
+LOGGERS = {
+    "alembic": logging.ERROR,
+    "mlflow": logging.ERROR,
+    "mlflow.store.db.utils": logging.CRITICAL,  # it prints a traceback of what it raises
+    "optuna": logging.ERROR,
+    "urllib3": logging.ERROR,
+}
+VARIABLES = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+
+
+@contextmanager
+def _kept() -> Iterator[None]:
+    """Keep the loggers' levels, warnings' filters, variables, random numbers, the path of modules and the start method."""
+    folder, states = str(Path.cwd()), (random.getstate(), np.random.get_state())
+    added, method = folder not in sys.path, multiprocessing.get_start_method(allow_none=True)
+    try:
+        with default_variables(VARIABLES), levels(LOGGERS), warnings.catch_warnings():
+            yield
+    finally:
+        random.setstate(states[0])  # Dask draws from it
+        np.random.set_state(states[1])
+        if added and folder in sys.path:
+            sys.path.remove(folder)  # a study's own modules were found there
+        if method is None:  # the first process decides it for everyone
+            multiprocessing.set_start_method(None, force=True)
+
+
+kept = Shared(_kept).held

@@ -1,0 +1,94 @@
+"""A fork server of our own, as a start method for multiprocessing: the host's server and its `__main__` are left alone.
+
+multiprocessing has one server a process. With our modules in it, every other fork of the host's would carry TensorFlow; and where
+it runs already, ours would come without.
+"""
+
+from __future__ import annotations
+
+import io
+import multiprocessing.context
+import os
+import signal
+from collections.abc import Callable, Sequence
+from multiprocessing import forkserver, popen_forkserver, reduction, resource_tracker, spawn, util
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+METHOD = "tailor"  # for multiprocessing.get_context, in any process that has imported this
+HELD_BACK = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # until the server ignores them (ignore_sigterm.py)
+MAIN = ("init_main_from_name", "init_main_from_path")
+
+
+class _Server(forkserver.ForkServer):
+    """Is started with signals held back: a terminal sends Ctrl-C to every process, and an import would tell of it at length."""
+
+    _forkserver_pid: int | None
+    _stop: Callable[[], None]
+
+    def ensure_running(self) -> None:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
+        try:
+            resource_tracker.ensure_running()  # unblocks some of them, the first time
+            signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
+            super().ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def end(self) -> None:
+        if self._forkserver_pid is not None:
+            os.kill(self._forkserver_pid, signal.SIGKILL)
+        self._stop()
+
+
+_server = _Server()
+
+
+def start(preload: Sequence[str]) -> None:
+    """Start the server with these modules; nothing where it runs. It ends with this process, or by `end`."""
+    _server.set_forkserver_preload(list(preload))
+    _server.ensure_running()
+
+
+def end() -> None:
+    """End the server at once, if it runs. What was forked from it is gone by now."""
+    _server.end()
+
+
+class _Popen(popen_forkserver.Popen):
+    """multiprocessing's, from our server, and without the caller's `__main__`: a script needs no guard."""
+
+    method = METHOD
+    _fds: list[int]
+
+    def _launch(self, process: Any) -> None:
+        preparation = {name: value for name, value in spawn.get_preparation_data(process._name).items() if name not in MAIN}
+        told = io.BytesIO()
+        multiprocessing.context.set_spawning_popen(self)
+        try:
+            reduction.dump(preparation, told)
+            reduction.dump(process, told)
+        finally:
+            multiprocessing.context.set_spawning_popen(None)
+        self.sentinel, child = _server.connect_to_new_process(self._fds)
+        alive = os.dup(child)  # the child watches its other end
+        self.finalizer = util.Finalize(self, util.close_fds, (alive, self.sentinel))  # type: ignore[attr-defined]
+        with open(child, "wb") as pipe:
+            pipe.write(told.getbuffer())
+        self.pid = forkserver.read_signed(self.sentinel)
+
+
+class _Process(multiprocessing.context.ForkServerProcess):
+    _start_method = METHOD
+
+    @staticmethod
+    def _Popen(process_obj: BaseProcess) -> _Popen:
+        return _Popen(process_obj)
+
+
+class _Context(multiprocessing.context.ForkServerContext):
+    _name = METHOD
+    Process = _Process
+
+
+multiprocessing.context._concrete_contexts[METHOD] = _Context()  # type: ignore[attr-defined]

@@ -1,0 +1,27 @@
+"""The process that a job runs in: a cluster's worker is not ours, and is left as it was."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from ..system.folder import working_in
+from .job import TrialJob
+
+
+@contextmanager
+def at_work(job: TrialJob) -> Iterator[None]:
+    """Work in the job's folder for the block; put back that, the random states and Keras's dtype policy."""
+    import keras
+
+    policy, states = keras.config.dtype_policy(), (random.getstate(), np.random.get_state())
+    try:
+        with working_in(job.folder):
+            yield
+    finally:
+        keras.config.set_dtype_policy(policy)
+        random.setstate(states[0])
+        np.random.set_state(states[1])

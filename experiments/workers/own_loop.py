@@ -1,0 +1,70 @@
+"""A loop of our own for Dask, in a thread of its own, by the monotonic clock; the host's loops keep theirs.
+
+By the wall clock, a clock that is set back holds messages back for as long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+
+import distributed.batched
+from tornado.ioloop import IOLoop
+from tornado.platform.asyncio import AsyncIOLoop
+
+from ..system.shared import Shared
+
+STOP_SECONDS = 10.0  # for what still runs on the loop when it ends
+
+
+class MonotonicLoop(AsyncIOLoop):
+    """A loop whose deadlines no change of the wall clock moves."""
+
+    def time(self) -> float:
+        return time.monotonic()
+
+
+@contextmanager
+def own_loop() -> Iterator[IOLoop]:
+    """Run such a loop for the block, in a daemon thread that has ended afterwards."""
+    started: Future[tuple[IOLoop, asyncio.Event]] = Future()
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        started.set_result((MonotonicLoop(asyncio_loop=asyncio.get_running_loop(), make_current=False), stop))
+        await stop.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="tailor: Dask's loop", daemon=True)
+    with _batches.held():
+        thread.start()
+        loop, stop = started.result()
+        try:
+            yield loop
+        finally:
+            loop.add_callback(stop.set)
+            thread.join(STOP_SECONDS)
+
+
+@contextmanager
+def _batches_by_their_loop() -> Iterator[None]:
+    """Let Dask's batches of messages read the clock of the loop that sends them; the host's loops read what they read before.
+
+    Dask reads the wall clock there, and gives the loop that moment as a deadline.
+    """
+    plain = distributed.batched.time
+
+    def now() -> float:
+        return time.monotonic() if isinstance(IOLoop.current(instance=False), MonotonicLoop) else plain()
+
+    distributed.batched.time = now
+    try:
+        yield
+    finally:
+        distributed.batched.time = plain
+
+
+_batches = Shared(_batches_by_their_loop)
