@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tailor.experiments.cli import COMMANDS
+from tailor.experiments.cli.table import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
 # Each room's folders and loose files, from the top down: what stands on a line imports from the lines below it alone.

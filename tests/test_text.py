@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tailor.experiments.cli import WRONG_INPUT, run
+from tailor.experiments.cli import run
 from tailor.experiments.cli.common import print_json
+from tailor.experiments.cli.exit_codes import WRONG_INPUT
 from tailor.experiments.coordinator.display import screen
 
 ROOT = Path(__file__).resolve().parents[1]

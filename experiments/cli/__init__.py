@@ -12,29 +12,7 @@ from collections.abc import Sequence
 from ..system.environment import TENSORFLOW_ENV, apply_settings
 from ..system.import_path import installed_first
 from ..system.signals import NUMBERS, Ending, Interrupted
-
-COMMANDS = {
-    "search": "Run a study, or go on with it.",
-    "check": "Dry run: resolve a study file, build its smallest and largest model, estimate.",
-    "studies": "List the shipped studies and those in the store.",
-    "status": "Show how far a study is, and its leaderboard.",
-    "compare": "Set trials side by side.",
-    "fsck": "Mend what a killed search left.",
-    "report": "Write a study's report, one page that opens offline.",
-    "promote": "Register a study's best model.",
-    "pull": "Fetch a registered model into a folder.",
-    "predict": "Classify images with a registered model.",
-    "ui": "Open MLflow's pages on the store.",
-    "env": "Print what other tools need to find the store.",
-    "schema": "Print the JSON Schema of a study file.",
-    "doctor": "Look over the installation and say what to mend.",
-}
-DONE, FAILED, WRONG_INPUT = 0, 1, 2
-SAID: dict[int, str] = {
-    signal.SIGINT: "interrupted",
-    signal.SIGTERM: "terminated",
-    signal.SIGHUP: "terminated: the terminal was closed",
-}
+from .exit_codes import DONE, FAILED, WRONG_INPUT, say, say_interrupted
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -56,10 +34,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         try:
             return _command(arguments)
         except KeyboardInterrupt as error:
-            return interrupted(error)
+            return say_interrupted(error)
         except Exception as error:
             if ending.caught:  # the import that a signal came into may make another error of it
-                return interrupted(Interrupted(ending.caught[-1]))
+                return say_interrupted(Interrupted(ending.caught[-1]))
             return _expected(error)
 
 
@@ -78,27 +56,13 @@ def _command(arguments: Sequence[str] | None) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
-        _say(error.format_message())
+        say(error.format_message())
         return WRONG_INPUT
     except click.Abort as error:  # at a question
-        return interrupted(error.__cause__)
+        return say_interrupted(error.__cause__)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `tailor … | head` is no fault
         return DONE
-
-
-def interrupted(error: BaseException | None) -> int:
-    """Say that a signal ended the command; answers its exit code."""
-    number = error.number if isinstance(error, Interrupted) else signal.SIGINT
-    if number == signal.SIGINT and sys.stderr.isatty():
-        _say("", mark="")  # below the terminal's ^C
-    _say(SAID[number])
-    return code_of(number)
-
-
-def code_of(number: int) -> int:
-    """The exit code of what a signal ended, 0 for none."""
-    return 128 + number if number else DONE
 
 
 def _expected(error: Exception) -> int:
@@ -107,22 +71,16 @@ def _expected(error: Exception) -> int:
     from ..errors import InputError, RunError
 
     if isinstance(error, (InputError, ModelError, StudyError)):
-        _say(str(error))
+        say(str(error))
         return WRONG_INPUT
     if isinstance(error, (RunError, StoreError)):
-        _say(str(error))
+        say(str(error))
         return FAILED
     if type(error).__module__ in ("mlflow.exceptions", "sqlalchemy.exc"):  # a server that is away, a database of another version
-        _say(f"MLflow: {str(error).splitlines()[0]}")
+        say(f"MLflow: {str(error).splitlines()[0]}")
         return FAILED
     import traceback
 
-    _say(traceback.format_exc().rstrip(), mark="")
-    _say("this is a bug of Tailor's; please report the lines above")
+    say(traceback.format_exc().rstrip(), mark="")
+    say("this is a bug of Tailor's; please report the lines above")
     return FAILED
-
-
-def _say(text: str, mark: str = "tailor: ") -> None:
-    from ..system.redact import masked
-
-    print(f"{mark}{masked(text)}", file=sys.stderr, flush=True)

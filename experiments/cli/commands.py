@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from . import COMMANDS, interrupted
+from .exit_codes import say_interrupted
+from .table import COMMANDS
 
 
 class Commands(click.Group):
@@ -38,7 +39,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:  # click would print an empty line and forget which signal it was
-            raise click.exceptions.Exit(interrupted(error)) from error
+            raise click.exceptions.Exit(say_interrupted(error)) from error
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

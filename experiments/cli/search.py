@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import FAILED, code_of
 from .common import (
     data_option,
     json_option,
@@ -21,6 +20,7 @@ from .common import (
     store_at,
     store_option,
 )
+from .exit_codes import FAILED, code_of
 
 if TYPE_CHECKING:
     from ...search.study.spec import StudySpec

@@ -17,7 +17,7 @@ from tailor.experiments.cli import run
 from tailor.experiments.system.environment import inherit_settings
 from tailor.experiments.system.import_path import installed_first, shadows
 from tailor.experiments.tracking import figures
-from tailor.experiments.workers import cluster
+from tailor.experiments.workers import dask_settings
 
 HOSTILE = "raise SystemExit(f'{__file__} was imported')"
 FILES = ("queue.py", "random.py", "keras.py", "models.py")
@@ -109,11 +109,11 @@ def test_children_inherit_what_the_host_keeps_its_own(tmp_path: Path, monkeypatc
 def test_dasks_settings_are_ours_for_workers_of_our_own_alone() -> None:
     theirs = {"distributed.comm.require-encryption": True, "distributed.worker.lifetime.duration": "1s", "scheduler-address": "x"}
     with dask.config.set(theirs):
-        with cluster.prepare(own=True):
+        with dask_settings.prepare(own=True):
             found = [dask.config.get(name) for name in theirs]
             assert found == [None, None, None] and dask.config.get("distributed.scheduler.allowed-failures") == 0
             assert dask.config.get("distributed.comm.default-scheme") == "tcp"
-        with cluster.prepare(own=False):  # the way to somebody's scheduler
+        with dask_settings.prepare(own=False):  # the way to somebody's scheduler
             assert dask.config.get("distributed.comm.require-encryption") is True
         assert [dask.config.get(name) for name in theirs] == list(theirs.values())
 

@@ -1,0 +1,35 @@
+"""How a command ends: its exit codes, and the last line on standard error."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+from ..system.signals import Interrupted
+
+DONE, FAILED, WRONG_INPUT = 0, 1, 2
+SAID: dict[int, str] = {
+    signal.SIGINT: "interrupted",
+    signal.SIGTERM: "terminated",
+    signal.SIGHUP: "terminated: the terminal was closed",
+}
+
+
+def say_interrupted(error: BaseException | None) -> int:
+    """Say that a signal ended the command; answers its exit code."""
+    number = error.number if isinstance(error, Interrupted) else signal.SIGINT
+    if number == signal.SIGINT and sys.stderr.isatty():
+        say("", mark="")  # below the terminal's ^C
+    say(SAID[number])
+    return code_of(number)
+
+
+def code_of(number: int) -> int:
+    """The exit code of what a signal ended, 0 for none."""
+    return 128 + number if number else DONE
+
+
+def say(text: str, mark: str = "tailor: ") -> None:
+    from ..system.redact import masked
+
+    print(f"{mark}{masked(text)}", file=sys.stderr, flush=True)

@@ -1,0 +1,20 @@
+"""The commands of `tailor`, and what each does."""
+
+from __future__ import annotations
+
+COMMANDS = {
+    "search": "Run a study, or go on with it.",
+    "check": "Dry run: resolve a study file, build its smallest and largest model, estimate.",
+    "studies": "List the shipped studies and those in the store.",
+    "status": "Show how far a study is, and its leaderboard.",
+    "compare": "Set trials side by side.",
+    "fsck": "Mend what a killed search left.",
+    "report": "Write a study's report, one page that opens offline.",
+    "promote": "Register a study's best model.",
+    "pull": "Fetch a registered model into a folder.",
+    "predict": "Classify images with a registered model.",
+    "ui": "Open MLflow's pages on the store.",
+    "env": "Print what other tools need to find the store.",
+    "schema": "Print the JSON Schema of a study file.",
+    "doctor": "Look over the installation and say what to mend.",
+}
