@@ -37,8 +37,8 @@ from cnn_space import EPOCHS, study_file
 from common import machine, markdown, this_machine, write_section
 from rounds import following, pairs
 
-from tailor.experiments.planning.initial_points import with_defaults
-from tailor.experiments.planning.recorded_defaults import defaults
+from tailor.experiments.planning.initial_points import add_defaults
+from tailor.experiments.planning.recorded_defaults import list_defaults
 from tailor.models.factory import resolve
 from tailor.search.study.load import build
 
@@ -144,8 +144,8 @@ def made(side: str) -> str:
         way = (HERE / "race_rivals.py").read_text()
     else:
         spec = build(tomllib.loads(_study(side)))
-        first = with_defaults(spec, resolve(spec.model).first).enqueue
-        way = json.dumps([spec.tables(), defaults(spec), *first])
+        first = add_defaults(spec, resolve(spec.model).first).enqueue
+        way = json.dumps([spec.tables(), list_defaults(spec), *first])
     return hashlib.sha256(json.dumps([versions, study_file("race", {}), way]).encode()).hexdigest()[:8]
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from mlflow import MlflowClient
 from stand_ins import TABLES
 
-from tailor.experiments.planning.initial_points import with_defaults
+from tailor.experiments.planning.initial_points import add_defaults
 from tailor.models.factory import resolve
 from tailor.search.study.load import build
 from tailor.search.study.spec import SearchPlan
@@ -99,7 +99,7 @@ def make(name: str) -> None:
     study = tomllib.loads(study_file(name))
     TABLES.mkdir(parents=True, exist_ok=True)
     spec = dataclasses.replace(build(study), search=SearchPlan())
-    (usual,) = with_defaults(spec, resolve(spec.model).defaults or {}).enqueue
+    (usual,) = add_defaults(spec, resolve(spec.model).defaults or {}).enqueue
     head = {"study": study, "usual": usual}
     lines = ",\n".join(json.dumps(row) for row in rows)
     (TABLES / f"{name}.json").write_text(f'{json.dumps(head)[:-1]}, "rows": [\n{lines}\n]}}\n')

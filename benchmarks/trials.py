@@ -117,14 +117,14 @@ def tracking(folder: Path) -> list[list[str]]:
     from tailor.experiments.tracking.outbox import Outbox
     from tailor.experiments.tracking.reader import open_client
     from tailor.experiments.tracking.spool import Spool
-    from tailor.experiments.tracking.tags import common_tags, study_tags
+    from tailor.experiments.tracking.tags import describe_origin, describe_study
     from tailor.experiments.tracking.tracker import Tracker, open_study
 
     spec, splits = opened("fashion-cnn")
     data = splitting.cache(splits, folder / "cache")
     result = in_a_worker("a_result")
     store = Store.at(str(folder / "tracking"), {})
-    client, tags = open_client(store), {**common_tags(folder), **study_tags(spec, splits)}
+    client, tags = open_client(store), {**describe_origin(folder), **describe_study(spec, splits)}
     outbox = Outbox(open_study(client, store, spec, tags), Spool(store.spool, spec.name), print)
     tracker = Tracker(outbox, splits, tags, Lease(client, store))
     ended = _revived(result)

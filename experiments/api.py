@@ -17,14 +17,14 @@ from ..search.study.spec import StudySpec
 from .coordinator.progress import Progress
 from .coordinator.session import Places, run_search
 from .errors import RunError
-from .planning.resolve import checked, find
+from .planning.resolve import find_file, validate
 from .store import Store
 from .system.forkserver import loading
 from .system.host import kept
-from .system.import_path import installed_first
-from .tracking.leaderboard import Row, best, leaderboard
+from .system.import_path import prefer_installed
+from .tracking.leaderboard import Row, find_best, read_leaderboard
 from .tracking.reader import find_study, open_client
-from .tracking.timeouts import impatient
+from .tracking.timeouts import shorten_timeouts
 
 if TYPE_CHECKING:
     import keras
@@ -40,15 +40,15 @@ class Result:
     spec: StudySpec
     store: Store
 
-    @installed_first()
+    @prefer_installed()
     def leaderboard(self) -> list[Row]:
         """Every trial, best first."""
         with kept():
             found = find_study(open_client(self.store), self.spec.name)
-            return [] if found is None else leaderboard(found)
+            return [] if found is None else read_leaderboard(found)
 
     @property
-    @installed_first()
+    @prefer_installed()
     def trials(self) -> pandas.DataFrame:
         """A row a trial, best first: its number, status and value, `params.…` with their types, and `metrics.…`."""
         import pandas
@@ -78,14 +78,14 @@ class Result:
     @property
     def best(self) -> Row:
         """The best complete trial that keeps the constraints. Raises RunError where there is none."""
-        if (row := best(self.leaderboard())) is not None:
+        if (row := find_best(self.leaderboard())) is not None:
             return row
         raise RunError(f"study {self.spec.name!r} has no complete trial{self.spec.goal.within}.")
 
-    @installed_first()
+    @prefer_installed()
     def model(self) -> keras.Model:
         """The best trial's model: raw uint8 images (n, height, width, channels) in, probabilities (n, classes) out."""
-        from .registry.promote import find_best_model, saved_model
+        from .registry.promote import fetch_saved_model, find_best_model
         from .trials.saved_model import load_model
 
         with kept():
@@ -94,7 +94,7 @@ class Result:
             if found is None:
                 raise RunError(f"there is no study {self.spec.name!r} in {self.store.root}.")
             _, model_id = find_best_model(found)
-            saved = saved_model(client, model_id)
+            saved = fetch_saved_model(client, model_id)
         return load_model(saved)
 
 
@@ -108,7 +108,7 @@ class _Silent:
         pass
 
 
-@installed_first()
+@prefer_installed()
 def run(
     study: str | Path | StudySpec | Mapping[str, Any],
     *,
@@ -134,7 +134,7 @@ def run(
     spec = _spec(study, settings or {})
     place = Store.at(None if store is None else str(store))
     folder = data or os.environ.get("TAILOR_DATA")
-    with loading(), _quiet_libraries(), impatient(), _screen(quiet) as screen:
+    with loading(), _quiet_libraries(), shorten_timeouts(), _screen(quiet) as screen:
         places = Places(place, Path(folder).expanduser() if folder else None, enqueue_from=enqueue_from)
         ended = run_search(spec, places, screen)
     if ended.signal:
@@ -154,14 +154,14 @@ def _quiet_libraries() -> Iterator[None]:
 
 def _spec(study: str | Path | StudySpec | Mapping[str, Any], settings: Mapping[str, Any]) -> StudySpec:
     if isinstance(study, StudySpec):
-        return checked(overlay(study, settings))
-    tables = copy.deepcopy(dict(study)) if isinstance(study, Mapping) else read(find(str(study)))
+        return validate(overlay(study, settings))
+    tables = copy.deepcopy(dict(study)) if isinstance(study, Mapping) else read(find_file(str(study)))
     for key, value in settings.items():
         lay(tables, key, value)
     for section, key in (("study", "model"), ("study", "space"), ("training", "loss")):
         if isinstance(table := tables.get(section), Mapping):
             refuse_function(f"{section}.{key}", table.get(key))
-    return checked(build(tables))
+    return validate(build(tables))
 
 
 def _screen(quiet: bool) -> Any:
@@ -169,6 +169,6 @@ def _screen(quiet: bool) -> Any:
         return nullcontext(_Silent())
     from rich.console import Console
 
-    from .coordinator.display import screen
+    from .coordinator.display import open_screen
 
-    return screen(Console())
+    return open_screen(Console())

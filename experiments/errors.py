@@ -18,6 +18,6 @@ class ClusterGone(RunError):
     """The scheduler of a cluster went away in the middle of a search. The message ends with "the same command resumes"."""
 
 
-def printable(path: Path | str) -> str:
+def escape_path(path: Path | str) -> str:
     """A path as text that any file can hold: bytes that are not UTF-8 as escapes."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")

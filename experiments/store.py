@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from .errors import InputError, printable
-from .system.file_lock import waiting_lock
+from .errors import InputError, escape_path
+from .system.file_lock import hold_lock
 
 MODE = 0o700
 KNOWN_TO_ALL = "password1234"
@@ -35,8 +35,8 @@ class Store:
         root = Path(folder or environ.get("TAILOR_STORE") or "mlruns").expanduser().resolve()
         if root.exists() and not root.is_dir():
             raise InputError(f"--store: expected a folder, got the file {root}.")
-        if printable(root) != str(root):  # it could not be recorded
-            raise InputError(f"--store: {printable(root)!r} is not UTF-8; name another folder.")
+        if escape_path(root) != str(root):  # it could not be recorded
+            raise InputError(f"--store: {escape_path(root)!r} is not UTF-8; name another folder.")
         own, named = _database(root), environ.get("MLFLOW_TRACKING_URI")
         before = environ.get("TAILOR_STORE")
         exported = folder is not None and bool(before) and named == _database(Path(str(before)))
@@ -139,7 +139,7 @@ class Store:
         except FileExistsError:
             pass
         except OSError:  # a file system without hard links
-            with waiting_lock(self.locks / ".mlflow"):
+            with hold_lock(self.locks / ".mlflow"):
                 if not place.exists():
                     os.replace(beside, place)
         finally:

@@ -51,9 +51,9 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module 'tailor' has no attribute {name!r}; it has: {', '.join(__all__)}")
-    from .experiments.system.import_path import installed_first
+    from .experiments.system.import_path import prefer_installed
 
-    with installed_first():  # a script or notebook may have a `queue.py` beside it
+    with prefer_installed():  # a script or notebook may have a `queue.py` beside it
         return getattr(importlib.import_module(_PLACES[name], __name__), name)
 
 

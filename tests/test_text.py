@@ -14,7 +14,7 @@ from rich.console import Console
 from tailor.experiments.cli import run
 from tailor.experiments.cli.common import print_json
 from tailor.experiments.cli.exit_codes import WRONG_INPUT
-from tailor.experiments.coordinator.display import screen
+from tailor.experiments.coordinator.display import open_screen
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = [path for room in ("experiments", "models", "search", "tailor") for path in sorted((ROOT / room).rglob("*.py"))]
@@ -77,6 +77,6 @@ def test_what_a_terminal_cannot_show_is_replaced(monkeypatch: pytest.MonkeyPatch
 
 def test_a_search_from_python_says_what_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = latin(monkeypatch, "stdout")
-    with screen(Console(file=stream)) as shown:
+    with open_screen(Console(file=stream)) as shown:
         shown.line("trial 1: né – ☃")
     assert read(stream) == "trial 1: né ? ?\n"

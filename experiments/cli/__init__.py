@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from ..system.environment import TENSORFLOW_ENV, apply_settings
-from ..system.import_path import installed_first
+from ..system.import_path import prefer_installed
 from ..system.signals import NUMBERS, Ending, Interrupted
 from .exit_codes import DONE, FAILED, WRONG_INPUT, say, say_interrupted
 
@@ -44,14 +44,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def _command(arguments: Sequence[str] | None) -> int:
     import click
 
-    from ..tracking.timeouts import impatient
+    from ..tracking.timeouts import shorten_timeouts
     from .commands import tailor
 
     os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"  # a model is a .keras file, or is not loaded
     os.environ["MPLBACKEND"] = "agg"  # pictures go to files; from Python the backend is the user's
     apply_settings(TENSORFLOW_ENV)
     try:
-        with installed_first(), impatient():
+        with prefer_installed(), shorten_timeouts():
             return tailor.main(arguments, prog_name="tailor", standalone_mode=False) or DONE
     except click.exceptions.Exit as error:
         return error.exit_code

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .common import data_option, json_option, name_option, print_json, print_table, same_command, set_option
+from .common import data_option, json_option, name_option, print_json, print_table, repeat_command, set_option
 
 
 @click.command("check")
@@ -21,17 +21,17 @@ def command(study: str, name: str | None, settings: tuple[str, ...], as_json: bo
 
     from ...search import engines
     from ...search.study.capabilities import explain_repeats
-    from ..coordinator.display import duration
+    from ..coordinator.display import format_duration
     from ..planning.estimate import estimate
-    from ..planning.keras_tuner_space import whole
+    from ..planning.keras_tuner_space import discover
     from ..planning.resolve import Overrides, open_data, resolve_study
-    from ..system.silence import quiet
+    from ..system.silence import silence
 
     spec = resolve_study(study, Overrides(settings, name))
-    with quiet():
+    with silence():
         engines.check(spec)
     splits = open_data(spec, data)
-    spec = whole(spec, splits)
+    spec = discover(spec, splits)
     found = estimate(spec, splits)
     if as_json:
         print_json({"study": spec.tables(), **asdict(found), "data_notes": splits.notes})
@@ -54,7 +54,7 @@ def command(study: str, name: str | None, settings: tuple[str, ...], as_json: bo
     ]
     print_table("The ends of the space", columns, rows)
     search = spec.search
-    low, high = (duration(seconds) for seconds in found.search_seconds)
+    low, high = (format_duration(seconds) for seconds in found.search_seconds)
     click.echo(
         f"{found.trials} trials of at most {search.max_epochs} epochs on {found.workers} workers: {low} to {high} "
         "(less where trials stop early or are pruned)."
@@ -62,4 +62,4 @@ def command(study: str, name: str | None, settings: tuple[str, ...], as_json: bo
     for line in (explain_repeats(spec), found.note):
         if line:
             click.echo(line)
-    click.echo(f"The study is right. Run it:  {same_command('search')}")
+    click.echo(f"The study is right. Run it:  {repeat_command('search')}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ..system.redact import masked
+from ..system.redact import mask_passwords
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -75,7 +75,7 @@ def open_store(folder: str | None) -> tuple[Store, MlflowClient]:
     return store, open_client(store)
 
 
-def study_in(client: MlflowClient, study: str) -> RecordedStudy:
+def find_recorded(client: MlflowClient, study: str) -> RecordedStudy:
     """A recorded study by its name, or by a study file's. Raises InputError listing those there are."""
     from ..errors import InputError
     from ..tracking.reader import find_study, list_names
@@ -83,9 +83,9 @@ def study_in(client: MlflowClient, study: str) -> RecordedStudy:
     name = study
     if study.endswith(".toml"):
         from ...search.study.load import load
-        from ..planning.resolve import find
+        from ..planning.resolve import find_file
 
-        name = load(find(study)).name
+        name = load(find_file(study)).name
     found = find_study(client, name)
     if found is None:
         raise InputError(f"STUDY: there is no study {name!r} in the store; there are: {list_names(client)}.")
@@ -106,14 +106,14 @@ def repair_if_killed(study: RecordedStudy, store: Store) -> tuple[RecordedStudy,
     return study.refresh(), lines
 
 
-def next_command(*words: str) -> str:
+def format_next(*words: str) -> str:
     """A command to go on with, as a shell takes it, on the store that was named to this one."""
     context = click.get_current_context(silent=True)
     store = None if context is None else context.params.get("store")
     return shlex.join(["tailor", *words, *([] if store is None else ["--store", store])])
 
 
-def same_command(command: str = "", but: str = "") -> str:
+def repeat_command(command: str = "", but: str = "") -> str:
     """What was typed, for another command, or without one option: without its other options the study might lie elsewhere."""
     words, given = ["tailor"], iter(sys.argv[1:])
     for word in given:
@@ -122,11 +122,11 @@ def same_command(command: str = "", but: str = "") -> str:
         elif not (but and word.startswith(f"{but}=")):
             words.append(word)
     words[1:2] = [command or words[1]]
-    return masked(shlex.join(words))
+    return mask_passwords(shlex.join(words))
 
 
 @contextmanager
-def stdout_for_json(wanted: bool) -> Iterator[None]:
+def keep_stdout_for_json(wanted: bool) -> Iterator[None]:
     """Where that is wanted, send all that is printed meanwhile, by workers and models of one's own too, to standard error."""
     if not wanted:
         yield

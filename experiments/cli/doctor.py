@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from ..system.redact import masked
+from ..system.redact import mask_passwords
 from .common import data_option, json_option, print_json, store_at, store_option
 
 PACKAGES = ("tensorflow", "keras", "optuna", "mlflow", "distributed", "numpy", "scikit-learn")
@@ -59,9 +59,9 @@ def _rooms() -> Iterator[Finding]:
 
 
 def _shadows() -> Iterator[str]:
-    from ..system.import_path import shadows
+    from ..system.import_path import find_shadows
 
-    for name in shadows(Path.cwd()):
+    for name in find_shadows(Path.cwd()):
         yield (
             f"{name} in the current folder has the name of an installed module: Tailor imports the installed one, "
             "your own scripts and notebooks here import the file → rename it"
@@ -73,8 +73,8 @@ def _store(folder: str | None) -> Iterator[Finding]:
     parent = next(p for p in (store.root, *store.root.parents) if p.exists())
     writable = os.access(parent, os.W_OK)
     yield "store", f"{store.root}" + ("" if store.exists else " (new)"), None if writable else f"{parent} may not be written to"
-    yield "tracking", masked(store.tracking_uri), None
-    yield "studies", masked(store.optuna_url), None
+    yield "tracking", mask_passwords(store.tracking_uri), None
+    yield "studies", mask_passwords(store.optuna_url), None
     free = shutil.disk_usage(parent).free / 1e9
     yield "disk", f"{free:.1f} GB free", None if free > 1 else "less than 1 GB is left; free some, or name another --store"
 
@@ -85,15 +85,17 @@ def _data(data: Path | None) -> Iterator[Finding]:
     if data is None:
         yield "data", "TAILOR_DATA is not set; published data sets are downloaded by Keras", None
         return
-    found = [name for name in ("fashion-mnist", "mnist") if not idx.missing(data / name)]
+    found = [name for name in ("fashion-mnist", "mnist") if not idx.list_missing(data / name)]
     mend = (
-        None if found or not idx.missing(data) else "it holds no data set: expected DIR/fashion-mnist/train-images-idx3-ubyte.gz"
+        None
+        if found or not idx.list_missing(data)
+        else "it holds no data set: expected DIR/fashion-mnist/train-images-idx3-ubyte.gz"
     )
     yield "data", f"{data} holds {', '.join(found) or 'none'}", mend
 
 
 def _machine() -> Iterator[Finding]:
-    from ..system.cpus import cores
+    from ..system.cpus import count_cores
 
-    yield "cores", f"{cores()} (as many workers by default)", None
+    yield "cores", f"{count_cores()} (as many workers by default)", None
     yield "browser tests", shutil.which("chromium") or "no chromium; they are skipped", None

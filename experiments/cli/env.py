@@ -14,7 +14,7 @@ from .common import json_option, print_json, store_at, store_option
 @store_option
 def command(as_json: bool, store: str | None) -> None:
     """Print the lines that point mlflow, optuna-dashboard or a script at the store:  eval "$(tailor env)" """
-    from ..system.redact import masked
+    from ..system.redact import mask_passwords
 
     place = store_at(store)
     variables = {
@@ -26,9 +26,9 @@ def command(as_json: bool, store: str | None) -> None:
     if place.studies:
         variables["TAILOR_STUDIES"] = place.studies
     if as_json:
-        print_json({name: masked(value) for name, value in variables.items()})
+        print_json({name: mask_passwords(value) for name, value in variables.items()})
         return
     for name, value in variables.items():
-        hidden = masked(value) != value
+        hidden = mask_passwords(value) != value
         click.echo(f"# {name} holds a password; set it yourself" if hidden else f"export {name}={shlex.quote(value)}")
     click.echo('# eval "$(tailor env)", then: mlflow ui, or optuna-dashboard "$OPTUNA_STORAGE"')

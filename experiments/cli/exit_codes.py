@@ -21,15 +21,15 @@ def say_interrupted(error: BaseException | None) -> int:
     if number == signal.SIGINT and sys.stderr.isatty():
         say("", mark="")  # below the terminal's ^C
     say(SAID[number])
-    return code_of(number)
+    return choose_exit_code(number)
 
 
-def code_of(number: int) -> int:
+def choose_exit_code(number: int) -> int:
     """The exit code of what a signal ended, 0 for none."""
     return 128 + number if number else DONE
 
 
 def say(text: str, mark: str = "tailor: ") -> None:
-    from ..system.redact import masked
+    from ..system.redact import mask_passwords
 
-    print(f"{mark}{masked(text)}", file=sys.stderr, flush=True)
+    print(f"{mark}{mask_passwords(text)}", file=sys.stderr, flush=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .common import open_store, store_option, study_in
+from .common import find_recorded, open_store, store_option
 
 
 @click.command("fsck")
@@ -15,7 +15,7 @@ def command(study: str, store: str | None) -> None:
     from ..coordinator.fsck import repair
 
     place, client = open_store(store)
-    lines = repair(study_in(client, study), place)
+    lines = repair(find_recorded(client, study), place)
     for line in lines:
         click.echo(line)
     if not lines:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...search.study.goal import key_of
 from ..tracking import ui_links
-from ..tracking.leaderboard import leaderboard, number, short
-from .common import next_command, print_table
+from ..tracking.leaderboard import format_number, read_leaderboard, shorten
+from .common import format_next, print_table
 
 if TYPE_CHECKING:
     from ...search.study.goal import Goal
@@ -25,7 +25,7 @@ SHORT = {"train_seconds": "seconds"}
 
 def describe_state(store: Store, study: RecordedStudy, spec: StudySpec) -> dict[str, Any]:
     """How far a study is, how its last session ended (None: it runs), and every trial, best first."""
-    board = leaderboard(study)
+    board = read_leaderboard(study)
     return {
         "study": spec.name,
         "run": study.run_id,
@@ -33,7 +33,7 @@ def describe_state(store: Store, study: RecordedStudy, spec: StudySpec) -> dict[
         "ended": None if study.running else study.state,
         "trials": spec.search.trials,
         "counts": Counter(row.status for row in board),
-        "url": ui_links.study_url(ui_links.base_url(store.tracking_uri), study.experiment_id),
+        "url": ui_links.make_study_url(ui_links.make_base_url(store.tracking_uri), study.experiment_id),
         "leaderboard": [row.to_dict() for row in board],
     }
 
@@ -48,15 +48,15 @@ def print_leaderboard(study: str, goal: Goal, board: Sequence[Row], most: int = 
     title = f"{study}: the Pareto front first (*)" if goal.several else f"{study}: best first"
     print_table(title, [*columns, "hyperparameters"], [_cells(row, goal, metrics, varied) for row in shown])
     if len(board) > most:
-        print(f"… and {len(board) - most} more trials; `{next_command('status', study, '--all')}` shows them")
+        print(f"… and {len(board) - most} more trials; `{format_next('status', study, '--all')}` shows them")
 
 
 def _cells(row: Row, goal: Goal, metrics: Sequence[str], varied: Sequence[str]) -> list[str]:
-    hyperparameters = ", ".join(f"{name} {short(row.params[name])}" for name in varied if name in row.params)
+    hyperparameters = ", ".join(f"{name} {shorten(row.params[name])}" for name in varied if name in row.params)
     return [
         row.label(goal),
-        number(row.value, goal.first.metric),
-        *(number(row.metrics.get(metric), metric) for metric in metrics),
+        format_number(row.value, goal.first.metric),
+        *(format_number(row.metrics.get(metric), metric) for metric in metrics),
         row.standing,
         hyperparameters or "the same in all",
     ]

@@ -20,12 +20,12 @@ def command(reference: str, images: tuple[Path, ...], top: int, as_json: bool, s
     import numpy as np
 
     from ..datasets.folder import is_dim, read_header, read_image
-    from ..registry.promote import find_version, input_shape, labels, registered_model
+    from ..registry.promote import find_registered_model, find_version, read_input_shape, read_labels
     from ..trials.evaluator import Evaluator
 
     _, client = open_store(store)
     version = find_version(client, reference)
-    height, width, channels = input_shape(version)
+    height, width, channels = read_input_shape(version)
     rows = []
     for path in images:
         header = read_header(path)
@@ -35,10 +35,10 @@ def command(reference: str, images: tuple[Path, ...], top: int, as_json: bool, s
         if header.deep and is_dim(rows[-1]):
             click.echo(f"{path}: uses the lower of its 16 bits alone and is read as nearly black; save it with 8 bits", err=True)
     batch = np.stack(rows)
-    model = registered_model(client, version)
+    model = find_registered_model(client, version)
     with Evaluator() as evaluator:
         probabilities = evaluator.predict(model, batch)
-    names = labels(model)
+    names = read_labels(model)
     answers = []
     for path, row in zip(images, probabilities, strict=True):
         best = row.argsort()[::-1][:top]

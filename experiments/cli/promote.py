@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .common import data_option, json_option, next_command, open_store, print_json, store_option, study_in
+from .common import data_option, find_recorded, format_next, json_option, open_store, print_json, store_option
 
 NOT_BETTER = 3
 
@@ -26,16 +26,16 @@ def command(study: str, name: str, as_json: bool, store: str | None, data: Path 
     from ...search.study.load import check_name
     from ..planning.resolve import open_data
     from ..registry.promote import CHAMPION, promote
-    from ..system.file_lock import waiting_lock
+    from ..system.file_lock import hold_lock
     from ..trials.chance import warn_near_chance
 
     check_name("--to", name)
     place, client = open_store(store)
-    found = study_in(client, study)
+    found = find_recorded(client, study)
     spec = found.read_spec()
     splits = open_data(spec, data)
     lock = f".promote-{hashlib.sha256(name.encode()).hexdigest()[:16]}"  # a name may be as long as a file's
-    with place.reserved(), waiting_lock(place.locks / lock):  # or two at once would register one model twice
+    with place.reserved(), hold_lock(place.locks / lock):  # or two at once would register one model twice
         promotion = promote(found, spec, splits, name)
     if as_json:
         print_json(asdict(promotion))
@@ -50,8 +50,8 @@ def command(study: str, name: str, as_json: bool, store: str | None, data: Path 
             if warning := warn_near_chance(f"trial {promotion.row.trial}", test.accuracy, splits.test.labels, splits.class_names):
                 click.echo(warning)
         click.echo("Next:")
-        click.echo(f"  {next_command('predict', name)} IMAGE…    classify images")
-        click.echo(f"  {next_command('pull', by, '-o', 'DIR')}    fetch model.keras, its labels and its card")
+        click.echo(f"  {format_next('predict', name)} IMAGE…    classify images")
+        click.echo(f"  {format_next('pull', by, '-o', 'DIR')}    fetch model.keras, its labels and its card")
         if is_file(spec.model):  # what it is built of is in the folder, and tailor.load vouches for it
             click.echo('  tailor.load("DIR")    from a script, what was pulled there')
         else:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .common import open_store, repair_if_killed, store_option, study_in
+from .common import find_recorded, open_store, repair_if_killed, store_option
 
 
 @click.command("report")
@@ -19,7 +19,7 @@ def command(study: str, out: Path | None, store: str | None) -> None:
     from ..reports.report import make
 
     opened, client = open_store(store)
-    recorded, repaired = repair_if_killed(study_in(client, study), opened)
+    recorded, repaired = repair_if_killed(find_recorded(client, study), opened)
     for line in repaired:
         click.echo(f"mended: {line}")
     place = out or Path(f"{recorded.name}.html")

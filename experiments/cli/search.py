@@ -10,17 +10,17 @@ import click
 
 from .common import (
     data_option,
+    format_next,
     json_option,
+    keep_stdout_for_json,
     name_option,
-    next_command,
     print_json,
-    same_command,
+    repeat_command,
     set_option,
-    stdout_for_json,
     store_at,
     store_option,
 )
-from .exit_codes import FAILED, code_of
+from .exit_codes import FAILED, choose_exit_code
 
 if TYPE_CHECKING:
     from ...search.study.spec import StudySpec
@@ -58,12 +58,12 @@ SHORT = {  # options that are a key of the study file under a shorter name
 @data_option
 def command(study: str, name: str | None, settings: tuple[str, ...], cluster: str | None, as_json: bool, **given: Any) -> int:
     """Run STUDY (a shipped study's name, or a file), or go on with it where it was left."""
-    with stdout_for_json(as_json):
+    with keep_stdout_for_json(as_json):
         spec = _resolved(study, name, settings, given)
         with _workers_loading(cluster):  # first of all: what follows takes as long to import as TensorFlow does there
             from rich.console import Console
 
-            from ..coordinator.display import screen
+            from ..coordinator.display import open_screen
             from ..coordinator.session import Places, run_search
             from ..errors import ClusterGone, RunError
 
@@ -72,20 +72,20 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
             begun = f"{spec.name}: {spec.model} on {spec.dataset}, up to {spec.search.trials} trials"
             console.print(begun, highlight=False, markup=False)
             try:
-                with screen(console) as shown:
+                with open_screen(console) as shown:
                     ended = run_search(spec, places, shown)
             except ClusterGone as error:
-                raise RunError(f"{error}:  {same_command()}") from error
-    again = same_command()
+                raise RunError(f"{error}:  {repeat_command()}") from error
+    again = repeat_command()
     if ended.waiting:
         lost = "Nothing is lost; when it can, this goes on:"
         click.echo(f"MLflow cannot be written to, and {ended.waiting}. {lost}  {again}", err=as_json)
-        return code_of(ended.signal) or FAILED
+        return choose_exit_code(ended.signal) or FAILED
     if as_json:
         _print(spec, places.store, ended)
     else:
         _close(spec.name, places.store, ended, again)
-    return code_of(ended.signal)
+    return choose_exit_code(ended.signal)
 
 
 def _workers_loading(cluster: str | None) -> AbstractContextManager[None]:
@@ -99,13 +99,13 @@ def _resolved(study: str, name: str | None, settings: tuple[str, ...], given: Ma
     """The study with the options laid over it."""
     from ...search.study.load import read
     from ...search.study.offers import ENGINES, SAMPLERS, offers
-    from ..planning.resolve import Overrides, find, resolve_study
+    from ..planning.resolve import Overrides, find_file, resolve_study
 
     laid = [f"{key}={given[option]}" for option, key in SHORT.items() if given[option] is not None]
     first: list[str] = []
     if given["engine"] in ENGINES:
         # What the file names for another engine gives way to this one's own, where this one has no such thing.
-        named = read(find(study)).get("search")
+        named = read(find_file(study)).get("search")
         sampler, pruner = _named("sampler", named), _named("pruner", named)
         first += [] if offers(given["engine"], sampler) else [f"search.sampler={SAMPLERS[given['engine']][0]}"]
         first += ["search.pruner=none"] if pruner and given["engine"] == "keras-tuner" else []
@@ -130,20 +130,20 @@ def _print(spec: StudySpec, store: Store, ended: Ended) -> None:
 def _close(study: str, store: Store, ended: Ended, again: str) -> None:
     """The leaderboard, and what a person wants next."""
     from ..tracking import ui_links
-    from ..tracking.leaderboard import leaderboard
+    from ..tracking.leaderboard import read_leaderboard
     from ..tracking.reader import find_study, open_client
     from .leaderboard import print_leaderboard
 
     found = find_study(open_client(store), study)
     if found is None:
         return
-    print_leaderboard(study, found.goal, leaderboard(found))
+    print_leaderboard(study, found.goal, read_leaderboard(found))
     if ended.signal:
         click.echo(f"Stopped. Nothing is lost; go on with:  {again}")
         return
     click.echo(f"Ended: {ended.reason}.")
     click.echo("Next:")
-    click.echo(f"  {next_command('promote', study, '--to', 'NAME')}    register the best model")
-    page = ui_links.study_url(ui_links.base_url(store.tracking_uri), ended.experiment_id)
-    click.echo(f"  {next_command('ui', study)}    compare the trials: {page}")
-    click.echo(f"  {same_command(but='--trials')} --trials N    go on with more trials")
+    click.echo(f"  {format_next('promote', study, '--to', 'NAME')}    register the best model")
+    page = ui_links.make_study_url(ui_links.make_base_url(store.tracking_uri), ended.experiment_id)
+    click.echo(f"  {format_next('ui', study)}    compare the trials: {page}")
+    click.echo(f"  {repeat_command(but='--trials')} --trials N    go on with more trials")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .common import json_option, next_command, open_store, print_json, repair_if_killed, store_option, study_in
+from .common import find_recorded, format_next, json_option, open_store, print_json, repair_if_killed, store_option
 
 
 @click.command("status")
@@ -17,21 +17,21 @@ def command(study: str, whole: bool, as_json: bool, store: str | None) -> None:
     from collections import Counter
 
     from ..tracking import ui_links
-    from ..tracking.leaderboard import leaderboard
+    from ..tracking.leaderboard import read_leaderboard
     from .leaderboard import MOST, describe_state, print_leaderboard
 
     place, client = open_store(store)
-    recorded, repaired = repair_if_killed(study_in(client, study), place)
+    recorded, repaired = repair_if_killed(find_recorded(client, study), place)
     spec = recorded.read_spec()
     if as_json:
         print_json(describe_state(place, recorded, spec))
         return
     for line in repaired:
         click.echo(f"mended: {line}")
-    trials = leaderboard(recorded)
+    trials = read_leaderboard(recorded)
     counts = Counter(row.status for row in trials)
     print_leaderboard(spec.name, recorded.goal, trials, len(trials) if whole else MOST)
     counted = ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "no trial yet"
     click.echo(f"{counted}, of {spec.search.trials}; {recorded.state}")
-    url = ui_links.study_url(ui_links.base_url(place.tracking_uri), recorded.experiment_id)
-    click.echo(f"Compare (with `{next_command('ui', spec.name)}`): {url}")
+    url = ui_links.make_study_url(ui_links.make_base_url(place.tracking_uri), recorded.experiment_id)
+    click.echo(f"Compare (with `{format_next('ui', spec.name)}`): {url}")

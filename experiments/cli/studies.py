@@ -13,9 +13,9 @@ from .common import json_option, print_json, print_table, store_at, store_option
 def command(as_json: bool, store: str | None) -> None:
     """List the shipped studies and those in the store."""
     from ...search.study.load import load
-    from ..planning.resolve import shipped
+    from ..planning.resolve import list_shipped
 
-    specs = [load(path) for path in shipped().values()]
+    specs = [load(path) for path in list_shipped().values()]
     plain = [
         {
             "study": spec.name,
@@ -46,13 +46,13 @@ def _recorded(folder: str | None) -> list[dict[str, str]]:
     store = store_at(folder)
     if not store.exists:
         return []
-    from ..tracking.leaderboard import best, leaderboard, number
+    from ..tracking.leaderboard import find_best, format_number, read_leaderboard
     from ..tracking.reader import find_studies, open_client
 
     found = []
     for study in find_studies(open_client(store)):
-        trials = leaderboard(study)
-        metric, first = study.goal.first.metric, best(trials)
-        shown = "–" if first is None else f"{metric} {number(first.value, metric)}"
+        trials = read_leaderboard(study)
+        metric, first = study.goal.first.metric, find_best(trials)
+        shown = "–" if first is None else f"{metric} {format_number(first.value, metric)}"
         found.append({"study": study.name, "status": study.run.info.status.lower(), "trials": str(len(trials)), "best": shown})
     return found

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from .common import open_store, store_option, study_in
+from .common import find_recorded, open_store, store_option
 
 
 @click.command("ui")
@@ -20,12 +20,12 @@ def command(study: str | None, port: int, no_browser: bool, store: str | None) -
     from ..tracking import ui_links
 
     place, client = open_store(store)
-    base = ui_links.base_url(place.tracking_uri, port)
+    base = ui_links.make_base_url(place.tracking_uri, port)
     if study is None:
         pages = [base]
     else:
-        experiment_id = study_in(client, study).experiment_id
-        pages = [ui_links.study_url(base, experiment_id), ui_links.study_url(base, experiment_id, charts=False)]
+        experiment_id = find_recorded(client, study).experiment_id
+        pages = [ui_links.make_study_url(base, experiment_id), ui_links.make_study_url(base, experiment_id, charts=False)]
     if place.served:
         _show(pages, no_browser)
         return

@@ -23,7 +23,7 @@ class LiveScreen:
         self._live = live
 
     def show(self, progress: Progress) -> None:
-        self._live.update(table(progress))
+        self._live.update(draw_table(progress))
 
     def line(self, text: str) -> None:
         self._live.console.print(_shown(self._live.console, text))
@@ -42,7 +42,7 @@ class PlainScreen:
                 f"trial {t.trial} epoch {t.epoch}/{t.epochs}" + (f" {t.value:.4f}" if t.value is not None else "")
                 for t in progress.running.values()
             )
-            self.line(f"{summary(progress)}; running: {running or 'none'}")
+            self.line(f"{summarize(progress)}; running: {running or 'none'}")
 
     def line(self, text: str) -> None:
         self._told = time.monotonic()
@@ -55,7 +55,7 @@ def _shown(console: Console, text: str) -> Text:
 
 
 @contextmanager
-def screen(console: Console) -> Iterator[Screen]:
+def open_screen(console: Console) -> Iterator[Screen]:
     """The screen that fits the console."""
     if not console.is_terminal:
         yield PlainScreen(console)
@@ -64,7 +64,7 @@ def screen(console: Console) -> Iterator[Screen]:
         yield LiveScreen(live)
 
 
-def table(progress: Progress) -> Group:
+def draw_table(progress: Progress) -> Group:
     """The live view: a row for each running trial, and the summary below."""
     rows = Table(title=f"{progress.study}: {progress.metric}", title_justify="left", title_style="bold")
     for name in ("trial", "epoch", progress.metric, "seconds"):
@@ -73,18 +73,18 @@ def table(progress: Progress) -> Group:
         name = str(trial.trial) + (f" (attempt {trial.attempt})" if trial.attempt > 1 else "")
         value = "-" if trial.value is None else f"{trial.value:.4f}"
         rows.add_row(name, f"{trial.epoch}/{trial.epochs}", value, f"{time.monotonic() - trial.since:.0f}")
-    return Group(rows, Text(summary(progress)))
+    return Group(rows, Text(summarize(progress)))
 
 
-def summary(progress: Progress) -> str:
+def summarize(progress: Progress) -> str:
     """One line: best so far, counts, time left."""
     best = "none yet" if progress.best is None else f"{progress.best[1]:.4f} (trial {progress.best[0]})"
     counts = f"{progress.complete} done, {progress.pruned} pruned, {progress.failed} failed of {progress.trials}"
     left = progress.time_left(time.monotonic())
-    return f"best {best}; {counts}; {'' if left is None else f'about {duration(left)} left'}".removesuffix("; ")
+    return f"best {best}; {counts}; {'' if left is None else f'about {format_duration(left)} left'}".removesuffix("; ")
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Seconds as a person says them: 45s, 3m 20s, 2h 05m."""
     whole = round(seconds)
     if whole < 60:

@@ -11,8 +11,8 @@ from mlflow.exceptions import MlflowException
 
 from ..datasets.splits import Splits
 from ..errors import RunError
-from ..system.redact import masked
-from ..tracking.leaderboard import best, leaderboard
+from ..system.redact import mask_passwords
+from ..tracking.leaderboard import find_best, read_leaderboard
 from ..tracking.reader import RecordedStudy
 from ..tracking.tracker import Tracker
 from ..trials.chance import warn_near_chance
@@ -56,7 +56,7 @@ def finish(coordinator: Coordinator, tracker: Tracker, caught: int) -> Ended:
 def warn_of_chance(study: RecordedStudy, splits: Splits, screen: Screen) -> None:
     """Say so if the best trial's accuracy is that of a guess."""
     with suppress(MlflowException):  # a server that has gone away meanwhile
-        found = best(leaderboard(study))
+        found = find_best(read_leaderboard(study))
         accuracy = None if found is None else found.metrics.get("best_val_accuracy")
         if found is not None and accuracy is not None:
             warning = warn_near_chance(f"the best trial, {found.trial},", accuracy, splits.val.labels, splits.class_names)
@@ -74,4 +74,6 @@ def draw_report(study: RecordedStudy, screen: Screen) -> None:
         with tempfile.TemporaryDirectory() as folder:
             report.log(study, made, Path(folder))
     except Exception as error:
-        screen.line(f"the report could not be made ({type(error).__name__}: {masked(str(error))}); the same command tries again")
+        screen.line(
+            f"the report could not be made ({type(error).__name__}: {mask_passwords(str(error))}); the same command tries again"
+        )

@@ -7,8 +7,8 @@ from ...search.engines.protocol import Engine
 from ...search.study.spec import StudySpec
 from ..errors import InputError, RunError
 from ..store import Store
-from ..system.file_lock import known_lock, study_lock, waiting_lock
-from ..system.silence import quiet
+from ..system.file_lock import hold_lock, lock_study, was_locked
+from ..system.silence import silence
 from ..tracking.outbox import Outbox
 from ..tracking.reader import RecordedStudy
 from ..tracking.spool import Spool
@@ -19,12 +19,12 @@ from .reconcile import Stores, reconcile
 def repair(study: RecordedStudy, store: Store) -> list[str]:
     """Reconcile a study that nobody runs; a line for each repair. Raises InputError if somebody runs it, or might."""
     spec = study.read_spec()
-    if not known_lock(store.locks, spec.name):
+    if not was_locked(store.locks, spec.name):
         raise InputError(
             f"study {spec.name!r} was not run from the store {store.root}: whether it is running now is known only there; "
             "name that store with --store."
         )
-    with study_lock(store.locks, spec.name):
+    with lock_study(store.locks, spec.name):
         lines: list[str] = []
         catch_up(Outbox(study, Spool(store.spool, spec.name), lines.append))
         checkpoints = Checkpoints(store.checkpoints, spec.name)
@@ -45,5 +45,5 @@ def catch_up(outbox: Outbox) -> None:
 def open_engine(spec: StudySpec, store: Store) -> Engine:
     """The study's engine on the store, created where it is new. Raises StudyError, StoreError."""
     # One at a time: two that make the tables of one database at once trip over each other.
-    with quiet(), waiting_lock(store.locks / ".engines"):  # Keras Tuner brings TensorFlow, which chatters
+    with silence(), hold_lock(store.locks / ".engines"):  # Keras Tuner brings TensorFlow, which chatters
         return engines.open_engine(spec, store.studies_url, store.oracles)

@@ -24,20 +24,20 @@ from ..datasets import splits as splitting
 from ..datasets.splits import DataHandle, Splits
 from ..errors import InputError, RunError
 from ..planning import recorded_defaults
-from ..planning.initial_points import best_points, with_defaults, with_recorded
-from ..planning.keras_tuner_space import whole
-from ..planning.resolve import ends, open_data
-from ..planning.resume_check import CODE_TAG, code_changed, find_same
+from ..planning.initial_points import add_defaults, add_recorded, find_best_points
+from ..planning.keras_tuner_space import discover
+from ..planning.resolve import find_ends, open_data
+from ..planning.resume_check import CODE_TAG, find_same, has_code_changed
 from ..store import Store
-from ..system.cpus import cores
-from ..system.file_lock import study_lock
+from ..system.cpus import count_cores
+from ..system.file_lock import lock_study
 from ..system.signals import stopping
-from ..system.silence import quiet
+from ..system.silence import silence
 from ..tracking.lease import Lease
 from ..tracking.outbox import Outbox
 from ..tracking.reader import RecordedAttempt, RecordedStudy, find_study, open_client, prepare_database
 from ..tracking.spool import Spool
-from ..tracking.tags import common_tags, study_tags
+from ..tracking.tags import describe_origin, describe_study
 from ..tracking.tracker import Tracker, open_experiment, open_study
 from ..trials.checkpoints import Checkpoints
 from ..trials.job import make_job
@@ -62,7 +62,7 @@ class Places:
 
 def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
     """Run a study, or go on with it. Raises InputError for what is wrong before anything is created, RunError otherwise."""
-    with quiet():
+    with silence():
         if spec.search.engine == "keras-tuner":  # it brings Keras into this process
             require_tensorflow()
         engines.check(spec)
@@ -71,12 +71,12 @@ def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
         screen.line(f"{spec.dataset}: {note}")
     if not spec.source.known:
         screen.line("the model is called for the hyperparameters that it declares")
-        spec = whole(spec, splits)
+        spec = discover(spec, splits)
         screen.line(f"declared: {', '.join(spec.found.declared) or 'none'}")
     if repeats := explain_repeats(spec):
         screen.line(repeats)
     store = places.store
-    with store.reserved(), study_lock(store.locks, spec.name, keep=lambda: store.exists):
+    with store.reserved(), lock_study(store.locks, spec.name, keep=lambda: store.exists):
         if places.enqueue_from is not None:
             spec = _enqueued(spec, store, places.enqueue_from, screen)
         if store.exists:
@@ -113,7 +113,7 @@ def _enqueued(spec: StudySpec, store: Store, study: str, screen: Screen) -> Stud
         raise InputError(f"--enqueue-from: there is no study {study!r}: the store {store.root} is empty.")
     if not spec.source.declared:
         raise InputError("--enqueue-from: points are of a declared [space]; leave it out, or study.space.")
-    points = best_points(open_client(store), study, spec.space)
+    points = find_best_points(open_client(store), study, spec.space)
     screen.line(f"{len(points)} points of study {study} are tried first")
     return dataclasses.replace(spec, enqueue=(*spec.enqueue, *points))
 
@@ -133,24 +133,24 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
     client, screen, preflight = decided.client, decided.screen, decided.preflight
     before = find_study(client, spec.name)
     data = splitting.cache(splits, store.cache)
-    spec = with_defaults(spec, preflight.first) if before is None else with_recorded(spec, before)
+    spec = add_defaults(spec, preflight.first) if before is None else add_recorded(spec, before)
     engine = open_engine(spec, store)
     checkpoints = Checkpoints(store.checkpoints, spec.name)
     attempts: Sequence[RecordedAttempt] = ()
     if before is None:
         check_new(spec.name, engine)
     else:  # before its run is opened again: what was kept may be the end of it
-        if code_changed(spec, before, preflight.code, engine):
+        if has_code_changed(spec, before, preflight.code, engine):
             checkpoints.clear()
             client.delete_tag(before.run_id, CODE_TAG)
         catch_up(Outbox(before, Spool(store.spool, spec.name), screen.line))
         attempts = before.read_attempts()
         check_known(spec.name, engine, attempts, spec.goal)
     code = _keep_code(spec, checkpoints, preflight.code)
-    tags = {**common_tags(Path.cwd()), **study_tags(spec, splits)}
+    tags = {**describe_origin(Path.cwd()), **describe_study(spec, splits)}
     study = open_study(client, store, spec, tags)
     tracker = Tracker(Outbox(study, Spool(store.spool, spec.name), screen.line), splits, tags, decided.lease)
-    study.record_once(recorded_defaults.TAG, json.dumps(recorded_defaults.defaults(spec)))
+    study.record_once(recorded_defaults.TAG, json.dumps(recorded_defaults.list_defaults(spec)))
     if preflight.code:
         study.record_once(CODE_TAG, preflight.code)
     precision = study.record_once("tailor.precision", preflight.precision)
@@ -183,7 +183,7 @@ def _keep_code(spec: StudySpec, checkpoints: Checkpoints, digest: str) -> Path |
 
 def check_model(pool: Pool, spec: StudySpec, data: DataHandle) -> Preflight:
     """Build the space's smallest model on a worker. Raises InputError with what is wrong with it."""
-    smallest, _ = ends(spec)
+    smallest, _ = find_ends(spec)
     try:
         return pool.preflight(make_job(spec, Suggestion(0, smallest, 1), 0, data))
     except RunError:
@@ -209,15 +209,15 @@ def _already_done(study: RecordedStudy, spec: StudySpec, store: Store, screen: S
     return Ended(study.experiment_id, f"all {len(told)} trials were done before; a larger --trials goes on", 0, complete)
 
 
-def crew(spec: StudySpec) -> tuple[int, int]:
+def count_workers(spec: StudySpec) -> tuple[int, int]:
     """How many workers, and threads each: one worker a core, or the cores shared out among fewer workers."""
-    count = spec.workers.count or cores()
-    return count, spec.workers.threads or max(1, cores() // count)
+    count = spec.workers.count or count_cores()
+    return count, spec.workers.threads or max(1, count_cores() // count)
 
 
 @contextmanager
 def _pool(spec: StudySpec, places: Places) -> Iterator[Pool]:
-    pool = Pool.open(*crew(spec), spec.workers.grace, places.cluster)
+    pool = Pool.open(*count_workers(spec), spec.workers.grace, places.cluster)
     try:
         yield pool
     finally:

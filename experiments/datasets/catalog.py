@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from ...search.errors import unknown
-from ..errors import InputError, RunError, printable
+from ..errors import InputError, RunError, escape_path
 from . import folder, idx, npz
-from .images import Dataset, checked
+from .images import Dataset, validate
 
 CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 DIGITS = tuple("0123456789")
@@ -39,8 +39,8 @@ SCHEMES = ("idx", "folder", "npz")
 
 def check_uri(uri: str) -> None:
     """Raise StudyError or InputError for a name or URI that cannot be a data set; opens nothing."""
-    if printable(uri) != uri:  # it could not be recorded
-        raise InputError(f"study.dataset: {printable(uri)!r} is not UTF-8; rename the file or folder.")
+    if escape_path(uri) != uri:  # it could not be recorded
+        raise InputError(f"study.dataset: {escape_path(uri)!r} is not UTF-8; rename the file or folder.")
     scheme, colon, rest = uri.partition(":")
     if colon and (scheme not in SCHEMES or not rest):
         raise InputError(f"study.dataset: expected idx:DIR, folder:DIR or npz:FILE, got {uri!r}.")
@@ -73,14 +73,14 @@ def _digits() -> Dataset:
 
     bunch = load_digits()
     images = (bunch.images * (255 / 16)).round().astype(np.uint8)  # published as 0–16
-    return Dataset("digits", checked("digits", images, bunch.target, 10), None, DIGITS)
+    return Dataset("digits", validate("digits", images, bunch.target, 10), None, DIGITS)
 
 
 def _published(name: str, data_dir: Path | None) -> Dataset:
     class_names = CLOTHES if name == "fashion-mnist" else DIGITS
     if data_dir is not None:
         for place in (data_dir / name, data_dir):
-            lacking = idx.missing(place)
+            lacking = idx.list_missing(place)
             if not lacking:
                 return idx.load(name, place, MD5S[name], class_names)
             if idx.STEMS["train"][0] not in lacking:  # without its own test set it is another data set
@@ -114,7 +114,7 @@ def _check_archive(path: Path) -> None:
 
 
 def _downloaded(keras_home: Path, name: str) -> bool:
-    return (keras_home / "mnist.npz").is_file() if name == "mnist" else not idx.missing(keras_home / name)
+    return (keras_home / "mnist.npz").is_file() if name == "mnist" else not idx.list_missing(keras_home / name)
 
 
 def _download(name: str) -> None:

@@ -12,8 +12,8 @@ from typing import TypeVar
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from ..errors import InputError, printable
-from .images import Dataset, assembled
+from ..errors import InputError, escape_path
+from .images import Dataset, assemble
 from .layout import MOST_NAMED, find, formats
 
 T = TypeVar("T")
@@ -46,10 +46,10 @@ class Header:
 def load(name: str, folder: Path, image_size: tuple[int, int] | None) -> Dataset:
     """Read every image; class names are the sub-folders' names, sorted. Raises InputError naming the files that are wrong."""
     if not folder.is_dir():
-        raise InputError(f"{name}: there is no folder {printable(folder)!r}.")
+        raise InputError(f"{name}: there is no folder {escape_path(folder)!r}.")
     found = find(name, folder)
     paths = [path for of_part, _ in found.parts.values() for path in of_part]
-    headers = dict(zip(paths, _every(name, paths, read_header, check=decoded), strict=True))
+    headers = dict(zip(paths, _every(name, paths, read_header, check=decode), strict=True))
     size = image_size or _common_size(name, {header.size for header in headers.values()})
     channels = 1 if all(header.mode in ("1", "L") or header.mode.startswith(DEEP) for header in headers.values()) else 3
     images = dict(zip(paths, _every(name, paths, lambda path: read_image(path, size, channels)), strict=True))
@@ -60,7 +60,7 @@ def load(name: str, folder: Path, image_size: tuple[int, int] | None) -> Dataset
         part: (np.stack([images[path] for path in of_part]), np.array(labels, np.int64))
         for part, (of_part, labels) in found.parts.items()
     }
-    return assembled(name, parts, found.class_names, (*found.notes, *notes))
+    return assemble(name, parts, found.class_names, (*found.notes, *notes))
 
 
 def read_image(path: Path, size: tuple[int, int], channels: int) -> np.ndarray:
@@ -68,13 +68,13 @@ def read_image(path: Path, size: tuple[int, int], channels: int) -> np.ndarray:
 
     It is turned as its camera says, and what is transparent lies on white.
     """
-    image = decoded(path).convert("L" if channels == 1 else "RGB")
+    image = decode(path).convert("L" if channels == 1 else "RGB")
     if image.size != (size[1], size[0]):
         image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
     return np.asarray(image, np.uint8).reshape(*size, channels)
 
 
-def decoded(path: Path) -> Image.Image:
+def decode(path: Path) -> Image.Image:
     """One image file, its first frame, turned, on white, as gray or RGB. Raises InputError."""
     image = _opened(path)
     if image.mode in ("I", "F"):

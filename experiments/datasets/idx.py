@@ -13,7 +13,7 @@ from typing import IO
 import numpy as np
 
 from ..errors import InputError
-from .images import Dataset, assembled, named_by_value
+from .images import Dataset, assemble, name_by_value
 
 UNSIGNED_BYTE = 0x08
 MOST_BYTES = 16 << 30
@@ -48,11 +48,11 @@ def load(name: str, folder: Path, md5s: dict[str, tuple[str, ...]], class_names:
     half = [stem for stem in STEMS["test"] if "test" not in parts and _find(folder, stem)]
     notes = [f"not read: {stem}, for its other half is missing" for stem in half]
     if class_names is None:
-        parts, class_names = named_by_value(name, parts)
-    return assembled(name, parts, class_names, notes)
+        parts, class_names = name_by_value(name, parts)
+    return assemble(name, parts, class_names, notes)
 
 
-def missing(folder: Path) -> list[str]:
+def list_missing(folder: Path) -> list[str]:
     """Which of the four files the folder does not hold."""
     return [stem for stems in STEMS.values() for stem in stems if _find(folder, stem) is None]
 

@@ -40,10 +40,10 @@ class Dataset:
 Arrays = tuple[np.ndarray, np.ndarray]  # images and labels
 
 
-def assembled(name: str, parts: Mapping[str, Arrays], class_names: tuple[str, ...], notes: Sequence[str] = ()) -> Dataset:
+def assemble(name: str, parts: Mapping[str, Arrays], class_names: tuple[str, ...], notes: Sequence[str] = ()) -> Dataset:
     """The data set of its parts: train, and val and test if they came apart. Raises InputError as `checked`."""
     ready = {
-        part: checked(name if part == "train" else f"{name} ({part})", images, labels, len(class_names))
+        part: validate(name if part == "train" else f"{name} ({part})", images, labels, len(class_names))
         for part, (images, labels) in parts.items()
     }
     shape = ready["train"].images.shape[1:]
@@ -55,7 +55,7 @@ def assembled(name: str, parts: Mapping[str, Arrays], class_names: tuple[str, ..
     return Dataset(name, ready["train"], ready.get("test"), class_names, ready.get("val"), said)
 
 
-def named_by_value(name: str, parts: Mapping[str, Arrays]) -> tuple[dict[str, Arrays], tuple[str, ...]]:
+def name_by_value(name: str, parts: Mapping[str, Arrays]) -> tuple[dict[str, Arrays], tuple[str, ...]]:
     """Labels as 0…classes−1 in the order of their values, gaps closed; each class is named by its value.
 
     Raises InputError for labels that are no classes, and for one of val or test that train lacks.
@@ -85,7 +85,7 @@ def _lacking(part: str, images: Images, class_names: tuple[str, ...]) -> str:
     return f"no image {where} of {len(absent):,} of {len(class_names):,} classes: {few}"
 
 
-def checked(name: str, images: np.ndarray, labels: np.ndarray, classes: int) -> Images:
+def validate(name: str, images: np.ndarray, labels: np.ndarray, classes: int) -> Images:
     """Images in the one shape. Raises InputError for another type, shape or range of labels, naming `name`."""
     if images.dtype != np.uint8:
         raise InputError(f"{name}: expected images of uint8 from 0 to 255, got {_advice(images)}.")

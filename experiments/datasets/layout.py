@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..errors import InputError, printable
+from ..errors import InputError, escape_path
 
 SPLITS = {"train": "train training", "val": "val valid validation", "test": "test testing"}
 NO_PIXELS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # Pillow hands these to other programs, or only knows their headers
@@ -113,7 +113,9 @@ def _splits(name: str, folder: Path) -> tuple[dict[str, Path], list[str]]:
             named[part] = place
     if "train" not in named or (len(named) == 1 and others):
         return {"train": folder}, []
-    note = f"not read: {', '.join(f'{printable(o)}/' for o in others)}, beside {', '.join(f'{p.name}/' for p in named.values())}"
+    note = (
+        f"not read: {', '.join(f'{escape_path(o)}/' for o in others)}, beside {', '.join(f'{p.name}/' for p in named.values())}"
+    )
     return {part: named[part] for part in SPLITS if part in named}, [note] if others else []
 
 
@@ -124,7 +126,7 @@ def _classes(name: str, place: Path) -> dict[str, Path]:
         try:  # by its bytes: what a locale makes of them does not matter
             class_name = unicodedata.normalize("NFC", os.fsencode(folder.name).decode())
         except UnicodeDecodeError as error:
-            raise InputError(f"{name}: the folder {printable(folder)} has a name that is not UTF-8; rename it.") from error
+            raise InputError(f"{name}: the folder {escape_path(folder)} has a name that is not UTF-8; rename it.") from error
         if class_name in classes:
             raise InputError(
                 f"{name}: {place} holds {class_name!r} twice, its accents in two spellings; put both into one folder."
@@ -167,7 +169,7 @@ def _left_out(found: Sequence[Found], beside: int) -> list[str]:
     deeper, images = sum(files.deeper for files in found), sum(len(files.images) for files in found)
     notes = []
     if others:
-        counts = ", ".join(f"{printable(ending)} ({n:,})" for ending, n in others.most_common(MOST_NAMED))
+        counts = ", ".join(f"{escape_path(ending)} ({n:,})" for ending, n in others.most_common(MOST_NAMED))
         notes.append(
             f"not read, for their endings: {others.total():,} files: {counts}{', …' if len(others) > MOST_NAMED else ''}"
         )

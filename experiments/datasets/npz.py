@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from .images import Dataset, assembled, named_by_value
+from .images import Dataset, assemble, name_by_value
 
 # Names of the arrays of images and labels, by part; the first pair of `train` that is there decides.
 PAIRS = {
@@ -37,10 +37,10 @@ def load(name: str, path: Path) -> Dataset:
     names = arrays.pop("class_names", None)
     notes = [f"not read: the arrays {', '.join(arrays)}"] if arrays else []
     if names is None:
-        parts, class_names = named_by_value(name, parts)
+        parts, class_names = name_by_value(name, parts)
     else:
         class_names = _names(name, names)
-    return assembled(name, parts, class_names, notes)
+    return assemble(name, parts, class_names, notes)
 
 
 def _arrays(name: str, path: Path) -> dict[str, np.ndarray]:

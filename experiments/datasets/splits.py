@@ -66,14 +66,14 @@ def split(dataset: Dataset, plan: DataPlan) -> Splits:
                 f"data.splits.{name}: {size} of {len(dataset.pool)} images is {count}, with {len(rest)} left to cut from; "
                 "every split and the training set need at least one."
             )
-        taken = stratified(dataset.pool.labels[rest], count, rng)
+        taken = stratify(dataset.pool.labels[rest], count, rng)
         cut[name] = dataset.pool.take(rest[taken])
         rest = np.delete(rest, taken)
     cut["train"] = dataset.pool.take(rest)
     return Splits(**cut, class_names=dataset.class_names, digest=_digest(cut, dataset.class_names), notes=dataset.notes)
 
 
-def stratified(labels: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+def stratify(labels: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """`count` sorted rows whose classes stand in the proportions of `labels`, by largest remainder (ties by class)."""
     classes, sizes = np.unique(labels, return_counts=True)
     exact = sizes * (count / len(labels))

@@ -14,14 +14,14 @@ from ...search.study.capabilities import LISTED
 from ...search.study.spec import StudySpec
 from ..datasets.splits import DataHandle, Splits
 from ..errors import InputError, RunError
-from ..system.cpus import cores
+from ..system.cpus import count_cores
 from ..trials.evaluator import Evaluator
 from ..trials.failure import describe_error
 from ..trials.job import TrialJob, make_job
 from ..trials.preflight import inspect_model
 from ..trials.process import at_work
 from ..trials.run import build
-from .resolve import ends
+from .resolve import find_ends
 
 if TYPE_CHECKING:
     import keras
@@ -68,14 +68,14 @@ def estimate(spec: StudySpec, splits: Splits) -> Estimate:
         trials, described = min(trials, count), f"{spec.search.sampler.name} of {count} points"
     with Evaluator(threads=1) as evaluator:
         sizes, notes = [], []
-        for values in ends(spec):
+        for values in find_ends(spec):
             try:
                 note, measured = evaluator.call(_measure, make_job(spec, Suggestion(0, values, 1), 0, handle))
             except _CannotBuild as error:
                 raise InputError(f"model {spec.model!r} with {values} cannot be built: {error}") from error
             notes.append(note)
             sizes.append(_size(values, *measured, images=len(splits.train)))
-    workers = spec.workers.count or cores()
+    workers = spec.workers.count or count_cores()
     seconds = [trials * spec.search.max_epochs * size.epoch_seconds / workers for size in sizes]
     return Estimate(splits.sizes, described, trials, workers, sizes[0], sizes[1], (min(seconds), max(seconds)), notes[0])
 

@@ -20,13 +20,13 @@ from ...search.space.space import Space, walk
 from ...search.study.capabilities import LISTED, known_as
 from ...search.study.spec import StudySpec
 from ..errors import InputError
-from ..tracking.leaderboard import leaderboard
+from ..tracking.leaderboard import read_leaderboard
 from ..tracking.reader import RecordedStudy, find_study, list_names
 
 MOST = 5
 
 
-def with_defaults(spec: StudySpec, first: Mapping[str, Any]) -> StudySpec:
+def add_defaults(spec: StudySpec, first: Mapping[str, Any]) -> StudySpec:
     """The spec with the usual point enqueued, where it begins with one: a list of all points has it, and a person's own win.
 
     `first` is what the model's factory says that a search begins with.
@@ -36,16 +36,16 @@ def with_defaults(spec: StudySpec, first: Mapping[str, Any]) -> StudySpec:
         return spec
     known = {**vars(TrainOptions()), **first, **spec.training}
     known = {name: value for name, value in known.items() if name not in spec.found.declared}  # hp's names are its own
-    return replace(spec, enqueue=(usual_point(spec.space, known),))
+    return replace(spec, enqueue=(choose_usual_point(spec.space, known),))
 
 
-def with_recorded(spec: StudySpec, study: RecordedStudy) -> StudySpec:
+def add_recorded(spec: StudySpec, study: RecordedStudy) -> StudySpec:
     """The spec with the points that the study was begun with, whoever enqueued them, before those that are new."""
     before = study.read_spec().enqueue
     return replace(spec, enqueue=(*before, *(point for point in spec.enqueue if point not in before)))
 
 
-def usual_point(space: Space, known: Mapping[str, Any]) -> dict[str, Value]:
+def choose_usual_point(space: Space, known: Mapping[str, Any]) -> dict[str, Value]:
     """What is searched, at its declared default, or else the known one, or else in the middle of its range.
 
     A layer's own width that is None takes what stands under the name without the number (`filters_2`: `filters`).
@@ -62,17 +62,17 @@ def usual_point(space: Space, known: Mapping[str, Any]) -> dict[str, Value]:
     return {name: value for name, value in walk(space, value).items() if name in searched}
 
 
-def best_points(client: MlflowClient, study: str, space: Space) -> list[dict[str, Value]]:
+def find_best_points(client: MlflowClient, study: str, space: Space) -> list[dict[str, Value]]:
     """What is searched here of the study's best trials, each point once. Raises InputError where there is none."""
     found = find_study(client, study)
     if found is None:
         raise InputError(f"--enqueue-from: there is no study {study!r}; there are: {list_names(client)}.")
     points: list[dict[str, Value]] = []
-    for row in leaderboard(found):
+    for row in read_leaderboard(found):
         if row.front is None or len(points) == MOST:
             break
         artifacts = client.get_run(row.run_id).info.artifact_uri
-        point = fitting(json.loads(load_text(f"{artifacts}/trial.json"))["values"], space)
+        point = fit_to_space(json.loads(load_text(f"{artifacts}/trial.json"))["values"], space)
         if point and point not in points:
             points.append(point)
     if not points:
@@ -83,7 +83,7 @@ def best_points(client: MlflowClient, study: str, space: Space) -> list[dict[str
     return points
 
 
-def fitting(values: Mapping[str, Any], space: Space) -> dict[str, Value]:
+def fit_to_space(values: Mapping[str, Any], space: Space) -> dict[str, Value]:
     """The values that this space's searched parameters can take."""
     point: dict[str, Value] = {}
     for parameter in space.searched:

@@ -17,7 +17,7 @@ from ..system.folder import working_in
 from ..trials.evaluator import Evaluator
 
 
-def whole(spec: StudySpec, splits: Splits) -> StudySpec:
+def discover(spec: StudySpec, splits: Splits) -> StudySpec:
     """The spec with its space known whole. Raises ModelError, StudyError, and InputError for a model that cannot be built."""
     if spec.source.known:
         return spec

@@ -14,7 +14,7 @@ from ...search.study.spec import StudySpec
 TAG = "tailor.defaults"
 
 
-def defaults(spec: StudySpec) -> dict[str, Any]:
+def list_defaults(spec: StudySpec) -> dict[str, Any]:
     """The training options' defaults and, of a built-in model, its hyperparameters' too: as JSON would give them back."""
     options = dataclasses.asdict(TrainOptions())
     if spec.compiled:
@@ -23,7 +23,7 @@ def defaults(spec: StudySpec) -> dict[str, Any]:
     return json.loads(json.dumps({**options, **(model or {})}))
 
 
-def trained_by(spec: StudySpec, mine: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+def resolve_training(spec: StudySpec, mine: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
     """What holds for every trial, said or not, with these defaults.
 
     One that the others lack is an option that came later, or went: it compares with nothing.

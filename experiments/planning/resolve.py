@@ -31,22 +31,22 @@ class Overrides:
     name: str | None = None
 
 
-def shipped() -> dict[str, Path]:
+def list_shipped() -> dict[str, Path]:
     """The shipped studies' files by name."""
     folder = Path(__file__).resolve().parents[1] / "studies"
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
-def find(study: str) -> Path:
+def find_file(study: str) -> Path:
     """The file of a shipped study's name or a path. Raises InputError listing those there are."""
     path = Path(study).expanduser()
-    if study in shipped():
-        return shipped()[study]
+    if study in list_shipped():
+        return list_shipped()[study]
     if path.suffix == ".toml" or "/" in study:
         if not path.is_file():
-            raise InputError(f"STUDY: there is no file {study!r}; give a study file or one of: {', '.join(shipped())}.")
+            raise InputError(f"STUDY: there is no file {study!r}; give a study file or one of: {', '.join(list_shipped())}.")
         return path
-    raise unknown("STUDY (a shipped study, or a file ending in .toml)", study, shipped())
+    raise unknown("STUDY (a shipped study, or a file ending in .toml)", study, list_shipped())
 
 
 def read_study(study: str | Path, overrides: Iterable[str] = (), name: str | None = None) -> StudySpec:
@@ -54,15 +54,15 @@ def read_study(study: str | Path, overrides: Iterable[str] = (), name: str | Non
 
     Raises InputError where there is none, and StudyError for what is wrong in it.
     """
-    return load(find(str(study)), overrides, name)
+    return load(find_file(str(study)), overrides, name)
 
 
 def resolve_study(study: str, overrides: Overrides = Overrides()) -> StudySpec:
     """Read and check a study whole, all but its data and the model's code. Raises StudyError, ModelError or InputError."""
-    return checked(read_study(study, overrides.settings, overrides.name))
+    return validate(read_study(study, overrides.settings, overrides.name))
 
 
-def checked(spec: StudySpec) -> StudySpec:
+def validate(spec: StudySpec) -> StudySpec:
     """The spec, its data set's name and its parameters' names and ranges looked over. Raises as `resolve_study`."""
     if spec.name == OF_MLFLOW:
         raise InputError(f"study.name: {OF_MLFLOW!r} is MLflow's own experiment, whose files lie elsewhere; take another name.")
@@ -126,20 +126,20 @@ def open_data(spec: StudySpec, data_dir: Path | None) -> Splits:
     return split(open_dataset(spec.dataset, data_dir, spec.data.image_size), spec.data)
 
 
-def ends(spec: StudySpec) -> tuple[dict[str, Any], dict[str, Any]]:
+def find_ends(spec: StudySpec) -> tuple[dict[str, Any], dict[str, Any]]:
     """The values of the smallest and of the largest model of the space."""
     small, large = spec.source.ends()
     return {**spec.training, **small}, {**spec.training, **large}
 
 
-def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+def list_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """The fields in which two specs' identities differ, as `field: before → after`."""
     found = []
     for key in sorted({*before, *after}):
         if before.get(key) != after.get(key):
             old, new = before.get(key), after.get(key)
             if isinstance(old, Mapping) and isinstance(new, Mapping):
-                found += [f"{key}.{line}" for line in differences(old, new)]
+                found += [f"{key}.{line}" for line in list_differences(old, new)]
             else:
                 found.append(f"{key}: {old} → {new}")
     return found

@@ -12,7 +12,7 @@ from ..datasets.splits import Splits
 from ..errors import InputError
 from ..tracking.reader import RecordedStudy, find_study
 from . import recorded_defaults
-from .resolve import differences
+from .resolve import list_differences
 
 CODE_TAG = "tailor.model_sha256"
 
@@ -22,10 +22,10 @@ def find_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> Recorded
     found = find_study(client, spec.name)
     if found is None:
         return None
-    before, today = found.read_spec(), recorded_defaults.defaults(spec)
+    before, today = found.read_spec(), recorded_defaults.list_defaults(spec)
     noted = json.loads(found.tags.get(recorded_defaults.TAG, "null")) or today  # it began before they were noted
-    old, new = recorded_defaults.trained_by(before, noted, today), recorded_defaults.trained_by(spec, today, noted)
-    changed = differences({**before.identity(), "training": old}, {**spec.identity(), "training": new})
+    old, new = recorded_defaults.resolve_training(before, noted, today), recorded_defaults.resolve_training(spec, today, noted)
+    changed = list_differences({**before.identity(), "training": old}, {**spec.identity(), "training": new})
     digest = found.tags.get("tailor.dataset_sha256")
     if digest != splits.digest:
         changed.append(f"data digest: {digest} → {splits.digest}")
@@ -39,7 +39,7 @@ def find_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> Recorded
     return found
 
 
-def code_changed(spec: StudySpec, study: RecordedStudy, digest: str, engine: Engine) -> bool:
+def has_code_changed(spec: StudySpec, study: RecordedStudy, digest: str, engine: Engine) -> bool:
     """Whether the file of a model of one's own, given by its SHA-256, is not as it was when the study began.
 
     Raises InputError where trials came of it; a mistake that made them all fail may be mended.

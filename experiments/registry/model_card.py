@@ -12,7 +12,7 @@ BUILT_IN = ("import keras", 'model = keras.saving.load_model("model.keras", comp
 OWN_CODE = ("import tailor  # the model has layers of its own", 'model, labels = tailor.load("DIR")  # that `tailor pull` wrote')
 
 
-def model_card(name: str, spec: StudySpec, row: Row, tags: Mapping[str, str], splits: Splits) -> str:
+def write_card(name: str, spec: StudySpec, row: Row, tags: Mapping[str, str], splits: Splits) -> str:
     """Where a model came from and what it scored, as Markdown."""
     lines = [
         f"# {name}",

@@ -23,13 +23,13 @@ from ...search.study.load import check_name
 from ...search.study.spec import StudySpec
 from ..datasets.splits import Splits
 from ..errors import InputError, RunError
-from ..tracking.leaderboard import Row, leaderboard
+from ..tracking.leaderboard import Row, read_leaderboard
 from ..tracking.reader import RecordedStudy
 from ..trials.evaluator import Evaluator
 from ..trials.metrics import Evaluation
 from ..trials.saved_model import SavedModel
 from .load import SUMS
-from .model_card import model_card
+from .model_card import write_card
 from .selection import Candidate, Verdict, judge
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -76,7 +76,7 @@ def promote(study: RecordedStudy, spec: StudySpec, splits: Splits, name: str) ->
     candidate = Candidate(row.value or 0.0, goal.first, splits.digest)
     verdict = judge(candidate, None if champion is None else _candidate(champion))
     with Evaluator() as evaluator:
-        saved = saved_model(client, model_id)
+        saved = fetch_saved_model(client, model_id)
         test = evaluator.score(saved, splits.test, len(splits.class_names))
         rescaling = RESCALED if evaluator.has_scaling(saved) else UNSCALED
     _count_opening(client, name)
@@ -86,7 +86,7 @@ def promote(study: RecordedStudy, spec: StudySpec, splits: Splits, name: str) ->
         | _checksums(client.get_logged_model(model_id).tags)
         | {SETTLED: PENDING}
     )
-    card = model_card(name, spec, row, tags, splits)
+    card = write_card(name, spec, row, tags, splits)
     with _process_uri(client.tracking_uri):
         version = client.create_model_version(
             name, f"models:/{model_id}", run_id=row.run_id, tags=tags, description=card, model_id=model_id
@@ -155,7 +155,7 @@ def find_champion(client: MlflowClient, name: str) -> ModelVersion | None:
         return None
 
 
-def saved_model(client: MlflowClient, model_id: str, tags: Mapping[str, str] | None = None) -> SavedModel:
+def fetch_saved_model(client: MlflowClient, model_id: str, tags: Mapping[str, str] | None = None) -> SavedModel:
     """The files of a logged model, on this machine, with the checksums of its own tags, or these. Raises InputError without."""
     logged = client.get_logged_model(model_id)
     sums = _checksums(logged.tags if tags is None else tags)
@@ -170,9 +170,9 @@ def saved_model(client: MlflowClient, model_id: str, tags: Mapping[str, str] | N
     return SavedModel(folder / "data" / "model.keras", sums[SHA256], code[0] if code else None, sums.get(CODE_SHA256))
 
 
-def registered_model(client: MlflowClient, version: ModelVersion) -> SavedModel:
+def find_registered_model(client: MlflowClient, version: ModelVersion) -> SavedModel:
     """The files of a version, with the checksums that the registry holds."""
-    return saved_model(client, version.source.removeprefix("models:/"), version.tags)
+    return fetch_saved_model(client, version.source.removeprefix("models:/"), version.tags)
 
 
 def pull(client: MlflowClient, version: ModelVersion, folder: Path) -> list[Path]:
@@ -180,8 +180,8 @@ def pull(client: MlflowClient, version: ModelVersion, folder: Path) -> list[Path
 
     Raises InputError, and leaves nothing there, where it cannot be written.
     """
-    images = json.dumps(preprocessing(version), indent=2)
-    model = registered_model(client, version)
+    images = json.dumps(describe_preprocessing(version), indent=2)
+    model = find_registered_model(client, version)
     model.verify()
     files = {
         "model.keras": model.path.read_bytes(),
@@ -209,18 +209,18 @@ def pull(client: MlflowClient, version: ModelVersion, folder: Path) -> list[Path
     return sorted(written)
 
 
-def preprocessing(version: ModelVersion) -> dict[str, Any]:
+def describe_preprocessing(version: ModelVersion) -> dict[str, Any]:
     """What a raw image must be like; nothing else is to be done to it. Versions of before say nothing of their rescaling."""
     rescaling = version.tags.get(RESCALING, RESCALED)
-    return {"dtype": "uint8", "range": [0, 255], "shape": ["n", *input_shape(version)], "rescaling": rescaling}
+    return {"dtype": "uint8", "range": [0, 255], "shape": ["n", *read_input_shape(version)], "rescaling": rescaling}
 
 
-def input_shape(version: ModelVersion) -> tuple[int, int, int]:
+def read_input_shape(version: ModelVersion) -> tuple[int, int, int]:
     """(height, width, channels) of the images that a version takes."""
-    return tuple(json.loads(promoted_tag(version, "tailor.input_shape")))
+    return tuple(json.loads(read_promoted_tag(version, "tailor.input_shape")))
 
 
-def promoted_tag(version: ModelVersion, name: str) -> str:
+def read_promoted_tag(version: ModelVersion, name: str) -> str:
     """A tag that each promotion writes. Raises InputError for a version that another tool registered."""
     if name not in version.tags:
         raise InputError(
@@ -230,7 +230,7 @@ def promoted_tag(version: ModelVersion, name: str) -> str:
     return version.tags[name]
 
 
-def labels(model: SavedModel) -> list[str]:
+def read_labels(model: SavedModel) -> list[str]:
     """The class names, in the order of the model's outputs."""
     return json.loads((model.path.parent.parent / "labels.json").read_text(encoding="utf-8"))
 
@@ -239,7 +239,7 @@ def find_best_model(study: RecordedStudy) -> tuple[Row, str]:
     """The best trial that keeps the constraints and whose model is logged, and the model's id. Raises RunError."""
     logged = study.client.search_logged_models([study.experiment_id], max_results=1000)
     models = {int(m.tags["tailor.trial"]): m.model_id for m in logged if "tailor.trial" in m.tags}
-    for row in leaderboard(study):
+    for row in read_leaderboard(study):
         if row.front is not None and row.trial in models:
             return row, models[row.trial]
     raise RunError(f"study {study.name!r} has no complete trial with a model yet; see `tailor status {study.name}`.")
@@ -258,7 +258,7 @@ def _checksums(tags: Mapping[str, str]) -> dict[str, str]:
 
 def _candidate(version: ModelVersion) -> Candidate:
     metric, direction, value, digest = (
-        promoted_tag(version, f"tailor.{name}") for name in ("objective", "direction", "value", "dataset_sha256")
+        read_promoted_tag(version, f"tailor.{name}") for name in ("objective", "direction", "value", "dataset_sha256")
     )
     return Candidate(float(value), Objective(metric, direction), digest)  # type: ignore[arg-type]
 

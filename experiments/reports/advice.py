@@ -17,7 +17,7 @@ TRIALS_A_PARAMETER = 10
 UNIMPORTANT = 0.02
 
 
-def advice(spec: StudySpec, rows: Sequence[Row], importance: Mapping[str, float], val_size: int) -> list[str]:
+def advise(spec: StudySpec, rows: Sequence[Row], importance: Mapping[str, float], val_size: int) -> list[str]:
     """One sentence a rule that applies. `rows` are best first; `importance` is empty where too few trials tell it."""
     if all(row.value is None for row in rows):
         if any(row.status == "failed" for row in rows):

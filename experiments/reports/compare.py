@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 
 from ...search.study.goal import EPOCH_METRICS
 from ..errors import InputError
-from ..tracking.leaderboard import best, leaderboard
+from ..tracking.leaderboard import find_best, read_leaderboard
 from ..tracking.reader import find_study
 from ..trials.metrics import read_confusion
 
@@ -58,8 +58,8 @@ def find_run(client: MlflowClient, name: str) -> tuple[str, Run]:
     found = find_study(client, match[1])
     if found is None:
         raise InputError(f"RUN: there is no study {match[1]!r} in the store; `tailor studies` lists them.")
-    trials = leaderboard(found)
-    row = best(trials) if match[2] == "best" else next((row for row in trials if str(row.trial) == match[2]), None)
+    trials = read_leaderboard(found)
+    row = find_best(trials) if match[2] == "best" else next((row for row in trials if str(row.trial) == match[2]), None)
     if row is not None:
         return f"{match[1]}:{row.trial}", client.get_run(row.run_id)
     if match[2] == "best":
@@ -87,11 +87,11 @@ def compare(client: MlflowClient, names: Sequence[str]) -> Comparison:
         {key: values for key, values in params.items() if len(set(values)) > 1},
         metrics,
         same_images,
-        _confusions(confusion(runs[0]), confusion(runs[-1])) if same_images else [],
+        _confusions(fetch_confusion(runs[0]), fetch_confusion(runs[-1])) if same_images else [],
     )
 
 
-def confusion(run: Run) -> Mapping[str, Any] | None:
+def fetch_confusion(run: Run) -> Mapping[str, Any] | None:
     """The labels and counts that a run's confusion_matrix.json holds; None where it has none."""
     try:
         return json.loads(load_text(f"{run.info.artifact_uri}/confusion_matrix.json"))

@@ -24,9 +24,9 @@ from ...search.space.conditions import write_when
 from ...search.space.parameters import Choice, Fixed, Parameter
 from ...search.study.goal import key_of
 from ...search.study.spec import StudySpec
-from ..tracking.leaderboard import Row, leaderboard, number, short
+from ..tracking.leaderboard import Row, format_number, read_leaderboard, shorten
 from ..tracking.reader import REPORT, RecordedStudy
-from .advice import advice
+from .advice import advise
 from .compare import compare
 
 MOST_ROWS = 15
@@ -54,15 +54,15 @@ class Report:
 
 def make(study: RecordedStudy) -> Report:
     """Read the study and make its report."""
-    spec, board = study.read_spec(), leaderboard(study)
+    spec, board = study.read_spec(), read_leaderboard(study)
     spec = dataclasses.replace(spec, space=spec.source.show([row.params for row in board]))
     told = [_told(study.client, spec, row, i < MOST_CURVES) for i, row in enumerate(board)]
-    trials = plots.as_optuna(spec, told)
-    mattered = plots.importances(spec, trials, told)
-    pictures = plots.pictures(trials, mattered)
+    trials = plots.to_optuna(spec, told)
+    mattered = plots.measure_importances(spec, trials, told)
+    pictures = plots.draw_pictures(trials, mattered)
     page = _render(study, spec, board, pictures, mattered)
     files = {f"plots/{name}.png": data for name, data in pictures.items()}
-    return Report(page, {**files, "plots/plots.html": plots.page(trials, mattered).encode()})
+    return Report(page, {**files, "plots/plots.html": plots.draw_page(trials, mattered).encode()})
 
 
 def log(study: RecordedStudy, report: Report, folder: Path) -> None:
@@ -95,7 +95,7 @@ def _render(
     confusions: Sequence[Any] = ()
     if best is not None and runner_up is not None:
         found = compare(study.client, [best.run_id, runner_up.run_id])
-        differs = {name: [None if text is None else short(text) for text in pair] for name, pair in found.params.items()}
+        differs = {name: [None if text is None else shorten(text) for text in pair] for name, pair in found.params.items()}
         confusions = found.confusions
     sizes = json.loads(study.tags.get("tailor.split_sizes", "{}"))
     columns, cells = _table(spec, board[:MOST_ROWS])
@@ -109,7 +109,7 @@ def _render(
         fixed=", ".join(f"{name} = {value}" for name, value in spec.training.items()),
         data=", ".join(f"{name} {size:,}" for name, size in sizes.items()) or "as cut by the study",
         columns=columns,
-        leaderboard=cells,
+        read_leaderboard=cells,
         more=max(0, len(board) - MOST_ROWS),
         best_pictures=[(name, _inline(_artifact(study.client, best.run_id, name))) for name in BEST_PICTURES] if best else [],
         runner_up=runner_up,
@@ -118,7 +118,7 @@ def _render(
         mattered=mattered,
         most_on_front=plots.MOST_ON_FRONT,
         plots=[(name, _inline(pictures[name])) for name in SHOWN_PLOTS if name in pictures],
-        advice=advice(spec, board, mattered.shares if mattered.firm else {}, int(sizes.get("val", 0))),
+        advise=advise(spec, board, mattered.shares if mattered.firm else {}, int(sizes.get("val", 0))),
     )
 
 
@@ -132,9 +132,9 @@ def _table(spec: StudySpec, board: Sequence[Row]) -> tuple[list[str], list[list[
         [
             row.label(spec.goal),
             row.standing,
-            *(number(row.values.get(metric), metric) for metric in objectives),
-            *(number(row.metrics.get(key_of(metric)), metric) for metric in metrics),
-            *(short(row.params.get(name, "–")) for name in searched),
+            *(format_number(row.values.get(metric), metric) for metric in objectives),
+            *(format_number(row.metrics.get(key_of(metric)), metric) for metric in metrics),
+            *(shorten(row.params.get(name, "–")) for name in searched),
         ]
         for row in board
     ]

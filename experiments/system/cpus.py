@@ -11,20 +11,20 @@ TOPOLOGY = Path("/sys/devices/system/cpu")
 QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container: microseconds of processor in so many microseconds, or "max"
 
 
-def cores() -> int:
+def count_cores() -> int:
     """The physical cores that this process may use: two threads of one core share its arithmetic."""
     distinct = len({_core(cpu, TOPOLOGY) for cpu in _allowed()})
-    return max(1, min(distinct, psutil.cpu_count(logical=False) or distinct, quota(QUOTA) or distinct))
+    return max(1, min(distinct, psutil.cpu_count(logical=False) or distinct, read_quota(QUOTA) or distinct))
 
 
-def places(topology: Path = TOPOLOGY) -> list[int]:
+def list_cpus(topology: Path = TOPOLOGY) -> list[int]:
     """The processors that this process may use, one of each physical core before any core's second thread."""
     firsts: dict[str, int] = {}
     seconds = [cpu for cpu in _allowed() if firsts.setdefault(_core(cpu, topology), cpu) != cpu]
     return [*firsts.values(), *seconds]
 
 
-def quota(file: Path) -> int | None:
+def read_quota(file: Path) -> int | None:
     """The whole processors that a container may keep busy, at least 1; None where that is not limited."""
     said = file.read_text(encoding="utf-8").split() if file.exists() else ["max"]
     return None if said[0] == "max" else max(1, int(said[0]) // int(said[1]))

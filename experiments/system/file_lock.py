@@ -15,7 +15,7 @@ from ..errors import InputError
 
 
 @contextmanager
-def study_lock(folder: Path, study: str, keep: Callable[[], bool] = lambda: True) -> Iterator[None]:
+def lock_study(folder: Path, study: str, keep: Callable[[], bool] = lambda: True) -> Iterator[None]:
     """Hold the study, in this folder of locks. Raises InputError naming the process that holds it already.
 
     Where `keep` says no at the end, nothing came of the study, and the lock's file goes too.
@@ -42,14 +42,14 @@ def study_lock(folder: Path, study: str, keep: Callable[[], bool] = lambda: True
 
 
 @contextmanager
-def waiting_lock(path: Path) -> Iterator[None]:
+def hold_lock(path: Path) -> Iterator[None]:
     """Hold a file's lock for a moment; waits for whoever has it."""
     with path.open("a+", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def known_lock(folder: Path, study: str) -> bool:
+def was_locked(folder: Path, study: str) -> bool:
     """Whether the study was ever held in this folder of locks."""
     return (folder / f"{study}.lock").exists()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 @contextmanager
-def installed_first() -> Iterator[None]:
+def prefer_installed() -> Iterator[None]:
     """Look for modules in the user's own folders last, in this process and in those that it starts meanwhile.
 
     Afterwards sys.path is as it was; what was added to it meanwhile stays, at its end. Serves as a decorator, too.
@@ -25,7 +25,7 @@ def installed_first() -> Iterator[None]:
         sys.path[:] = [*before, *(entry for entry in sys.path if entry not in before)]
 
 
-def shadows(folder: Path) -> list[str]:
+def find_shadows(folder: Path) -> list[str]:
     """The folder's files and packages that have the name of a module of Python's or of an installed package, sorted."""
     found = [path for path in folder.glob("*.py") if path.stem != "__init__"]
     found += [path.parent for path in folder.glob("*/__init__.py")]

@@ -11,7 +11,7 @@ import psutil
 OUT_OF_MEMORY = "out_of_memory: the system killed its worker; lower the batch size, the model's width or the number of workers"
 
 
-def total(root: Path = Path("/")) -> int:
+def measure_total(root: Path = Path("/")) -> int:
     """Bytes of memory that the machine has, or the container may use. `root` is for tests."""
     limits = [psutil.virtual_memory().total]
     for place in ("memory.max", "memory/memory.limit_in_bytes"):  # version 2 of control groups, version 1
@@ -20,7 +20,7 @@ def total(root: Path = Path("/")) -> int:
     return min(limits)
 
 
-def kills(root: Path = Path("/")) -> int:
+def count_kills(root: Path = Path("/")) -> int:
     """The count of this process's control group, or else of the machine; 0 where neither is to be had. `root` is for tests."""
     places = [root / "sys/fs/cgroup/memory/memory.oom_control", root / "proc/vmstat"]
     with suppress(OSError):

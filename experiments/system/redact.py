@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 
-def masked(text: str) -> str:
+def mask_passwords(text: str) -> str:
     """The text with the password of every URL in it replaced by ***, before its host or in its query."""
     text = re.sub(r"(\w://[^\s/:@]*):(?!\d+/)\S*@", r"\1:***@", text)  # digits and a slash are a port
     return re.sub(r"([?&]\w*password=)[^&\s]*", r"\1***", text)

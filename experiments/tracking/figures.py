@@ -27,7 +27,7 @@ INK, PAPER, WRONG = (34, 34, 34), (255, 255, 255), (200, 30, 60)
 BLUES = np.array([[247, 251, 255], [8, 48, 107]], float)  # from a share of 0 to one of 1
 
 
-def confusion_matrix(confusion: Confusion, class_names: Sequence[str]) -> bytes:
+def draw_confusion_matrix(confusion: Confusion, class_names: Sequence[str]) -> bytes:
     """Counts by true class (rows) and predicted class (columns), coloured by the share of the true class's images.
 
     Of more than MOST_DENSE classes those of the most frequent mistakes are drawn.
@@ -63,7 +63,9 @@ def confusion_matrix(confusion: Confusion, class_names: Sequence[str]) -> bytes:
     return _png(picture)
 
 
-def sample_predictions(images: np.ndarray, samples: Sequence[tuple[int, int, int, float]], class_names: Sequence[str]) -> bytes:
+def draw_sample_predictions(
+    images: np.ndarray, samples: Sequence[tuple[int, int, int, float]], class_names: Sequence[str]
+) -> bytes:
     """A sheet of images, uint8 (n, height, width, channels), each with its prediction; mistakes in red, with the truth."""
     columns, tile, caption = 4, 140, 38
     rows = -(-len(samples) // columns)
@@ -81,7 +83,7 @@ def sample_predictions(images: np.ndarray, samples: Sequence[tuple[int, int, int
     return _png(sheet)
 
 
-def learning_curves(history: Sequence[Mapping[str, float]], best_epoch: int, first: int = 1) -> bytes:
+def draw_learning_curves(history: Sequence[Mapping[str, float]], best_epoch: int, first: int = 1) -> bytes:
     """Loss and accuracy by epoch, of training and validation, with the best epoch marked."""
     with style.context("default"):  # whatever a matplotlibrc says: LaTeX for all text, say, which may not be there
         return _drawn_curves(history, best_epoch, first)

@@ -49,7 +49,7 @@ class Row:
         return asdict(self)
 
 
-def leaderboard(study: RecordedStudy) -> list[Row]:
+def read_leaderboard(study: RecordedStudy) -> list[Row]:
     """Every trial of a study, read from MLflow: complete ones best first, in the goal's order, then the others by number."""
     return rank(study.read_attempts(), study.goal)
 
@@ -87,17 +87,17 @@ def _make_row(attempt: RecordedAttempt, goal: Goal, values: Mapping[str, float],
     )
 
 
-def best(board: Sequence[Row]) -> Row | None:
+def find_best(board: Sequence[Row]) -> Row | None:
     """The best complete trial that keeps the constraints, of rows that are best first."""
     return next((row for row in board if row.front is not None), None)
 
 
-def number(value: float | None, metric: str) -> str:
+def format_number(value: float | None, metric: str) -> str:
     """A metric's value, as a table shows it."""
     return "–" if value is None else f"{value:,.{DIGITS.get(metric, 4)}f}"
 
 
-def short(text: str) -> str:
+def shorten(text: str) -> str:
     """A hyperparameter's recorded text, as a table shows it: whole numbers whole, others with four digits."""
     try:
         return text if text.lstrip("-").isdigit() else f"{float(text):.4g}"

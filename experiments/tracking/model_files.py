@@ -31,7 +31,7 @@ class ModelFile:
     source: Path | None = None
 
 
-def requirements() -> list[str]:
+def list_requirements() -> list[str]:
     """The packages that loading the model takes, at the versions that made it."""
     return [f"{name}=={importlib.metadata.version(name)}" for name in ("mlflow", "tensorflow", "keras", "numpy")]
 
@@ -50,8 +50,8 @@ def write(model: ModelFile, folder: Path, model_id: str | None, extra: Mapping[s
         (folder / CODE / model.source.name).write_bytes(model.source.read_bytes())
     for name, text in extra.items():
         (folder / name).write_text(text, encoding="utf-8")
-    _environment(folder, requirements())
-    record = Model(signature=signature(model.input_shape, model.num_classes), model_id=model_id)
+    _environment(folder, list_requirements())
+    record = Model(make_signature=make_signature(model.input_shape, model.num_classes), model_id=model_id)
     record.add_flavor(
         "tensorflow",
         data=DATA,
@@ -67,7 +67,7 @@ def write(model: ModelFile, folder: Path, model_id: str | None, extra: Mapping[s
     record.save(str(folder / "MLmodel"))
 
 
-def signature(input_shape: Sequence[int], num_classes: int) -> ModelSignature:
+def make_signature(input_shape: Sequence[int], num_classes: int) -> ModelSignature:
     """uint8 images (n, height, width, channels) in, float32 probabilities (n, classes) out."""
     return ModelSignature(
         Schema([TensorSpec(dtype("uint8"), (-1, *input_shape))]), Schema([TensorSpec(dtype("float32"), (-1, num_classes))])

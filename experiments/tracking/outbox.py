@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from ..errors import RunError
-from ..system.redact import masked
+from ..system.redact import mask_passwords
 from .entries import Entry
 from .reader import RecordedStudy
 from .spool import Spool
@@ -77,4 +77,4 @@ class Outbox:
 def _shorten(error: Exception) -> str:
     """Its first line; of a database's error its driver's own, as SQLAlchemy puts hints and the statement around it."""
     said = getattr(error.__cause__, "orig", None) or error
-    return masked((str(said).strip().splitlines() or [type(error).__name__])[0])[:200]
+    return mask_passwords((str(said).strip().splitlines() or [type(error).__name__])[0])[:200]

@@ -17,7 +17,7 @@ from typing import IO
 
 from ..errors import InputError, RunError
 from ..store import Store
-from ..system.redact import masked
+from ..system.redact import mask_passwords
 from .ui_links import HOST
 
 START_SECONDS = 120
@@ -81,7 +81,7 @@ def _wait(server: subprocess.Popen[bytes], port: int, stderr: IO[bytes]) -> None
         if server.poll() is not None:
             stderr.seek(0)
             said = stderr.read().decode(errors="replace").strip().splitlines()
-            raise RunError(f"MLflow's server ended at once: {masked(said[-1]) if said else 'no message'}.")
+            raise RunError(f"MLflow's server ended at once: {mask_passwords(said[-1]) if said else 'no message'}.")
         try:
             with DIRECT.open(f"http://{HOST}:{port}/health", timeout=2):
                 return

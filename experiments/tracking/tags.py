@@ -12,7 +12,7 @@ from ...search.study.spec import StudySpec
 from ..datasets.splits import Splits
 
 
-def common_tags(folder: Path) -> dict[str, str]:
+def describe_origin(folder: Path) -> dict[str, str]:
     """What made a run: versions, user, and the git commit of the user's folder where it has one."""
     tags = {
         f"tailor.version.{name}": importlib.metadata.version(name)
@@ -36,7 +36,7 @@ def common_tags(folder: Path) -> dict[str, str]:
     return tags
 
 
-def study_tags(spec: StudySpec, splits: Splits) -> dict[str, str]:
+def describe_study(spec: StudySpec, splits: Splits) -> dict[str, str]:
     """The study, its objective and its data, on every run of it."""
     return {
         "tailor.study": spec.name,

@@ -11,7 +11,7 @@ SETTINGS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT
 
 
 @contextmanager
-def impatient() -> Iterator[None]:
+def shorten_timeouts() -> Iterator[None]:
     """Find soon that the server is away: a person waits, or trials do, and what it misses is kept (outbox.py).
 
     Settings that are there already stand, and all is as it was afterwards.

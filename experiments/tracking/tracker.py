@@ -142,13 +142,13 @@ class Tracker:
         if result.traceback:
             made["traceback.txt"] = result.traceback.encode()
         if result.history:
-            made["learning_curves.png"] = figures.learning_curves(result.history, result.best_epoch, job.epochs_done + 1)
+            made["learning_curves.png"] = figures.draw_learning_curves(result.history, result.best_epoch, job.epochs_done + 1)
         scored = result.evaluation
         if scored is not None:
             made["confusion_matrix.json"] = _json(metrics.plain_confusion(scored.confusion, names))
-            made["confusion_matrix.png"] = figures.confusion_matrix(scored.confusion, names)
-            made["classification_report.json"] = _json(metrics.report(scored.confusion, names))
-            made["sample_predictions.png"] = figures.sample_predictions(self._splits.val.images, scored.samples, names)
+            made["confusion_matrix.png"] = figures.draw_confusion_matrix(scored.confusion, names)
+            made["classification_report.json"] = _json(metrics.make_report(scored.confusion, names))
+            made["sample_predictions.png"] = figures.draw_sample_predictions(self._splits.val.images, scored.samples, names)
         return made
 
 
@@ -163,7 +163,7 @@ def open_study(client: MlflowClient, store: Store, spec: StudySpec, tags: Mappin
         if "tailor.ended" in study.tags:
             client.delete_tag(study.run_id, "tailor.ended")
     client.log_batch(study.run_id, tags=[RunTag(k, v) for k, v in tags.items()])  # an earlier draft may be of another spec
-    for key, value in ui_links.view_tags(spec).items():
+    for key, value in ui_links.make_view_tags(spec).items():
         client.set_experiment_tag(study.experiment_id, key, value)
     if found is None or found.read_spec() != spec:
         client.log_text(study.run_id, json.dumps(spec.tables(), indent=2), STUDY_FILE)

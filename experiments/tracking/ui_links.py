@@ -28,7 +28,7 @@ COLOURS = (
 CURVES = ("val_accuracy", "val_loss", "train_accuracy", "train_loss")
 
 
-def base_url(tracking_uri: str, port: int = PORT) -> str:
+def make_base_url(tracking_uri: str, port: int = PORT) -> str:
     """Where the pages are: the tracking server itself, or the `tailor ui` that a person starts."""
     if not tracking_uri.startswith("http"):
         return f"http://{HOST}:{port}"
@@ -36,7 +36,7 @@ def base_url(tracking_uri: str, port: int = PORT) -> str:
     return f"{scheme}://{place.rpartition('@')[2]}"  # without the user and password, which a browser asks for
 
 
-def study_url(base: str, experiment_id: str, charts: bool = True) -> str:
+def make_study_url(base: str, experiment_id: str, charts: bool = True) -> str:
     """A study's page: its trials best first with their curves, or (`charts=False`) as a table of hyperparameters."""
     query = {"workflowType": "machine_learning", "viewStateShareKey": VIEW}
     if charts:
@@ -44,7 +44,7 @@ def study_url(base: str, experiment_id: str, charts: bool = True) -> str:
     return f"{base}/#/experiments/{experiment_id}/runs?{urlencode(query)}"
 
 
-def view_tags(spec: StudySpec) -> dict[str, str]:
+def make_view_tags(spec: StudySpec) -> dict[str, str]:
     """The experiment's tags: the preset of its page, and the note above it."""
     state = json.dumps(_state(spec))
     view = json.dumps({"name": "Trials, best first", "createdAt": 0, "updatedAt": 0, "state": state})

@@ -70,9 +70,9 @@ def _end_with_parent() -> None:
 
 def _prepare(threads: int | None) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    from ..system.silence import quiet
+    from ..system.silence import silence
 
-    with quiet():
+    with silence():
         import tensorflow as tf
 
         from ...models.training.keras_config import set_standard

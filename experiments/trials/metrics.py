@@ -77,11 +77,11 @@ class Evaluation:
 def evaluate(labels: np.ndarray, predicted: np.ndarray, confidence: np.ndarray, loss: float, classes: int) -> Evaluation:
     """Measure predictions: `labels` and `predicted` are int (n,), `confidence` float (n,)."""
     confusion = count_confusion(labels, predicted, classes)
-    scores = per_class(confusion)
+    scores = score_classes(confusion)
     return Evaluation(
         loss=loss,
         accuracy=confusion.accuracy,
-        macro_f1=float(np.mean(scores["f1-score"][occurring(confusion)])),
+        macro_f1=float(np.mean(scores["f1-score"][list_occurring(confusion)])),
         confusion=confusion,
         samples=_samples(labels, predicted, confidence),
     )
@@ -93,12 +93,12 @@ def count_confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> 
     return Confusion(np.stack([pairs // classes, pairs % classes, counts], axis=1).astype(np.int64), classes)
 
 
-def occurring(confusion: Confusion) -> np.ndarray:
+def list_occurring(confusion: Confusion) -> np.ndarray:
     """The classes that have an image or are predicted: those that an average over classes is taken of, as in scikit-learn."""
     return np.flatnonzero(confusion.sums(0) + confusion.sums(1))
 
 
-def per_class(confusion: Confusion) -> dict[str, np.ndarray]:
+def score_classes(confusion: Confusion) -> dict[str, np.ndarray]:
     """Precision, recall, F1 and support of each class, shaped (classes,), as scikit-learn with zero_division=0."""
     support, predicted = confusion.sums(0), confusion.sums(1)
     right = np.zeros(confusion.classes)
@@ -111,13 +111,13 @@ def per_class(confusion: Confusion) -> dict[str, np.ndarray]:
     return {"precision": precision, "recall": recall, "f1-score": f1, "support": support}
 
 
-def report(confusion: Confusion, class_names: Sequence[str]) -> Mapping[str, Any]:
+def make_report(confusion: Confusion, class_names: Sequence[str]) -> Mapping[str, Any]:
     """The per-class report, in the layout of scikit-learn's classification_report(output_dict=True).
 
     A class that has no image and is never predicted has no row, and counts in no average.
     """
-    rows_of = occurring(confusion)
-    scores = {key: values[rows_of] for key, values in per_class(confusion).items()}
+    rows_of = list_occurring(confusion)
+    scores = {key: values[rows_of] for key, values in score_classes(confusion).items()}
     support = scores["support"]
     rows: dict[str, Any] = {class_names[c]: {key: v[i].item() for key, v in scores.items()} for i, c in enumerate(rows_of)}
     rows["accuracy"] = confusion.accuracy

@@ -195,7 +195,7 @@ def open_data(handle: DataHandle, in_memory: bool | None = None) -> Data:
         names = ("train_images", "train_labels", "val_images", "val_labels")
         arrays = {name: np.load(Path(handle.folder) / f"{name}.npy", mmap_mode="r") for name in names}
         size = sum(array.nbytes for array in arrays.values())
-        held = size <= memory.total() / 2 / (psutil.cpu_count() or 1) if in_memory is None else in_memory
+        held = size <= memory.measure_total() / 2 / (psutil.cpu_count() or 1) if in_memory is None else in_memory
         parts = {name: tf.constant(a) if held or name.endswith("labels") else a for name, a in arrays.items()}
         _opened[handle, in_memory] = Data(**parts, num_classes=handle.num_classes)
     return _opened[handle, in_memory]

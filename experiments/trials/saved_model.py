@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError
-from ..system.import_path import installed_first
+from ..system.import_path import prefer_installed
 
 if TYPE_CHECKING:
     import keras
@@ -36,7 +36,7 @@ class SavedModel:
                 raise InputError(f"{path}: its SHA-256 is {got}, not the registered {wanted}; the file was changed.")
 
 
-@installed_first()
+@prefer_installed()
 def load_model(saved: SavedModel) -> keras.Model:
     """Load a .keras file in safe mode. Raises InputError if its checksum differs or it holds what is not safe to load.
 

@@ -37,7 +37,7 @@ class LocalBackend:
             env={worker.THREADS: str(threads), worker.COUNT: str(count)},
         )
         self.client = Client(self._cluster, loop=loop, set_as_default=False)  # the host's default stays its own
-        self._starvation, self._counted = Starvation(memory.kills()), time.monotonic()
+        self._starvation, self._counted = Starvation(memory.count_kills()), time.monotonic()
 
     @property
     def usable(self) -> list[str] | None:
@@ -55,7 +55,7 @@ class LocalBackend:
     def look(self, liveness: Liveness, now: float) -> list[str]:
         if now - self._counted > COUNT_SECONDS:
             self._counted = now
-            self._starvation.count(memory.kills(), now)
+            self._starvation.count(memory.count_kills(), now)
         return []  # Dask restarts a process that dies, and says so
 
     def give_up(self, task: str, liveness: Liveness, now: float) -> bool:
@@ -70,7 +70,7 @@ class LocalBackend:
         return False
 
     def explain(self, now: float) -> str:
-        self._starvation.count(memory.kills(), now)
+        self._starvation.count(memory.count_kills(), now)
         return memory.OUT_OF_MEMORY if self._starvation.is_recent(now) else WORKER_GONE
 
     def guard(self) -> AbstractContextManager[None]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import atexit
 import gc
 
-from ..system.silence import quiet
+from ..system.silence import silence
 from . import monotonic_clock  # the first loop runs in a worker
 
 atexit.register(gc.freeze)  # this process ends at once, rather than after a second of looking through TensorFlow's objects
 
-with quiet():
+with silence():
     import tensorflow as tf
 
     from ...models.training import fit, keras_config

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from ..system.cpus import places
+from ..system.cpus import list_cpus
 from ..system.environment import TENSORFLOW_ENV, inherit_settings
 from ..system.gpus import claim
-from ..system.silence import quiet
+from ..system.silence import silence
 from ..trials.job import EpochReport, TrialJob, TrialResult
 from ..trials.preflight import Preflight, inspect_model
 from ..trials.run import Stopped, run_trial
@@ -44,7 +44,7 @@ def dask_setup(worker: Worker) -> None:
     if isinstance(worker.name, int):
         os.environ[INDEX] = str(worker.name)
     if threads == 1 and isinstance(worker.name, int) and hasattr(os, "sched_setaffinity"):
-        cpus = places()
+        cpus = list_cpus()
         # Affinity is a thread's; those started from here on inherit it, the one that trains among them.
         os.sched_setaffinity(0, {cpus[worker.name % len(cpus)]})
 
@@ -60,7 +60,7 @@ def _leave_soon(_number: int, _frame: types.FrameType | None) -> None:
 def prepare() -> None:
     """Ready TensorFlow with this worker's number of threads; the second call does nothing."""
     # All is here already in a worker that Tailor started, but not in one of a cluster that is not ours.
-    with inherit_settings(TENSORFLOW_ENV), quiet():
+    with inherit_settings(TENSORFLOW_ENV), silence():
         import tensorflow as tf
 
         from ...models.training import fit  # noqa: F401

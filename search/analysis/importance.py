@@ -38,7 +38,7 @@ class Importance:
         return PedAnovaImportanceEvaluator(target_quantile=(self.best - 0.5) / self.trials)
 
 
-def importance(study: optuna.Study, places: Sequence[int]) -> Importance:
+def measure_importance(study: optuna.Study, places: Sequence[int]) -> Importance:
     """The importances among the trials of those numbers, given best first. Places stand for values: so trials of several
     objectives, that break constraints, or that were pruned count too.
     """

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ..space.parameters import Choice, Float, Int
 from ..study.spec import StudySpec
-from .importance import Importance, importance
+from .importance import Importance, measure_importance
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -49,7 +49,7 @@ class Told:
     reached: float | None = None
 
 
-def as_optuna(spec: StudySpec, told: Sequence[Told]) -> optuna.Study:
+def to_optuna(spec: StudySpec, told: Sequence[Told]) -> optuna.Study:
     """The trials as an Optuna study in memory."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(study_name=spec.name, directions=[o.direction for o in spec.goal.objectives])
@@ -67,17 +67,17 @@ def as_optuna(spec: StudySpec, told: Sequence[Told]) -> optuna.Study:
     return study
 
 
-def importances(spec: StudySpec, study: optuna.Study, told: Sequence[Told]) -> Importance:
+def measure_importances(spec: StudySpec, study: optuna.Study, told: Sequence[Told]) -> Importance:
     """What mattered among the trials, which come in the leaderboard's order: complete ones, best first, then pruned ones."""
     first = spec.objective
     pruned = [one for one in told if one.status == "pruned" and one.reached is not None]
     places = [one.trial for one in told if one.status == "complete"]
     places += [one.trial for one in sorted(pruned, key=lambda one: first.cost(one.reached or 0.0))]
     with _calm():
-        return importance(study, places)
+        return measure_importance(study, places)
 
 
-def pictures(study: optuna.Study, mattered: Importance) -> dict[str, bytes]:
+def draw_pictures(study: optuna.Study, mattered: Importance) -> dict[str, bytes]:
     """The plots by name as PNG bytes, given what `importances` says. One that has nothing to show is left out."""
     from matplotlib import pyplot, style, use
     from optuna.visualization import matplotlib as plots
@@ -100,7 +100,7 @@ def pictures(study: optuna.Study, mattered: Importance) -> dict[str, bytes]:
         return _each(study, mattered, plots, draw)
 
 
-def page(study: optuna.Study, mattered: Importance) -> str:
+def draw_page(study: optuna.Study, mattered: Importance) -> str:
     """The same plots as one interactive page, plotly's script inside it."""
     from optuna import visualization
 

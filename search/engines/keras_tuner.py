@@ -24,7 +24,7 @@ from ..study.spec import StudySpec
 from . import state_file
 from .keras_tuner_private import Trial, restore, stop_saving, under
 from .protocol import Done, Outcome, Record, Suggestion, Wait
-from .seeds import mixed
+from .seeds import mix
 
 OWN = "tuner/"  # Hyperband passes these among the values
 NO_LIMIT = 1_000_000  # the budget is the spec's, so that it can grow
@@ -131,7 +131,7 @@ def make_oracle(spec: StudySpec) -> keras_tuner.Oracle:
         "hyperparameters": translate(spec.space),
         "allow_new_entries": False,
         "tune_new_entries": False,
-        "seed": mixed(spec.search.seed, 0) or 1,  # Keras Tuner counts up from it, a number a value; 0 would mean a random one
+        "seed": mix(spec.search.seed, 0) or 1,  # Keras Tuner counts up from it, a number a value; 0 would mean a random one
         "max_consecutive_failed_trials": NO_LIMIT,  # the coordinator's to judge
     }
     if name == "hyperband":

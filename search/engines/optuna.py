@@ -16,7 +16,7 @@ from ..study.spec import StudySpec
 from .optuna_private import fixed_params, live_trial
 from .protocol import Done, Outcome, Record, Suggestion, Wait
 from .samplers import make_pruner, make_sampler
-from .seeds import mixed
+from .seeds import mix
 from .storage import AWAY, lasting, open_storage, place, refusing
 
 HPARAMS = "tailor.hparams"
@@ -196,7 +196,7 @@ class OptunaEngine:
 
     def _reseed(self, trial: int) -> None:
         """A sampler seeded once would propose its first trials again after a restart."""
-        self._study.sampler = make_sampler(self._spec.search, mixed(self._spec.search.seed, trial))
+        self._study.sampler = make_sampler(self._spec.search, mix(self._spec.search.seed, trial))
 
     def _outcome(self, trial: FrozenTrial) -> Outcome:
         values: dict[str, float] = {}

@@ -5,6 +5,6 @@ from __future__ import annotations
 import hashlib
 
 
-def mixed(seed: int, trial: int) -> int:
+def mix(seed: int, trial: int) -> int:
     """A 32-bit seed of (study seed, trial number)."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{trial}".encode()).digest()[:4], "big")

@@ -19,13 +19,13 @@ from searches import artifacts, client, runs
 
 from tailor.experiments.cli.compare import number
 from tailor.experiments.errors import InputError
-from tailor.experiments.planning.initial_points import best_points, fitting
-from tailor.experiments.reports.advice import advice
+from tailor.experiments.planning.initial_points import find_best_points, fit_to_space
+from tailor.experiments.reports.advice import advise
 from tailor.experiments.reports.compare import find_run
 from tailor.experiments.reports.report import _render, _table
-from tailor.experiments.tracking.leaderboard import Row, short
+from tailor.experiments.tracking.leaderboard import Row, shorten
 from tailor.experiments.tracking.reader import find_study
-from tailor.search.analysis.plots import as_optuna, importances
+from tailor.search.analysis.plots import measure_importances, to_optuna
 from tailor.search.space.parameters import Choice, Float, Int
 from tailor.search.space.space import Space
 from tailor.search.study.load import build, load
@@ -157,13 +157,13 @@ SPACE = Space((Float("rate", 1e-4, 1e-1, log=True), Int("depth", 1, 6), Choice("
 def test_advice_says_what_it_saw(rows: list[Row], importance: dict[str, float], says: str) -> None:
     tables = {"study": {"name": "s", "dataset": "digits", "model": "mlp"}}
     spec = replace(build(tables), space=SPACE)
-    assert says in " ".join(advice(spec, rows, importance, val_size=5000))
+    assert says in " ".join(advise(spec, rows, importance, val_size=5000))
 
 
 def test_a_grid_is_not_told_to_go_on() -> None:
     tables = {"study": {"name": "s", "dataset": "digits", "model": "mlp"}, "search": {"sampler": "grid"}}
     spec = build({**tables, "space": {"depth": {"low": 1, "high": 6}}})
-    assert "go on to" not in " ".join(advice(spec, [row(0, 0.9)], {}, 5000))
+    assert "go on to" not in " ".join(advise(spec, [row(0, 0.9)], {}, 5000))
 
 
 @pytest.mark.parametrize(("sampler", "new"), [("hyperband", True), ("random", False)])
@@ -171,14 +171,14 @@ def test_more_epochs_are_advised_where_the_study_can_have_them(sampler: str, new
     """Keras Tuner's Hyperband refuses to go on with another max_epochs."""
     tables = {"study": {"name": "s", "dataset": "digits", "model": "mlp"}, "space": {"depth": {"low": 1, "high": 6}}}
     spec = build({**tables, "search": {"engine": "keras-tuner", "sampler": sampler}})
-    said = " ".join(advice(spec, [row(0, 0.9, best_epoch=10.0)], {}, 5000))
+    said = " ".join(advise(spec, [row(0, 0.9, best_epoch=10.0)], {}, 5000))
     assert "still improving in its last epoch, 10" in said
     assert ("in a new study: --name" in said) == new
 
 
 def test_where_no_trial_keeps_the_constraints_that_is_the_advice() -> None:
     study = {"name": "s", "dataset": "digits", "model": "mlp", "constraints": ["parameters <= 10"]}
-    said = advice(build({"study": study}), [replace(row(0, 0.9), front=None)], {}, 5000)
+    said = advise(build({"study": study}), [replace(row(0, 0.9), front=None)], {}, 5000)
     assert said == ["No complete trial keeps parameters <= 10: let the space reach where they are kept, or loosen them."]
 
 
@@ -201,29 +201,29 @@ def test_a_front_that_no_picture_can_show_is_said_to_have_none(recorded: Shell, 
     spec = build({"study": {"name": "s", "dataset": "digits", "model": "mlp", "objectives": objectives}})
     study = find_study(client(recorded.folder), "small")
     assert study is not None
-    page = _render(study, spec, [], {}, importances(spec, as_optuna(spec, []), []))
+    page = _render(study, spec, [], {}, measure_importances(spec, to_optuna(spec, []), []))
     assert ("The Pareto front of 4 objectives has no picture" in page) == said
 
 
 def test_numbers_are_shown_whole() -> None:
     assert [number(669706.0), number(0.123456), number(None)] == ["669,706", "0.12346", "–"]
-    assert [short(text) for text in ("16384", "007", "0.00123456", "relu")] == ["16384", "007", "0.001235", "relu"]
+    assert [shorten(text) for text in ("16384", "007", "0.00123456", "relu")] == ["16384", "007", "0.001235", "relu"]
 
 
 def test_nothing_is_advised_where_nothing_stands_out() -> None:
     spec = replace(build({"study": {"name": "s", "dataset": "digits", "model": "mlp"}}), space=SPACE)
     rows = [row(i, 0.9 - 0.1 * i, {"rate": 0.01, "depth": 3}, best_epoch=4.0) for i in range(5)] + [row(9, 0.1)] * 30
-    assert advice(spec, rows, {"rate": 0.6, "depth": 0.4}, 5000) == []
+    assert advise(spec, rows, {"rate": 0.6, "depth": 0.4}, 5000) == []
 
 
 def test_the_best_points_of_a_study_that_lie_in_the_space(recorded: Shell, write_study: Callable[..., Path]) -> None:
     spec = load(write_study(("low = 1, high = 2", "low = 2, high = 3")))
     _, trials = runs(recorded.folder)
     best = max(trials, key=lambda r: r.data.metrics["best_val_accuracy"])
-    points = best_points(client(recorded.folder), "small", spec.space)
+    points = find_best_points(client(recorded.folder), "small", spec.space)
     assert points[0]["learning_rate"] == float(best.data.params["learning_rate"])
     assert all(point.get("depth", 2) == 2 for point in points)  # depth 1 is outside, and left to the sampler
-    assert fitting({"depth": 1, "units_2": 16, "other": 3}, spec.space) == {"units_2": 16}
+    assert fit_to_space({"depth": 1, "units_2": 16, "other": 3}, spec.space) == {"units_2": 16}
 
 
 def test_a_study_begins_with_another_ones_best(recorded: Shell) -> None:

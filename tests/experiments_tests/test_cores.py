@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tailor.experiments.system.cpus import places, quota
+from tailor.experiments.system.cpus import list_cpus, read_quota
 
 
 def test_each_core_gets_a_worker_before_any_gets_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,12 +16,12 @@ def test_each_core_gets_a_worker_before_any_gets_two(tmp_path: Path, monkeypatch
     for cpu, siblings in enumerate(("0-1", "0-1", "2-3", "2-3", "4-5", "4-5")):
         (tmp_path / f"cpu{cpu}" / "topology").mkdir(parents=True)
         (tmp_path / f"cpu{cpu}" / "topology" / "thread_siblings_list").write_text(f"{siblings}\n")
-    assert places(tmp_path) == [0, 2, 5, 1, 3]
-    assert places(tmp_path / "nothing") == [0, 1, 2, 3, 5]
+    assert list_cpus(tmp_path) == [0, 2, 5, 1, 3]
+    assert list_cpus(tmp_path / "nothing") == [0, 1, 2, 3, 5]
 
 
 @pytest.mark.parametrize(("text", "whole"), [("max 100000", None), ("250000 100000", 2), ("50000 100000", 1), (None, None)])
 def test_a_containers_share_is_counted_in_whole_processors(tmp_path: Path, text: str | None, whole: int | None) -> None:
     if text is not None:
         (tmp_path / "cpu.max").write_text(text)
-    assert quota(tmp_path / "cpu.max") == whole
+    assert read_quota(tmp_path / "cpu.max") == whole

@@ -19,9 +19,9 @@ from tailor.experiments.trials.metrics import (
     Confusion,
     count_confusion,
     evaluate,
+    make_report,
     plain_confusion,
     read_confusion,
-    report,
 )
 
 NAMES = ("a", "b", "c", "d")
@@ -41,7 +41,7 @@ def test_confusion_and_report_are_scikit_learns(guesses: tuple[np.ndarray, np.nd
     assert (confusion.dense() == sklearn_confusion(labels, predicted, labels=range(4))).all()
     assert confusion.dense()[3].sum() == 0
     expected = classification_report(labels, predicted, labels=range(4), target_names=NAMES, output_dict=True, zero_division=0)
-    ours = report(confusion, NAMES)
+    ours = make_report(confusion, NAMES)
     assert ours["accuracy"] == pytest.approx((labels == predicted).mean())
     for name in (*NAMES, "macro avg", "weighted avg"):
         assert ours[name] == pytest.approx(expected[name]), name
@@ -52,7 +52,7 @@ def test_an_evaluation_sums_to_the_split_and_shows_the_surest_mistakes(guesses: 
     confidence = np.linspace(0, 1, 500)
     found = evaluate(labels, predicted, confidence, 0.5, 4)
     assert found.confusion.dense().sum() == found.confusion.total == 500
-    assert found.macro_f1 == pytest.approx(report(found.confusion, NAMES)["macro avg"]["f1-score"])
+    assert found.macro_f1 == pytest.approx(make_report(found.confusion, NAMES)["macro avg"]["f1-score"])
     wrong = np.flatnonzero(labels != predicted)
     assert [row for row, *_ in found.samples[:8]] == list(wrong[::-1][:8])
     assert len(found.samples) == 16
@@ -60,9 +60,9 @@ def test_an_evaluation_sums_to_the_split_and_shows_the_surest_mistakes(guesses: 
 
 def test_class_names_are_drawn_in_other_alphabets_and_cut_where_they_are_long() -> None:
     counts = Confusion(np.array([[0, 0, 3], [0, 1, 1], [1, 1, 4]]), 2)
-    drawn = [figures.confusion_matrix(counts, (name, "b")) for name in ("ä", "ö", "б", "ж")]
+    drawn = [figures.draw_confusion_matrix(counts, (name, "b")) for name in ("ä", "ö", "б", "ж")]
     assert len(set(drawn)) == 4  # letters that a font lacks all look the same
-    long = Image.open(io.BytesIO(figures.confusion_matrix(counts, ("x" * 3000, "b"))))
+    long = Image.open(io.BytesIO(figures.draw_confusion_matrix(counts, ("x" * 3000, "b"))))
     assert max(long.size) < 600
 
 
@@ -71,9 +71,9 @@ def test_the_pictures_are_pictures(guesses: tuple[np.ndarray, np.ndarray]) -> No
     found = evaluate(labels, predicted, np.full(500, 0.9), 0.5, 4)
     history = [{f"{part}_{name}": 0.5 / e for part in ("train", "val") for name in ("loss", "accuracy")} for e in range(1, 4)]
     drawn = (
-        figures.confusion_matrix(found.confusion, NAMES),
-        figures.learning_curves(history, 2),
-        figures.sample_predictions(np.zeros((500, 8, 8, 3), "uint8"), found.samples, NAMES),
+        figures.draw_confusion_matrix(found.confusion, NAMES),
+        figures.draw_learning_curves(history, 2),
+        figures.draw_sample_predictions(np.zeros((500, 8, 8, 3), "uint8"), found.samples, NAMES),
     )
     for png in drawn:
         assert len(np.unique(np.asarray(Image.open(io.BytesIO(png)).convert("L")))) > 10
@@ -82,7 +82,7 @@ def test_the_pictures_are_pictures(guesses: tuple[np.ndarray, np.ndarray]) -> No
 @pytest.mark.parametrize("classes", [2, 3, 10])
 def test_the_confusions_title_is_not_cut_off(classes: int) -> None:
     right = count_confusion(np.arange(classes), np.arange(classes), classes)
-    picture = Image.open(io.BytesIO(figures.confusion_matrix(right, [str(i) for i in range(classes)])))
+    picture = Image.open(io.BytesIO(figures.draw_confusion_matrix(right, [str(i) for i in range(classes)])))
     inked = np.flatnonzero((np.asarray(picture.convert("L"))[8:30] < 200).any(axis=0))
     assert inked.max() < picture.width - 10
 
@@ -93,11 +93,11 @@ def test_a_class_that_no_image_has_counts_in_no_average() -> None:
     found = evaluate(labels, labels, np.ones(50), 0.0, 10)
     assert found.macro_f1 == found.accuracy == 1.0
     names = [f"class {i}" for i in range(10)]
-    rows = report(found.confusion, names)
+    rows = make_report(found.confusion, names)
     assert rows["macro avg"]["f1-score"] == 1.0 and [name for name in names if name in rows] == names[::2]
     once = labels.copy()
     once[0] = 9  # one that no image has, predicted: a mistake that counts, as in scikit-learn
-    ours = report(evaluate(labels, once, np.ones(50), 0.0, 10).confusion, names)
+    ours = make_report(evaluate(labels, once, np.ones(50), 0.0, 10).confusion, names)
     assert ours["macro avg"] == pytest.approx(classification_report(labels, once, output_dict=True, zero_division=0)["macro avg"])
 
 
@@ -110,7 +110,7 @@ def test_five_thousand_classes_take_what_their_images_take() -> None:
     tracemalloc.start()
     found = evaluate(labels, predicted, np.ones(30_000), 0.5, 5000)
     plain = plain_confusion(found.confusion, names)
-    picture = Image.open(io.BytesIO(figures.confusion_matrix(found.confusion, names)))
+    picture = Image.open(io.BytesIO(figures.draw_confusion_matrix(found.confusion, names)))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 30 << 20

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tailor.experiments.system.memory import kills, total
+from tailor.experiments.system.memory import count_kills, measure_total
 
 
 @pytest.mark.parametrize(
@@ -32,14 +32,14 @@ def test_the_nearest_count_is_read(tmp_path: Path, files: dict[str, str], count:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    assert kills(tmp_path) == count
+    assert count_kills(tmp_path) == count
 
 
 def test_a_containers_limit_counts(tmp_path: Path) -> None:
-    assert total(tmp_path) == psutil.virtual_memory().total
+    assert measure_total(tmp_path) == psutil.virtual_memory().total
     group = tmp_path / "sys/fs/cgroup"
     group.mkdir(parents=True)
     (group / "memory.max").write_text("max\n")
-    assert total(tmp_path) == psutil.virtual_memory().total
+    assert measure_total(tmp_path) == psutil.virtual_memory().total
     (group / "memory.max").write_text("1000000\n")
-    assert total(tmp_path) == 1_000_000
+    assert measure_total(tmp_path) == 1_000_000

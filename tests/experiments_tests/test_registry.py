@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from tailor.experiments.errors import InputError
-from tailor.experiments.registry.promote import find_version, input_shape, pull
+from tailor.experiments.registry.promote import find_version, pull, read_input_shape
 
 DIGIT = Path(__file__).resolve().parents[2] / "docs" / "pictures" / "digit.png"
 PLAIN = """
@@ -155,7 +155,7 @@ def test_an_unknown_model_says_which_there_are(recorded: Shell, arguments: tuple
 
 def test_a_version_that_another_tool_registered_is_named() -> None:
     with pytest.raises(InputError, match="by-hand version 1 was not promoted by Tailor"):
-        input_shape(ModelVersion("by-hand", "1", 0))
+        read_input_shape(ModelVersion("by-hand", "1", 0))
 
 
 def test_a_model_file_that_was_changed_is_refused(recorded: Shell, tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def test_a_default_that_changed_since_is_noticed_and_can_be_written_down(
     study = recorded.folder / "small.toml"
     store, splits = client(recorded.folder), open_data(load(study), None)
     later = dataclasses.asdict(TrainOptions()) | {"schedule": "one_cycle", "a_later_option": 0.0}
-    monkeypatch.setattr(resume_check.recorded_defaults, "defaults", lambda _spec: later)
+    monkeypatch.setattr(resume_check.recorded_defaults, "list_defaults", lambda _spec: later)
     with pytest.raises(InputError, match=r"training\.schedule: cosine → one_cycle\..* write the old values into \[training\]"):
         find_same(store, load(study), splits)
     find_same(store, load(study, ["training.schedule=cosine"]), splits)

@@ -22,7 +22,7 @@ from conftest import Shell
 from files import as_registered
 
 from tailor.experiments.errors import InputError
-from tailor.experiments.system.redact import masked
+from tailor.experiments.system.redact import mask_passwords
 
 Write = Callable[..., Path]
 
@@ -170,7 +170,7 @@ def test_a_name_with_nul_in_a_study_file_is_refused(tailor: Shell, write_study: 
     ],
 )
 def test_no_form_of_password_is_shown(text: str, shown: str) -> None:
-    assert masked(text) == shown
+    assert mask_passwords(text) == shown
 
 
 def test_databases_and_folders_are_their_owners_alone(recorded: Shell) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tailor.experiments.planning.initial_points import with_defaults
+from tailor.experiments.planning.initial_points import add_defaults
 from tailor.models.factory import resolve
 from tailor.search.space.parameters import Float
 from tailor.search.space.space import Space
@@ -39,7 +39,7 @@ def spec(**changes: object) -> StudySpec:
 
 
 def test_each_parameter_begins_at_its_default_or_in_the_middle() -> None:
-    (found,) = with_defaults(spec(), resolve("mlp").first).enqueue
+    (found,) = add_defaults(spec(), resolve("mlp").first).enqueue
     assert found == {
         "learning_rate": 1e-3,  # the training's default
         "batch_size": 64,  # 32 is not among the choices: the first
@@ -57,34 +57,34 @@ def test_each_parameter_begins_at_its_default_or_in_the_middle() -> None:
 def test_a_factory_may_say_where_a_search_begins(tmp_path: Path) -> None:
     space = {"learning_rate": {"low": 1e-4, "high": 1e-2}, "batch_size": [32, 64], "width": {"low": 1, "high": 9}}
     tables = {**TABLES, "space": space, "training": {}}
-    (found,) = with_defaults(build(tables), resolve("cnn").first).enqueue
+    (found,) = add_defaults(build(tables), resolve("cnn").first).enqueue
     assert found == {"learning_rate": 2e-3, "batch_size": 64, "width": 5}
     (tmp_path / "mine.py").write_text("def build(h, s, n): ...\nbuild.defaults = {'width': 2}\nbuild.starts = {'width': 3}\n")
-    (found,) = with_defaults(build(tables), resolve(f"{tmp_path}/mine.py:build").first).enqueue
+    (found,) = add_defaults(build(tables), resolve(f"{tmp_path}/mine.py:build").first).enqueue
     assert found == {"learning_rate": 1e-3, "batch_size": 32, "width": 3}
 
 
 def test_a_default_is_the_choice_that_equals_it() -> None:
     """Optuna takes a fixed value as it comes, and a report finds the choice by its text."""
     tables = {**TABLES, "space": {"dropout": [0, 0.25]}}
-    (found,) = with_defaults(build(tables), resolve("mlp").first).enqueue
+    (found,) = add_defaults(build(tables), resolve("mlp").first).enqueue
     assert repr(found["dropout"]) == "0"
 
 
 def test_what_is_fixed_counts_and_what_hp_declares_is_its_own() -> None:
     wide = dataclasses.replace(spec(), training={"units": 200})
-    assert with_defaults(wide, resolve("mlp").first).enqueue[0]["units_1"] == 200
+    assert add_defaults(wide, resolve("mlp").first).enqueue[0]["units_1"] == 200
     declared = dataclasses.replace(spec(), found=Found(("learning_rate",)))
-    assert with_defaults(declared, {}).enqueue[0]["learning_rate"] == pytest.approx(1e-3)  # the middle
+    assert add_defaults(declared, {}).enqueue[0]["learning_rate"] == pytest.approx(1e-3)  # the middle
     low = dataclasses.replace(
         spec(), space=Space((Float("learning_rate", 1e-5, 1e-2, log=True),)), found=Found(("learning_rate",))
     )
-    assert with_defaults(low, {}).enqueue[0]["learning_rate"] == pytest.approx(10**-3.5)
+    assert add_defaults(low, {}).enqueue[0]["learning_rate"] == pytest.approx(10**-3.5)
 
 
 def test_it_is_enqueued_where_nothing_else_is() -> None:
     plain = spec()
-    assert [len(point) for point in with_defaults(plain, {}).enqueue] == [10]
+    assert [len(point) for point in add_defaults(plain, {}).enqueue] == [10]
     own = spec(enqueue=({"depth": 4},))
     for other in (
         own,
@@ -93,4 +93,4 @@ def test_it_is_enqueued_where_nothing_else_is() -> None:
         spec(search=SearchPlan(sampler=Component("optuna.samplers:GridSampler"))),
         StudySpec("s", "digits", "mlp", Objective("val_accuracy", "maximize"), space=Space()),
     ):
-        assert with_defaults(other, {}) is other
+        assert add_defaults(other, {}) is other

@@ -15,7 +15,7 @@ from conftest import ROOT, Shell
 
 from tailor.experiments.cli import run
 from tailor.experiments.system.environment import inherit_settings
-from tailor.experiments.system.import_path import installed_first, shadows
+from tailor.experiments.system.import_path import find_shadows, prefer_installed
 from tailor.experiments.tracking import figures
 from tailor.experiments.workers import dask_settings
 
@@ -85,7 +85,7 @@ def test_the_users_folder_is_last_for_a_while(own: str, tmp_path: Path, monkeypa
     entry = own and str(tmp_path)
     before = [entry, *sys.path]
     monkeypatch.setattr(sys, "path", list(before))
-    with installed_first():
+    with prefer_installed():
         assert sys.path[-1] == entry and sorted(sys.path) == sorted(before)
         sys.path.insert(0, "/added")
     assert sys.path == [*before, "/added"]
@@ -121,10 +121,10 @@ def test_dasks_settings_are_ours_for_workers_of_our_own_alone() -> None:
 def test_pictures_are_drawn_whatever_a_matplotlibrc_says() -> None:
     history = [{"train_loss": 1.0, "val_loss": 1.0, "train_accuracy": 0.5, "val_accuracy": 0.5}]
     figures._curves.cache_clear()
-    plain = figures.learning_curves(history, 1)
+    plain = figures.draw_learning_curves(history, 1)
     figures._curves.cache_clear()
     with matplotlib.rc_context({"text.usetex": True, "axes.facecolor": "red"}):
-        assert figures.learning_curves(history, 1) == plain
+        assert figures.draw_learning_curves(history, 1) == plain
 
 
 def test_doctor_names_the_files_that_scripts_here_would_import(
@@ -136,7 +136,7 @@ def test_doctor_names_the_files_that_scripts_here_would_import(
     (tmp_path / "optuna").mkdir()  # a folder of data
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if Path(entry).resolve() != ROOT])  # `python -m pytest` adds it
-    assert shadows(tmp_path) == ["keras.py", "mlflow", "queue.py", "random.py"]
+    assert find_shadows(tmp_path) == ["keras.py", "mlflow", "queue.py", "random.py"]
     assert run(["doctor"]) == 0
     assert capsys.readouterr().out.count("WARN ") == 4
     assert run(["doctor", "--json"]) == 0

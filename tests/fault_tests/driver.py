@@ -67,7 +67,7 @@ def oom() -> None:
     """Let the kernel's count of processes that it killed for want of memory rise whenever it is looked at."""
     from tailor.experiments.system import memory
 
-    memory.kills = itertools.count().__next__
+    memory.count_kills = itertools.count().__next__
 
 
 def clock(seconds: str, after: str) -> None:

@@ -16,7 +16,7 @@ from ledger import Ledger, whole_table
 from mlflow import MlflowClient
 from servers import Cutter, Server, mlflow_server
 
-from tailor.experiments.registry.promote import saved_model
+from tailor.experiments.registry.promote import fetch_saved_model
 from tailor.experiments.tracking.reader import find_study
 
 EPOCHS = 250
@@ -147,7 +147,7 @@ def _shas_wrong(server: Server) -> list[str]:
     assert experiment is not None
     wrong = []
     for model in client.search_logged_models([experiment.experiment_id]):
-        got = hashlib.sha256(saved_model(client, model.model_id).path.read_bytes()).hexdigest()
+        got = hashlib.sha256(fetch_saved_model(client, model.model_id).path.read_bytes()).hexdigest()
         if got != model.tags["tailor.sha256"]:
             wrong.append(f"model {model.model_id} is not what was sent")
     return wrong

@@ -9,7 +9,7 @@ import matplotlib
 import pytest
 from optuna.trial import TrialState
 
-from tailor.search.analysis.plots import Told, as_optuna, importances, page, pictures
+from tailor.search.analysis.plots import Told, draw_page, draw_pictures, measure_importances, to_optuna
 from tailor.search.study.load import build
 from tailor.search.study.spec import StudySpec
 
@@ -53,7 +53,7 @@ def test_what_mattered_is_what_the_best_trials_have_otherwise(objectives: list[t
     spec = study(*objectives)
     trials = planted(objectives[0][1] == "maximize", status)
     trials = [told(len(trials), "complete", trials[0].reached, matters=trials[0].reached, **{"not": 0.5}), *trials]
-    mattered = importances(spec, as_optuna(spec, trials), trials)
+    mattered = measure_importances(spec, to_optuna(spec, trials), trials)
     placed = [trial.params["matters"] for trial in mattered.study.trials[1:]]
     assert placed == sorted(placed, reverse=objectives[0][1] == "maximize")
     assert list(mattered.shares) == ["matters", "not"]
@@ -65,7 +65,7 @@ def test_what_mattered_is_what_the_best_trials_have_otherwise(objectives: list[t
 def test_few_trials_say_little(count: int, known: bool, firm: bool) -> None:
     spec = study((ACCURACY, "maximize"))
     trials = planted(True, "complete", count)
-    mattered = importances(spec, as_optuna(spec, trials), trials)
+    mattered = measure_importances(spec, to_optuna(spec, trials), trials)
     assert (bool(mattered.shares), mattered.firm) == (known, firm)
 
 
@@ -78,13 +78,13 @@ def test_trials_keep_their_numbers_and_a_callers_plots_their_style() -> None:
         told(5, "running", 0.1, **at),
     ]
     trials += [told(2, "failed", 0.0, **at), told(3, "lost", 0.0, **at)]
-    found = as_optuna(spec, trials)
+    found = to_optuna(spec, trials)
     states = [trial.state for trial in found.trials]
     waiting = TrialState.WAITING
     assert states == [TrialState.COMPLETE, waiting, TrialState.FAIL, waiting, TrialState.COMPLETE, TrialState.RUNNING]
     assert found.best_trial.number == 4
     style = {name: value for name, value in dict.items(matplotlib.rcParams) if not name.startswith("backend")}
-    drawn = pictures(found, importances(spec, found, trials))
+    drawn = draw_pictures(found, measure_importances(spec, found, trials))
     assert drawn.keys() == OF_ONE
     assert all(png.startswith(b"\x89PNG") for png in drawn.values())
     assert style == {name: value for name, value in dict.items(matplotlib.rcParams) if not name.startswith("backend")}
@@ -94,10 +94,10 @@ def test_trials_keep_their_numbers_and_a_callers_plots_their_style() -> None:
 def test_several_objectives_have_the_pictures_of_one_and_their_front(objectives: Any, more: set[str]) -> None:
     spec = study(*objectives)
     trials = planted(True, "complete", 5)
-    found = as_optuna(spec, trials)
-    mattered = importances(spec, found, trials)
+    found = to_optuna(spec, trials)
+    mattered = measure_importances(spec, found, trials)
     wanted = OF_ONE | {"parameter_importance"} | more
-    assert pictures(found, mattered).keys() == wanted
-    html = page(found, mattered)
+    assert draw_pictures(found, mattered).keys() == wanted
+    html = draw_page(found, mattered)
     assert {name for name in (*wanted, "pareto_front") if f"<h2>{name.replace('_', ' ')}</h2>" in html} == wanted
     assert f'"yaxis":{{"title":{{"text":"{ACCURACY}"}}}}' in html  # the history is of the first objective, and says so

@@ -9,7 +9,7 @@ from conftest import SMALL
 from jsonschema import Draft202012Validator
 
 from tailor.experiments.errors import InputError
-from tailor.experiments.planning.resolve import checked, shipped
+from tailor.experiments.planning.resolve import list_shipped, validate
 from tailor.models.errors import ModelError
 from tailor.models.training import options
 from tailor.search.errors import StudyError
@@ -29,9 +29,9 @@ def test_it_is_a_schema_and_knows_every_section_and_key() -> None:
     assert set(SCHEMA["properties"]["training"]["properties"]) == set(options.NAMES)
 
 
-@pytest.mark.parametrize("study", shipped())
+@pytest.mark.parametrize("study", list_shipped())
 def test_the_shipped_studies_pass(study: str) -> None:
-    Draft202012Validator(SCHEMA).validate(tomllib.loads(shipped()[study].read_text()))
+    Draft202012Validator(SCHEMA).validate(tomllib.loads(list_shipped()[study].read_text()))
 
 
 @pytest.mark.parametrize("sampler", sorted({s for group in SAMPLERS.values() for s in group}))
@@ -68,4 +68,4 @@ def test_what_is_wrong_is_marked_and_refused(old: str, new: str) -> None:
     tables = tomllib.loads(SMALL.replace(old, new))
     assert list(Draft202012Validator(SCHEMA).iter_errors(tables))
     with pytest.raises((StudyError, ModelError, InputError)):
-        checked(build(tables))
+        validate(build(tables))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tailor.experiments.errors import InputError
-from tailor.experiments.planning.resolve import checked
+from tailor.experiments.planning.resolve import validate
 from tailor.search.errors import StudyError
 from tailor.search.space.function import FunctionSpace
 from tailor.search.space.names import explain_name
@@ -53,7 +53,7 @@ def test_a_value_that_no_store_keeps_is_refused_when_the_file_is_read(tables: di
 def test_a_name_that_mlflow_does_not_take_is_none(name: str) -> None:
     assert explain_name(name)
     with pytest.raises(InputError, match="training: expected a parameter name of"):
-        checked(spec(training={name: 1}))
+        validate(spec(training={name: 1}))
 
 
 def test_every_name_that_is_right_is_one_for_mlflow() -> None:
@@ -67,13 +67,13 @@ def test_every_name_that_is_right_is_one_for_mlflow() -> None:
 def test_a_text_that_is_too_long_for_mlflow_is_refused() -> None:
     for tables in ({"training": {"note": "x" * 6001}}, {"space": {"note": ["a", "x" * 6001]}}):
         with pytest.raises(InputError, match=r"note: expected a text of at most 6000 characters, got 6001\."):
-            checked(spec(**tables))
+            validate(spec(**tables))
 
 
 @pytest.mark.parametrize("choices", [[True, 1], [1, 1.0], [1, "1"], ["True", True], [0.5, "0.5"]])
 def test_choices_that_the_stores_take_for_one_are_refused_before_a_search(choices: list[Any]) -> None:
     with pytest.raises(StudyError, match=r"space\.flag: the choices .* are one value to the stores; keep one of them"):
-        checked(spec(space={"flag": choices}))
+        validate(spec(space={"flag": choices}))
 
 
 FUNCTIONS = """
@@ -102,7 +102,7 @@ def test_what_a_function_suggests_and_returns_is_checked_too(
     (tmp_path / "spaces.py").write_text(FUNCTIONS)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(StudyError, match=says):
-        checked(build({"study": {**STUDY, "space": f"spaces.py:{function}"}}))
+        validate(build({"study": {**STUDY, "space": f"spaces.py:{function}"}}))
 
 
 @pytest.mark.parametrize("place", ["edited_space.py", "edited_space"])
