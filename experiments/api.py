@@ -118,7 +118,7 @@ def run(
     enqueue_from: str | None = None,
     quiet: bool = False,
 ) -> Result:
-    """Run a study, or go on with it: a shipped name, a file, its tables as a mapping, or a spec.
+    """Run a study, or resume it: a shipped name, a file, its tables as a mapping, or a spec.
 
     `settings` are SECTION.KEY with values ({"search.trials": 8}); `store` and `data` are as the command line's options, and where
     they are left out TAILOR_STORE and TAILOR_DATA hold here too. `enqueue_from` names a study whose best points are tried first.

@@ -60,7 +60,7 @@ class FakeEngine:
                 self.asked[answer.trial] = answer
             return answer
         if len(self.asked) >= self.trials:
-            return Done(f"all {self.trials} trials are given out")
+            return Done(f"{self.trials} of {self.trials} trials")
         number = len(self.asked)
         self.asked[number] = Suggestion(number, {"units": number + 1}, self.epochs)
         return self.asked[number]

@@ -107,7 +107,7 @@ def repair_if_killed(study: RecordedStudy, store: Store) -> tuple[RecordedStudy,
 
 
 def format_next(*words: str) -> str:
-    """A command to go on with, as a shell takes it, on the store that was named to this one."""
+    """A next command, as a shell takes it, on the store that was named to this one."""
     context = click.get_current_context(silent=True)
     store = None if context is None else context.params.get("store")
     return shlex.join(["tailor", *words, *([] if store is None else ["--store", store])])

@@ -1,4 +1,4 @@
-"""`tailor doctor`: look over the installation and say what to mend."""
+"""`tailor doctor`: check the installation and say what to repair."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def command(as_json: bool, store: str | None, data: Path | None) -> int:
     findings = [*_python(), *_rooms(), *_store(store), *_data(data), *_machine()]
     warnings = [*_shadows()]
     if as_json:
-        found_by_name = {what: {"found": found, "mend": mend} for what, found, mend in findings}
+        found_by_name = {what: {"found": found, "repair": repair} for what, found, repair in findings}
         print_json(found_by_name | ({"warnings": warnings} if warnings else {}))
     else:
         for warning in warnings:
             click.echo(f"WARN {warning}")
-        for what, found, mend in findings:
-            click.echo(f"{'ok  ' if mend is None else 'MEND'} {what}: {found}" + (f" → {mend}" if mend else ""))
-    return int(any(mend for _, _, mend in findings))
+        for what, found, repair in findings:
+            click.echo(f"{'ok  ' if repair is None else 'FIX '} {what}: {found}" + (f" → {repair}" if repair else ""))
+    return int(any(repair for _, _, repair in findings))
 
 
 Finding = tuple[str, str, str | None]
@@ -86,12 +86,12 @@ def _data(data: Path | None) -> Iterator[Finding]:
         yield "data", "TAILOR_DATA is not set; published data sets are downloaded by Keras", None
         return
     found = [name for name in ("fashion-mnist", "mnist") if not idx.list_missing(data / name)]
-    mend = (
+    repair = (
         None
         if found or not idx.list_missing(data)
         else "it holds no data set: expected DIR/fashion-mnist/train-images-idx3-ubyte.gz"
     )
-    yield "data", f"{data} holds {', '.join(found) or 'none'}", mend
+    yield "data", f"{data} holds {', '.join(found) or 'none'}", repair
 
 
 def _machine() -> Iterator[Finding]:

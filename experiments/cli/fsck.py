@@ -11,7 +11,7 @@ from .common import find_recorded, open_store, store_option
 @click.argument("study")
 @store_option
 def command(study: str, store: str | None) -> None:
-    """Look whether the engine, MLflow and the checkpoints of STUDY agree, and mend what a killed search left."""
+    """Look whether the engine, MLflow and the checkpoints of STUDY agree, and repair what a killed search left."""
     from ..coordinator.fsck import repair
 
     place, client = open_store(store)
@@ -19,4 +19,4 @@ def command(study: str, store: str | None) -> None:
     for line in lines:
         click.echo(line)
     if not lines:
-        click.echo("nothing to mend")
+        click.echo("nothing to repair")

@@ -21,7 +21,7 @@ def command(study: str, out: Path | None, store: str | None) -> None:
     opened, client = open_store(store)
     recorded, repaired = repair_if_killed(find_recorded(client, study), opened)
     for line in repaired:
-        click.echo(f"mended: {line}")
+        click.echo(f"repaired: {line}")
     place = out or Path(f"{recorded.name}.html")
     report = make(recorded)
     try:

@@ -1,4 +1,4 @@
-"""`tailor search STUDY`: run a study, or go on with it."""
+"""`tailor search STUDY`: run a study, or resume it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ SHORT = {  # options that are a key of the study file under a shorter name
 @store_option
 @data_option
 def command(study: str, name: str | None, settings: tuple[str, ...], cluster: str | None, as_json: bool, **given: Any) -> int:
-    """Run STUDY (a shipped study's name, or a file), or go on with it where it was left."""
+    """Run STUDY (a shipped study's name, or a file), or resume it."""
     with keep_stdout_for_json(as_json):
         spec = _resolved(study, name, settings, given)
         with _workers_loading(cluster):  # first of all: what follows takes as long to import as TensorFlow does there
@@ -78,7 +78,7 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
                 raise RunError(f"{error}:  {repeat_command()}") from error
     again = repeat_command()
     if ended.waiting:
-        lost = "Nothing is lost; when it can, this goes on:"
+        lost = "Nothing is lost; when it can, this resumes it:"
         click.echo(f"MLflow cannot be written to, and {ended.waiting}. {lost}  {again}", err=as_json)
         return choose_exit_code(ended.signal) or FAILED
     if as_json:
@@ -139,11 +139,11 @@ def _close(study: str, store: Store, ended: Ended, again: str) -> None:
         return
     print_leaderboard(study, found.goal, read_leaderboard(found))
     if ended.signal:
-        click.echo(f"Stopped. Nothing is lost; go on with:  {again}")
+        click.echo(f"Stopped. Nothing is lost; resume with:  {again}")
         return
-    click.echo(f"Ended: {ended.reason}.")
+    click.echo(f"Finished: {ended.reason}.")
     click.echo("Next:")
     click.echo(f"  {format_next('promote', study, '--to', 'NAME')}    register the best model")
     page = ui_links.make_study_url(ui_links.make_base_url(store.tracking_uri), ended.experiment_id)
     click.echo(f"  {format_next('ui', study)}    compare the trials: {page}")
-    click.echo(f"  {repeat_command(but='--trials')} --trials N    go on with more trials")
+    click.echo(f"  {repeat_command(but='--trials')} --trials N    add trials")

@@ -27,7 +27,7 @@ def command(study: str, whole: bool, as_json: bool, store: str | None) -> None:
         print_json(describe_state(place, recorded, spec))
         return
     for line in repaired:
-        click.echo(f"mended: {line}")
+        click.echo(f"repaired: {line}")
     trials = read_leaderboard(recorded)
     counts = Counter(row.status for row in trials)
     print_leaderboard(spec.name, recorded.goal, trials, len(trials) if whole else MOST)

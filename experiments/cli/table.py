@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 COMMANDS = {
-    "search": "Run a study, or go on with it.",
+    "search": "Run a study, or resume it.",
     "check": "Dry run: resolve a study file, build its smallest and largest model, estimate.",
     "studies": "List the shipped studies and those in the store.",
     "status": "Show how far a study is, and its leaderboard.",
     "compare": "Set trials side by side.",
-    "fsck": "Mend what a killed search left.",
+    "fsck": "Repair what a killed search left.",
     "report": "Write a study's report, one page that opens offline.",
     "promote": "Register a study's best model.",
     "pull": "Fetch a registered model into a folder.",
@@ -16,5 +16,5 @@ COMMANDS = {
     "ui": "Open MLflow's pages on the store.",
     "env": "Print what other tools need to find the store.",
     "schema": "Print the JSON Schema of a study file.",
-    "doctor": "Look over the installation and say what to mend.",
+    "doctor": "Check the installation and say what to repair.",
 }

@@ -61,7 +61,7 @@ class Places:
 
 
 def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
-    """Run a study, or go on with it. Raises InputError for what is wrong before anything is created, RunError otherwise."""
+    """Run a study, or resume it. Raises InputError for what is wrong before anything is created, RunError otherwise."""
     with silence():
         if spec.search.engine == "keras-tuner":  # it brings Keras into this process
             require_tensorflow()
@@ -104,7 +104,7 @@ def _room_on_disk(store: Store) -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         place = error.filename or store.root
-        raise RunError(f"{place} cannot be written ({error.strerror}); make room, and the same command goes on.") from error
+        raise RunError(f"{place} cannot be written ({error.strerror}); make room, and the same command resumes.") from error
 
 
 def _enqueued(spec: StudySpec, store: Store, study: str, screen: Screen) -> StudySpec:
@@ -158,7 +158,7 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
         screen.line(preflight.note)
     repairs = reconcile(Stores(study, engine, spec.goal, checkpoints), attempts)
     for line in repairs.lines:
-        screen.line(f"mended: {line}")
+        screen.line(f"repaired: {line}")
     coordinator = Coordinator(Parts(spec, data, engine, tracker, pool, screen, checkpoints, precision, code))
     coordinator.resume(repairs.attempts, tracker.outbox.find_models())
     with stopping(coordinator.stop) as caught:
@@ -205,8 +205,10 @@ def _already_done(study: RecordedStudy, spec: StudySpec, store: Store, screen: S
     if study.refresh().run.info.status != "FINISHED" or (complete and not study.has_report()):
         return None
     if not complete:
-        raise RunError(f"no trial of study {spec.name!r} completed: tailor ui {spec.name} shows why; a larger --trials goes on.")
-    return Ended(study.experiment_id, f"all {len(told)} trials were done before; a larger --trials goes on", 0, complete)
+        raise RunError(
+            f"no trial of study {spec.name!r} completed: tailor ui {spec.name} shows why; a larger --trials resumes it."
+        )
+    return Ended(study.experiment_id, f"all {len(told)} trials were done before; a larger --trials resumes it", 0, complete)
 
 
 def count_workers(spec: StudySpec) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""A study goes on only as itself: what its file says and leaves unsaid, its data and its model's code are what they were."""
+"""A study resumes only as itself: what its file says and leaves unsaid, its data and its model's code are what they were."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def find_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> Recorded
         by_default = {name for name in {*old, *new} - {*before.training, *spec.training} if old.get(name) != new.get(name)}
         raise InputError(
             f"study {spec.name!r} is in the store already and differs: {'; '.join(changed)}. "
-            "Give the new one another name with --name, or undo the change to go on with the old one"
+            "Give the new one another name with --name, or undo the change to resume the old one"
             f"{': defaults of Tailor changed, so write the old values into [training]' if by_default else ''}."
         )
     return found
@@ -48,7 +48,7 @@ def has_code_changed(spec: StudySpec, study: RecordedStudy, digest: str, engine:
         return False
     if any(record.outcome.status != "failed" for record in engine.records()):
         raise InputError(
-            f"study.model: the file of {spec.model!r} has changed since study {spec.name!r} began. Undo the change to go on, "
+            f"study.model: the file of {spec.model!r} has changed since study {spec.name!r} began. Undo the change to resume, "
             f"or begin another study with the best points of this one: --name NEW --enqueue-from {spec.name}."
         )
     return True

@@ -52,8 +52,8 @@ class Outbox:
             self._spool.append(entry)
         except OSError as error:
             raise RunError(
-                f"neither MLflow nor {self._spool.folder} can be written to ({error.strerror or error}); make room or mend it, "
-                "and the same command goes on."
+                f"neither MLflow nor {self._spool.folder} can be written to ({error.strerror or error}); make room or repair it, "
+                "and the same command resumes."
             ) from error
 
     def retry(self, at_once: bool = False) -> None:

@@ -99,7 +99,7 @@ class RecordedStudy:
         """How the study stands: running, or how its last session ended."""
         if self.running:
             return "running"
-        return self.tags.get("tailor.ended", "its search was killed; the same `tailor search` goes on with it")
+        return self.tags.get("tailor.ended", "its search was killed; the same `tailor search` resumes it")
 
     @cached_property
     def goal(self) -> Goal:

@@ -121,7 +121,7 @@ def _run(job: TrialJob, channel: Channel) -> TrialResult:
         job.trial,
         job.attempt,
         "pruned" if fitted.pruned else "complete",
-        f"by the pruner after epoch {job.epochs_done + len(fitted.history)}" if fitted.pruned else "",
+        f"after epoch {job.epochs_done + len(fitted.history)}" if fitted.pruned else "",
         history=fitted.history,
         best_epoch=fitted.best_epoch,
         metrics=_metrics(model, fitted, evaluation) | ({} if exported is None else {"model_bytes": float(len(exported))}),

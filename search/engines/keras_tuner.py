@@ -52,7 +52,7 @@ class KerasTunerEngine:
     def ask(self) -> Suggestion | Wait | Done:
         plan, count = self._spec.search, len(self._oracle.trials)
         if count >= plan.trials:
-            return Done(f"all {plan.trials} trials are given out")
+            return Done(f"{plan.trials} of {plan.trials} trials")
         trial = self._oracle.create_trial(f"tailor-{count}")
         if trial.status == "IDLE":
             return Wait()

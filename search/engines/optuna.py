@@ -77,10 +77,10 @@ class OptunaEngine:
                 return self._suggestion(begun.number, self._hparams(begun))
         asked = self._study.get_trials(deepcopy=False, states=ASKED)
         if sum(FORBIDDEN not in trial.user_attrs for trial in asked) >= plan.trials:
-            return Done(f"all {plan.trials} trials are given out")
+            return Done(f"{plan.trials} of {plan.trials} trials")
         if not self._enqueue_next():
             if plan.sampler.name in LISTED:
-                return Done(f"all {len(self._listed)} points of the {plan.sampler.name} are given out")
+                return Done(f"all {len(self._listed)} points of the {plan.sampler.name}")
             if self._study.user_attrs.get(EXHAUSTED) == repr(plan.sampler):
                 return Done(f"{plan.sampler.name} has nothing more to propose")
         self._reseed(len(asked))

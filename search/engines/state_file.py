@@ -26,7 +26,7 @@ def write(path: Path, value: Any) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         draft.unlink(missing_ok=True)
-        raise StoreError(f"{path} cannot be written ({error.strerror}); make room, and the same command goes on.") from error
+        raise StoreError(f"{path} cannot be written ({error.strerror}); make room, and the same command resumes.") from error
     if path.exists():
         os.replace(path, _last_good(path))
     os.replace(draft, path)

@@ -81,8 +81,8 @@ def lasting(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P
 def _store_error(where: str, error: Exception) -> StoreError:
     cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ is not None else error
     return StoreError(
-        f"the studies' database {where} cannot be used ({_first_line(cause)}); mend it, or wait for whoever holds it, "
-        "and the same command goes on."
+        f"the studies' database {where} cannot be used ({_first_line(cause)}); repair it, or wait for whoever holds it, "
+        "and the same command resumes."
     )
 
 

@@ -115,7 +115,7 @@ def test_a_search_as_json_prints_what_status_does_and_nothing_else(
     assert done.returncode == 0, done.stderr
     assert "a model that talks" in done.stderr and "trial 1: " in done.stderr
     got = json.loads(done.stdout)
-    assert (got["study"], got["ended"], len(got["leaderboard"])) == ("small", "all 2 trials are given out", 2)
+    assert (got["study"], got["ended"], len(got["leaderboard"])) == ("small", "2 of 2 trials", 2)
     assert got == json.loads(tailor("status", "small", "--json").stdout)
 
 
@@ -164,6 +164,6 @@ def test_doctor_finds_the_rooms_where_they_are(tailor: Shell) -> None:
     assert done.returncode == 0, done.stdout
     findings = json.loads(done.stdout)
     root = Path(__file__).resolve().parents[2]
-    assert findings["tailor"] == {"found": str(root / "tailor"), "mend": None}
+    assert findings["tailor"] == {"found": str(root / "tailor"), "repair": None}
     for room in ("search", "models", "experiments"):
-        assert findings[f"tailor.{room}"] == {"found": str(root / room), "mend": None}
+        assert findings[f"tailor.{room}"] == {"found": str(root / room), "repair": None}

@@ -54,7 +54,7 @@ def test_trials_run_on_free_workers_and_are_recorded_before_they_are_told(tmp_pa
     assert {trial: outcome.values for trial, outcome in made.engine.told.items()} == {
         0: {"val_accuracy": 0.6}, 1: {"val_accuracy": 0.5}, 2: {"val_accuracy": 0.7}
     }  # fmt: skip
-    assert (coordinator.exhausted, coordinator.broken) == ("all 3 trials are given out", "")
+    assert (coordinator.exhausted, coordinator.broken) == ("3 of 3 trials", "")
     assert coordinator.progress.best == (2, 0.7)
     assert (coordinator.progress.complete, coordinator.progress.running) == (3, {})
     assert "trial 2: complete with val_accuracy 0.7000" in made.screen.lines
@@ -174,7 +174,7 @@ def test_when_all_fail_it_ends_but_not_before_what_still_runs(tmp_path: Path) ->
     assert coordinator.exhausted == "the first 4 trials all failed" and len(workers.submitted) == 4
     other = world(tmp_path / "other", trials=5)
     steps = [[failed(0)], [failed(2)], [failed(3)], [complete(1)], [complete(4)]]
-    assert other.play(steps, workers=2)[0].exhausted == "all 5 trials are given out"
+    assert other.play(steps, workers=2)[0].exhausted == "5 of 5 trials"
 
 
 def test_waiting_for_a_running_trial_and_an_engine_that_is_done(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_a_whole_study_on_postgresql(tailor: Shell, write_study: Write) -> None:
         ]
         assert [done.returncode for done in said] == [0] * 5, said
         assert json.loads(said[2].stdout)["counts"]["complete"] >= 3
-        assert said[4].stdout == "nothing to mend\n"
+        assert said[4].stdout == "nothing to repair\n"
         assert not (tailor.folder / "mlruns" / "mlflow.db").exists()
         trials, runs = asked(studies, "SELECT COUNT(*) FROM trials"), asked(tracking, "SELECT COUNT(*) FROM runs")
         dump = asked(tracking, "SELECT string_agg(value, ' ') FROM tags")

@@ -40,7 +40,7 @@ def test_a_trial_that_mlflow_has_whole_is_told_to_the_engine(copy: Shell) -> Non
     said = copy("fsck", "small")
     assert said.stdout == f"trial {complete.number}: complete in MLflow, unfinished in the engine; told\n", said.stderr
     assert optuna_storage(copy.folder)[1][complete.number].value == complete.value
-    assert copy("fsck", "small").stdout == "nothing to mend\n"
+    assert copy("fsck", "small").stdout == "nothing to repair\n"
 
 
 def test_a_run_left_open_is_closed_as_lost(copy: Shell) -> None:
@@ -64,9 +64,9 @@ def test_status_and_report_of_a_killed_search_say_so_alike(copy: Shell) -> None:
     mlflow.update_run(parent.info.run_id, status="RUNNING")  # as a kill leaves it
     mlflow.delete_tag(parent.info.run_id, "tailor.ended")
     done = copy("report", "small", "-o", "report.html")
-    assert "mended: the study's run: its search was killed; closed" in done.stdout, done.stderr
+    assert "repaired: the study's run: its search was killed; closed" in done.stdout, done.stderr
     page = (copy.folder / "report.html").read_text()
-    said = "its search was killed; the same `tailor search` goes on with it"
+    said = "its search was killed; the same `tailor search` resumes it"
     assert f"· {said}</p>" in page and "· running</p>" not in page
     assert said in copy("status", "small").stdout
 

@@ -92,7 +92,7 @@ def test_a_function_that_fails_in_mid_search_ends_it_with_nothing_left_running(t
     assert [run.data.tags["tailor.trial"] for run in trials] == ["0"]
     assert (parent.info.status, trials[0].info.status) == ("FAILED", "KILLED")
     assert "not this one" in tailor("status", "small").stdout
-    assert tailor("fsck", "small").stdout == "nothing to mend\n"
+    assert tailor("fsck", "small").stdout == "nothing to repair\n"
 
 
 def test_a_name_that_nothing_takes_is_found_before_the_first_trial(tailor: Shell, study: Path) -> None:

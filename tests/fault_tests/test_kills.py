@@ -113,8 +113,8 @@ def test_4_a_coordinator_killed_in_the_last_trial_is_mended_by_looking(tailor: S
     running.communicate()
     said = tailor("status", "small")
     assert said.stdout.count("its coordinator went away; closed as lost") == 2, said.stdout + said.stderr
-    assert "its search was killed; the same `tailor search` goes on with it" in said.stdout
-    assert tailor("fsck", "small").stdout == "nothing to mend\n"
+    assert "its search was killed; the same `tailor search` resumes it" in said.stdout
+    assert tailor("fsck", "small").stdout == "nothing to repair\n"
     (parent,), trials = runs(tailor.folder)
     assert {run.info.status for run in (parent, *trials)} == {"KILLED"}
     left = [run.info.run_name for kind in runs(tailor.folder) for run in kind if run.info.status == "RUNNING"]

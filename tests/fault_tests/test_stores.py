@@ -153,7 +153,7 @@ def test_15_state_files_cut_short(tailor: Shell, ledger: Ledger) -> None:
     mlflow, trials = open_client(store), 2
     for i in range(10):
         state.write_bytes(whole[: chance.randrange(len(whole))])
-        if i % 5 == 0:  # the same command goes on
+        if i % 5 == 0:  # the same command resumes
             trials += 1
             to_the_end(tailor, "--trials", str(trials))
         else:

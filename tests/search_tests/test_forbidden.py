@@ -70,7 +70,7 @@ def test_what_is_forbidden_is_no_trial_and_another_is_drawn_in_its_place() -> No
     again = opened("odd", trials=13)
     assert [record.trial for record in again.records()] == [suggestion.trial for suggestion in given]
     assert ask(again).hparams["depth"] % 2
-    assert again.ask() == Done("all 13 trials are given out")
+    assert again.ask() == Done("13 of 13 trials")
 
 
 def test_an_ask_that_was_cut_short_over_it_leaves_no_trial(monkeypatch: pytest.MonkeyPatch) -> None:
