@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import environment  # noqa: F401 (first of all)
 import pytest
 from searches import copy_study
 from shells import TAILOR, OwnProcess, Shell
@@ -14,10 +15,6 @@ __all__ = ["ROOT", "SMALL", "TAILOR", "OwnProcess", "Shell"]
 
 pytest_plugins = ["ledger"]
 ROOT = Path(__file__).resolve().parents[1]
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-for variable in ("TAILOR_STORE", "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
-    os.environ.pop(variable, None)  # nobody's own store takes part in a test
 
 SMALL = """
 [study]

@@ -16,6 +16,7 @@ import tailor
 from tailor.experiments.api import Result, _spec, run
 from tailor.experiments.errors import InputError, RunError
 from tailor.experiments.store import Store
+from tailor.experiments.system.forkserver import WORKER_ENV
 from tailor.experiments.tracking.leaderboard import Row
 from tailor.search.errors import StudyError
 from tailor.search.study.load import build
@@ -49,7 +50,9 @@ def test_a_script_without_a_main_guard_searches_once_and_gets_its_result(
 ) -> None:
     write_study()
     (tmp_path / "script.py").write_text(SCRIPT)
-    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
+    own = {name: value for name, value in os.environ.items() if name not in WORKER_ENV}
+    script = [sys.executable, "script.py"]
+    done = subprocess.run(script, cwd=tmp_path, env=own, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("the script runs") == 1
     got = json.loads(done.stdout.splitlines()[-1])
