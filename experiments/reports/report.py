@@ -109,7 +109,7 @@ def _render(
         fixed=", ".join(f"{name} = {value}" for name, value in spec.training.items()),
         data=", ".join(f"{name} {size:,}" for name, size in sizes.items()) or "as cut by the study",
         columns=columns,
-        read_leaderboard=cells,
+        leaderboard=cells,
         more=max(0, len(board) - MOST_ROWS),
         best_pictures=[(name, _inline(_artifact(study.client, best.run_id, name))) for name in BEST_PICTURES] if best else [],
         runner_up=runner_up,
@@ -118,7 +118,7 @@ def _render(
         mattered=mattered,
         most_on_front=plots.MOST_ON_FRONT,
         plots=[(name, _inline(pictures[name])) for name in SHOWN_PLOTS if name in pictures],
-        advise=advise(spec, board, mattered.shares if mattered.firm else {}, int(sizes.get("val", 0))),
+        advice=advise(spec, board, mattered.shares if mattered.firm else {}, int(sizes.get("val", 0))),
     )
 
 

@@ -51,7 +51,7 @@ def write(model: ModelFile, folder: Path, model_id: str | None, extra: Mapping[s
     for name, text in extra.items():
         (folder / name).write_text(text, encoding="utf-8")
     _environment(folder, list_requirements())
-    record = Model(make_signature=make_signature(model.input_shape, model.num_classes), model_id=model_id)
+    record = Model(signature=make_signature(model.input_shape, model.num_classes), model_id=model_id)
     record.add_flavor(
         "tensorflow",
         data=DATA,

@@ -29,7 +29,7 @@ class LocalBackend:
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # None tries port 8787 all the same, and warns if it is taken
             silence_logs=logging.CRITICAL,
             loop=loop,
             memory_limit=0,

@@ -34,7 +34,7 @@ def model() -> keras.Model:
 def test_the_layout_is_mlflows_own(model: keras.Model, tmp_path: Path) -> None:
     write(ModelFile(serialize(model), (4, 4, 1), 3), tmp_path / "ours", None, {})
     mlflow.tensorflow.save_model(
-        model, str(tmp_path / "theirs"), make_signature=make_signature((4, 4, 1), 3), pip_requirements=list_requirements()
+        model, str(tmp_path / "theirs"), signature=make_signature((4, 4, 1), 3), pip_requirements=list_requirements()
     )
     ours, theirs = (sorted(str(p.relative_to(tmp_path / n)) for p in (tmp_path / n).rglob("*")) for n in ("ours", "theirs"))
     assert ours == theirs
