@@ -2,8 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
+import json
+import logging
+import os
+import random
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import distributed.batched
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from tornado.ioloop import IOLoop
+
+from tailor.experiments.cli import env
+from tailor.experiments.datasets.splits import DataHandle
+from tailor.experiments.system.host import kept
+from tailor.experiments.system.shared import Shared
+from tailor.experiments.trials.job import TrialJob
+from tailor.experiments.trials.process import at_work
+from tailor.experiments.workers import own_loop
+
 HOST = """
-import asyncio, json, logging, multiprocessing, os, signal, sys, threading, warnings
+import asyncio, gc, json, logging, multiprocessing, os, signal, sys, threading, warnings
 from multiprocessing import forkserver
 
 import dask
@@ -17,8 +45,6 @@ import tornado.ioloop
 from distributed import Client, LocalCluster
 
 import tailor
-from tailor.experiments.coordinator import session
-from tailor.experiments.system.log_levels import levels  # nothing of it runs yet
 
 matplotlib.use("svg")
 from matplotlib import pyplot
@@ -57,6 +83,7 @@ def children():
 
 
 def state():
+    gc.collect()  # pools that nobody holds any more end with it
     umask = os.umask(0)
     os.umask(umask)
     known = logging.root.manager.loggerDict
@@ -85,17 +112,8 @@ def state():
 
 
 LOGGERS = [name for name, logger in logging.root.manager.loggerDict.items() if isinstance(logger, logging.Logger)]
-before, clock = state(), distributed.batched.time
-while_it_ran = {}
-run_search = session.run_search
-
-
-def watched(*arguments):
-    result = run_search(*arguments)  # between these two lines the host's loop has to tick
-    return result
-
-
-ticked = ticks[0]
+tailor.run  # imported, but nothing was run
+before, ticked = state(), ticks[0]
 tailor.run("quickstart", settings={"search.trials": 1, "search.max_epochs": 1, "workers.count": 1}, store="s", quiet=True)
 ticked = ticks[0] - ticked
 after = state()
@@ -103,3 +121,90 @@ changed = {name: [before[name], after[name]] for name in before if before[name] 
 print(json.dumps({"changed": changed, "ticked": ticked, "answer": client.submit(lambda: 5).result(30)}))
 os._exit(0)
 """
+
+
+def test_a_host_finds_all_as_it_was_after_a_search(tmp_path: Path) -> None:
+    (tmp_path / "host.py").write_text(HOST)
+    environ = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}  # it writes variables by itself, in a thread of its own
+    done = subprocess.run(
+        [sys.executable, "host.py"], cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["changed"] == {}
+    assert found["ticked"] >= 20  # the host's loop ran on by its own clock, beside a search of some seconds
+    assert found["answer"] == 5  # and its client is still one
+
+
+def test_python_and_numpy_draw_on_where_they_were_and_the_path_is_what_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path, states = list(sys.path), (random.getstate(), str(np.random.get_state()))
+    filters, level = list(warnings.filters), logging.getLogger("optuna").level
+    with kept():
+        sys.path.append(str(tmp_path))
+        random.random(), np.random.rand()
+        warnings.filterwarnings("ignore", category=ImportWarning)
+        logging.getLogger("optuna").setLevel(logging.CRITICAL)
+        with kept():  # another search, in another thread
+            pass
+        assert logging.getLogger("optuna").level == logging.CRITICAL
+    assert (sys.path, (random.getstate(), str(np.random.get_state()))) == (path, states)
+    assert (warnings.filters, logging.getLogger("optuna").level) == (filters, level)
+
+
+def test_the_last_of_those_who_share_ends_it() -> None:
+    told: list[str] = []
+
+    @contextmanager
+    def thing() -> Iterator[None]:
+        told.append("begins")
+        yield
+        told.append("ends")
+
+    shared = Shared(thing)
+    with ExitStack() as second:
+        with shared.held():
+            second.enter_context(shared.held())
+        assert told == ["begins"]
+    assert told == ["begins", "ends"]
+
+
+def test_our_loop_has_the_monotonic_clock_and_others_keep_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, moment = distributed.batched.time, IOLoop.time
+    monkeypatch.setattr(own_loop, "time", SimpleNamespace(monotonic=lambda: 5.0))
+
+    async def clocks() -> tuple[float, float]:
+        return distributed.batched.time(), IOLoop.current().time()
+
+    with own_loop.own_loop() as loop:
+        with own_loop.own_loop():  # another search, in another thread
+            assert 5.0 not in asyncio.run(clocks())
+        assert asyncio.run_coroutine_threadsafe(clocks(), loop.asyncio_loop).result(30) == (5.0, 5.0)
+        assert IOLoop.time is moment
+    assert distributed.batched.time is plain
+
+
+def test_a_job_leaves_a_clusters_worker_as_it_was(tmp_path: Path) -> None:
+    import keras
+
+    (tmp_path / "job").mkdir()
+    (tmp_path / "job" / "mine.py").write_text("import os\nos.chdir('/')\n")  # as factories' files do
+    folder, data = str(tmp_path / "job"), DataHandle("", (8, 8, 1), 10)
+    job = TrialJob("s", 0, 1, "mlp", {}, data, 1, 0, "val_accuracy", maximize=True, waits=False, folder=folder)
+    before = os.getcwd(), list(sys.path), random.getstate(), keras.config.dtype_policy().name
+    with at_work(job):
+        assert Path.cwd() == tmp_path / "job"
+        importlib.import_module("mine")
+        random.seed(1)
+        keras.config.set_dtype_policy("mixed_bfloat16")
+    assert (os.getcwd(), list(sys.path), random.getstate(), keras.config.dtype_policy().name) == before
+
+
+def test_optunas_database_reaches_the_store_without_a_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TAILOR_STUDIES", raising=False)
+    told = CliRunner().invoke(env.command, ["--studies", "sqlite:///x.db", "--json"])
+    assert json.loads(told.output)["OPTUNA_STORAGE"] == "sqlite:///x.db"
+    assert "TAILOR_STUDIES" not in os.environ
