@@ -130,9 +130,10 @@ def _merge(name: str, ways: Sequence[When]) -> When:
 def _unite(one: When, other: When) -> When | None:
     """The conjunction of two that differ in the values of one condition, or of which one holds whenever the other does."""
     sets = [[(condition.name, frozenset(condition.value)) for condition in way] for way in (one, other)]
-    for wide, narrow, way in ((*sets, one), (*reversed(sets), other)):
-        if {*wide} <= {*narrow}:
-            return way
+    if {*sets[0]} <= {*sets[1]}:
+        return one
+    if {*sets[1]} <= {*sets[0]}:
+        return other
     differ = [i for i, (a, b) in enumerate(zip(*sets, strict=False)) if a != b]
     if len(one) != len(other) or len(differ) > 1 or one[differ[0]].name != other[differ[0]].name:
         return None

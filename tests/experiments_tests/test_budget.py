@@ -25,7 +25,7 @@ def after(values: list[float | None], objective: Objective = UP, **plan: float) 
     [
         ([0.5, 0.6], UP, {}, ""),
         ([0.5, 0.6], UP, {"timeout": 100}, ""),
-        ([0.5], UP, {"timeout": -1}, "the time is up"),
+        ([0.5], UP, {"timeout": 1e-9}, "the time is up"),
         ([0.5, 0.6], UP, {"epochs": 5}, ""),
         ([0.5, 0.6], UP, {"epochs": 4}, "all 4 epochs are spent"),
         ([None, None], UP, {}, ""),
