@@ -34,7 +34,7 @@ def refused(shell: Shell, *arguments: str, lines: int = 1) -> str:
         (("depth = {", "dpth = {"), "'depth' is not declared above it"),
         (('model = "mlp"', 'model = "mpl"'), "study.model: expected one of mlp, cnn"),
         (('dataset = "digits"', 'dataset = "digit"'), "Did you mean 'digits'?"),
-        (('dataset = "digits"', 'dataset = "npz:none.npz"'), "none.npz cannot be read"),
+        (('dataset = "digits"', 'dataset = "npz:none.npz"'), "there is no file 'none.npz'"),
         (("low = 1e-3", "low = -1.0"), "a log scale needs low > 0"),
         (("units = 32", "units = 32\nbatch_size = 0"), "training.batch_size: expected a whole number from 1"),
         (("[training]", "[data]\nsplits = { val = 5000 }\n\n[training]"), "data.splits.val: 5000 of 1797 images"),

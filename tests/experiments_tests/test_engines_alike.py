@@ -12,7 +12,7 @@ from searches import client, runs
 from test_search import check_whole
 
 from tailor import read_study
-from tailor.search.space.points import points
+from tailor.search.space.points import list_points
 
 Write = Callable[..., Path]
 
@@ -72,7 +72,7 @@ def test_the_shipped_grid_trains_the_same_under_both_engines(tailor: Shell) -> N
         "training.padding=same",
         "training.pools=1",
     )
-    assert len(points(read_study("cnn-32-64-64").space)) == 27
+    assert len(list_points(read_study("cnn-32-64-64").space)) == 27
     small = ("--max-epochs", "1", "--trials", "6", *(word for setting in settings for word in ("--set", setting)))
     boards = []
     for engine in ("optuna", "keras-tuner"):

@@ -35,9 +35,9 @@ def look():
 """
 SCRIPT = """
 import json, os
-from tailor.experiments.system.import_path import installed_first
+from tailor.experiments.system.import_path import prefer_installed
 
-with installed_first():
+with prefer_installed():
     from tailor.experiments.system.forkserver import loading
     from tailor.experiments.trials.evaluator import Evaluator
     import probe

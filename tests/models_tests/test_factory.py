@@ -150,7 +150,7 @@ def test_a_factory_that_changes_the_current_folder_changes_no_other_path(
     monkeypatch.syspath_prepend(here / "nets")
     monkeypatch.delitem(sys.modules, "wanders", raising=False)
     assert resolve(f"{place}:build")({}, (8, 8, 1), 4).output_shape == (None, 4)
-    hypermodel.declared(f"{place}:hyper", (8, 8, 1), 4)
+    hypermodel.find_hyperparameters(f"{place}:hyper", (8, 8, 1), 4)
     assert Path.cwd() == here and resolve(f"{place}:build").source is not None
 
 

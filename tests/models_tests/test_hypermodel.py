@@ -106,7 +106,7 @@ def test_what_is_no_model_of_keras_tuners_is_refused(own: str, name: str, says: 
 
 
 def test_a_declaration_that_differs_from_call_to_call_is_reported_twice(own: str) -> None:
-    found = [one["config"] for one in hypermodel.declared(f"{own}:frozen", SHAPE, 10)]
+    found = [one["config"] for one in hypermodel.find_hyperparameters(f"{own}:frozen", SHAPE, 10)]
     assert [one["max_value"] for one in found if one["name"] == "units"] == [10, 100]
 
 
