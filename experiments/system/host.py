@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import random
 import sys
 import warnings
@@ -29,9 +28,9 @@ VARIABLES = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
 
 @contextmanager
 def _kept() -> Iterator[None]:
-    """Keep the loggers' levels, warnings' filters, variables, random numbers, the path of modules and the start method."""
+    """Keep the loggers' levels, warnings' filters, variables, random numbers and the path of modules."""
     folder, states = str(Path.cwd()), (random.getstate(), np.random.get_state())
-    added, method = folder not in sys.path, multiprocessing.get_start_method(allow_none=True)
+    added = folder not in sys.path
     try:
         with default_variables(VARIABLES), levels(LOGGERS), warnings.catch_warnings():
             yield
@@ -40,8 +39,6 @@ def _kept() -> Iterator[None]:
         np.random.set_state(states[1])
         if added and folder in sys.path:
             sys.path.remove(folder)  # a study's own modules were found there
-        if method is None:  # the first process decides it for everyone
-            multiprocessing.set_start_method(None, force=True)
 
 
 kept = Shared(_kept).held

@@ -10,7 +10,8 @@ import io
 import multiprocessing.context
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing import forkserver, popen_forkserver, reduction, resource_tracker, spawn, util
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -18,6 +19,17 @@ from typing import Any
 METHOD = "tailor"  # for multiprocessing.get_context, in any process that has imported this
 HELD_BACK = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # until the server ignores them (ignore_sigterm.py)
 MAIN = ("init_main_from_name", "init_main_from_path")
+
+
+@contextmanager
+def _start_method_undecided() -> Iterator[None]:
+    """Leave the start method to the host: to ask for the default, as is done here, settles it, and then nobody may set it."""
+    before = multiprocessing.get_start_method(allow_none=True)
+    try:
+        yield
+    finally:
+        if before is None:
+            multiprocessing.set_start_method(None, force=True)
 
 
 class _Server(forkserver.ForkServer):
@@ -31,7 +43,8 @@ class _Server(forkserver.ForkServer):
         try:
             resource_tracker.ensure_running()  # unblocks some of them, the first time
             signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
-            super().ensure_running()
+            with _start_method_undecided():
+                super().ensure_running()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -62,7 +75,8 @@ class _Popen(popen_forkserver.Popen):
     _fds: list[int]
 
     def _launch(self, process: Any) -> None:
-        preparation = {name: value for name, value in spawn.get_preparation_data(process._name).items() if name not in MAIN}
+        with _start_method_undecided():
+            preparation = {name: value for name, value in spawn.get_preparation_data(process._name).items() if name not in MAIN}
         told = io.BytesIO()
         multiprocessing.context.set_spawning_popen(self)
         try:

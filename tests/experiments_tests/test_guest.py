@@ -42,7 +42,7 @@ import optuna
 import psutil
 import sklearn
 import tornado.ioloop
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, default_client
 
 import tailor
 
@@ -50,12 +50,13 @@ matplotlib.use("svg")
 from matplotlib import pyplot
 
 pyplot.figure()
-ticks, begun = [0], threading.Event()
+ticks, others, client, begun = [0], [0], None, threading.Event()
 
 
 async def tick():
     def count():
         ticks[0] += 1
+        others[0] += client is not None and default_client() is not client
 
     tornado.ioloop.PeriodicCallback(count, 20).start()
     begun.set()
@@ -68,8 +69,8 @@ client = Client(LocalCluster(n_workers=1, threads_per_worker=1, processes=False,
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 for number in NUMBERS:
     signal.signal(number, lambda number, frame: None)
-sys.unraisablehook = lambda unraisable: None
-sys.excepthook = lambda *raised: None
+sys.unraisablehook = lambda unraisable: sys.__unraisablehook__(unraisable)
+sys.excepthook = lambda *raised: sys.__excepthook__(*raised)
 warnings.simplefilter("always", ImportWarning)
 os.umask(0o027)
 for name in ("mlflow", "optuna", "alembic", "urllib3", "distributed", "tornado"):
@@ -118,7 +119,7 @@ tailor.run("quickstart", settings={"search.trials": 1, "search.max_epochs": 1, "
 ticked = ticks[0] - ticked
 after = state()
 changed = {name: [before[name], after[name]] for name in before if before[name] != after[name]}
-print(json.dumps({"changed": changed, "ticked": ticked, "answer": client.submit(lambda: 5).result(30)}))
+print(json.dumps({"changed": changed, "ticked": ticked, "others": others[0], "answer": client.submit(lambda: 5).result(30)}))
 os._exit(0)
 """
 
@@ -133,6 +134,7 @@ def test_a_host_finds_all_as_it_was_after_a_search(tmp_path: Path) -> None:
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["changed"] == {}
     assert found["ticked"] >= 20  # the host's loop ran on by its own clock, beside a search of some seconds
+    assert found["others"] == 0  # and found its client to be the default one all the while
     assert found["answer"] == 5  # and its client is still one
 
 
