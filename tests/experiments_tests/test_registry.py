@@ -221,5 +221,5 @@ def test_a_tag_that_speaks_of_an_alias_moves_with_it(copy: Shell) -> None:
 
 def test_a_registry_that_does_not_answer_is_an_error_and_not_a_missing_champion(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(MlflowException, match="127.0.0.1"):
+    with pytest.raises(MlflowException, match=r"127\.0\.0\.1"):
         find_champion(MlflowClient("http://127.0.0.1:1"), "digits")
