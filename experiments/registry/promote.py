@@ -36,6 +36,8 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 OPENINGS = "tailor.test_openings"
 SETTLED, PENDING = "tailor.alias", "pending"  # the alias that a version was given when promoted; it may have moved on since
 RESCALING, RESCALED, UNSCALED = "tailor.rescaling", "inside the model", "none: the model takes 0 to 255 as they are"
+NO_ALIAS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's codes for a name or an alias that is unknown
+DIGEST = "tailor.dataset_sha256"
 SHA256, CODE_SHA256 = "tailor.sha256", "tailor.code_sha256"
 
 
@@ -74,6 +76,11 @@ def promote(study: RecordedStudy, spec: StudySpec, splits: Splits, name: str) ->
         return Promotion(name, str(known.version), alias, verdict, row, None)
     champion = find_champion(client, name)
     candidate = Candidate(row.value or 0.0, goal.first, splits.digest)
+    if champion is not None and (other := read_promoted_tag(champion, DIGEST)) != splits.digest:
+        raise InputError(
+            f"--to: the champion of {name!r}, version {champion.version}, is of another data set ({other}), and study "
+            f"{spec.name!r} is of {splits.digest}: they do not compare. Promote it to another name."
+        )
     verdict = judge(candidate, None if champion is None else _candidate(champion))
     with Evaluator() as evaluator:
         saved = fetch_saved_model(client, model_id)
@@ -97,10 +104,13 @@ def promote(study: RecordedStudy, spec: StudySpec, splits: Splits, name: str) ->
 def _settle(client: MlflowClient, name: str, version: ModelVersion) -> str:
     """Make a registered version champion or challenger, and note that it was; answers which."""
     champion, mine = find_champion(client, name), client.get_model_version(name, version.version)
-    alias = _role(mine)  # it died between the two writes below
+    alias = _role(mine)  # it died between the writes below
     if not alias:
         alias = CHAMPION if champion is None or judge(_candidate(mine), _candidate(champion)).better else CHALLENGER
+        before = _find_alias(client, name, alias)
         client.set_registered_model_alias(name, alias, version.version)
+        if before is not None:  # the tag moves with the alias
+            client.delete_model_version_tag(name, before.version, SETTLED)
     client.set_model_version_tag(name, version.version, SETTLED, alias)
     return alias
 
@@ -148,10 +158,16 @@ def find_version(client: MlflowClient, reference: str) -> ModelVersion:
 
 
 def find_champion(client: MlflowClient, name: str) -> ModelVersion | None:
-    """The champion's version, or None."""
+    """The champion's version, or None if there is none. A registry that does not answer raises MLflow's error."""
+    return _find_alias(client, name, CHAMPION)
+
+
+def _find_alias(client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
     try:
-        return client.get_model_version_by_alias(name, CHAMPION)
-    except MlflowException:
+        return client.get_model_version_by_alias(name, alias)
+    except MlflowException as error:
+        if error.error_code not in NO_ALIAS:
+            raise
         return None
 
 

@@ -15,9 +15,10 @@ from conftest import Shell
 from files import as_registered
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
 
 from tailor.experiments.errors import InputError
-from tailor.experiments.registry.promote import find_version, pull, read_input_shape
+from tailor.experiments.registry.promote import find_champion, find_version, pull, read_input_shape
 
 DIGIT = Path(__file__).resolve().parents[2] / "docs" / "pictures" / "digit.png"
 PLAIN = """
@@ -186,3 +187,39 @@ def test_a_lambda_layer_and_other_formats_are_refused(tmp_path: Path) -> None:
     (tmp_path / "old.h5").write_bytes(b"x")
     with pytest.raises(InputError, match=r"only \.keras files are loaded"):
         load_model(as_registered(tmp_path / "old.h5"))
+
+
+def register_by_hand(mlflow: MlflowClient, name: str, **changes: str) -> ModelVersion:
+    """A champion of that name, which is the champion of `digits` but for those tags."""
+    first = mlflow.get_model_version_by_alias("digits", "champion")
+    logged = mlflow.search_logged_models([mlflow.get_experiment_by_name("small").experiment_id])
+    other = next(model for model in logged if f"models:/{model.model_id}" != first.source)
+    mlflow.create_registered_model(name)
+    tags = {**first.tags, **{f"tailor.{key}": value for key, value in changes.items()}}
+    version = mlflow.create_model_version(name, f"models:/{other.model_id}", tags=tags)
+    mlflow.set_registered_model_alias(name, "champion", version.version)
+    return version
+
+
+def test_a_champion_of_another_data_set_is_not_challenged(copy: Shell) -> None:
+    mlflow = client(copy)
+    register_by_hand(mlflow, "fashion", dataset_sha256="elsewhere")
+    done = copy("promote", "small", "--to", "fashion")
+    assert done.returncode == 2
+    assert "--to: the champion of 'fashion', version 1, is of another data set (elsewhere)" in done.stderr
+    assert len(mlflow.search_model_versions("name = 'fashion'")) == 1
+    assert "tailor.test_openings" not in mlflow.get_registered_model("fashion").tags
+
+
+def test_a_tag_that_speaks_of_an_alias_moves_with_it(copy: Shell) -> None:
+    mlflow = client(copy)
+    register_by_hand(mlflow, "better", value="0.01", alias="champion")
+    assert copy("promote", "small", "--to", "better").returncode == 0
+    tags = [mlflow.get_model_version("better", number).tags.get("tailor.alias") for number in ("1", "2")]
+    assert tags == [None, "champion"] and mlflow.get_model_version_by_alias("better", "champion").version == "2"
+
+
+def test_a_registry_that_does_not_answer_is_an_error_and_not_a_missing_champion(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(MlflowException, match=r"127\.0\.0\.1"):
+        find_champion(MlflowClient("http://127.0.0.1:1"), "digits")
