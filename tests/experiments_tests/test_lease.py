@@ -133,7 +133,7 @@ def test_of_two_that_take_it_at_once_one_has_it(shared: Shared) -> None:
 
 def test_a_store_of_its_own_needs_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases.Lease, "_write", lambda *_: pytest.fail("it wrote"))
-    with Lease(MlflowClient("sqlite:///nowhere"), Store.at(str(tmp_path / "a"), {})) as lease:
+    with Lease(MlflowClient(f"sqlite:///{tmp_path}/none.db"), Store.at(str(tmp_path / "a"), {})) as lease:
         lease.acquire("1", "small", print)
         lease.renew()
 

@@ -18,7 +18,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from tailor.experiments.errors import InputError
-from tailor.experiments.registry.promote import find_champion, find_version, pull, read_input_shape
+from tailor.experiments.registry.promote import _process_uri, find_champion, find_version, pull, read_input_shape
 
 DIGIT = Path(__file__).resolve().parents[2] / "docs" / "pictures" / "digit.png"
 PLAIN = """
@@ -196,7 +196,8 @@ def register_by_hand(mlflow: MlflowClient, name: str, **changes: str) -> ModelVe
     other = next(model for model in logged if f"models:/{model.model_id}" != first.source)
     mlflow.create_registered_model(name)
     tags = {**first.tags, **{f"tailor.{key}": value for key, value in changes.items()}}
-    version = mlflow.create_model_version(name, f"models:/{other.model_id}", tags=tags)
+    with _process_uri(mlflow.tracking_uri):
+        version = mlflow.create_model_version(name, f"models:/{other.model_id}", tags=tags)
     mlflow.set_registered_model_alias(name, "champion", version.version)
     return version
 
@@ -216,7 +217,7 @@ def test_a_tag_that_speaks_of_an_alias_moves_with_it(copy: Shell) -> None:
     register_by_hand(mlflow, "better", value="0.01", alias="champion")
     assert copy("promote", "small", "--to", "better").returncode == 0
     tags = [mlflow.get_model_version("better", number).tags.get("tailor.alias") for number in ("1", "2")]
-    assert tags == [None, "champion"] and mlflow.get_model_version_by_alias("better", "champion").version == "2"
+    assert tags == [None, "champion"] and str(mlflow.get_model_version_by_alias("better", "champion").version) == "2"
 
 
 def test_a_registry_that_does_not_answer_is_an_error_and_not_a_missing_champion(monkeypatch: pytest.MonkeyPatch) -> None:
