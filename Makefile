@@ -32,7 +32,7 @@ test: install
 	$(BIN)/python -m pytest -q -m "not slow and not faults" $(AT_ONCE) --durations=10
 
 test-slow: install
-	$(BIN)/python -m pytest -q -m "slow and not faults" --durations=10
+	$(BIN)/python -m pytest -q -m "slow and not faults" $(AT_ONCE) --durations=10
 
 lint: install
 	$(BIN)/ruff check .
@@ -55,7 +55,7 @@ test-faults: install
 	$(BIN)/python -m pytest -q -m faults --durations=10
 
 test-faults-short: install
-	TAILOR_FAULTS=short $(BIN)/python -m pytest -q -m faults --durations=10
+	TAILOR_FAULTS=short $(BIN)/python -m pytest -q -m faults $(AT_ONCE) --durations=10
 
 soak: install
 	$(BIN)/python tests/soak.py --minutes $(or $(MINUTES),10)
