@@ -1,10 +1,10 @@
 """The training loop against Keras's own: the same numbers where the arithmetic is the same, and the rules around it."""
 
-from __future__ from collections import OrderedDict
-import annotations
+from __future__ import annotations
 
 import dataclasses
 import gc
+from collections import OrderedDict
 from pathlib import Path
 
 import keras
