@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Mapping
@@ -17,7 +18,8 @@ from tailor.models.training.options import TrainOptions
 from tailor.search.study import reference
 from tailor.search.study.sections import SearchPlan
 
-PAGE = (Path(__file__).resolve().parents[1] / "docs" / "study.md").read_text()
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = (ROOT / "docs" / "study.md").read_text()
 
 
 def left_out(section: str) -> dict[str, str]:
@@ -60,3 +62,22 @@ def test_the_default_cut_stands_there() -> None:
 
 def test_the_training_options_stand_there_as_they_are_declared() -> None:
     assert options.table() in PAGE
+
+
+def test_one_value_crosses_nine_files_in_one_direction() -> None:
+    walk = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").partition("## One value")[2]
+    files = re.findall(r"^\d+\. `([\w/]+\.py)`", walk, re.MULTILINE)
+    rooms = [file.partition("/")[0] for file in files]
+    assert 2 < len(files) <= 9 and all((ROOT / file).is_file() for file in files)
+    assert [room for room, _ in itertools.groupby(rooms)] == ["search", "experiments", "models"]
+
+
+@pytest.mark.parametrize(
+    "page", [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"], ids=lambda p: p.name
+)
+def test_files_that_the_docs_name_are_there(page: Path) -> None:
+    named = re.findall(
+        r"`((?:search|models|experiments|tests|benchmarks|docs|tailor)/[\w./-]+\.(?:py|sh|md|toml))`",
+        page.read_text(encoding="utf-8"),
+    )
+    assert [name for name in named if "NAME" not in name and not (ROOT / name).is_file()] == []
