@@ -66,7 +66,7 @@ test-faults: install
 	$(BIN)/python -m pytest -q -m faults --durations=10
 
 test-faults-short: install
-	TAILOR_FAULTS=short $(BIN)/python -m pytest -q -m faults $(AT_ONCE) --durations=10
+	TAILOR_FAULTS=short $(BIN)/python -m pytest -q -m faults --durations=10
 
 soak: install
 	$(BIN)/python tests/soak.py --minutes $(or $(MINUTES),10)
