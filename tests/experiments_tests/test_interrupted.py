@@ -30,7 +30,7 @@ def test_metrics_arrive_while_a_trial_trains_and_ctrl_c_stops_cleanly(tailor: Sh
     search.send_signal(signal.SIGINT)
     said, _ = search.communicate(timeout=40)
     assert search.returncode == 130
-    assert "go on with:  tailor search small.toml" in said and "Traceback" not in said
+    assert "resume with:  tailor search small.toml" in said and "Traceback" not in said
     (parent,), trials = runs(tailor.folder)
     assert {run.info.status for run in (parent, *trials)} == {"KILLED"}
 
