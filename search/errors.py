@@ -15,7 +15,7 @@ class StoreError(RuntimeError):
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> StudyError:
-    """The error for a name nobody knows: it lists those there are and the nearest one."""
+    """The error for an unknown name: it lists the known ones and suggests the nearest."""
     names = list(known)
     near = difflib.get_close_matches(name, names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""

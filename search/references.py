@@ -18,16 +18,16 @@ from .errors import StudyError
 def find(field: str, reference: str, digest: str = "") -> tuple[Any, Path]:
     """What the reference names, and the file that it is in. Raises StudyError naming `field`.
 
-    A file that was edited since this process loaded it is loaded anew, unless `digest`, a SHA-256, names the content before.
+    Loads a file again if it was edited since this process loaded it, unless `digest`, a SHA-256, names the earlier content.
     """
     place, _, attribute = reference.rpartition(":")
     if not place or not attribute:
         raise StudyError(f"{field}: expected 'pkg.mod:name' or 'path/to/file.py:name', got {reference!r}.")
     try:
-        with chdir("."):  # back to where it was: other paths are taken from there
+        with chdir("."):  # restores the current folder: other paths are relative to it
             module = _from_file(Path(place), digest) if place.endswith(".py") else _from_module(place, digest)
         return getattr(module, attribute), Path(module.__file__ or place)
-    except Exception as error:  # whatever the user's module raises
+    except Exception as error:  # anything that your module raises
         raise StudyError(
             f"{field}: {reference!r} cannot be imported ({type(error).__name__}: {error}); give a file or an installed module, "
             "and a name in it."
@@ -40,7 +40,7 @@ def digest(field: str, reference: str) -> str:
 
 
 def _from_file(path: Path, digest: str) -> ModuleType:
-    """The file's module, under a name of its own, once for each content."""
+    """The file's module, under a unique name, once for each content."""
     named = f"tailor_space_{path.stem}_"
     if (name := f"{named}{digest[:12]}") not in sys.modules:
         name = f"{named}{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
@@ -58,7 +58,7 @@ def _from_file(path: Path, digest: str) -> ModuleType:
 
 
 def _from_module(place: str, digest: str) -> ModuleType:
-    """The module, run again if its file is neither what it was when it was loaded nor what the digest names."""
+    """The module; runs it again if the loaded code is neither what the file holds now nor what the digest names."""
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # last, so that a user's folder never shadows an installed package
     importlib.invalidate_caches()  # the file may be younger than Python's last look at its folder
@@ -75,4 +75,4 @@ def _from_module(place: str, digest: str) -> ModuleType:
     return module
 
 
-_LOADED: weakref.WeakKeyDictionary[ModuleType, str] = weakref.WeakKeyDictionary()  # the SHA-256 of each one's file
+_LOADED: weakref.WeakKeyDictionary[ModuleType, str] = weakref.WeakKeyDictionary()  # the SHA-256 of each module's file

@@ -1,4 +1,4 @@
-"""What mattered in a study: which hyperparameters its best trials have otherwise than all its trials (Optuna's PED-ANOVA)."""
+"""What mattered in a study: which hyperparameters differ between its best trials and all its trials (Optuna's PED-ANOVA)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import optuna
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
 
-FEWEST = 4  # trials, of which the best two can be told from the others
-FIRM = 5  # best trials from which on Optuna calls the figures stable
+FEWEST = 4  # trials, of which the best two can be set apart
+FIRM = 5  # best trials; from so many on Optuna calls the figures stable
 TENTH = 10
 
 
 @dataclass(frozen=True)
 class Importance:
-    """Each hyperparameter's share, largest first and 1 in all; empty where nothing is known. `best` of `trials` were told apart.
+    """Each hyperparameter's share, largest first, 1 in sum; empty if nothing is known. `best` of `trials` are set apart.
 
     `study` has the trials with their places as values, for Optuna's plot of the same.
     """
@@ -29,18 +29,18 @@ class Importance:
 
     @property
     def firm(self) -> bool:
-        """Whether there are trials enough for advice."""
+        """Whether there are enough trials for advice."""
         return self.best >= FIRM
 
     @property
     def evaluator(self) -> PedAnovaImportanceEvaluator:
-        """Optuna's evaluator that tells just the best apart."""
+        """Optuna's evaluator, which sets just the best apart."""
         return PedAnovaImportanceEvaluator(target_quantile=(self.best - 0.5) / self.trials)
 
 
 def measure_importance(study: optuna.Study, places: Sequence[int]) -> Importance:
-    """The importances among the trials of those numbers, given best first. Places stand for values: so trials of several
-    objectives, that break constraints, or that were pruned count too.
+    """The importances among the trials with these numbers, best first. Their places stand for values: so pruned trials, and
+    trials of several objectives or that break constraints, count too.
     """
     trials = study.get_trials(deepcopy=False)
     placed = optuna.create_study()

@@ -1,4 +1,4 @@
-"""Optuna's own plots of a study, whichever engine ran it: its trials, read from MLflow, as a study of Optuna's in memory."""
+"""Optuna's plots of a study, whichever engine ran it: its trials, read from MLflow, become an Optuna study in memory."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MOST_ON_FRONT = 3  # objectives of a picture of the Pareto front, an axis each
 class Told:
     """A trial: its hyperparameters as MLflow keeps them (text), values by metric and by epoch, start and end (ms).
 
-    `values` are a complete trial's; `reached` is the best value of the first objective of a pruned one too.
+    `values` are a complete trial's; `reached` is the best value of the first objective, for a pruned one too.
     """
 
     trial: int
@@ -57,7 +57,7 @@ def to_optuna(spec: StudySpec, told: Sequence[Told]) -> optuna.Study:
         with _calm():
             study.set_metric_names([objective.metric for objective in spec.goal.objectives])
     known = {one.trial: one for one in told if one.status in STATES}
-    # Optuna numbers them as they come: one that is not known keeps its place, or those after it would have wrong numbers.
+    # Optuna numbers trials as they come: an unknown one keeps its place, or later ones would have wrong numbers.
     study.add_trials(
         [
             _trial(spec, known[number]) if number in known else create_trial(state=TrialState.WAITING)
@@ -78,7 +78,7 @@ def measure_importances(spec: StudySpec, study: optuna.Study, told: Sequence[Tol
 
 
 def draw_pictures(study: optuna.Study, mattered: Importance) -> dict[str, bytes]:
-    """The plots by name as PNG bytes, given what `importances` says. One that has nothing to show is left out."""
+    """The plots by name as PNG bytes, given what `measure_importances` returns. Skips plots with nothing to show."""
     from matplotlib import pyplot, style, use
     from optuna.visualization import matplotlib as plots
 
@@ -93,7 +93,7 @@ def draw_pictures(study: optuna.Study, mattered: Importance) -> dict[str, bytes]
 
     try:
         pyplot.close(pyplot.figure())
-    except ImportError:  # windows were asked for, by MPLBACKEND or a matplotlibrc, where there are none
+    except ImportError:  # MPLBACKEND or a matplotlibrc asks for windows, and there are none
         use("agg")
     # Optuna's plots change the style for the whole process, and open windows; a matplotlibrc may have changed it before.
     with _calm(), style.context("default"), pyplot.ioff():
@@ -101,7 +101,7 @@ def draw_pictures(study: optuna.Study, mattered: Importance) -> dict[str, bytes]
 
 
 def draw_page(study: optuna.Study, mattered: Importance) -> str:
-    """The same plots as one interactive page, plotly's script inside it."""
+    """The same plots as one interactive page, with plotly's script inside."""
     from optuna import visualization
 
     def draw(plot: Callable[[], Any]) -> str:
@@ -118,7 +118,7 @@ def draw_page(study: optuna.Study, mattered: Importance) -> str:
 
 
 def _each(study: optuna.Study, mattered: Importance, plots: Any, draw: Callable[[Callable[[], Any]], Any]) -> dict[str, Any]:
-    """What there is to show, drawn, by name. A plot that fails costs itself alone."""
+    """The drawn plots, by name. A plot that fails is skipped alone."""
     drawn: dict[str, Any] = {}
     for name, plot in _wanted(study, mattered, plots).items():
         with suppress(Exception):
@@ -160,7 +160,7 @@ def _first(trial: FrozenTrial) -> float:
 
 
 class _calm(warnings.catch_warnings):
-    """Optuna's plots are marked experimental, and say so at each call."""
+    """Silences Optuna's plots, which warn at each call that they are experimental."""
 
     def __enter__(self) -> None:
         super().__enter__()
@@ -203,5 +203,5 @@ def _trial(spec: StudySpec, told: Told) -> FrozenTrial:
 
 
 def _local(ms: int) -> datetime.datetime:
-    """A moment as Optuna notes it: the local time, without a zone."""
+    """A moment as Optuna stores it: the local time, without a zone."""
     return datetime.datetime.fromtimestamp(ms / 1000, datetime.UTC).astimezone().replace(tzinfo=None)

@@ -24,7 +24,7 @@ def check(spec: StudySpec) -> None:
 
 
 def open_engine(spec: StudySpec, storage_url: str, folder: Path) -> Engine:
-    """The spec's engine on its store, created where it is new: Optuna's at a database's URL, Keras Tuner's in a folder.
+    """The spec's engine on its store, created if it is new: Optuna's at a database's URL, Keras Tuner's in a folder.
 
     Heavy libraries load here, not on import.
     """

@@ -1,7 +1,7 @@
 """TPE that learns from some of the trials, once there are thousands: its cost grows with every trial that it reads.
 
-Optuna's TPE fits its good side to 25 trials at most; among thousands the others only say where less is to be found, and a
-sample of them, even over the search, says that as well. (The newest alone do not: they lie where the best do.)
+Optuna's TPE fits its good side to 25 trials at most. Among thousands, the others only show where values are worse; a sample of
+them, spread evenly over the search, shows that too. (The newest alone do not: they lie where the best do.)
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ BEST, SAMPLED = 100, 900
 
 
 class BoundedTPE(optuna.samplers.TPESampler):
-    """Optuna's own up to BEST + SAMPLED trials, and then over that many. One serves one ask."""
+    """Optuna's TPE, which reads at most BEST + SAMPLED finished trials. One instance serves one ask."""
 
     _shown: StudyView | None = None
 
@@ -41,7 +41,7 @@ class BoundedTPE(optuna.samplers.TPESampler):
 
 
 def choose(trials: list[FrozenTrial], directions: list[StudyDirection]) -> list[FrozenTrial]:
-    """Those that run or wait, the best by each objective, and an even sample of the others, in their order."""
+    """The trials that run or wait, the best by each objective, and an even sample of the others, in order."""
     if len(trials) <= BEST + SAMPLED:
         return trials
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
@@ -54,7 +54,7 @@ def choose(trials: list[FrozenTrial], directions: list[StudyDirection]) -> list[
 
 
 def _rank(complete: list[FrozenTrial], objective: int, direction: StudyDirection) -> list[int]:
-    """Numbers of complete trials, the best by one objective first, those that break constraints last, by how much."""
+    """Numbers of complete trials: the best by one objective first, those that break constraints last, by how much."""
     sign = -1 if direction == StudyDirection.MAXIMIZE else 1
 
     def place(trial: FrozenTrial) -> tuple[float, float]:

@@ -1,6 +1,6 @@
 """Keras Tuner by its public Oracle: the tuners are Keras Tuner's, and this file only translates, and keeps their state safe.
 
-Importing Keras Tuner imports TensorFlow, so nothing imports this file but a study that asks for it.
+Importing Keras Tuner imports TensorFlow, so only a study that uses it imports this file.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class KerasTunerEngine:
 
 
 def make_oracle(spec: StudySpec) -> keras_tuner.Oracle:
-    """The plan's tuner over the space. Raises StudyError for what it does not take."""
+    """The plan's tuner over the space. Raises StudyError for arguments that it does not take."""
     name = spec.search.sampler.name
     rules: dict[str, Any] = {
         "objective": keras_tuner.Objective(
@@ -131,8 +131,8 @@ def make_oracle(spec: StudySpec) -> keras_tuner.Oracle:
         "hyperparameters": translate(spec.space),
         "allow_new_entries": False,
         "tune_new_entries": False,
-        "seed": mix(spec.search.seed, 0) or 1,  # Keras Tuner counts up from it, a number a value; 0 would mean a random one
-        "max_consecutive_failed_trials": NO_LIMIT,  # the coordinator's to judge
+        "seed": mix(spec.search.seed, 0) or 1,  # Keras Tuner adds 1 for each value that it draws; 0 means a random seed
+        "max_consecutive_failed_trials": NO_LIMIT,  # the coordinator decides that
     }
     if name == "hyperband":
         rules |= {"max_epochs": spec.search.max_epochs, "hyperband_iterations": None}
@@ -163,7 +163,7 @@ def translate(space: Space) -> keras_tuner.HyperParameters:
 
 
 def _list_parents(when: When, declared: Mapping[str, Parameter]) -> dict[str, list[Value]] | None:
-    """Each parent that the conditions hang on, outermost first, and its values under which they hold; None if they never do."""
+    """Each parent that the conditions depend on, outermost first, with the values for which they hold; None if they never do."""
     found: dict[str, list[Value]] = {}
     for condition in when:
         parent = declared[condition.name]
@@ -177,7 +177,7 @@ def _list_parents(when: When, declared: Mapping[str, Parameter]) -> dict[str, li
 
 
 def _list_satisfying(condition: Condition, parent: Parameter) -> dict[str, list[Value]] | None:
-    if isinstance(parent, Fixed):  # Keras Tuner does not know it; if it is not there, `walk` leaves out what hangs on it
+    if isinstance(parent, Fixed):  # Keras Tuner does not know it; if it is absent, `walk` skips what depends on it
         return {} if holds((condition,), {parent.name: parent.value}) else None
     return {parent.name: [value for value in list_values(parent) if condition.holds({parent.name: value})]}
 
@@ -201,13 +201,13 @@ def _make(kind: type[keras_tuner.Oracle], sampler: Component, rules: Mapping[str
 
 
 def _with_list(kind: type[keras_tuner.Oracle], spec: StudySpec) -> type[keras_tuner.Oracle]:
-    """The tuner, first proposing the points that the spec lists: the enqueued ones and, for a grid, all of its own."""
+    """The tuner, which first proposes the points that the spec lists: the enqueued ones and, for a grid, all its points."""
     wanted = [dict(point) for point in spec.enqueue]
-    if spec.search.sampler.name == "grid":  # Keras Tuner's own forgets where it was on a restart
+    if spec.search.sampler.name == "grid":  # Keras Tuner's grid forgets its position on a restart
         wanted += [point for point in order_points(spec) if point not in wanted]
 
     class Listed(kind):
-        given: tuple[dict[str, Value], ...] = ()  # of the wanted; part of the state
+        given: tuple[dict[str, Value], ...] = ()  # the wanted points given so far; part of the state
 
         def populate_space(self, trial_id: str) -> dict[str, Any]:
             point = next((point for point in wanted if point not in self.given), None)
@@ -234,6 +234,6 @@ def _with_list(kind: type[keras_tuner.Oracle], spec: StudySpec) -> type[keras_tu
 
 
 def _keep_searched(values: Mapping[str, Value], space: Space) -> dict[str, Value]:
-    """The values of the searched parameters alone, as Keras Tuner has them: it knows no others, and true is 1 among choices."""
+    """The values of the searched parameters alone, as Keras Tuner has them: it knows no others, and true is 1 in choices."""
     names = {parameter.name for parameter in space.searched}
     return {name: int(value) if isinstance(value, bool) else value for name, value in values.items() if name in names}

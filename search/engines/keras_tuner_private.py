@@ -15,7 +15,7 @@ __all__ = ["Trial", "restore", "stop_saving", "under"]
 
 @contextmanager
 def under(hp: keras_tuner.HyperParameters, parents: Mapping[str, Sequence[Any]]) -> Iterator[None]:
-    """Declare under all the parents at once: `conditional_scope` takes one only in the scope that declared it (1.4.8)."""
+    """Declare under all the parents at once: `conditional_scope` takes a parent only in its own scope (1.4.8)."""
     before, hp._conditions = hp._conditions, [Parent(name, list(values)) for name, values in parents.items()]
     try:
         yield
@@ -33,6 +33,6 @@ def restore(oracle: keras_tuner.Oracle, state: Mapping[str, Any]) -> None:
 
 
 def stop_saving(oracle: keras_tuner.Oracle) -> None:
-    """Keep an oracle from its own files: it writes in place, which a kill can truncate, and has no option for it (1.4.8)."""
+    """Stop an oracle from writing its files: it writes in place, a kill can truncate them, and no option stops it (1.4.8)."""
     oracle.save = lambda: None
     oracle._save_trial = lambda trial: None

@@ -21,11 +21,11 @@ from .storage import AWAY, lasting, open_storage, place, refusing
 
 HPARAMS = "tailor.hparams"
 REASON = "tailor.reason"
-PRUNED = "tailor.pruned"  # the epoch after which the pruner said so
-CONSTRAINED = "tailor.constrained"  # the values of what only constraints name
-FORBIDDEN = "tailor.forbidden"  # by the function that is the space: none of the study's trials, but samplers learn from it
-IN_A_ROW = 100  # trials that the function may forbid, one after the other
-EXHAUSTED = "tailor.exhausted"  # the sampler that said that it has given out all that there is
+PRUNED = "tailor.pruned"  # the epoch after which the pruner stopped it
+CONSTRAINED = "tailor.constrained"  # the values of metrics that only constraints name
+FORBIDDEN = "tailor.forbidden"  # by the space function: no trial of the study, but samplers learn from it
+IN_A_ROW = 100  # trials that the function may forbid in a row
+EXHAUSTED = "tailor.exhausted"  # the sampler that has nothing more to propose
 OUTCOMES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 ASKED = (TrialState.RUNNING, *OUTCOMES)
 STATES = {status: state for state, status in OUTCOMES.items()}
@@ -70,10 +70,10 @@ class OptunaEngine:
         raise forbids_all(self._spec.by_run, IN_A_ROW)
 
     def _ask_once(self) -> Suggestion | Done | None:
-        """The answer to an ask; None if the space forbids what was drawn."""
+        """The result of an ask; None if the space forbids what was drawn."""
         plan = self._spec.search
         for begun in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if begun.number not in self._given:  # of an ask that the database's going away cut off
+            if begun.number not in self._given:  # its ask was cut off when the database went away
                 return self._suggestion(begun.number, self._hparams(begun))
         asked = self._study.get_trials(deepcopy=False, states=ASKED)
         if sum(FORBIDDEN not in trial.user_attrs for trial in asked) >= plan.trials:
@@ -97,17 +97,17 @@ class OptunaEngine:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # a resumed attempt reports the same epochs again
             live.report(values[objective.metric], epoch)
-        if PRUNED in live.user_attrs:  # of an attempt that died before it could end so: its rung is passed, and not asked again
+        if PRUNED in live.user_attrs:  # an earlier attempt died before it could stop; its rung is not asked about again
             return True
         if epoch >= self._spec.search.max_epochs or not live.should_prune():
-            return False  # after the last epoch there is nothing left to save, and the trial is whole
+            return False  # after the last epoch nothing is left to save, and the trial is whole
         live.set_user_attr(PRUNED, epoch)
         return True
 
     @lasting
     def tell(self, trial: int, outcome: Outcome) -> None:
         if trial in self._live and self._study.get_trials(deepcopy=False)[trial].state.is_finished():
-            del self._live[trial]  # told just before the database went away, which kept its answer from us
+            del self._live[trial]  # the database took it, and went away before it could confirm
             return
         live = self._trial(trial)
         if outcome.reason:
@@ -124,7 +124,7 @@ class OptunaEngine:
         except RuntimeError as error:
             if "Study.stop" not in str(error):
                 raise
-            # One such as Optuna's own BruteForceSampler stops the study once a trial is told; `optimize` alone lets it.
+            # Samplers such as Optuna's BruteForceSampler stop the study after a tell; only `optimize` allows that.
             self._study.set_user_attr(EXHAUSTED, repr(self._spec.search.sampler))
         del self._live[trial]
 
@@ -142,7 +142,7 @@ class OptunaEngine:
         ]
 
     def _enqueue_next(self) -> bool:
-        """Line up the first listed point that no trial was given; False when there is none."""
+        """Enqueue the first listed point that no trial has; False if there is none."""
         if not self._listed:
             return False
         trials = self._study.get_trials(deepcopy=False)
@@ -170,20 +170,20 @@ class OptunaEngine:
         return Suggestion(number, hparams, self._spec.search.max_epochs)
 
     def _hparams(self, trial: FrozenTrial) -> dict[str, Value] | None:
-        """What was walked; a trial killed within its ask has some parameters only, and the rest are drawn now."""
+        """The trial's values; one killed within its ask has only some, and the rest are drawn now."""
         if HPARAMS in trial.user_attrs:
             return dict(trial.user_attrs[HPARAMS])
         self._reseed(trial.number)
         return self._draw(self._trial(trial.number))
 
     def _draw(self, trial: Trial) -> dict[str, Value] | None:
-        """The trial's values, noted on it; None if the space forbids them."""
+        """The trial's values, stored on it; None if the space forbids them."""
         try:
             hparams = self._spec.source.draw(trial)
         except StudyError as error:
-            if isinstance(error.__cause__, AWAY):  # the database that the trial is in
+            if isinstance(error.__cause__, AWAY):  # of the trial's database
                 raise error.__cause__ from None
-            # The trial ends, or every later start would run into it.
+            # End the trial, or every later start fails on it.
             trial.set_user_attr(HPARAMS, {})
             self.tell(trial.number, Outcome("failed", reason=str(error)))
             raise
@@ -195,7 +195,7 @@ class OptunaEngine:
         return hparams
 
     def _reseed(self, trial: int) -> None:
-        """A sampler seeded once would propose its first trials again after a restart."""
+        """Make the sampler anew: one seeded once would propose its first trials again after a restart."""
         self._study.sampler = make_sampler(self._spec.search, mix(self._spec.search.seed, trial))
 
     def _outcome(self, trial: FrozenTrial) -> Outcome:

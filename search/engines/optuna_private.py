@@ -10,12 +10,12 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 
 def live_trial(study: optuna.Study, frozen: FrozenTrial) -> Trial:
-    """A running trial of an earlier process, to be reported to: the public API hands out a Trial only from `ask` (5.0)."""
+    """A running trial of an earlier process, for reports: the public API returns a Trial only from `ask` (5.0)."""
     return Trial(study, frozen._trial_id)
 
 
 def fixed_params(trial: FrozenTrial) -> Mapping[str, Any] | None:
-    """The point that `enqueue_trial` lined up, which shows what was given out before a restart; nothing public does (5.0)."""
+    """The point that `enqueue_trial` queued: it shows what was given out before a restart; nothing public does (5.0)."""
     return trial.system_attrs.get("fixed_params")
 
 

@@ -15,7 +15,7 @@ Status = Literal["complete", "pruned", "failed"]
 class Suggestion:
     """A trial to run: its number, its hyperparameters, and the epochs that it is granted.
 
-    `continues` names an earlier trial whose weights it begins with, which had `epochs_done` of those epochs.
+    `continues` names an earlier trial: this one begins with its weights, after `epochs_done` of those epochs.
     """
 
     trial: int
@@ -27,19 +27,19 @@ class Suggestion:
 
 @dataclass(frozen=True)
 class Wait:
-    """Nothing to propose until a running trial has been told."""
+    """Nothing to propose until a running trial is told."""
 
 
 @dataclass(frozen=True)
 class Done:
-    """Nothing to propose any more, and why."""
+    """Nothing more to propose, and why."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a trial ended. `values` holds what the goal names, by metric, of a complete trial; `reason` says why it is none."""
+    """How a trial ended. `values` holds a complete trial's values of the goal, by metric; `reason` says why it is none."""
 
     status: Status
     values: Mapping[str, float] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Optuna's samplers and pruners, made of a plan: by their short names, or anybody's class by reference."""
+"""Optuna's samplers and pruners, made from a plan: by short name, or a custom class by reference."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from ..study.capabilities import LISTED, known_as
 from ..study.sections import Component, SearchPlan
 from .bounded import BoundedTPE
 
-# What Tailor asks for beside Optuna's own defaults; a study file's arguments win.
+# What Tailor sets beside Optuna's defaults; a study file's arguments win.
 SAMPLERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     # Without `group` a conditional parameter silently leaves the joint sampling.
     "tpe": ("TPESampler", {"multivariate": True, "group": True, "constant_liar": True}),
     "random": ("RandomSampler", {}),
     "gp": ("GPSampler", {}),
     "cmaes": ("CmaEsSampler", {}),
-    "qmc": ("QMCSampler", {"scramble": True}),  # without it the seed counts for nothing, and one point is all low ends
+    "qmc": ("QMCSampler", {"scramble": True}),  # without it the seed has no effect, and one point is all low ends
     "nsgaii": ("NSGAIISampler", {}),
 }
 QUIET = {"warn_independent_sampling": False, "warn_asynchronous_seeding": False}
@@ -43,15 +43,15 @@ PRUNERS: Mapping[str, str] = {
 
 def make_sampler(plan: SearchPlan, seed: int) -> optuna.samplers.BaseSampler:
     """The plan's sampler with that seed. Raises StudyError for arguments that Optuna refuses."""
-    name = "random" if plan.sampler.name in LISTED else plan.sampler.name  # what is not listed is drawn
-    if known_as(name) == "gp" and importlib.util.find_spec("torch") is None:  # it is missed after the first random trials only
+    name = "random" if plan.sampler.name in LISTED else plan.sampler.name  # draws what is not listed
+    if known_as(name) == "gp" and importlib.util.find_spec("torch") is None:  # Optuna misses it only after some random trials
         raise StudyError(f"search.sampler: {name} needs torch, which is not installed; pip install torch, or take another one.")
     class_name, defaults = SAMPLERS.get(name, (name, {}))
     kind = BoundedTPE if name == "tpe" else _find_class("search.sampler", class_name, optuna.samplers)
-    if _is(kind, optuna.samplers.QMCSampler):  # what its first trial had no value for is drawn, by another seed at each ask
+    if _is(kind, optuna.samplers.QMCSampler):  # draws what its first trial had no value for, anew at each ask
         defaults = {**QUIET, **defaults, "independent_sampler": optuna.samplers.RandomSampler(seed=seed)}
     if _is(kind, optuna.samplers.QMCSampler, optuna.samplers.GridSampler):
-        seed = plan.seed  # one order for the whole study; how far it is stands in the storage
+        seed = plan.seed  # one order for the whole study; the storage keeps the position
     arguments = {"seed": seed, **defaults, **plan.sampler.arguments}
     return _make("search.sampler", kind, optuna.samplers.BaseSampler, plan.sampler, arguments)
 
@@ -76,7 +76,7 @@ def make_pruner(plan: SearchPlan) -> optuna.pruners.BasePruner:
 
 
 def _find_class(field: str, name: str, home: types.ModuleType) -> Callable[..., Any]:
-    """A class of Optuna's by its name, or anybody's by reference."""
+    """An Optuna class by name, or a custom class by reference."""
     if ":" not in name:
         return getattr(home, name)
     return references.find(field, name)[0]
@@ -87,10 +87,10 @@ def _is(kind: Callable[..., Any], *classes: type) -> bool:
 
 
 def _make(field: str, kind: Callable[..., Any], expected: type, component: Component, arguments: Mapping[str, Any]) -> Any:
-    """What the class makes of the arguments that it takes. Raises StudyError, whatever somebody's own class raises."""
+    """An instance of the class, made with the arguments that it takes. Raises StudyError, whatever a custom class raises."""
     name = component.name
     try:
-        taken = {*inspect.signature(kind).parameters, *component.arguments}  # not all that Tailor brings, if it is somebody's own
+        taken = {*inspect.signature(kind).parameters, *component.arguments}  # a custom class may take fewer than Tailor offers
         arguments = {key: value for key, value in arguments.items() if key in taken}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

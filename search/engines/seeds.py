@@ -1,4 +1,4 @@
-"""Seeds that lie apart: those of two studies, or of two trials, share nothing, however near the numbers."""
+"""Seeds that lie apart: those of two studies, or of two trials, share nothing, however close the numbers."""
 
 from __future__ import annotations
 

@@ -12,9 +12,9 @@ from ..errors import StoreError, StudyError
 
 
 def write(path: Path, value: Any) -> None:
-    """Write plain data: to a draft first, synced, then renamed; what stood there before stays as the last good one.
+    """Write plain data to a draft, sync it, then rename it; the earlier file stays as the last good one.
 
-    Raises StoreError where it cannot be written.
+    Raises StoreError if it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = path.with_suffix(".draft")
@@ -33,15 +33,15 @@ def write(path: Path, value: Any) -> None:
 
 
 def read(path: Path) -> Any | None:
-    """The data of the file, or of the last good one where the file is damaged; None where nothing was ever written.
+    """The data of the file, or of the last good one if the file is damaged; None if nothing was ever written.
 
-    Raises StudyError where both are damaged, naming the file.
+    Raises StudyError naming the file if both are damaged.
     """
     places = [place for place in (path, _last_good(path)) if place.exists()]
     for place in places:
         digest, _, body = place.read_bytes().partition(b"\n")
         if digest.decode(errors="replace") == hashlib.sha256(body).hexdigest():
-            if place != path and path.exists():  # or the next write would put the damaged one in the last good one's place
+            if place != path and path.exists():  # or the next write would make the damaged file the last good one
                 os.replace(path, path.with_suffix(".damaged.json"))
             return json.loads(body)
     if places:

@@ -1,4 +1,4 @@
-"""Optuna's database: opened, waited for while a server is away, and its errors told in one line."""
+"""Optuna's database: opens it, waits while a server is away, and reports its errors in one line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ R = TypeVar("R")
 
 
 class Patient(Protocol):
-    """Whoever waits for a database: which one, for a person to read, and for how many seconds."""
+    """Something that waits for a database: its readable name, and for how many seconds."""
 
     place: str
     patience: float
@@ -33,14 +33,14 @@ S = TypeVar("S", bound=Patient)
 
 
 def open_storage(url: str) -> optuna.storages.RDBStorage:
-    """The storage at a SQLAlchemy URL. Connections are tried before use: a server that was restarted has dropped them."""
+    """The storage at a SQLAlchemy URL. It tries connections before use: a restarted server has dropped them."""
     options: dict[str, Any] = {} if url.startswith("sqlite") else {"pool_pre_ping": True}
     return optuna.storages.RDBStorage(url, engine_kwargs=options)
 
 
 @contextmanager
 def refusing(url: str) -> Iterator[None]:
-    """Turn what goes wrong while a database is opened into a StudyError or StoreError; no password is in either."""
+    """Turn errors of opening a database into a StudyError or StoreError, without a password."""
     where = place(url)
     try:
         yield
@@ -54,7 +54,7 @@ def refusing(url: str) -> Iterator[None]:
 
 
 def place(url: str) -> str:
-    """Which database that is, without a password."""
+    """The database's place, without a password."""
     path, escaped = url.removeprefix("sqlite:///"), url.removeprefix("sqlite+pysqlite:///")
     if escaped != url:  # a path with a % in it, say
         return unquote(escaped.partition("?")[0])
@@ -62,7 +62,7 @@ def place(url: str) -> str:
 
 
 def lasting(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
-    """A method that is called again while the database is away, for `patience` seconds. Raises StoreError after that."""
+    """Call the method again while the database is away, for `patience` seconds. Raises StoreError after that."""
 
     @functools.wraps(method)
     def lasts(self: S, *arguments: P.args, **named: P.kwargs) -> R:
@@ -81,8 +81,8 @@ def lasting(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P
 def _store_error(where: str, error: Exception) -> StoreError:
     cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ is not None else error
     return StoreError(
-        f"the studies' database {where} cannot be used ({_first_line(cause)}); repair it, or wait for whoever holds it, "
-        "and the same command resumes."
+        f"the studies' database {where} cannot be used ({_first_line(cause)}); repair it, or wait until it is "
+        "free; the same command resumes."
     )
 
 

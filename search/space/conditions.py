@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import StudyError
 
 Value = bool | int | float | str
-EXACT = 2**53  # the whole numbers up to here are floats as well, as the engines' and MLflow's stores keep them
+EXACT = 2**53  # whole numbers up to here equal a float, as which the engines' and MLflow's stores keep them
 
 NAME = r"[A-Za-z_][\w ./-]*?"  # of a parameter; as MLflow takes it
 OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
@@ -72,7 +72,7 @@ def write_when(when: When) -> str:
 
 
 def parse_when(owner: str, text: str) -> When:
-    """The conditions of a `when`. Raises StudyError naming the parameter that carries it.
+    """The conditions of a `when`. Raises StudyError naming the parameter that has it.
 
     A bare word may hold spaces, and even an "and": `kind == salt and pepper` is one condition, as no condition follows the "and".
     """
@@ -84,9 +84,9 @@ def parse_when(owner: str, text: str) -> When:
     return (one,)
 
 
-@functools.lru_cache(256)  # each end of a text is read once, however many ways lead to it
+@functools.lru_cache(256)  # reads each end of a text once, however many ways lead to it
 def _split(text: str) -> When | None:
-    """The conditions of a text in which each is right by itself; None when some text is left over."""
+    """The conditions of a text if each is right by itself; None if some text is left over."""
     for joint in re.finditer(r"\sand\s", text):
         first, rest = _read(text[: joint.start()]), _split(text[joint.end() :])
         if isinstance(first, Condition) and not _is_cut(first) and rest:
@@ -96,7 +96,7 @@ def _split(text: str) -> When | None:
 
 
 def _is_cut(condition: Condition) -> bool:
-    """Whether the value is the half of a quoted text or of a list."""
+    """Whether the value is half of a quoted text or of a list."""
     return isinstance(condition.value, str) and condition.value[:1] in ("'", '"', "[")
 
 

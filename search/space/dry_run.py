@@ -1,4 +1,4 @@
-"""Trials of Optuna's in which a rule picks each value, for a look at what a function suggests; no database knows them."""
+"""Optuna trials in memory alone: a rule picks each value, to see what a function suggests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def new_study() -> optuna.Study:
 
 
 def ask(study: optuna.Study, rule: Suggester) -> optuna.Trial:
-    """A trial of the study that the rule answers."""
+    """A trial of the study; the rule picks its values."""
     study.sampler = _Picks(rule)
     return study.ask()
 
@@ -47,5 +47,5 @@ def _parameter(name: str, distribution: BaseDistribution) -> Float | Int | Choic
     if isinstance(distribution, IntDistribution):
         step = None if distribution.step == 1 else distribution.step
         return Int(name, distribution.low, distribution.high, distribution.log, step)
-    assert isinstance(distribution, FloatDistribution)  # there are three
+    assert isinstance(distribution, FloatDistribution)  # there are three kinds
     return Float(name, distribution.low, distribution.high, distribution.log, distribution.step)

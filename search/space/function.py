@@ -1,4 +1,4 @@
-"""A space that is defined by running: a user's function suggests with Optuna's trial and returns the trial's values."""
+"""A space that is defined by running: your function suggests with Optuna's trial and returns the trial's values."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     import optuna
 
 FIELD = "study.space"
-DRY = 32  # draws at random, for a look at what the function returns before a search begins
+DRY = 32  # random draws, to see what the function returns before a search begins
 LOG_SPAN = 100.0  # values that span more are drawn on a log scale
 
 
 @dataclass(frozen=True)
 class FunctionSpace:
-    """The function that the reference names; `sha256` is its file's digest as the study knows it."""
+    """The function that the reference names; `sha256` is its file's digest in the study."""
 
     reference: str
     sha256: str = ""
     declared = False
     known = varies = True
-    searched: tuple[Parameter, ...] = ()  # the values that were seen have no ends that can be raised
+    searched: tuple[Parameter, ...] = ()  # the values seen have no ends that you could raise
     field = FIELD
 
     @property
@@ -51,7 +51,7 @@ class FunctionSpace:
         return {name for values in self.samples() for name in values}
 
     def ends(self) -> tuple[Values, Values]:
-        """What it returns for the smallest values and for the largest; for an end that it forbids, what it allows."""
+        """What it returns for the smallest and for the largest values; if it forbids an end, an allowed draw instead."""
         small, large = self.pick(smallest), self.pick(largest)
         if small is None or large is None:
             allowed = list(self.samples())
@@ -79,7 +79,7 @@ class FunctionSpace:
         return None
 
     def pick(self, rule: Suggester, study: optuna.Study | None = None) -> Values | None:
-        """What `draw` answers when a rule, such as `smallest`, picks each value; as a trial of the study, if one is given."""
+        """What `draw` returns when a rule, such as `smallest`, picks each value; as a trial of the study, if given."""
         from .dry_run import ask, new_study
 
         return self.draw(ask(study or new_study(), rule))
@@ -93,11 +93,11 @@ class FunctionSpace:
 
         function, path = references.find(FIELD, self.reference, self.sha256)
         try:
-            with chdir("."):  # back to where it was: other paths are taken from there
+            with chdir("."):  # restores the current folder: other paths are relative to it
                 values = function(trial)
         except optuna.TrialPruned:
             return None
-        except StudyError:  # of what it suggests
+        except StudyError:  # about what it suggests
             raise
         except Exception as error:
             lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path.resolve())]
@@ -127,10 +127,10 @@ class FunctionSpace:
 
 
 def forbids_all(reference: str, times: int) -> StudyError:
-    """The error for a function that forbids whatever is drawn."""
+    """The error for a function that forbids every draw."""
     return StudyError(
-        f"{FIELD}: {reference!r} raised TrialPruned for {times} draws in a row; let it forbid less, or suggest by if and else "
-        "what is allowed only."
+        f"{FIELD}: {reference!r} raised TrialPruned for {times} draws in a row; let it forbid less, or suggest only what is "
+        "allowed, by if and else."
     )
 
 

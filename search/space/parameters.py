@@ -74,9 +74,9 @@ Parameter = Float | Int | Choice | Fixed
 
 
 def normalize(parameter: Float | Int | Choice, value: Value) -> Value:
-    """A value that the parameter can take, in the one way in which it is written.
+    """A value that the parameter can take, in its one spelling.
 
-    0.0 is the choice 0 if that is declared, 1 the choice true; the third step of a float is 0.3, not 3 * 0.1.
+    0.0 becomes the choice 0 if that is declared, 1 the choice true; the third step of a float becomes 0.3, not 3 * 0.1.
     """
     if isinstance(parameter, Choice):
         equal = [choice for choice in parameter.choices if choice == value]
@@ -101,7 +101,7 @@ def explain_refusal(parameter: Float | Int | Choice, value: Any) -> str:
 
 
 def check_distinct(parameter: Choice) -> None:
-    """Raise StudyError for choices that are equal, or that MLflow keeps as the same text: they cannot be told apart later."""
+    """Raise StudyError for choices that are equal, or that MLflow keeps as the same text: later they look the same."""
     for i, one in enumerate(parameter.choices):
         for other in parameter.choices[:i]:
             if one == other or str(one) == str(other):
@@ -111,7 +111,7 @@ def check_distinct(parameter: Choice) -> None:
 
 
 def value_at_step(parameter: Float, count: int) -> float:
-    """The value so many steps above low, as a person writes it: 3 * 0.1 is a little over 0.3."""
+    """The value `count` steps above low, as you write it: 3 * 0.1 is a little over 0.3."""
     written = float(f"{parameter.low + count * (parameter.step or 0.0):.12g}")
     return float(max(parameter.low, min(written, parameter.high)))
 

@@ -1,4 +1,4 @@
-"""Points of a space: the list of a finite one, and given points checked."""
+"""Points of a space: lists those of a finite one, and checks given ones."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def count_points(space: Space) -> int | None:
 
 
 def check_point(space: Space, point: Mapping[str, Any], where: str) -> dict[str, Value]:
-    """The values of some searched parameters, each one that its parameter can take. Raises StudyError naming `where`."""
+    """The values of some searched parameters, checked against what each can take. Raises StudyError naming `where`."""
     searched = {parameter.name: parameter for parameter in space.parameters if not isinstance(parameter, Fixed)}
     for name, value in point.items():
         if name not in searched:

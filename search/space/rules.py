@@ -21,7 +21,7 @@ def largest(parameter: Float | Int | Choice) -> Value:
 
 
 def middle(parameter: Float | Int | Choice) -> Value:
-    """The middle of one parameter on its own scale; of a choice the first, as people list what they know best first."""
+    """The middle of one parameter on its own scale; of a choice the first, as people list the best known first."""
     if isinstance(parameter, Choice):
         return parameter.choices[0]
     if parameter.step is not None:

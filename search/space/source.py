@@ -19,15 +19,15 @@ Values = dict[str, Value]  # of a trial, by name
 
 
 class SpaceSource(Protocol):
-    """What a search asks of the thing that is searched, whoever declares it."""
+    """What a search asks of its space, whether a file, a model or a function declares it."""
 
     @property
     def declared(self) -> bool:
-        """Whether it consists of declared parameters: those can be listed, enqueued, and searched by any engine."""
+        """Whether it consists of declared parameters: you can list and enqueue those, and any engine searches them."""
 
     @property
     def known(self) -> bool:
-        """Whether the study file alone tells all of it."""
+        """Whether the study file alone declares all of it."""
 
     @property
     def varies(self) -> bool:
@@ -61,7 +61,7 @@ class SpaceSource(Protocol):
         """Values to check before a search. Raises StudyError if it cannot be searched as it is."""
 
     def count(self) -> int | None:
-        """How many points it has; None if nobody can list them."""
+        """How many points it has; None if they cannot be listed."""
 
     def draw(self, trial: optuna.Trial) -> Values | None:
         """The trial's values; None if it forbids what Optuna drew. Raises StudyError if it fails."""

@@ -13,7 +13,7 @@ from .parameters import Choice, Fixed, Float, Int, Parameter
 
 @dataclass(frozen=True)
 class Space:
-    """The declared parameters, in the order of the study file; a condition looks only backwards."""
+    """The declared parameters, in the order of the study file; a condition names only earlier ones."""
 
     parameters: tuple[Parameter, ...] = ()
 
@@ -37,15 +37,15 @@ class Space:
 
 
 class Suggester(Protocol):
-    """Whoever picks a value for one parameter: an engine's trial, or a rule such as `smallest`."""
+    """Picks a value for one parameter: an engine's trial, or a rule such as `smallest`."""
 
     def __call__(self, parameter: Float | Int | Choice, /) -> Value: ...
 
 
 def _explain_never(condition: Condition, parent: Parameter) -> str:
-    """Why the condition names a value that is no choice of its parameter, or cannot be compared; empty if it can hold.
+    """Why the condition can never hold: its value is no choice of its parameter, or cannot be compared; otherwise empty.
 
-    One that never holds for another reason is no mistake: somebody may have narrowed the range that it looks at.
+    One that never holds for another reason is no mistake: you may have narrowed the range that it compares with.
     """
     by_value = condition.op in ("==", "!=", "in")
     if isinstance(parent, Fixed) and by_value:

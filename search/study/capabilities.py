@@ -15,15 +15,15 @@ from .spec import StudySpec
 
 NO_PRUNER = Component("none")
 LISTED = ("grid", "brute-force")  # samplers that give out every point of a finite space, once
-FROM_WHOLE = ("gp", "cmaes", "nsgaii")  # samplers that learn from whole trials alone: pruned ones are lost on them
-CLASSES = {  # of Optuna's, and what they are called here
+FROM_WHOLE = ("gp", "cmaes", "nsgaii")  # samplers that learn from whole trials alone, and ignore pruned ones
+CLASSES = {  # Optuna's, and their names here
     "optuna.samplers:GPSampler": "gp",
     "optuna.samplers:CmaEsSampler": "cmaes",
     "optuna.samplers:NSGAIISampler": "nsgaii",
     "optuna.samplers:GridSampler": "grid",
     "optuna.samplers:BruteForceSampler": "brute-force",
 }
-# What Tailor itself gives to Keras Tuner's tuners, and the key of a study file that says it, where there is one.
+# What Tailor itself gives to Keras Tuner's tuners, and the study file's key for it, if there is one.
 GIVEN = {
     "objective": "study.objective",
     "max_trials": "search.trials",
@@ -37,16 +37,16 @@ GIVEN = {
 
 
 def known_as(sampler: str) -> str:
-    """The short name of one of Optuna's own classes, which has its limits; any other name as it is."""
+    """The short name of an Optuna class, which has the same limits; any other name unchanged."""
     return CLASSES.get(sampler, sampler)
 
 
 def usual_pruner(spec: StudySpec) -> Component:
-    """The pruner of a study that names none: what was measured to be soonest (docs/decisions.md), if there is one to choose.
+    """The pruner of a study that names none: the soonest that we measured (docs/decisions.md), or none.
 
-    None if every trial is wanted whole: of a list of points, of one point again and again, or for a sampler that learns from
-    whole ones alone; nor with constraints, which are known at a trial's end only: trials that break them would push out those
-    that keep them.
+    None if every trial runs whole: in a list of points, if nothing is searched, or for a sampler that learns from whole trials
+    alone. None with constraints: they are known only at a trial's end, and trials that break them would push out those that
+    keep them.
     """
     steered = spec.objective.by_epoch and not spec.others and not spec.constraints
     wants_whole = known_as(spec.search.sampler.name) in LISTED + FROM_WHOLE
@@ -61,8 +61,8 @@ def continues(spec: StudySpec) -> bool:
 
 
 def order_points(spec: StudySpec) -> list[dict[str, Value]]:
-    """The points of a finite space, searched parameters alone, in the order in which every engine gives them out: as they
-    stand, or a grid's shuffled, so that a budget below its size still spreads over it.
+    """The points of a finite space, searched parameters alone, in the order in which every engine proposes them: as they
+    stand, or shuffled for a grid, so that a budget below its size still spreads over it.
     """
     names = {parameter.name for parameter in spec.space.searched}
     found = [{name: value for name, value in point.items() if name in names} for point in list_points(spec.space)]
@@ -72,7 +72,7 @@ def order_points(spec: StudySpec) -> list[dict[str, Value]]:
 
 
 def explain_repeats(spec: StudySpec) -> str:
-    """A line about a search with more trials than its space has points, if its sampler proposes points again; or empty."""
+    """A line about a search with more trials than points, if its sampler proposes points again; otherwise empty."""
     if spec.search.engine != "optuna" or known_as(spec.search.sampler.name) in LISTED or not spec.space.searched:
         return ""
     count = spec.source.count()
@@ -85,7 +85,7 @@ def explain_repeats(spec: StudySpec) -> str:
 
 
 def check(spec: StudySpec) -> None:
-    """Raise StudyError for what the spec's engine cannot do, saying which can."""
+    """Raise StudyError for what the spec's engine cannot do; it names one that can."""
     if spec.search.sampler.name in LISTED and spec.search.sampler.arguments:
         taken = ", ".join(spec.search.sampler.arguments)
         raise StudyError(f"search.sampler: {spec.search.sampler.name} takes no arguments, got {taken}; leave them out.")
@@ -108,7 +108,7 @@ def check(spec: StudySpec) -> None:
 
 
 def _check_keras_tuner(spec: StudySpec) -> None:
-    """What Keras Tuner knows nothing of, and the arguments of its tuners that are not a study file's to give."""
+    """Refuse what Keras Tuner does not know, and arguments of its tuners that a study file cannot give."""
     if spec.others or spec.constraints:
         raise StudyError("study: keras-tuner knows one objective and no constraints; use engine optuna.")
     for name in spec.search.sampler.arguments:
@@ -118,7 +118,7 @@ def _check_keras_tuner(spec: StudySpec) -> None:
 
 
 def _check_undeclared(spec: StudySpec) -> None:
-    """What cannot stand beside a space that no parameters declare."""
+    """Refuse what cannot stand beside a space that a function declares."""
     if spec.compiled:
         raise StudyError("study.space: with api keras-tuner the model declares what is searched; leave one of the two out.")
     if spec.space.parameters:
@@ -136,7 +136,7 @@ def _check_undeclared(spec: StudySpec) -> None:
 
 
 def check_space(spec: StudySpec) -> None:
-    """Raise StudyError for a space, known whole, that the spec's engine or sampler cannot search, saying which can."""
+    """Raise StudyError for a whole space that the spec's engine or sampler cannot search; it names one that can."""
     if spec.search.engine == "keras-tuner":
         _check_keras_tuner_space(spec)
     elif known_as(spec.search.sampler.name) == "cmaes" and spec.space.searched and not _has_range(spec.space):
@@ -159,7 +159,7 @@ def _has_range(space: Space) -> bool:
 
 
 def _check_keras_tuner_space(spec: StudySpec) -> None:
-    """What Keras Tuner cannot search."""
+    """Refuse what Keras Tuner cannot search."""
     if not spec.space.searched:
         raise StudyError("search.engine: keras-tuner proposes no point twice, so it cannot repeat one; use engine optuna.")
     declared = {parameter.name: parameter for parameter in spec.space.parameters}

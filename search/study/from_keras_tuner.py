@@ -33,12 +33,12 @@ def complete(spec: StudySpec, declared: Sequence[Parameter]) -> StudySpec:
 
 
 def translate(configs: Sequence[Mapping[str, Any]]) -> tuple[Parameter, ...]:
-    """The parameters of `hp.get_config()["space"]`, in their order. Raises StudyError for what Tailor has no like of.
+    """The parameters of `hp.get_config()["space"]`, in their order. Raises StudyError for what Tailor lacks.
 
-    Nested conditional scopes become one conjunction; what one of its conditions implies is left out of it.
+    Nested conditional scopes become one conjunction, without the conditions that others in it imply.
     """
     found: dict[str, Parameter] = {}
-    ways: dict[str, list[When]] = {}  # in which it exists, one for each place that declares it
+    ways: dict[str, list[When]] = {}  # the conditions under which it exists, one for each declaration
     for config in configs:
         parameter = _with_default(_translate_one(config["class_name"], config["config"]), config["config"])
         name = parameter.name
@@ -74,7 +74,7 @@ def _translate_one(kind: str, config: Mapping[str, Any]) -> Parameter:
 
 
 def _with_default(parameter: Parameter, config: Mapping[str, Any]) -> Parameter:
-    """The parameter with hp's default. A float without one comes with its low end, which nobody chose."""
+    """The parameter with hp's default, except a Float's low end: Keras Tuner gives that if none is set."""
     default = config.get("default")
     if isinstance(parameter, Fixed) or default is None or explain_refusal(parameter, default):
         return parameter
@@ -91,8 +91,8 @@ def _powers(low: float, high: float, step: float) -> list[int | float]:
 
 
 def _join(one: Parameter, other: Parameter, same_place: bool) -> Parameter:
-    """One parameter of two declarations, which may differ in their default alone; `same_place`: under the same conditions."""
-    if not isinstance(one, Fixed) and not isinstance(other, Fixed) and one.default != other.default:  # each its own: none then
+    """One parameter from two declarations that differ at most in their default; `same_place`: under the same conditions."""
+    if not isinstance(one, Fixed) and not isinstance(other, Fixed) and one.default != other.default:  # two defaults: none
         one, other = dataclasses.replace(one, default=None), dataclasses.replace(other, default=None)
     if one == other:
         return one
@@ -148,7 +148,7 @@ def _shorten(name: str, when: When, whens: Mapping[str, When]) -> When:
         if not any(_implies(inner, condition, whens) for inner in kept):
             kept.insert(0, condition)
     if kept and parse_when(name, write_when(tuple(kept))) != tuple(kept):
-        raise StudyError(f"hp {kept[0].name!r}: a condition on that name cannot be written down; call it otherwise.")
+        raise StudyError(f"hp {kept[0].name!r}: a condition on that name cannot be written down; rename it.")
     return tuple(kept)
 
 

@@ -1,4 +1,4 @@
-"""What a study is after: objectives, constraints, and the order in which they put trials. Pure."""
+"""What a study aims for: objectives, constraints, and the order in which they put trials. Pure."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Objective:
         return one > other if self.direction == "maximize" else one < other
 
     def cost(self, value: float) -> float:
-        """The value turned so that less is better."""
+        """The value, negated if needed, so that less is better."""
         return -value if self.direction == "maximize" else value
 
 
@@ -62,11 +62,11 @@ class Constraint:
         if match is None or bound is None:
             raise StudyError(f"study.constraints: expected 'METRIC <= NUMBER' such as 'parameters <= 100_000', got {text!r}.")
         if match[1] not in OBJECTIVES:
-            raise unknown("study.constraints (no metric bears that name)", match[1], OBJECTIVES)
+            raise unknown("study.constraints (no metric has that name)", match[1], OBJECTIVES)
         return cls(match[1], match[2], bound)  # type: ignore[arg-type]
 
     def violation(self, values: Values) -> float:
-        """By how much the values break it; 0 or less where they do not."""
+        """By how much the values break it; 0 or less if they do not."""
         return (values[self.metric] - self.bound) * (1 if self.op == "<=" else -1)
 
     def __str__(self) -> str:
@@ -90,11 +90,11 @@ class Goal:
 
     @property
     def within(self) -> str:
-        """What stands after "no complete trial" where there are constraints."""
+        """The words after "no complete trial" if there are constraints."""
         return " that keeps its constraints" if self.constraints else ""
 
     def measured(self, metrics: Values) -> dict[str, float] | None:
-        """The values of what the goal names, from the metrics on a trial's run; None where one is missing or no number."""
+        """The values of what the goal names, from the metrics on a trial's run; None if one is missing or no number."""
         names = [o.metric for o in self.objectives] + [c.metric for c in self.constraints]
         found = {name: metrics.get(key_of(name), math.nan) for name in names}
         return found if all(map(math.isfinite, found.values())) else None
@@ -118,7 +118,7 @@ class Goal:
         left = [trial for trial, values in trials.items() if self.feasible(values)]
         if not self.several:
             return dict.fromkeys(left, 0)
-        import numpy as np  # here: reading a study file does without it
+        import numpy as np  # here, as reading a study file does not need it
 
         found: dict[int, int] = {}
         costs = np.array([[o.cost(trials[t][o.metric]) for o in self.objectives] for t in left])
@@ -134,5 +134,5 @@ class Goal:
 
 
 def key_of(metric: str) -> str:
-    """The name on a trial's run of the metric's one value for the trial."""
+    """The name, on a trial's run, of the trial's one value of the metric."""
     return f"best_{metric}" if metric in EPOCH_METRICS else metric

@@ -68,7 +68,7 @@ def override(raw: dict[str, Any], text: str) -> None:
 
 
 def lay(raw: dict[str, Any], path: str, value: Any) -> None:
-    """Lay a value over SECTION.KEY of the tables; one for a searched parameter fixes it and takes it out of the space."""
+    """Lay a value over SECTION.KEY of the tables; one for a searched parameter fixes it, so that it is no longer searched."""
     section, _, dotted = path.partition(".")
     if section not in SECTIONS:
         raise unknown("--set", section, SECTIONS)
@@ -89,12 +89,12 @@ def lay(raw: dict[str, Any], path: str, value: Any) -> None:
             raw["training"].pop(dotted)
             raw["space"][dotted] = value
     if section in ("space", "training") and not isinstance(value, (Mapping, list)):
-        points = _enqueue(raw.get(ENQUEUE, []))  # it is fixed there too; a point that named nothing else goes
+        points = _enqueue(raw.get(ENQUEUE, []))  # the points drop it too, and a point without values goes
         raw[ENQUEUE] = [left for point in points if (left := {k: v for k, v in point.items() if k != dotted})]
 
 
 def build(raw: Mapping[str, Any]) -> StudySpec:
-    """Check the tables and return the spec. Raises StudyError for the first thing that is wrong."""
+    """Check the tables and return the spec. Raises StudyError for the first error."""
     for name in raw:
         if name not in (known := (*SECTIONS, ENQUEUE, FOUND)):
             raise unknown("study file", str(name), known)
@@ -130,7 +130,7 @@ def build(raw: Mapping[str, Any]) -> StudySpec:
 
 
 def check_whole(spec: StudySpec) -> StudySpec:
-    """The spec, checked for what only its whole space tells: what is enqueued, and what the engine can do with it."""
+    """The spec, with the checks that need its whole space: the enqueued points, and what the engine can search."""
     enqueued = tuple(check_point(spec.space, point, f"enqueue[{i}]") for i, point in enumerate(spec.enqueue))
     capabilities.check_space(spec)
     return dataclasses.replace(spec, enqueue=enqueued)
@@ -159,7 +159,7 @@ def _goal(study: StudyKeys) -> Goal:
     if study.objectives is None:
         return Goal((_objective(study),), study.constraints)
     if study.objective is not None or study.direction is not None:
-        raise StudyError("study.objectives: it stands in the place of objective and direction; keep one or the other.")
+        raise StudyError("study.objectives: it replaces objective and direction; keep one or the other.")
     objectives = tuple(Objective(one.metric, one.direction) for one in study.objectives)
     if len({objective.metric for objective in objectives}) < len(objectives):
         raise StudyError("study.objectives: a metric stands there twice; keep one of each.")
@@ -167,7 +167,7 @@ def _goal(study: StudyKeys) -> Goal:
 
 
 def _objective(study: StudyKeys) -> Objective:
-    if study.objective is None and study.direction is not None:  # of what? The usual metric may not be meant
+    if study.objective is None and study.direction is not None:  # you may not mean the default metric
         raise StudyError("study.objective: it is missing beside direction; give a metric, such as val_accuracy.")
     if study.objective is not None and study.direction is None:
         raise StudyError('study.direction: it is missing; give "maximize" or "minimize" (it is never guessed).')

@@ -14,5 +14,5 @@ ENGINES = tuple(SAMPLERS)
 
 
 def offers(engine: str, sampler: str) -> bool:
-    """Whether the engine has the sampler; with no name, its default."""
+    """Whether the engine has the sampler; no name means its default."""
     return not sampler or sampler in SAMPLERS[engine] or (engine == "optuna" and ":" in sampler)

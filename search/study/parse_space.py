@@ -106,7 +106,7 @@ def _read_range(name: str, keys: RangeKeys, table: dict[str, Any]) -> Float | In
 
 
 def end_at_last_step(parameter: Float | Int) -> Float | Int:
-    """The range, its upper end lowered to the last step, if it has steps: of 16 to 100 by 32 nobody proposes the 100."""
+    """The range; if it has steps, its upper end is the last one: from 16 to 100 by 32, that is 80."""
     if not parameter.step:
         return parameter
     if isinstance(parameter, Int):

@@ -1,4 +1,4 @@
-"""The tables of docs/study.md, written of the sections' declarations: `python -m tailor.search.study.reference docs/study.md`."""
+"""The tables of docs/study.md, from the sections' declarations: `python -m tailor.search.study.reference docs/study.md`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ SECTIONS = {"study": StudyKeys, "search": SearchPlan, "data": DataPlan, "workers
 
 
 def table(kind: type) -> str:
-    """A section's keys as a table of Markdown."""
+    """A section's keys as a Markdown table."""
     schema = section(kind)
     rows = [f"| `{name}` | {_show(name, schema)} | {one['description']} |\n" for name, one in schema["properties"].items()]
     return HEAD + "".join(rows)
 
 
 def _show(name: str, schema: dict[str, Any]) -> str:
-    """What holds for a key that is not there."""
+    """The key's default, as the table shows it."""
     key = schema["properties"][name]
     if name in schema.get("required", ()):
         return "must be there"
@@ -33,7 +33,7 @@ def _show(name: str, schema: dict[str, Any]) -> str:
 
 
 def rewrite(page: str) -> str:
-    """The page with the first table after each section's heading written anew."""
+    """The page with a new first table after each section's heading."""
     for name, kind in SECTIONS.items():
         head, heading, rest = page.partition(f"\n## [{name}]\n")
         page = head + heading + re.sub(r"(?m)(^\|.*\n)+", lambda _, kind=kind: table(kind), rest, count=1)  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""The JSON Schema of a study file, so that an editor completes it and marks what is wrong. `load` is what decides."""
+"""The JSON Schema of a study file, so that an editor completes it and marks errors. `load` decides."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .validate import NOTES, section
 
 
 def schema(training: Mapping[str, Any], datasets: Sequence[str], models: Sequence[str]) -> dict[str, Any]:
-    """The schema. `training` describes the options that models take by name; data sets and models are those there are."""
+    """The schema. `training` describes the options that models take by name; `datasets` and `models` are the known names."""
     named = {
         "name": {"type": "string", "pattern": rf"^(?!.*\.\.){STUDY_NAME}$"},
         "dataset": {"anyOf": [{"enum": list(datasets)}, {"type": "string", "pattern": "^(idx|folder|npz):"}]},
@@ -46,7 +46,7 @@ def schema(training: Mapping[str, Any], datasets: Sequence[str], models: Sequenc
 
 
 def _section(kind: type) -> dict[str, Any]:
-    """A section's table, without our own notes."""
+    """A section's table, without our notes."""
     return _strip({**section(kind), "additionalProperties": False})
 
 
@@ -55,7 +55,7 @@ def _strip(schema: Any) -> Any:
         return [_strip(one) for one in schema]
     if not isinstance(schema, dict):
         return schema
-    if isinstance(schema.get("properties"), dict):  # a table: its keys have any name
+    if isinstance(schema.get("properties"), dict):  # a table: its keys may have any name
         schema = {**schema, "properties": {name: _strip(one) for name, one in schema["properties"].items()}}
         return {name: one for name, one in schema.items() if name not in NOTES}
     return {name: _strip(one) for name, one in schema.items() if name not in NOTES and (name, one) != ("default", None)}

@@ -1,6 +1,6 @@
 """The sections of a study file, a record each: every key is declared here once, with its checks, default and description.
 
-The checks, `tailor schema` and the tables of docs/study.md (reference.py) all come of these declarations.
+The checks, `tailor schema` and the tables of docs/study.md (reference.py) all come from these declarations.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def check_metric(name: str, info: ValidationInfo) -> str:
     """A metric that trials have."""
     if name not in OBJECTIVES:
         field = "study.objectives.metric" if info.field_name == "metric" else f"study.{info.field_name}"
-        raise unknown(f"{field} (no metric bears that name)", name, OBJECTIVES)
+        raise unknown(f"{field} (no metric has that name)", name, OBJECTIVES)
     return name
 
 
@@ -87,8 +87,8 @@ def check_component(value: Any, info: ValidationInfo) -> Any:
         if others:
             raise StudyError(f"{where}: engine {engine} has no {info.field_name} {name!r}; engine {others[0]} has.")
         raise unknown(where, name, offered[engine])
-    if "seed" in arguments:  # samplers are made anew at each ask: with one seed each would propose the same
-        raise StudyError(f"{where}.seed: the seed is search.seed, of which every ask has its own; leave it out.")
+    if "seed" in arguments:  # each ask makes a new sampler: with one seed each would propose the same
+        raise StudyError(f"{where}.seed: the seed is search.seed, which gives every ask its own; leave it out.")
     return Component(name, arguments)
 
 
@@ -107,7 +107,7 @@ def check_seconds(value: Any) -> float:
 
 
 def check_grace(seconds: float) -> float:
-    """A time that signs of life fit into."""
+    """A time that is long enough for signs of life."""
     if seconds < SHORTEST_GRACE:
         raise StudyError(
             f"workers.grace: expected {SHORTEST_GRACE:g} seconds or more, got {seconds:g}; signs of life come every two."
@@ -306,7 +306,7 @@ class DataPlan:
 
 @dataclass(frozen=True, config=STRICT)
 class WorkersPlan:
-    """[workers]: the worker processes. None leaves it to the machine's cores and memory."""
+    """[workers]: the worker processes. With None, the machine's cores and memory decide."""
 
     count: Annotated[Cores | Nothing, key("worker processes", shown="one a physical core")] = None
     threads: Annotated[Cores | Nothing, key("of TensorFlow, in each worker", shown="the cores shared out")] = None
@@ -323,8 +323,8 @@ class WorkersPlan:
 
 @dataclass(frozen=True, config=STRICT)
 class Found:
-    """[found]: what a study file does not say and Tailor finds out: the names that a Keras Tuner model declares by its hp, and
-    the SHA-256 of the file that holds the function which is the space. Tailor writes it into the study that it records.
+    """[found]: what Tailor finds out beyond the study file: the names that a Keras Tuner model declares by its hp, and the
+    SHA-256 of the file with the space function. Tailor writes it into the study that it records.
     """
 
     declared: Annotated[

@@ -1,4 +1,4 @@
-"""Settings laid over a spec that was made already, as options are laid over a study file. Pure."""
+"""Lays settings over a finished spec, as options over a study file. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def overlay(spec: StudySpec, settings: Mapping[str, Any]) -> StudySpec:
 
 
 def _give_way(tables: dict[str, Any], spec: StudySpec, settings: Mapping[str, Any]) -> None:
-    """Drop what a study file would not say: a spec writes its defaults out, and the settings may have others in their place."""
+    """Drop the defaults that the spec writes out and a study file would not: with the settings, other defaults may hold."""
     search, study = tables["search"], tables["study"]
     if spec.search.pruner == capabilities.usual_pruner(spec):
         del search["pruner"]

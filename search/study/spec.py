@@ -22,10 +22,10 @@ from .sections import APIS, Component, DataPlan, Found, SearchPlan, WorkersPlan
 class StudySpec:
     """A whole study. `others` are the objectives after the first, which steers each trial.
 
-    `api` says what `model` names: a factory, or a `build(hp)` or HyperModel of Keras Tuner's. `training` holds the fixed
+    `api` says what `model` names: a factory, or a Keras Tuner `build(hp)` or HyperModel. `training` holds the fixed
     training options and hyperparameters by name, checked by the room `models`; `enqueue` the points that are tried before
     the sampler's own, each with values for some or all searched parameters. `by_run` names a function that suggests and
-    returns each trial's values, in the place of a space.
+    returns each trial's values, instead of a space.
     """
 
     name: str
@@ -58,11 +58,11 @@ class StudySpec:
 
     @property
     def goal(self) -> Goal:
-        """What it is after, in one record."""
+        """Its objectives and constraints, in one record."""
         return Goal((self.objective, *self.others), self.constraints)
 
     def tables(self) -> dict[str, Any]:
-        """The spec as a study file's tables, every default written out: `load.build` makes the same spec of them."""
+        """The spec as a study file's tables, every default written out: `load.build` makes the same spec from them."""
         search, data = dataclasses.asdict(self.search), dataclasses.asdict(self.data)
         for key in ("sampler", "pruner"):
             component: Component = getattr(self.search, key)
@@ -95,7 +95,7 @@ class StudySpec:
     def identity(self) -> dict[str, Any]:
         """What makes it the same study on resume: everything but its name, budgets, workers, first points and rules of search.
 
-        The engine belongs to it, and so do Keras Tuner's tuner and rounds: what one remembers another cannot read.
+        The engine belongs to it, and so do Keras Tuner's tuner and rounds: one cannot read another's state.
         """
         tables = self.tables()
         del tables["study"]["name"]

@@ -1,4 +1,4 @@
-"""A table of a study file as the record of its section: pydantic checks it, and what is wrong is said in our own words."""
+"""A table of a study file as the record of its section: pydantic checks it, and our own words say what is wrong."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from ..errors import StudyError, unknown
 
 T = TypeVar("T")
-NOTES = ("shown", "expected", "hint")  # beside a key's JSON Schema: for the reference, and for what is said when it is wrong
+NOTES = ("shown", "expected", "hint")  # beside a key's JSON Schema: for the reference, and for errors
 
 
 def key(text: str, **notes: str) -> Any:
@@ -21,7 +21,7 @@ def key(text: str, **notes: str) -> Any:
 
 
 def make(kind: type[T], path: str, table: Any) -> T:
-    """The record that a table holds. Raises StudyError for the first key that is wrong, unknown ones before others."""
+    """The record that a table holds. Raises StudyError for the first wrong key, unknown ones first."""
     if not isinstance(table, Mapping):
         raise StudyError(f"[{path}]: expected a table of KEY = VALUE lines, got {table!r}.")
     names = list(properties(kind))
@@ -36,7 +36,7 @@ def make(kind: type[T], path: str, table: Any) -> T:
 
 @functools.cache
 def section(kind: type) -> dict[str, Any]:
-    """The JSON Schema of a section's table, and our notes in it."""
+    """The JSON Schema of a section's table, with our notes."""
     found = TypeAdapter(kind).json_schema()
     return _inline(found, found.pop("$defs", {}))
 
