@@ -41,9 +41,13 @@ def at_call(owner: Any, name: str, number: int, when: str, wanted: Callable[...,
 
 def entry(kind: str, when: str, number: str) -> None:
     """Die before or after the n-th entry of that kind is written to MLflow."""
+    from tailor.experiments.tracking.entries import KINDS
     from tailor.experiments.tracking.writer import Writer
 
-    at_call(Writer, "write", int(number), when, lambda self, entry, again: entry.kind == kind and entry.attempt is not None)
+    def is_wanted(_: Writer, entry: Any, again: bool) -> bool:
+        return type(entry) is KINDS[kind] and entry.attempt is not None
+
+    at_call(Writer, "write", int(number), when, is_wanted)
 
 
 def tell(when: str, number: str) -> None:
