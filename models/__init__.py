@@ -1,1 +1,1 @@
-"""How a network is built and fitted: factories, training, and nothing of searches or stores."""
+"""Builds and fits a network: factories and training. Knows no searches and no stores."""

@@ -1,7 +1,7 @@
-"""A compiled model's own optimizer and loss as training options, and the model with inputs and outputs such as Tailor's.
+"""A compiled model's own optimizer and loss as training options, and the model with the inputs and outputs that Tailor needs.
 
-The optimizer travels as its serialized config, in the place of a name; what varies from trial to trial, a constant learning
-rate and the weight decay, are values beside it, so that trials which differ in those alone share one trace.
+The optimizer is stored as its serialized config, in place of a name. A constant learning rate and the weight decay, which vary
+between trials, are values beside it, so that trials that differ only in those share one trace.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ RATES = (keras.Variable, keras.optimizers.schedules.LearningRateSchedule)
 
 def adopt(name: str, model: keras.Model, options: TrainOptions, shape: tuple[int, int, int]) -> tuple[keras.Model, TrainOptions]:
     """The model, uncompiled, for raw images of (height, width, channels) and with probabilities at its end, and the options
-    with its optimizer and loss. Raises ModelError for what is missing in compile(), or what Tailor cannot train by.
+    with its optimizer and loss. Raises ModelError for what compile() lacks, or what Tailor cannot train with.
     """
     if not isinstance(model, keras.Model):
         raise ModelError(f"model {name!r}: expected build(hp) to return a keras.Model, got {type(model).__name__}.")
@@ -46,7 +46,7 @@ def adopt(name: str, model: keras.Model, options: TrainOptions, shape: tuple[int
 
 
 def has_scaling(model: keras.Model) -> bool:
-    """Whether something in the model brings its inputs to a scale."""
+    """Whether something in the model scales its inputs."""
     inside = list(walk_layers(model))
     operations = [operation for part in (model, *inside) for operation in getattr(part, "operations", ())]
     divided = (type(one).__name__ in DIVIDING and not isinstance(one, keras.layers.Layer) for one in operations)
@@ -58,20 +58,20 @@ def _optimizer(name: str, optimizer: keras.optimizers.Optimizer) -> tuple[str, f
     for wrong, what in (
         (isinstance(optimizer, keras.optimizers.LossScaleOptimizer), "a LossScaleOptimizer; give the optimizer inside it"),
         (bool(optimizer.gradient_accumulation_steps), "gradient_accumulation_steps; raise batch_size instead"),
-        (optimizer.use_ema, "use_ema; Tailor keeps the weights of the best epoch, leave it out"),
+        (optimizer.use_ema, "use_ema; remove it, as Tailor keeps the weights of the best epoch"),
         (not isinstance(get_learning_rate(optimizer), RATES), "a function for its rate; give a number or a LearningRateSchedule"),
         (
             isinstance(optimizer, keras.optimizers.ScheduleFreeAdamW),
-            "weights of its own, which begin as copies of the model's; take AdamW",
+            "its own weights, which begin as copies of the model's; use AdamW",
         ),
-        (excludes_weights_from_decay(optimizer), "exclude_from_weight_decay; leave it out"),
+        (excludes_weights_from_decay(optimizer), "exclude_from_weight_decay; remove it"),
     ):
         if wrong:
-            raise ModelError(f"model {name!r}: expected an optimizer that Tailor can train by, got one with {what}.")
+            raise ModelError(f"model {name!r}: expected an optimizer that Tailor can train with, got one with {what}.")
     plain = keras.optimizers.serialize(optimizer)
     config = plain["config"]
     rate, decay = config["learning_rate"], config["weight_decay"]
-    config |= {"name": None, "loss_scale_factor": None}  # a loss scaled up and its gradients down again are the same
+    config |= {"name": None, "loss_scale_factor": None}  # scaling the loss up and its gradients down changes nothing
     if isinstance(rate, float):
         config["learning_rate"] = 0.0
     if decay is not None:
@@ -80,7 +80,7 @@ def _optimizer(name: str, optimizer: keras.optimizers.Optimizer) -> tuple[str, f
 
 
 def _loss(name: str, model: keras.Model) -> tuple[str, float, bool]:
-    """Tailor's name of the compiled loss, its label smoothing, and whether it takes logits."""
+    """Tailor's name for the compiled loss, its label smoothing, and whether it takes logits."""
     if model.loss is None and has_custom_step(model):
         return CROSSENTROPY, 0.0, False
     loss = keras.losses.get(model.loss) if isinstance(model.loss, str) else model.loss
@@ -96,12 +96,14 @@ def _loss(name: str, model: keras.Model) -> tuple[str, float, bool]:
     config, plain = loss.get_config(), type(loss)().get_config()
     free = ("name", "from_logits", "label_smoothing")
     if other := [key for key, value in config.items() if key not in free and value != plain[key]]:
-        raise ModelError(f"model {name!r}: its loss has {other[0]} = {config[other[0]]!r}, which Tailor has not; leave it out.")
+        raise ModelError(
+            f"model {name!r}: its loss has {other[0]} = {config[other[0]]!r}, which Tailor does not support; remove it."
+        )
     return ours, float(config.get("label_smoothing", 0.0)), bool(config.get("from_logits", False))
 
 
 def refuse_options(name: str, given: Iterable[str]) -> None:
-    """Raise ModelError if a study gives what a compiled model says itself."""
+    """Raise ModelError if a study sets what a compiled model sets itself."""
     for option in sorted(set(given) & set(COMPILED)):
         raise ModelError(
             f"{option}: stands in [training] or [space], and model {name!r} is compiled with its own optimizer and loss; "
@@ -114,5 +116,7 @@ def _end(name: str, model: keras.Model, logits: bool) -> keras.Model:
     if not logits:
         return model
     if has_custom_step(model):
-        raise ModelError(f"model {name!r}: with a custom step or loss it must end with a softmax, and its loss take no logits.")
+        raise ModelError(
+            f"model {name!r}: with a custom step or loss it must end with a softmax, and its loss must take no logits."
+        )
     return add_softmax(model)

@@ -30,9 +30,9 @@ Shape = tuple[int, int, int]
 class Factory:
     """A named `build(hparams, input_shape, num_classes) -> keras.Model`.
 
-    `defaults` are its hyperparameters; None if it declares none (a user's factory may, as `build.defaults`), and then it takes
-    any name. `source` is the file that its code is in, for a factory outside Tailor. `starts` are values that a search begins
-    with instead of defaults, if they are searched (a user's: `build.starts`).
+    `defaults` are its hyperparameters (a custom factory's `build.defaults`); None if it declares none, and then it takes any
+    name. `source` is the file of a custom factory's code. `starts` are the values that a search begins with instead of
+    defaults, if they are searched (a custom factory's `build.starts`).
     """
 
     name: str
@@ -43,11 +43,11 @@ class Factory:
 
     @property
     def first(self) -> dict[str, Any]:
-        """What a search begins with."""
+        """The values that a search begins with."""
         return {**(self.defaults or {}), **self.starts}
 
     def __call__(self, hparams: Mapping[str, Any], input_shape: Shape, num_classes: int) -> keras.Model:
-        """Build the model, with raw images at its input and probabilities at its end. Raises ModelError as `make`."""
+        """Build the model, with raw images at its input and probabilities at its end. Raises ModelError as `make` does."""
         return self.make(hparams, TrainOptions(), (input_shape, num_classes))[0]
 
     def make(
@@ -56,14 +56,14 @@ class Factory:
         """The model and the options that train it; a compiled model brings its own optimizer and loss.
 
         `data` is the images' shape (height, width, channels) and the number of classes; `given` are the options that the study
-        gives. Raises ModelError for what is no Keras model, for inputs or outputs that do not fit, and for an option that is
-        given of a compiled model.
+        sets. Raises ModelError if the result is no Keras model, if its inputs or outputs do not fit, or if the study sets an
+        option that the compiled model sets itself.
         """
         import keras
 
         if self.source is None:
             self._check_names(hparams)
-        with chdir("."):  # back to where it was: other paths are taken from there
+        with chdir("."):  # then back to the current folder, which relative paths depend on
             model = self.build({**(self.defaults or {}), **hparams}, *data)
         if not isinstance(model, keras.Model):
             raise ModelError(
@@ -89,7 +89,7 @@ class Factory:
 def resolve(name: str, kept: Path | None = None) -> Factory:
     """The factory of that name. Raises ModelError, naming the built-ins, the module or the attribute that is missing.
 
-    `kept` is a copy of a factory's file, whose code replaces the file's own. An ImportError inside the user's module stays one.
+    `kept` is a copy of a factory's file, whose code replaces the file's. An ImportError inside the user's module stays one.
     """
     if ":" not in name:
         if name not in BUILT_IN:
@@ -107,13 +107,13 @@ def resolve(name: str, kept: Path | None = None) -> Factory:
 
 
 def find(name: str, kept: Path | None = None) -> tuple[Any, ModuleType]:
-    """What a model's reference names, and the module that it is in. Raises as `resolve`."""
+    """What a model's reference names, and its module. Raises as `resolve` does."""
     if is_file(name):
         check_stands_alone(FIELD, Path(name.rpartition(":")[0]), kept)
     return references.find(FIELD, name, kept)
 
 
 def digest(name: str) -> str:
-    """The SHA-256 of the file that a model outside Tailor is in, in hexadecimal; empty for a built-in. Raises as `resolve`."""
+    """The SHA-256 of a custom model's file, in hexadecimal; empty for a built-in. Raises as `resolve` does."""
     file = None if name in BUILT_IN else find(name)[1].__file__
     return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""

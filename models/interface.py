@@ -1,4 +1,4 @@
-"""A model as Tailor takes it: one input of raw images, one output of a probability a class, and a config that holds it whole."""
+"""The model that Tailor needs: one input of raw images, one output with a probability per class, and a complete config."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from .outputs import end_in_probabilities
 if TYPE_CHECKING:
     import keras
 
-KNOWN = ("self", "name", "dtype", "trainable")  # arguments that Keras keeps of every layer
+KNOWN = ("self", "name", "dtype", "trainable")  # arguments that Keras keeps for every layer
 
 
 def adapt_input(name: str, model: keras.Model, shape: tuple[int, int, int]) -> keras.Model:
     """The model with one input of the images' (height, width, channels).
 
-    A model that declares no input or leaves a length open takes it; grey images lose their channel if the model wants none.
-    Raises ModelError for another input.
+    A model that declares no input or leaves a length open gets it; grey images lose their channel if the model wants none.
+    Raises ModelError for any other input.
     """
     import keras
 
@@ -48,24 +48,24 @@ def adapt_input(name: str, model: keras.Model, shape: tuple[int, int, int]) -> k
 
 
 def complete(name: str, model: keras.Model, num_classes: int) -> keras.Model:
-    """The model, which takes images, with probabilities at its end. Raises ModelError as `check`, and for another end."""
+    """The model, which takes images, with probabilities at its end. Raises ModelError as `check` does, and for any other end."""
     check(name, model, num_classes)
     return end_in_probabilities(name, model)
 
 
 def check(name: str, model: keras.Model, num_classes: int) -> None:
-    """Raise ModelError unless the model's one output is (n, num_classes), and its config tells all that it was made with."""
+    """Raise ModelError unless the model's one output is (n, num_classes), and its config holds all its arguments."""
     import keras
 
     from .training.keras_private import flatten_layers
 
     _check_head(name, model, num_classes)
     for part in flatten_layers(model):
-        # Keras keeps a layer's arguments by itself, but of a Model's only their defaults: clones and saved models had those.
+        # Keras keeps a layer's arguments, but only the defaults of a Model's: clones and saved models would have the defaults.
         if isinstance(part, keras.Model) and type(part).get_config is keras.Model.get_config and (own := _arguments(type(part))):
             raise ModelError(
-                f"model {name!r}: {type(part).__name__} takes {', '.join(own)}, and a keras.Model's config does not hold that by "
-                "itself: saved, it would be another model. Give it a get_config that returns them too, or make it a Layer."
+                f"model {name!r}: {type(part).__name__} takes {', '.join(own)}, and a keras.Model's config does not hold that: "
+                "the saved model would differ. Give it a get_config that returns them too, or make it a Layer."
             )
 
 

@@ -1,4 +1,4 @@
-"""What comes out of a model: probabilities stay, logits get a softmax, any other end is refused by name."""
+"""The outputs of a model: probabilities stay, logits get a softmax, any other end is refused by name."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     import keras
 
 ADDED = "tailor_softmax"  # the name of the layer that turns logits into probabilities
-IMAGES = 16  # at random, to look at what comes out
-NEAR = 0.02  # of a sum of 1: bfloat16 rounds by so much
-PASSING = ("Activation", "ActivityRegularization", "Dropout", "Flatten", "Identity", "Reshape")  # and change no number
+IMAGES = 16  # random ones, to see what the model outputs
+NEAR = 0.02  # to a sum of 1: bfloat16 rounds by so much
+PASSING = ("Activation", "ActivityRegularization", "Dropout", "Flatten", "Identity", "Reshape")  # these change no number
 OPERATIONS = {"logsoftmax": "log_softmax", "hardsigmoid": "hard_sigmoid"}
-WAY_OUT = 'end it with activation="softmax", or with none at all, and Tailor adds the softmax'
+WAY_OUT = 'end it with activation="softmax", or with no activation: Tailor then adds the softmax'
 
 
 def end_in_probabilities(name: str, model: keras.Model) -> keras.Model:
     """The model, whose one output is (n, classes), with probabilities at its end: logits get a softmax.
 
-    Its last activation decides; if that is unknown, as in a custom layer, what it makes of random images does.
-    Raises ModelError for an end that is neither.
+    Its last activation decides; if that is unknown, as in a custom layer, its outputs for random images decide.
+    Raises ModelError for any other end.
     """
     from .training.keras_step import has_custom_step
 
@@ -35,7 +35,9 @@ def end_in_probabilities(name: str, model: keras.Model) -> keras.Model:
     if end != "linear":
         raise ModelError(f"model {name!r}: expected probabilities or logits at its end, got {end}; {WAY_OUT}.")
     if has_custom_step(model):
-        raise ModelError(f"model {name!r}: with a custom step or loss it must end with a softmax, and its loss take no logits.")
+        raise ModelError(
+            f"model {name!r}: with a custom step or loss it must end with a softmax, and its loss must take no logits."
+        )
     return add_softmax(model, ADDED)
 
 
@@ -47,7 +49,7 @@ def add_softmax(model: keras.Model, name: str | None = None) -> keras.Model:
 
 
 def find_end(model: keras.Model) -> str:
-    """The activation at the model's end: "softmax", "linear" after weights, another by its name; "unknown" if nothing says."""
+    """The activation at the model's end: "softmax", "linear" after weights, another by its name; else "unknown"."""
     import keras
 
     from .training.keras_private import get_last_operation, get_sources
@@ -66,10 +68,10 @@ def find_end(model: keras.Model) -> str:
 
 
 def judge(outputs: np.ndarray) -> str:
-    """What outputs (n, classes) are, by the numbers alone: "softmax", "linear", or in words what is wrong with them. Pure."""
+    """What outputs (n, classes) are, by their numbers alone: "softmax", "linear", or in words what is wrong with them. Pure."""
     low, high, sums = outputs.min(), outputs.max(), outputs.sum(axis=1)
     if not np.isfinite(outputs).all():
-        return "softmax"  # nothing can be said of them; training will
+        return "softmax"  # unknown here; training raises its error
     if low >= -1e-6 and high <= 1 + NEAR and np.allclose(sums, 1, atol=NEAR):
         return "softmax"
     if high <= 1e-6 and np.allclose(np.exp(outputs.astype("float64")).sum(axis=1), 1, atol=NEAR):

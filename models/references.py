@@ -1,4 +1,4 @@
-"""Code by reference, "pkg.module:attribute" or "path/to/file.py:attribute"; and the files that a file imports from beside it."""
+"""Code by reference, "pkg.module:attribute" or "path/to/file.py:attribute"; and the neighbouring files that a file imports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 
 from .errors import ModelError
 
-_STARTED_WITH = tuple(sys.path)  # before anything of a user's is on it
+_STARTED_WITH = tuple(sys.path)  # before the user's folders are on it
 
 
 def is_file(name: str) -> bool:
@@ -25,15 +25,14 @@ def is_file(name: str) -> bool:
 
 
 def find(field: str, name: str, kept: Path | None = None) -> tuple[Any, ModuleType]:
-    """What the reference names, and the module that it is in. Raises ModelError naming `field` and what is missing.
+    """What the reference names, and its module. Raises ModelError that names `field` and what is missing.
 
-    `kept` is a copy of the file, whose code is taken in the place of the file's own. An ImportError inside the user's own module
-    is not masked.
+    `kept` is a copy of the file, whose code replaces the file's. An ImportError inside the user's module is not masked.
     """
     place, _, attribute = name.rpartition(":")
     if place in ("", "__main__"):
         raise ModelError(
-            f"{field}: {name!r} is of a script or a notebook, which other processes cannot import; "
+            f"{field}: {name!r} is in a script or a notebook, which other processes cannot import; "
             f"write it to a file and name that, such as 'nets/mine.py:{attribute or 'build'}'."
         )
     module = load_file(Path(place), kept, field) if is_file(name) else _import(field, place)
@@ -43,7 +42,7 @@ def find(field: str, name: str, kept: Path | None = None) -> tuple[Any, ModuleTy
 
 
 def refuse_function(field: str, value: Any) -> None:
-    """Raise ModelError for a function where a reference to one is expected: the processes that train cannot be given it."""
+    """Raise ModelError for a function instead of a reference to one: the processes that train cannot get the function."""
     if callable(value):
         name = getattr(value, "__name__", type(value).__name__)
         raise ModelError(
@@ -53,7 +52,7 @@ def refuse_function(field: str, value: Any) -> None:
 
 
 def missing(field: str, name: str, module: ModuleType) -> ModelError:
-    """The error for a reference to what the module has not; it names what there is."""
+    """The error for a reference to what the module does not have; it lists what there is."""
     place, _, attribute = name.rpartition(":")
     has = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
     noun = "factory" if field == "study.model" else "function"
@@ -61,9 +60,9 @@ def missing(field: str, name: str, module: ModuleType) -> ModelError:
 
 
 def load_file(path: Path, kept: Path | None = None, field: str = "study.model") -> ModuleType:
-    """Import a Python file, or the copy kept of it, under a name of its own, once for each content: it shadows no package.
+    """Import a Python file, or the kept copy of it, under a unique name, once for each content: it shadows no package.
 
-    Raises ModelError for a file that is not there or is no Python, and what the file raises.
+    Raises ModelError for a file that is missing or is not valid Python, and what the file raises.
     """
     source = kept or path
     if not source.is_file():
@@ -76,7 +75,7 @@ def load_file(path: Path, kept: Path | None = None, field: str = "study.model") 
         module.__file__ = str(path.resolve())
         sys.modules[name] = module
         try:
-            with chdir("."):  # back to where it was: other paths are taken from there
+            with chdir("."):  # then back to the current folder, which relative paths depend on
                 exec(compile(tree, module.__file__, "exec", dont_inherit=True), module.__dict__)
         except BaseException:
             del sys.modules[name]
@@ -85,10 +84,10 @@ def load_file(path: Path, kept: Path | None = None, field: str = "study.model") 
 
 
 def check_stands_alone(field: str, path: Path, kept: Path | None = None) -> None:
-    """Raise ModelError if the file imports one beside it or in the current folder, which would not travel with a model."""
+    """Raise ModelError if the file imports one beside it or in the current folder, which does not travel with a model."""
     source = kept or path
     if not source.is_file():
-        return  # `load_file` says so
+        return  # `load_file` raises for it
     for name, place in _find_neighbours(_parse(field, path, source.read_bytes()), path):
         raise ModelError(
             f"{field}: {path} imports {name} ({place}), which does not travel with its models; "
@@ -97,7 +96,7 @@ def check_stands_alone(field: str, path: Path, kept: Path | None = None) -> None
 
 
 def is_installed(name: str) -> bool:
-    """Whether a top-level module is found without the current folder: of the standard library, a package, PYTHONPATH."""
+    """Whether a top-level module is found without the current folder: in the standard library, a package, PYTHONPATH."""
     if name in sys.builtin_module_names or name in sys.stdlib_module_names:
         return True
     here = Path.cwd()
@@ -105,7 +104,7 @@ def is_installed(name: str) -> bool:
     if PathFinder.find_spec(name, paths) is not None:
         return True
     finders = [finder for finder in sys.meta_path if finder is not PathFinder and hasattr(finder, "find_spec")]
-    return any(finder.find_spec(name, None) is not None for finder in finders)  # packages that are installed to be edited
+    return any(finder.find_spec(name, None) is not None for finder in finders)  # editable installs
 
 
 def _parse(field: str, path: Path, code: bytes) -> ast.Module:
@@ -118,11 +117,11 @@ def _parse(field: str, path: Path, code: bytes) -> ast.Module:
     try:
         return ast.parse(text, str(path))
     except SyntaxError as error:
-        raise ModelError(f"{field}: {path}:{error.lineno} is no Python ({error.msg}); correct it.") from error
+        raise ModelError(f"{field}: {path}:{error.lineno} is not valid Python ({error.msg}); correct it.") from error
 
 
 def _find_neighbours(tree: ast.Module, path: Path) -> Iterator[tuple[str, Path]]:
-    """The names that a file imports and that other files in its folder or the current one bear, with those files."""
+    """The imports of a file that are files in its folder or the current one: each name, with its file."""
     folder = path.resolve().parent
     for name, level in _list_imports(tree):
         top = name.partition(".")[0]
@@ -136,7 +135,7 @@ def _find_neighbours(tree: ast.Module, path: Path) -> Iterator[tuple[str, Path]]
 
 
 def _list_imports(tree: ast.AST) -> Iterator[tuple[str, int]]:
-    """Every import in a file, in its functions too, as a name and how many dots stand before it; not what is for types alone."""
+    """Every import in a file, in its functions too, as a name and the number of dots before it; not those for types alone."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, 0) for alias in node.names)

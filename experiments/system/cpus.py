@@ -1,4 +1,4 @@
-"""How many cores there are to train on, and which processor each worker is pinned to."""
+"""Count the cores to train on, and list the processors that workers are pinned to."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 import psutil
 
 TOPOLOGY = Path("/sys/devices/system/cpu")
-QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container: microseconds of processor in so many microseconds, or "max"
+QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container: microseconds of processor time (or "max"), per period in microseconds
 
 
 def count_cores() -> int:
-    """The physical cores that this process may use: two threads of one core share its arithmetic."""
+    """The number of physical cores that this process may use: two threads of one core share its arithmetic."""
     distinct = len({_core(cpu, TOPOLOGY) for cpu in _allowed()})
     return max(1, min(distinct, psutil.cpu_count(logical=False) or distinct, read_quota(QUOTA) or distinct))
 
@@ -25,7 +25,7 @@ def list_cpus(topology: Path = TOPOLOGY) -> list[int]:
 
 
 def read_quota(file: Path) -> int | None:
-    """The whole processors that a container may keep busy, at least 1; None where that is not limited."""
+    """The whole processors that a container may keep busy, at least 1; None if there is no limit."""
     said = file.read_text(encoding="utf-8").split() if file.exists() else ["max"]
     return None if said[0] == "max" else max(1, int(said[0]) // int(said[1]))
 
@@ -35,6 +35,6 @@ def _allowed() -> list[int]:
 
 
 def _core(cpu: int, topology: Path) -> str:
-    """The processor's core, named by all its threads; by itself where the system does not say."""
+    """The processor's core, named by all its threads; the processor's own number if the system does not list them."""
     siblings = topology / f"cpu{cpu}" / "topology" / "thread_siblings_list"
     return siblings.read_text(encoding="utf-8").strip() if siblings.exists() else str(cpu)

@@ -1,4 +1,4 @@
-"""The variables that our processes run with, whatever the shell says: TensorFlow, its threads, what they import."""
+"""The variables that our processes run with, whatever the shell sets: TensorFlow, its threads, what they import."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ Settings = Mapping[str, str | None]  # None: not set
 
 TENSORFLOW_ENV: Settings = {
     "KERAS_BACKEND": "tensorflow",
-    "KERAS_MAX_EPOCHS": None,  # this and the next cut training and predictions short
+    "KERAS_MAX_EPOCHS": None,  # this and the next one shorten training and predictions
     "KERAS_MAX_STEPS_PER_EPOCH": None,
     "KERAS_NNX_ENABLED": None,
     "PYTHONSAFEPATH": "1",  # or `python -c`, as multiprocessing starts it, imports a `queue.py` of the current folder
     "TF_CPP_MIN_LOG_LEVEL": "3",
-    "TF_ENABLE_ONEDNN_OPTS": "1",  # on by default only where there is AVX-512; without it a CNN takes half as long again
-    "TF_SET_ONEDNN_FPMATH_MODE": None,  # it computes float32 in bfloat16
+    "TF_ENABLE_ONEDNN_OPTS": "1",  # on by default only with AVX-512; without oneDNN a CNN takes 1.5 times as long
+    "TF_SET_ONEDNN_FPMATH_MODE": None,  # it would compute float32 in bfloat16
     "TF_USE_LEGACY_KERAS": None,
-    "TF_XLA_FLAGS": None,  # XLA compiles what Tailor chooses, and no more
+    "TF_XLA_FLAGS": None,  # XLA compiles only what Tailor chooses
 }
 WORKER_ENV: Settings = {**TENSORFLOW_ENV, "MKL_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def apply_settings(settings: Settings) -> None:
-    """Set them in this process, for good, and take the current folder out of the path that its children begin with."""
+    """Set them in this process permanently, and remove the current folder from the path that its children begin with."""
     _set({**settings, "PYTHONPATH": _without_current_folder(os.environ.get("PYTHONPATH", ""))})
 
 
 @contextmanager
 def inherit_settings(settings: Settings) -> Iterator[None]:
-    """Apply them for the processes that this one starts meanwhile; its own environment is as it was afterwards."""
+    """Apply them for the processes that this one starts in the block; then put its own environment back."""
     before = {name: os.environ.get(name) for name in (*settings, "PYTHONPATH")}
     apply_settings(settings)
     try:
@@ -41,9 +41,9 @@ def inherit_settings(settings: Settings) -> Iterator[None]:
 
 @contextmanager
 def default_variables(defaults: Mapping[str, str], also: Sequence[str] = ()) -> Iterator[None]:
-    """Set those of the variables that are not set, for the block; settings that are there already stand.
+    """Set the variables that are not set, for the block; existing values stay.
 
-    All of them are put back afterwards, and the ones in `also`, which a library sets meanwhile.
+    Afterwards all of them are put back, and those in `also`, which a library sets meanwhile.
     """
     before = {name: os.environ.get(name) for name in (*defaults, *also)}
     _set({name: value for name, value in defaults.items() if name not in os.environ})
@@ -62,6 +62,6 @@ def _set(settings: Settings) -> None:
 
 
 def _without_current_folder(path: str) -> str | None:
-    """PYTHONPATH without the current folder, which stands there as an empty entry after `PYTHONPATH=$PYTHONPATH:/elsewhere`."""
+    """PYTHONPATH without the current folder, which is an empty entry there after `PYTHONPATH=$PYTHONPATH:/elsewhere`."""
     kept = [entry for entry in path.split(os.pathsep) if entry and os.path.realpath(entry) != os.path.realpath(os.curdir)]
     return os.pathsep.join(kept) or None

@@ -1,4 +1,4 @@
-"""One coordinator a study: a lock that the system drops when its owner dies, with a note of who that is."""
+"""One coordinator per study: a lock that the system drops when its owner dies, with a note of its owner."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ..errors import InputError
 
 @contextmanager
 def lock_study(folder: Path, study: str, keep: Callable[[], bool] = lambda: True) -> Iterator[None]:
-    """Hold the study, in this folder of locks. Raises InputError naming the process that holds it already.
+    """Hold the study, in this folder of locks. If another process holds it, raises InputError that names the process.
 
-    Where `keep` says no at the end, nothing came of the study, and the lock's file goes too.
+    If `keep` returns False at the end, the study created nothing, and the lock's file is removed too.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{study}.lock"
@@ -43,7 +43,7 @@ def lock_study(folder: Path, study: str, keep: Callable[[], bool] = lambda: True
 
 @contextmanager
 def hold_lock(path: Path) -> Iterator[None]:
-    """Hold a file's lock for a moment; waits for whoever has it."""
+    """Hold a file's lock for the block; waits until it is free."""
     with path.open("a+", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

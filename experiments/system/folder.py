@@ -1,4 +1,4 @@
-"""The current folder and the path that modules are found on, set for a while."""
+"""Set the current folder, and the path on which modules are found, for a block."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 
 @contextmanager
 def working_in(folder: str) -> Iterator[None]:
-    """Work in that folder for the block, if it is there, and find its modules; both are what they were afterwards."""
+    """Work in that folder for the block, if it exists, and find its modules; both are put back afterwards."""
     before, added = Path.cwd(), folder not in sys.path
     if added:
         sys.path.append(folder)  # last, so that a user's folder never shadows an installed package
-    if Path(folder).is_dir():  # on another machine of a cluster it may not be, and a built-in model needs no folder
+    if Path(folder).is_dir():  # a cluster's other machine may not have it, and a built-in model needs no folder
         os.chdir(folder)
     try:
         yield

@@ -1,4 +1,4 @@
-"""The process that workers are forked from: it imports TensorFlow once (5 s), for all of them and for each restart."""
+"""The process that workers are forked from: it imports TensorFlow once (5 s), for all workers and each restart."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ PRELOAD = [
 
 
 def begin_loading() -> None:
-    """Start it, so that it loads while others do other things; the second call does nothing. It ends with this process."""
+    """Start it, so that it loads in the background; a second call does nothing. It ends with this process."""
     with inherit_settings(WORKER_ENV):
         own_forkserver.start(PRELOAD)
 
 
 def end_loading() -> None:
-    """End it at once, and whatever waits for it; nothing if it does not run."""
+    """End it at once, and everything that waits for it; does nothing if it does not run."""
     own_forkserver.end()
 
 
@@ -38,4 +38,4 @@ def _load() -> Iterator[None]:
         end_loading()
 
 
-loading = Shared(_load).held  # that process, for the block alone
+loading = Shared(_load).held  # keeps that process for the block

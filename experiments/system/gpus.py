@@ -1,4 +1,4 @@
-"""GPUs, where TensorFlow sees any: each worker trains on one, in a share of its memory."""
+"""GPUs, if TensorFlow sees any: each worker trains on one, in a share of its memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KEPT = 0.9  # of a GPU's memory; the rest is the driver's
 def claim(index: int, workers: int) -> None:
     """Give this process, worker `index` of `workers`, its share of a GPU, before TensorFlow's first operation.
 
-    With 0 workers, how many share the machine is not known: each then takes memory as it needs it.
+    With 0 workers, the number that share the machine is unknown: each then takes memory as it needs it.
     """
     import tensorflow as tf
 
@@ -30,13 +30,13 @@ def claim(index: int, workers: int) -> None:
 
 
 def share_mib(memory: int, workers: int, gpus: int) -> int:
-    """A worker's share, in MiB, of a GPU with `memory` MiB, where the workers are dealt out to the GPUs in turn."""
+    """A worker's share, in MiB, of a GPU with `memory` MiB; the workers take the GPUs in turn."""
     return int(KEPT * memory / math.ceil(workers / gpus))
 
 
 def memory_mib(place: int) -> int | None:
-    """The memory of the GPU at that place, in MiB, as nvidia-smi says it; None where it says nothing."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")  # TensorFlow counts among these, nvidia-smi among all
+    """The memory of the GPU at that place, in MiB, from nvidia-smi; None if nvidia-smi gives no number."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")  # TensorFlow numbers these alone, nvidia-smi numbers all
     names = visible.split(",") if visible else []
     name = names[place] if place < len(names) else str(place)
     command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits", "-i", name]

@@ -1,4 +1,4 @@
-"""What a call from Python puts back in its host's process: settings that our libraries change for everyone in it."""
+"""What a call from Python puts back in its host's process: settings that our libraries change for the whole process."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ VARIABLES = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
 
 @contextmanager
 def _kept() -> Iterator[None]:
-    """Keep the loggers' levels, warnings' filters, variables, random numbers and the path of modules."""
+    """Put back the loggers' levels, the warnings' filters, variables, random states and the path of modules."""
     folder, states = str(Path.cwd()), (random.getstate(), np.random.get_state())
     added = folder not in sys.path
     try:
@@ -38,7 +38,7 @@ def _kept() -> Iterator[None]:
         random.setstate(states[0])  # Dask draws from it
         np.random.set_state(states[1])
         if added and folder in sys.path:
-            sys.path.remove(folder)  # a study's own modules were found there
+            sys.path.remove(folder)  # a study's custom modules were found there
 
 
 kept = Shared(_kept).held

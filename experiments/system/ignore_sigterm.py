@@ -1,7 +1,7 @@
-"""Imported by the process that workers are forked from, first of all: no signal ends it, it ends with the coordinator.
+"""The first import of the process that workers are forked from: no signal ends it; it ends with the coordinator.
 
-`timeout`, systemd, container runtimes and terminals send theirs to every process, and workers forked by one that is gone count as
-gone. Workers ignore SIGINT and SIGHUP too, from their first moment: the coordinator decides.
+`timeout`, systemd, container runtimes and terminals signal every process, and if that process is gone, its workers count as
+gone. Workers ignore SIGINT and SIGHUP too, from their start: the coordinator decides.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What is imported: a file of the current folder, or of the script's, never stands for an installed package of its name."""
+"""Imports: a file in the current folder, or in the script's, never shadows an installed package of the same name."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 
 @contextmanager
 def prefer_installed() -> Iterator[None]:
-    """Look for modules in the user's own folders last, in this process and in those that it starts meanwhile.
+    """Look for modules in the user's folders last, in this process and in those that it starts in the block.
 
-    Afterwards sys.path is as it was; what was added to it meanwhile stays, at its end. Serves as a decorator, too.
+    Afterwards sys.path is put back; entries that were added meanwhile stay, at its end. Also a decorator.
     """
     before = list(sys.path)
     own = _own_folders()
@@ -26,7 +26,7 @@ def prefer_installed() -> Iterator[None]:
 
 
 def find_shadows(folder: Path) -> list[str]:
-    """The folder's files and packages that have the name of a module of Python's or of an installed package, sorted."""
+    """The folder's files and packages named like a standard module or an installed package, sorted."""
     found = [path for path in folder.glob("*.py") if path.stem != "__init__"]
     found += [path.parent for path in folder.glob("*/__init__.py")]
     elsewhere = [entry for entry in sys.path if os.path.realpath(entry) != os.path.realpath(folder)]
@@ -37,11 +37,11 @@ def _installed(name: str, path: list[str]) -> bool:
     if name in sys.stdlib_module_names:
         return True
     spec = PathFinder.find_spec(name, path)
-    return spec is not None and spec.origin is not None  # a folder without __init__.py has none
+    return spec is not None and spec.origin is not None  # a folder without __init__.py has no origin
 
 
 def _own_folders() -> set[str]:
-    """The current folder, and that of the script that runs."""
+    """The current folder, and the folder of the running script."""
     own = set[str]()
     with suppress(OSError):  # the current folder was removed
         own.add(os.path.realpath(os.curdir))

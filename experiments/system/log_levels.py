@@ -1,4 +1,4 @@
-"""The levels of Python's loggers, set for a while."""
+"""Set the levels of Python's loggers for a block."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def levels(wanted: Mapping[str, int]) -> Iterator[None]:
-    """Give loggers, by their names, these levels for the block, and back what they had: their handlers too."""
+    """Give the named loggers these levels for the block; then put back their levels and handlers."""
     loggers = {logging.getLogger(name): level for name, level in wanted.items()}
     before = [(logger, logger.level, list(logger.handlers)) for logger in loggers]
     for logger, level in loggers.items():

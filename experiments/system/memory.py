@@ -1,4 +1,4 @@
-"""Memory: how much there is, and how often the system killed a process for want of it (such a death is told by the count)."""
+"""Memory: how much there is, and how often the system killed a process because memory ran out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OUT_OF_MEMORY = "out_of_memory: the system killed its worker; lower the batch si
 
 
 def measure_total(root: Path = Path("/")) -> int:
-    """Bytes of memory that the machine has, or the container may use. `root` is for tests."""
+    """The bytes of memory that the machine has or the container may use. `root` is for tests."""
     limits = [psutil.virtual_memory().total]
     for place in ("memory.max", "memory/memory.limit_in_bytes"):  # version 2 of control groups, version 1
         with suppress(OSError, ValueError):  # "max"
@@ -21,7 +21,7 @@ def measure_total(root: Path = Path("/")) -> int:
 
 
 def count_kills(root: Path = Path("/")) -> int:
-    """The count of this process's control group, or else of the machine; 0 where neither is to be had. `root` is for tests."""
+    """The number of kills in this process's control group, else on the machine; 0 if both are unknown. `root` is for tests."""
     places = [root / "sys/fs/cgroup/memory/memory.oom_control", root / "proc/vmstat"]
     with suppress(OSError):
         for line in (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines():

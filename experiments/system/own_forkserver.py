@@ -1,7 +1,7 @@
-"""A fork server of our own, as a start method for multiprocessing: the host's server and its `__main__` are left alone.
+"""A separate fork server, as a start method for multiprocessing: the host's server and its `__main__` stay as they are.
 
-multiprocessing has one server a process. With our modules in it, every other fork of the host's would carry TensorFlow; and where
-it runs already, ours would come without.
+multiprocessing has one server per process. With our modules in it, the host's own forks would carry TensorFlow; and if it runs
+already, our forks would come without.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from multiprocessing import forkserver, popen_forkserver, reduction, resource_tr
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-METHOD = "tailor"  # for multiprocessing.get_context, in any process that has imported this
+METHOD = "tailor"  # for multiprocessing.get_context, in any process that imports this
 HELD_BACK = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # until the server ignores them (ignore_sigterm.py)
 MAIN = ("init_main_from_name", "init_main_from_path")
 
 
 @contextmanager
 def _start_method_undecided() -> Iterator[None]:
-    """Leave the start method to the host: to ask for the default, as is done here, settles it, and then nobody may set it."""
+    """Leave the start method to the host: asking for the default, as we do here, fixes it, and the host can no longer set it."""
     before = multiprocessing.get_start_method(allow_none=True)
     try:
         yield
@@ -33,7 +33,7 @@ def _start_method_undecided() -> Iterator[None]:
 
 
 class _Server(forkserver.ForkServer):
-    """Is started with signals held back: a terminal sends Ctrl-C to every process, and an import would tell of it at length."""
+    """Starts with signals blocked: a terminal sends Ctrl-C to every process, and an import would print a long traceback."""
 
     _forkserver_pid: int | None
     _stop: Callable[[], None]
@@ -41,7 +41,7 @@ class _Server(forkserver.ForkServer):
     def ensure_running(self) -> None:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
         try:
-            resource_tracker.ensure_running()  # unblocks some of them, the first time
+            resource_tracker.ensure_running()  # the first call unblocks some of them
             signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
             with _start_method_undecided():
                 super().ensure_running()
@@ -58,18 +58,18 @@ _server = _Server()
 
 
 def start(preload: Sequence[str]) -> None:
-    """Start the server with these modules; nothing where it runs. It ends with this process, or by `end`."""
+    """Start the server with these modules; does nothing if it runs. It ends with this process, or by `end`."""
     _server.set_forkserver_preload(list(preload))
     _server.ensure_running()
 
 
 def end() -> None:
-    """End the server at once, if it runs. What was forked from it is gone by now."""
+    """End the server at once, if it runs. Its forks have already ended."""
     _server.end()
 
 
 class _Popen(popen_forkserver.Popen):
-    """multiprocessing's, from our server, and without the caller's `__main__`: a script needs no guard."""
+    """multiprocessing's Popen, from our server and without the caller's `__main__`: a script needs no guard."""
 
     method = METHOD
     _fds: list[int]

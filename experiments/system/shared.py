@@ -1,4 +1,4 @@
-"""What blocks in several threads share: it begins with the first of them and ends with the last."""
+"""A context that blocks in several threads share: it begins with the first block and ends with the last."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 
 class Shared:
-    """A context manager of the whole process, such as a setting: two blocks that put it back each would put it back wrong."""
+    """A context manager for the whole process, such as a setting. If each of two blocks put it back, one would do it wrongly."""
 
     def __init__(self, make: Callable[[], AbstractContextManager[None]]) -> None:
         self._make = make
@@ -18,7 +18,7 @@ class Shared:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep it for the block."""
+        """Hold it for the block."""
         with self._lock:
             if not self._users:
                 self._inside.enter_context(self._make())

@@ -1,7 +1,7 @@
-"""Ctrl-C, SIGTERM and a closed terminal: while a search runs, the first stops it cleanly, and a second one ends it at once.
+"""Ctrl-C, SIGTERM and a closed terminal: while a search runs, the first stops it cleanly, the second ends it at once.
 
-A command takes these signals for itself from its first moment (`Ending`). A library call leaves its host's handlers alone; only
-Ctrl-C is ours while a search runs, and only where the host left it to Python.
+A command handles these signals from its start (`Ending`). A library call leaves its host's handlers alone: while a search runs it
+handles Ctrl-C only, and only if the host left it to Python.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 NUMBERS: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-AGAIN_SECONDS = 0.05  # after which a signal that Python dropped is sent again
+AGAIN_SECONDS = 0.05  # until a signal that Python dropped is sent again
 OUTPUTS = (1, 2)
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal that ends what runs, by its number."""
+    """A signal, by its number, that ends what runs."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -28,7 +28,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Ending:
-    """A command's handler: raises Interrupted at every signal, and keeps the numbers that came."""
+    """A command's handler: raises Interrupted at every signal, and keeps the signals' numbers."""
 
     def __init__(self) -> None:
         self.caught: list[int] = []
@@ -39,7 +39,7 @@ class Ending:
         raise Interrupted(number)
 
     def hear(self, number: int) -> None:
-        """Take note of a signal; what is printed to a terminal that is gone goes nowhere from here on, as it would raise."""
+        """Note a signal. If the terminal is gone, later output to it goes nowhere, because it would raise."""
         self.caught.append(number)
         for output in self._terminals:
             if not os.isatty(output):
@@ -48,9 +48,9 @@ class Ending:
 
     @contextmanager
     def installed(self) -> Iterator[None]:
-        """Take the signals for the block, where this is the main thread; a closed terminal stays ignored under `nohup`.
+        """Handle the signals for the block, if this is the main thread; a closed terminal stays ignored under `nohup`.
 
-        Ctrl-C is taken where it is ignored, too: so a shell starts what runs in the background.
+        Ctrl-C is handled even if it is ignored: a shell starts background commands so.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -67,7 +67,7 @@ class Ending:
                 signal.signal(number, handler)
 
     def _dropped(self, unraisable: sys.UnraisableHookArgs) -> None:
-        # What is raised while a finalizer or a weak reference's callback happens to run, Python prints and drops.
+        # Python prints and drops what is raised while a finalizer or a weak reference's callback runs.
         if isinstance(unraisable.exc_value, Interrupted):
             threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), unraisable.exc_value.number)).start()
         else:
@@ -76,9 +76,9 @@ class Ending:
 
 @contextmanager
 def stopping(stop: Callable[[], None]) -> Iterator[list[int]]:
-    """Call `stop` at the first signal, and raise Interrupted at every further one; yields the signals that came.
+    """Call `stop` at the first signal, and raise Interrupted at each later one; yields the signals that came.
 
-    Takes a command's signals, or Ctrl-C where it is Python's own; a handler of the host's stays.
+    Handles a command's signals, or Ctrl-C if Python's default handles it; the host's own handler stays.
     """
     caught: list[int] = []
     taken = {number: handler for number in NUMBERS if _ours(handler := signal.getsignal(number))}

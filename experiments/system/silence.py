@@ -1,4 +1,4 @@
-"""Keeps what TensorFlow's C++ says while it loads off the screen: it heeds no log level there."""
+"""Keeps what TensorFlow's C++ prints while it loads off the screen: it obeys no log level then."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """Send standard error nowhere, for native code too; Python's exceptions come through as ever."""
+    """Send standard error nowhere, for native code too; Python's exceptions are raised as usual."""
     before, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:

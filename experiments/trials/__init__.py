@@ -1,1 +1,1 @@
-"""One trial on one worker, and what is measured of it. Knows no store and no Dask."""
+"""One trial on one worker, and its measurements. Knows no store and no Dask."""

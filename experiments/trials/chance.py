@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-LITTLE = 0.05  # of what lies between a guess and no mistake at all
+LITTLE = 0.05  # of the distance between a guess and no mistake at all
 
 
 def find_guess(labels: np.ndarray, num_classes: int) -> float:
@@ -18,12 +18,12 @@ def find_guess(labels: np.ndarray, num_classes: int) -> float:
 
 
 def warn_near_chance(what: str, accuracy: float, labels: np.ndarray, class_names: Sequence[str]) -> str:
-    """A sentence if the accuracy on images of these labels (n,) is that of a guess, give or take chance; empty otherwise."""
+    """A sentence if the accuracy on images of these labels (n,) is that of a guess, within chance; empty otherwise."""
     guess = find_guess(labels, len(class_names))
     noise = 2 * math.sqrt(guess * (1 - guess) / max(1, len(labels)))
     if accuracy > guess + max(noise, LITTLE * (1 - guess)):
         return ""
     return (
-        f"{what} is near chance: accuracy {accuracy:.4f}, where a guess has {guess:.4f}; look at the labels, at what the model "
+        f"{what} is near chance: accuracy {accuracy:.4f}, a guess has {guess:.4f}; look at the labels, at what the model "
         "makes of images from 0 to 255, and at the learning rate."
     )

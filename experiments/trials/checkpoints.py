@@ -1,7 +1,7 @@
-"""What trials go on from, as files under the store: an attempt's checkpoints, and models that later trials begin with.
+"""The files under the store that trials resume from: an attempt's checkpoints, and models that later trials begin with.
 
-A trial's files go when it ends. The models are of studies whose engine goes on from earlier trials' weights, and stay: a larger
-budget may ask for them.
+A trial's checkpoints go when it ends. Models are kept for studies whose engine continues earlier trials' weights. They stay: a
+larger budget may ask for them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 class Checkpoints:
-    """One study's folder. A worker writes its own attempt's file there, and the coordinator all else."""
+    """One study's folder. A worker writes its own attempt's file there, the coordinator everything else."""
 
     def __init__(self, root: Path, study: str) -> None:
         self._folder = root / study
@@ -25,7 +25,7 @@ class Checkpoints:
         os.replace(draft, self._place(trial))
 
     def keep_code(self, name: str, code: bytes) -> Path:
-        """Keep a factory's file as it is now, for as long as the study runs."""
+        """Keep a factory's file as it is now, while the study runs."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         place = (self._folder / name).absolute()
         draft = place.with_suffix(".draft")
@@ -34,16 +34,16 @@ class Checkpoints:
         return place
 
     def find(self, trial: int) -> Path | None:
-        """The trial's file, or None where it is gone: whoever wants it begins anew."""
+        """The trial's file, or None if it is gone; training then starts from the beginning."""
         return self._place(trial) if self._place(trial).exists() else None
 
     def attempt(self, trial: int, attempt: int) -> Path:
-        """Where an attempt keeps its checkpoint: a name of its own, so that one given up cannot write into the next one's."""
+        """The path of an attempt's checkpoint. Each attempt has its own, so that a lost one cannot write into the next one's."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return (self._folder / f"{trial}.{attempt}.npz").absolute()
 
     def newest(self, trial: int) -> Path | None:
-        """The checkpoint of the trial's newest attempt that left one."""
+        """The checkpoint of the trial's newest attempt that has one."""
         found = sorted(self._folder.glob(f"{trial}.*.npz"), key=lambda path: int(path.name.split(".")[1]))
         return found[-1].absolute() if found else None
 
@@ -53,12 +53,12 @@ class Checkpoints:
 
     def drop(self, trial: int) -> None:
         """Remove the checkpoints of a trial that has ended."""
-        for left in ("npz", "draft"):  # the latter of a write that was cut off
+        for left in ("npz", "draft"):  # a draft is left by an interrupted write
             for path in self._folder.glob(f"{trial}.*.{left}"):
                 path.unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """Remove the study's files: it has ended, and no trial will ask for them."""
+        """Remove the files of a study that has ended."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _place(self, trial: int) -> Path:

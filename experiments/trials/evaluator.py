@@ -1,6 +1,6 @@
-"""A process of its own that loads models and scores them, so that TensorFlow and what it loads stay out of this one.
+"""A separate process that loads models and scores them, so that TensorFlow and what it loads stay out of this one.
 
-It is forked, as workers are, from the process that imported TensorFlow already.
+Like workers, it is forked from the process that has already imported TensorFlow.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class Evaluator:
-    """Owns the process; a context manager. Errors come through as the process raised them."""
+    """Owns the process; a context manager. It raises errors as the process raised them."""
 
     def __init__(self, threads: int | None = None) -> None:
         self._threads = threads
@@ -49,7 +49,7 @@ class Evaluator:
         return self.call(_predict, model, images)
 
     def has_scaling(self, model: SavedModel) -> bool:
-        """Whether something in the model brings raw images to a scale."""
+        """Whether something in the model scales raw images."""
         return self.call(_has_scaling, model)
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
@@ -61,7 +61,7 @@ class Evaluator:
 
 
 def _end_with_parent() -> None:
-    """Wait for the end of the process that started this one: killed, it leaves nobody to tell this one to end."""
+    """End when the process that started this one ends: if it is killed, nothing else ends this one."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -1,4 +1,4 @@
-"""Why a trial failed, in one line: the kind of error, what it says, and the line of the user's code that it comes from."""
+"""Why a trial failed, in one line: the kind of error, its message, and the line of the user's code that it comes from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OURS = tuple(Path(__file__).resolve().parents[2] / room for room in ("search", "
 
 
 def explain_failure(error: Exception) -> str:
-    """The reason on a failed trial's run: its kind, then what there is to say."""
+    """The reason on a failed trial's run: its kind, then the details."""
     from ...models.training.trainer import NonFiniteLoss
 
     if isinstance(error, NonFiniteLoss):
@@ -32,14 +32,14 @@ def explain_failure(error: Exception) -> str:
 
 
 def describe_error(error: Exception) -> str:
-    """The error's type, its first line and, if the user's code raised it, where: `KeyError: 'droput' (nets/res.py:25)`."""
+    """The error's type, its first line and, if the user's code raised it, the place: `KeyError: 'droput' (nets/res.py:25)`."""
     said = (str(error).strip().splitlines() or [""])[0][:300]
     place = locate(error)
     return f"{type(error).__name__}: {said}{f' ({place})' if place else ''}"
 
 
 def locate(error: BaseException) -> str:
-    """The last line of the user's code that the error went through, as `file:line`; empty for none."""
+    """The last line of the user's code that the error passed through, as `file:line`; empty if there is none."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
         installed = PACKAGES & {*path.parts} or any(path.resolve().is_relative_to(place) for place in (*STANDARD, *OURS))
@@ -49,7 +49,7 @@ def locate(error: BaseException) -> str:
 
 
 def lacks_room(error: BaseException) -> bool:
-    """Whether a file could not be written for want of room, or of a folder for temporary files."""
+    """Whether a file could not be written because the disk is full or there is no folder for temporary files."""
     no_folder = isinstance(error, FileNotFoundError) and "temporary directory" in str(error)
     return no_folder or "No space left on device" in str(error) or "Disk quota exceeded" in str(error)
 

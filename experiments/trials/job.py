@@ -1,4 +1,4 @@
-"""What crosses between the coordinator and a worker: a trial's job, its reports and its result, as plain data."""
+"""What the coordinator and a worker send each other: a trial's job, its reports and its result, as plain data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Status = Literal["complete", "pruned", "failed", "stopped"]
 
 @dataclass(frozen=True)
 class TrialJob:
-    """All that a worker needs for one attempt at a trial, as plain data. `values` holds every option and hyperparameter."""
+    """Everything that a worker needs for one attempt at a trial. `values` holds every option and hyperparameter."""
 
     study: str
     trial: int
@@ -34,18 +34,18 @@ class TrialJob:
     monitor: str
     maximize: bool
     waits: bool  # whether a report waits for the coordinator's answer (there is a pruner)
-    folder: str  # the user's current folder: where a factory's module or file is found
-    code: str | None = None  # a copy of a factory's file as it was when the search began; it may be edited meanwhile
-    in_memory: bool | None = None  # whether the images are held in memory; None leaves it to their size
+    folder: str  # the user's current folder, where a factory's module or file is found
+    code: str | None = None  # a copy of the factory's file from the search's start; you may edit the file meanwhile
+    in_memory: bool | None = None  # whether the images are held in memory; None: their size decides
     weights: str | None = None  # a .keras file whose weights the model begins with, after `epochs_done` epochs
     epochs_done: int = 0
     declared: tuple[str, ...] | None = None  # the values that go to a Keras Tuner model's hp; None for a factory
     saves_to: str | None = None  # the file for this attempt's checkpoints
-    resumes: str | None = None  # an earlier attempt's checkpoint, to go on from
+    resumes: str | None = None  # an earlier attempt's checkpoint, to resume from
 
     @property
     def key(self) -> str:
-        """The attempt's name, unique in its store for ever."""
+        """The attempt's name, always unique in its store."""
         return f"{self.study}-{self.trial}-{self.attempt}"
 
 
@@ -58,12 +58,12 @@ class EpochReport:
     epoch: int
     metrics: Mapping[str, float]
     seconds: float
-    replayed: bool = False  # of an earlier attempt, which this one goes on from: judged already
+    replayed: bool = False  # from the earlier attempt that this one resumes: already judged
 
 
 @dataclass(frozen=True)
 class TrialResult:
-    """How an attempt ended, with all that is recorded of it. `model` is the .keras file's bytes of a complete trial."""
+    """How an attempt ended, with all that is recorded of it. `model` is a complete trial's .keras file, as bytes."""
 
     trial: int
     attempt: int
@@ -78,7 +78,7 @@ class TrialResult:
 
 
 def make_job(spec: StudySpec, suggestion: Suggestion, attempt: int, data: DataHandle, precision: str = "auto") -> TrialJob:
-    """The job of one attempt at a suggested trial, in `precision` where that is left to Tailor. The attempts share one seed."""
+    """The job of one attempt at a suggested trial; `precision` replaces "auto". A trial's attempts share one seed."""
     steered = spec.objective.by_epoch
     values = {**spec.training, **suggestion.hparams}
     if values.get("precision", "auto") == "auto":

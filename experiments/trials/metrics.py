@@ -1,4 +1,4 @@
-"""What is measured of a model's predictions: confusion matrix, per-class scores, and a few samples. numpy alone."""
+"""Measures a model's predictions: confusion matrix, per-class scores, and a few samples. Needs numpy alone."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 SAMPLES = 16
-MOST_DENSE = 200  # classes whose confusion matrix is kept and drawn whole
+MOST_DENSE = 200  # classes; up to so many, the confusion matrix is kept and drawn whole
 MOST_CELLS = 20_000
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """How often each class was taken for which: `cells` int64 (m, 3), a row for each pair that occurs: true, predicted, count.
+    """How often each class was predicted as each: `cells` int64 (m, 3), a row per pair that occurs: true, predicted, count.
 
-    There are at most as many rows as images, however many `classes` there are.
+    There are at most as many rows as images, for any number of `classes`.
     """
 
     cells: np.ndarray
@@ -25,17 +25,17 @@ class Confusion:
 
     @property
     def total(self) -> int:
-        """How many images it counts."""
+        """The number of images."""
         return int(self.cells[:, 2].sum())
 
     @property
     def accuracy(self) -> float:
-        """The share of images whose class was predicted."""
+        """The share of images whose class was predicted rightly."""
         right = self.cells[:, 0] == self.cells[:, 1]
         return float(self.cells[right, 2].sum() / max(1, self.total))
 
     def sums(self, column: int) -> np.ndarray:
-        """How many images each class has, int64 (classes,): by label (column 0) or by prediction (column 1)."""
+        """The number of images of each class, int64 (classes,), by label (column 0) or by prediction (column 1)."""
         return np.bincount(self.cells[:, column], self.cells[:, 2], self.classes).astype(np.int64)
 
     def among(self, classes: np.ndarray) -> np.ndarray:
@@ -53,7 +53,7 @@ class Confusion:
         return self.among(np.arange(self.classes))
 
     def worst(self, most: int) -> np.ndarray:
-        """The classes of the most frequent mistakes, at most so many, in their order; with none, the first classes."""
+        """At most `most` classes with the most frequent mistakes, in class order; without mistakes, the first classes."""
         wrong = self.cells[self.cells[:, 0] != self.cells[:, 1]]
         often = wrong[np.argsort(-wrong[:, 2], kind="stable")]
         classes = dict.fromkeys([*often[:, :2].ravel().tolist(), *range(most)])
@@ -64,7 +64,7 @@ class Confusion:
 class Evaluation:
     """A model on a split of n images.
 
-    `samples` are rows of the split with label, prediction and confidence, the surest mistakes first.
+    `samples` are rows of the split with label, prediction and confidence, the most confident mistakes first.
     """
 
     loss: float
@@ -94,7 +94,7 @@ def count_confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> 
 
 
 def list_occurring(confusion: Confusion) -> np.ndarray:
-    """The classes that have an image or are predicted: those that an average over classes is taken of, as in scikit-learn."""
+    """The classes that have an image or are predicted: averages over classes count these, as in scikit-learn."""
     return np.flatnonzero(confusion.sums(0) + confusion.sums(1))
 
 
@@ -114,7 +114,7 @@ def score_classes(confusion: Confusion) -> dict[str, np.ndarray]:
 def make_report(confusion: Confusion, class_names: Sequence[str]) -> Mapping[str, Any]:
     """The per-class report, in the layout of scikit-learn's classification_report(output_dict=True).
 
-    A class that has no image and is never predicted has no row, and counts in no average.
+    A class that has no image and is never predicted has no row and is in no average.
     """
     rows_of = list_occurring(confusion)
     scores = {key: values[rows_of] for key, values in score_classes(confusion).items()}
@@ -129,9 +129,9 @@ def make_report(confusion: Confusion, class_names: Sequence[str]) -> Mapping[str
 
 
 def plain_confusion(confusion: Confusion, class_names: Sequence[str]) -> dict[str, Any]:
-    """What confusion_matrix.json holds: `counts`, the matrix; of more than MOST_DENSE classes `cells`, [true, predicted, count].
+    """What confusion_matrix.json holds: the matrix as `counts`, or `cells` [true, predicted, count] above MOST_DENSE classes.
 
-    Of those there are the MOST_CELLS largest, and `left_out` says how many images the others count.
+    It keeps the MOST_CELLS largest cells; `left_out` is the number of images in the others.
     """
     if confusion.classes <= MOST_DENSE:
         return {"labels": list(class_names), "counts": confusion.dense().tolist()}
@@ -141,7 +141,7 @@ def plain_confusion(confusion: Confusion, class_names: Sequence[str]) -> dict[st
 
 
 def read_confusion(plain: Mapping[str, Any]) -> dict[tuple[int, int], int]:
-    """The counts of a confusion_matrix.json by (true, predicted), of either form; what is not there is 0, or left out."""
+    """The counts of a confusion_matrix.json of either form, by (true, predicted); a missing pair is 0 or was not kept."""
     if "cells" in plain:
         return {(true, predicted): count for true, predicted, count in plain["cells"]}
     return {(i, j): count for i, row in enumerate(plain["counts"]) for j, count in enumerate(row) if count}

@@ -1,4 +1,4 @@
-"""What a study's model shows once it is built: what would fail in every trial, what to tell a person, and its precision."""
+"""Build a study's model once, to find what would fail in every trial, notes for the screen, and its precision."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ OWN_STEP = "the model has a custom train_step or compute_loss: Keras trains it, 
 
 @dataclass(frozen=True)
 class Preflight:
-    """What was found by building the model once: the precision to train in, and a line for the screen where one is due."""
+    """What one build of the model shows: the precision to train in, and a line for the screen if there is something to note."""
 
     precision: str
     note: str = ""
-    first: Mapping[str, Any] = field(default_factory=dict)  # what the factory says that a search begins with
-    code: str = ""  # the SHA-256 of the file of a model of the user's own
+    first: Mapping[str, Any] = field(default_factory=dict)  # the values that the factory lets a search begin with
+    code: str = ""  # the SHA-256 of a custom model's file
 
 
 def inspect_model(job: TrialJob) -> Preflight:
-    """Build the job's model, save it, load it, and throw it away. Raises ModelError for what no trial could end well with."""
+    """Build the job's model, save it, load it, and drop it. Raises ModelError for what would fail in every trial."""
     with at_work(job):
         return _inspect(job)
 

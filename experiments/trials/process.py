@@ -1,4 +1,4 @@
-"""The process that a job runs in: a cluster's worker is not ours, and is left as it was."""
+"""The process that a job runs in: a cluster's worker is not ours, so its settings are put back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .job import TrialJob
 
 @contextmanager
 def at_work(job: TrialJob) -> Iterator[None]:
-    """Work in the job's folder for the block; put back that, the random states and Keras's dtype policy."""
+    """Work in the job's folder for the block; then put back the folder, the random states and Keras's dtype policy."""
     import keras
 
     policy, states = keras.config.dtype_policy(), (random.getstate(), np.random.get_state())

@@ -29,23 +29,23 @@ if TYPE_CHECKING:
 
     from ...models.training.fit import Data, Fitted
 
-CHECKPOINT_SECONDS = 25.0  # of training, with a unit of two seconds: at most 30 are lost with a worker
+CHECKPOINT_SECONDS = 25.0  # of training; with units of two seconds, at most 30 are lost with a worker
 
 
 class Channel(Protocol):
-    """How a trial speaks to the coordinator."""
+    """A trial's connection to the coordinator."""
 
     def report(self, report: EpochReport) -> bool:
-        """Send an epoch's metrics; True asks to stop. Waits for the answer where the job says so."""
+        """Send an epoch's metrics; True asks to stop. Waits for the answer if the job says so."""
 
     def replay(self, report: EpochReport) -> None:
         """Send the metrics of an epoch that an earlier attempt trained."""
 
     def check(self) -> None:
-        """Raise Stopped when the coordinator asks every trial to end."""
+        """Raise Stopped if the coordinator asks every trial to end."""
 
     def note(self, text: str) -> None:
-        """Tell a person something about this attempt."""
+        """Print a line about this attempt on the screen."""
 
 
 class Stopped(Exception):
@@ -53,7 +53,7 @@ class Stopped(Exception):
 
 
 def run_trial(job: TrialJob, channel: Channel) -> TrialResult:
-    """Run one attempt. Whatever goes wrong in it is a result with a reason, never an exception."""
+    """Run one attempt. Any error in it becomes a result with a reason, never an exception."""
     try:
         with at_work(job):
             return _run(job, channel)
@@ -66,15 +66,15 @@ def run_trial(job: TrialJob, channel: Channel) -> TrialResult:
 def build(job: TrialJob, policy: str | None = None) -> tuple[keras.Model, TrainOptions]:
     """Build the job's model, seeded, and its training options, in the job's folder (`at_work`).
 
-    Raises ModelError, and what a user's factory raises.
+    Raises ModelError, and what a custom factory raises.
 
-    `policy` is Keras's dtype policy, in place of the one that the options' precision asks for.
+    `policy` is Keras's dtype policy; it replaces the one that the options' precision asks for.
     """
     import keras
 
     declared = job.declared or ()
     options, hparams = split({name: value for name, value in job.values.items() if name not in declared})
-    keras.utils.clear_session(free_memory=False)  # the layers' automatic names begin again, so that equal models are equal
+    keras.utils.clear_session(free_memory=False)  # the layers' automatic names start again, so that equal models have equal names
     keras.config.set_dtype_policy(policy or ("mixed_bfloat16" if options.precision == "bfloat16" else "float32"))
     kept = None if job.code is None else Path(job.code)
     data = (job.data.input_shape, job.data.num_classes)
@@ -100,7 +100,7 @@ def _run(job: TrialJob, channel: Channel) -> TrialResult:
         return stop
 
     if job.weights is not None:
-        model.load_weights(job.weights)  # weights alone: nothing of the file is run
+        model.load_weights(job.weights)  # weights alone: no code of the file runs
 
     def replay(epoch: int, metrics: Mapping[str, float]) -> None:
         channel.replay(EpochReport(job.trial, job.attempt, epoch, metrics, 0.0, replayed=True))
@@ -108,7 +108,7 @@ def _run(job: TrialJob, channel: Channel) -> TrialResult:
     plan = FitPlan(job.epochs, job.seed, job.monitor, job.maximize, job.epochs_done)
 
     def restarted() -> None:
-        channel.note(f"its checkpoint {job.resumes} cannot be read, or is of another training; it begins anew")
+        channel.note(f"its checkpoint {job.resumes} cannot be read, or belongs to another training; it starts again")
 
     save = partial(write_checkpoint, job, channel)
     hooks = FitHooks(report, channel.check, replay, save, CHECKPOINT_SECONDS, read_checkpoint(job), restarted)
@@ -143,7 +143,7 @@ def _metrics(model: keras.Model, fitted: Fitted, evaluation: Evaluation) -> dict
 
 
 def write_checkpoint(job: TrialJob, channel: Channel, checkpoint: bytes) -> None:
-    """Write the attempt's checkpoint, whole or not at all. A trial is not lost for a checkpoint that cannot be written."""
+    """Write the attempt's checkpoint, whole or not at all. The trial trains on if its checkpoint cannot be written."""
     if job.saves_to is None:
         return
     place = Path(job.saves_to)
@@ -154,7 +154,7 @@ def write_checkpoint(job: TrialJob, channel: Channel, checkpoint: bytes) -> None
     except OSError as error:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
-        channel.note(f"its checkpoint {place} cannot be written ({error.strerror}); if it is killed now, it begins anew")
+        channel.note(f"its checkpoint {place} cannot be written ({error.strerror}); if it is killed now, it starts again")
 
 
 def read_checkpoint(job: TrialJob) -> bytes | None:
@@ -179,10 +179,10 @@ _opened: dict[tuple[DataHandle, bool | None], Data] = {}
 
 
 def open_data(handle: DataHandle, in_memory: bool | None = None) -> Data:
-    """The data set, opened once a process and kept; another takes its place.
+    """The data set, opened once per process and kept until another replaces it.
 
-    Its images are tensors in memory, or where they would take more than this core's share of half the machine's memory, arrays
-    mapped from their files; `in_memory` decides it where given.
+    Its images are tensors in memory. If they need more than this core's share of half the machine's memory, they are arrays
+    mapped from their files; `in_memory`, if given, decides instead.
     """
     import psutil
     import tensorflow as tf

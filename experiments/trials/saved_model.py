@@ -1,4 +1,4 @@
-"""A saved Keras model: verified, loaded in safe mode, and why one could not be loaded again."""
+"""Saved Keras models: verify, load in safe mode, and explain why one cannot be loaded again."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ..system.import_path import prefer_installed
 if TYPE_CHECKING:
     import keras
 
-KERAS = ("keras", "keras_hub", "keras_cv", "keras_nlp")  # whose layers safe mode imports
+KERAS = ("keras", "keras_hub", "keras_cv", "keras_nlp")  # safe mode imports their layers
 
 
 @dataclass(frozen=True)
 class SavedModel:
-    """A .keras file and the source file of its custom layers, if it has some, with the checksums that they must have."""
+    """A .keras file and the source file of its custom layers, if it has any, with their expected checksums."""
 
     path: Path
     sha256: str
@@ -30,7 +30,7 @@ class SavedModel:
     source_sha256: str | None = None
 
     def verify(self) -> None:
-        """Raise InputError if a file is not the one that was registered."""
+        """Raise InputError if a file differs from the registered one."""
         for path, wanted in ((self.path, self.sha256), (self.source, self.source_sha256)):
             if path is not None and (got := hashlib.sha256(path.read_bytes()).hexdigest()) != wanted:
                 raise InputError(f"{path}: its SHA-256 is {got}, not the registered {wanted}; the file was changed.")
@@ -40,7 +40,7 @@ class SavedModel:
 def load_model(saved: SavedModel) -> keras.Model:
     """Load a .keras file in safe mode. Raises InputError if its checksum differs or it holds what is not safe to load.
 
-    Raises ModelError if this process has Keras on another backend than TensorFlow.
+    Raises ModelError if Keras has another backend than TensorFlow in this process.
     """
     from ...models.references import load_file
     from ...models.training.keras_config import require_tensorflow
@@ -52,7 +52,7 @@ def load_model(saved: SavedModel) -> keras.Model:
     module = None if saved.source is None else load_file(saved.source)
     try:
         return _load(saved.path, module)
-    except Exception as error:  # a foreign file may lead to anything
+    except Exception as error:  # a foreign file may raise anything
         raise InputError(
             f"{saved.path.name}: Keras refuses to load it in safe mode ({(str(error).splitlines() or [''])[0][:300]}). "
             'Lambda layers are never loaded; other custom layers need the factory\'s file (model = "nets/mine.py:build").'
@@ -60,7 +60,7 @@ def load_model(saved: SavedModel) -> keras.Model:
 
 
 def _load(path: Path, module: ModuleType | None) -> keras.Model:
-    """Load it with the module's classes: safe mode imports none, so Keras must know them before."""
+    """Load it with the module's classes: safe mode imports none, so Keras must know them first."""
     import keras
 
     own = {} if module is None else {key: value for key, value in vars(module).items() if isinstance(value, type)}
@@ -68,9 +68,9 @@ def _load(path: Path, module: ModuleType | None) -> keras.Model:
 
 
 def explain_refusal(model: keras.Model, saved: bytes, module: ModuleType | None) -> str:
-    """Why its saved form could not be promoted, and what to do; empty where it can be.
+    """Why its saved form cannot be promoted, and what to do; empty if it can be.
 
-    `module` is that of a factory named by its file, which travels with its models; None for any other.
+    `module` is the module of a factory named by its file, which travels with its models; None for any other factory.
     """
     import keras
 
@@ -91,7 +91,7 @@ def explain_refusal(model: keras.Model, saved: bytes, module: ModuleType | None)
 
 
 def _compare_loaded(model: keras.Model, saved: bytes, module: ModuleType) -> str:
-    """Why the saved form is not what was saved; empty where it predicts the same."""
+    """How the loaded model differs from the saved one; empty if both predict the same."""
     import keras
 
     with tempfile.TemporaryDirectory() as folder:
@@ -99,7 +99,7 @@ def _compare_loaded(model: keras.Model, saved: bytes, module: ModuleType) -> str
         path.write_bytes(saved)
         try:
             again = _load(path, module)
-        except Exception as error:  # whatever a custom layer raises
+        except Exception as error:  # a custom layer may raise anything
             said = (str(error).strip().splitlines() or [""])[0][:200]
             return (
                 f"saved and loaded again it fails ({said}); give each custom layer **kwargs in __init__ and a get_config, "
@@ -108,6 +108,6 @@ def _compare_loaded(model: keras.Model, saved: bytes, module: ModuleType) -> str
     raw = np.random.default_rng(0).integers(0, 256, (8, *model.inputs[0].shape[1:]))
     images = keras.ops.cast(raw, model.inputs[0].dtype)
     before, same, after = (np.asarray(one(images, training=False), "float32") for one in (model, model, again))
-    if np.allclose(before, after, atol=1e-3) or not np.allclose(before, same, atol=1e-3):  # some models draw
+    if np.allclose(before, after, atol=1e-3) or not np.allclose(before, same, atol=1e-3):  # some models are random
         return ""
-    return "saved and loaded again it predicts otherwise; give each custom layer a get_config with all that it was made with"
+    return "saved and loaded again it predicts differently; give each custom layer a get_config that returns all its arguments"

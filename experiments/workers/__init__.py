@@ -1,1 +1,1 @@
-"""Dask: the worker processes, here or on a cluster, and what runs in each."""
+"""Dask: the worker processes, on this machine or a cluster, and what runs in each."""

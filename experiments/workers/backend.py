@@ -1,4 +1,4 @@
-"""What the pool asks of the workers behind it, be they our own (local.py) or of somebody else's cluster (cluster.py)."""
+"""What the pool needs from its workers, either our own (local.py) or a cluster's (cluster.py)."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ class Backend(Protocol):
 
     @property
     def count(self) -> int:
-        """How many attempts can run at once."""
+        """The number of attempts that can run at once."""
 
     @property
     def usable(self) -> list[str] | None:
-        """The workers that may be given work; None leaves the choice to Dask."""
+        """The workers that may get work; None leaves the choice to Dask."""
 
     def choose(self, task: str) -> list[str] | None:
-        """The worker that an attempt is given to; None leaves the choice to Dask."""
+        """The worker that gets an attempt; None leaves the choice to Dask."""
 
     def release(self, task: str) -> None:
-        """The attempt is over, as far as the coordinator is concerned."""
+        """The attempt is over for the coordinator."""
 
     def free(self, address: str) -> None:
-        """A worker says that it is done with an attempt, perhaps one that was given up."""
+        """A worker reports that it has finished an attempt, perhaps one that was given up."""
 
     def look(self, liveness: Liveness, now: float) -> list[str]:
-        """See who is there. Returns the attempts whose workers are gone.
+        """See which workers are present. Returns the attempts whose workers are gone.
 
-        While nobody can be heard, all are excused. Raises RunError when nobody will be heard any more.
+        While no worker can be heard, all are excused. Raises RunError if the scheduler is gone for good.
         """
 
     def give_up(self, task: str, liveness: Liveness, now: float) -> bool:
-        """Act on an attempt's silence. True: it is lost, and its worker gets nothing more; False: its end comes from Dask."""
+        """Act on an attempt's silence. True: it is lost, and its worker gets no more work; False: Dask reports its end."""
 
     def explain(self, now: float) -> str:
-        """Why a worker went away just now in the middle of an attempt."""
+        """Why a worker went away just now during an attempt."""
 
     def guard(self) -> AbstractContextManager[None]:
-        """Around what speaks to the scheduler: a connection that is gone becomes a RunError that names it."""
+        """For calls to the scheduler: if the connection is gone, raises a RunError that names it."""
 
     def close(self) -> None:
-        """End the connection, and the workers that were started here."""
+        """End the connection, and the workers that we started."""

@@ -1,4 +1,4 @@
-"""Somebody else's cluster: its scheduler's own word on who is there, an attempt to each worker, the end of its connection."""
+"""A cluster's workers: its scheduler lists who is present, each worker gets one attempt, a broken connection ends the search."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from .retries import WORKER_GONE
 from .scheduler import Vetting, ask_workers, connect_client
 
 LOOK_SECONDS = 2.0  # between two questions to the scheduler
-SILENT_SECONDS = 5.0  # a scheduler that has not answered for so long is silent
+SILENT_SECONDS = 5.0  # a scheduler that does not answer for so long is silent
 BEGIN_SECONDS = 20.0  # for the workers' first answers
 
 
 class ClusterBackend:
-    """The workers of the scheduler at `address`; they may come and go. `notes` takes lines for a person to read."""
+    """The workers of the scheduler at `address`; they may come and go. `notes` takes lines for the screen."""
 
     def __init__(self, address: str, notes: queue.Queue[str], loop: IOLoop) -> None:
         self.address = address
         self.client = connect_client(address, loop)
         self._notes = notes
-        self._comm = self.client.scheduler_comm  # another one later means that the scheduler has forgotten our attempts
+        self._comm = self.client.scheduler_comm  # if it changes, the scheduler has forgotten our attempts
         self._assignments = Assignments()
         self._vetting = Vetting(self.client)
         self._question: Future[Collection[str]] | None = None
@@ -50,7 +50,7 @@ class ClusterBackend:
         return self._assignments.trusted
 
     def _begin(self) -> None:
-        """Wait for the first workers that are fit. Raises InputError when there are none."""
+        """Wait for the first workers that are fit. Raises InputError if there are none."""
         deadline = time.monotonic() + BEGIN_SECONDS
         try:
             present = ask_workers(self.client).result(SILENT_SECONDS)
@@ -91,14 +91,14 @@ class ClusterBackend:
             self._question, self._asked = ask_workers(self.client), now
         is_silent = self._question is not None and now - self._asked > SILENT_SECONDS
         if is_silent:
-            liveness.excuse(now)  # signs of life come by the scheduler
+            liveness.excuse(now)  # signs of life come through the scheduler
         self._tell("the scheduler" if is_silent else "" if self.count else "any worker")
         return gone
 
     def give_up(self, task: str, liveness: Liveness, now: float) -> bool:
         if liveness.pid(task) is not None:
             self._assignments.distrust(task)  # until that attempt is over there
-        else:  # at somebody else's work, perhaps, and nothing says when that ends
+        else:  # perhaps it does other users' work, and nothing reports when that ends
             self._assignments.distrust(task, now + liveness.grace)
         return True
 
@@ -118,13 +118,13 @@ class ClusterBackend:
         self.client.close(timeout=5)
 
     def _read(self, answer: Future[Collection[str]], now: float) -> list[str]:
-        """The attempts whose workers are gone, by the scheduler's own answer. An answer that failed is no news."""
+        """The attempts whose workers are gone, by the scheduler's answer. An answer that failed shows nothing."""
         if answer.exception() is not None:
             return []
         return self._assignments.look(self._vetting.look(answer.result()), now)
 
     def _tell(self, waits_for: str) -> None:
-        """Tell a person, once, what the search waits for."""
+        """Print once what the search waits for."""
         if waits_for and waits_for != self._waits_for:
             where = f"of the cluster at {self.address}"
             self._notes.put(f"no answer from {waits_for} {where}; the search waits for it (Ctrl-C stops it; nothing is lost)")
@@ -132,7 +132,7 @@ class ClusterBackend:
 
     @property
     def _is_gone(self) -> bool:
-        """Whether the connection broke. Dask connects again by itself, to a scheduler that has forgotten what it ran for us."""
+        """Whether the connection broke. Dask reconnects by itself, but the scheduler has then forgotten what it ran for us."""
         return self.client.scheduler_comm is not self._comm or self._comm.comm.closed()
 
     def _gone(self) -> ClusterGone:

@@ -1,4 +1,4 @@
-"""How Dask is set up for a search: no retries, clocks, pages or memory rules of its own."""
+"""Dask's settings for a search: without its own retries, clocks, pages and memory rules."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from .own_loop import own_loop
 DASK_CONFIG: dict[str, Any] = {
     "distributed.scheduler.allowed-failures": 0,  # only the coordinator retries
     "distributed.worker.multiprocessing-method": METHOD,
-    "distributed.scheduler.worker-ttl": None,  # it reads the wall clock, which may jump; see liveness.py
-    "distributed.nanny.pre-spawn-environ": {},  # Dask's own trims malloc at 64 KiB, which costs TensorFlow 10–20 %
+    "distributed.scheduler.worker-ttl": None,  # Dask reads the wall clock, which may jump; see liveness.py
+    "distributed.nanny.pre-spawn-environ": {},  # Dask's default trims malloc at 64 KiB, which slows TensorFlow by 10–20 %
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
-    "distributed.scheduler.http.routes": [],  # pages that nobody looks at: what is not served cannot be misused
+    "distributed.scheduler.http.routes": [],  # pages without readers: what is not served cannot be misused
     "distributed.worker.http.routes": [],
 }
 
 
 LOGGERS = ("distributed", *(f"distributed.{name}" for name in ("client", "worker", "nanny", "scheduler")), "bokeh", "tornado")
-LEFT = ("PYTHONHASHSEED", "__DASK_PARENT_PID")  # variables that Dask sets when it starts processes, and leaves
+LEFT = ("PYTHONHASHSEED", "__DASK_PARENT_PID")  # variables that Dask sets when it starts processes, and does not remove
 
 
 @contextmanager
 def prepare(own: bool) -> Iterator[IOLoop]:
-    """Set Dask up for the block, with a loop of our own to run on; its chatter stays off the screen. All is put back after it.
+    """Set Dask up for the block, on a separate loop, with its log off the screen. Everything is put back afterwards.
 
-    For workers of our own, what ~/.config/dask and DASK_… variables say does not count; to somebody's cluster it is the way.
+    Our own workers ignore ~/.config/dask and DASK_… variables; the connection to a cluster uses them.
     """
     with (_own if own else _theirs).held(), own_loop() as loop:
         yield loop

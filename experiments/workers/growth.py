@@ -1,13 +1,13 @@
-"""When a worker process has grown too large to go on: by its own memory after its first trials. Pure."""
+"""Whether a worker process has grown too large to continue, compared to its memory after its first trials. Pure."""
 
 from __future__ import annotations
 
-SETTLED = 20  # trials after which a process holds what it keeps; at least as many run between two renewals
+SETTLED = 20  # trials until a process's memory settles; at least as many run between two renewals
 FACTOR = 1.1
 
 
 class Growth:
-    """Of one worker process."""
+    """The growth of one worker process."""
 
     def __init__(self) -> None:
         self._trials = 0

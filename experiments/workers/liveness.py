@@ -1,4 +1,4 @@
-"""Which running attempts are silent, and whether a death came for want of memory. Pure: the caller brings the clock.
+"""Which running attempts are silent, and whether a worker died because memory ran out. Pure: the caller gives the time.
 
 All times are monotonic seconds.
 """
@@ -10,19 +10,19 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
-STARVED_SECONDS = 10.0  # a worker that goes away so soon after a kill for want of memory was what was killed
+STARVED_SECONDS = 10.0  # a worker that goes away so soon after an out-of-memory kill is the one that was killed
 
 
 @dataclass(frozen=True)
 class Sign:
-    """An attempt's last sign of life: its worker's process (None before it begins), and when it came."""
+    """An attempt's last sign of life: its worker's process (None before the attempt begins), and its time."""
 
     pid: int | None
     heard: float
 
 
 class Liveness:
-    """The running attempts by their tasks' names. One that gives no sign of life for `grace` seconds is silent."""
+    """The running attempts, by their tasks' names. An attempt without a sign of life for `grace` seconds is silent."""
 
     def __init__(self, grace: float, now: float) -> None:
         self.grace = grace
@@ -30,11 +30,11 @@ class Liveness:
         self._looked = now
 
     def expect(self, task: str, now: float) -> None:
-        """The attempt is to begin soon: nothing is in its way."""
+        """The attempt should begin soon: nothing blocks it."""
         self._signs[task] = Sign(None, now)
 
     def hear(self, task: str, pid: int, now: float) -> None:
-        """The attempt gives a sign of life; one of an attempt that nobody expects any more counts for nothing."""
+        """The attempt gives a sign of life; ignored if the attempt is no longer expected."""
         if task in self._signs:
             self._signs[task] = Sign(pid, now)
 
@@ -43,7 +43,7 @@ class Liveness:
         self._signs.pop(task, None)
 
     def pid(self, task: str) -> int | None:
-        """The process that the attempt runs in; None when it has not begun."""
+        """The process that the attempt runs in; None if it has not begun."""
         sign = self._signs.get(task)
         return None if sign is None else sign.pid
 
@@ -53,26 +53,26 @@ class Liveness:
         return {sign.pid for sign in self._signs.values() if sign.pid is not None}
 
     def excuse(self, now: float) -> None:
-        """Nobody could be heard until now: every attempt has its whole grace again."""
+        """No worker could be heard until now: every attempt gets its full grace again."""
         self._signs = {task: dataclasses.replace(sign, heard=now) for task, sign in self._signs.items()}
 
     def silent(self, now: float) -> list[str]:
-        """The attempts past their grace. To be called several times in it: a call that comes late excuses all of them."""
-        if now - self._looked > self.grace / 2:  # it was this process that slept
+        """The attempts past their grace. Call it several times within the grace: a late call excuses all of them."""
+        if now - self._looked > self.grace / 2:  # this process itself slept
             self.excuse(now)
         self._looked = now
         return [task for task, sign in self._signs.items() if now - sign.heard > self.grace]
 
 
 class Starvation:
-    """Tells a worker that the system killed for want of memory by the system's count of such kills."""
+    """Recognizes a worker that the system killed for its memory, by the system's count of such kills."""
 
     def __init__(self, kills: int) -> None:
         self._kills = kills
         self._rose = -math.inf
 
     def count(self, kills: int, now: float) -> None:
-        """Note the count; to be called every few seconds."""
+        """Note the count. Call it every few seconds."""
         if kills > self._kills:
             self._rose = now
         self._kills = kills

@@ -16,11 +16,11 @@ from . import worker
 from .liveness import Liveness, Starvation
 from .retries import WORKER_GONE
 
-COUNT_SECONDS = 2.0  # between two looks at the system's count of processes killed for want of memory
+COUNT_SECONDS = 2.0  # between two looks at the system's count of out-of-memory kills
 
 
 class LocalBackend:
-    """`count` worker processes of `threads` threads each, for trials alone."""
+    """`count` worker processes of `threads` threads each, for trials only."""
 
     def __init__(self, count: int, threads: int, loop: IOLoop) -> None:
         self.count = count
@@ -29,14 +29,14 @@ class LocalBackend:
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",  # None tries port 8787 all the same, and warns if it is taken
+            dashboard_address="127.0.0.1:0",  # None still tries port 8787, and warns if it is in use
             silence_logs=logging.CRITICAL,
             loop=loop,
             memory_limit=0,
             preload=[worker.__name__],
             env={worker.THREADS: str(threads), worker.COUNT: str(count)},
         )
-        self.client = Client(self._cluster, loop=loop, set_as_default=False)  # the host's default stays its own
+        self.client = Client(self._cluster, loop=loop, set_as_default=False)  # the host keeps its default client
         self._starvation, self._counted = Starvation(memory.count_kills()), time.monotonic()
 
     @property
@@ -56,16 +56,16 @@ class LocalBackend:
         if now - self._counted > COUNT_SECONDS:
             self._counted = now
             self._starvation.count(memory.count_kills(), now)
-        return []  # Dask restarts a process that dies, and says so
+        return []  # Dask restarts a process that dies, and reports it
 
     def give_up(self, task: str, liveness: Liveness, now: float) -> bool:
         pid = liveness.pid(task)
         if pid is not None:
             _kill(pid)  # frozen or not; its nanny starts another
             return True
-        # Frozen before it began, or not given to anybody yet: its end comes from Dask, as with any process that dies.
+        # Frozen before it began, or without a worker yet: Dask reports its end, as for any process that dies.
         given = self._process_of(task)
-        if given is not None and given not in liveness.pids:  # else it waits there behind another attempt
+        if given is not None and given not in liveness.pids:  # else the attempt waits there behind another
             _kill(given)
         return False
 
@@ -81,7 +81,7 @@ class LocalBackend:
         self._cluster.close(timeout=10)
 
     def _process_of(self, task: str) -> int | None:
-        """The process of the worker that was given the task; None when none has it yet."""
+        """The process of the worker that has the task; None if no worker has it yet."""
         places = [address for address, tasks in self.client.processing().items() if task in tasks]
         return next((nanny.pid for nanny in self._cluster.workers.values() if nanny.worker_address in places), None)
 

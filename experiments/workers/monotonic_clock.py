@@ -1,6 +1,6 @@
-"""Gives Dask's messages the monotonic clock in a whole process: one that is set back would hold them back for as long.
+"""Gives Dask's messages the monotonic clock in the whole process: a wall clock that is set back delays them by as much.
 
-To be imported before any loop runs, into processes that are ours alone. The coordinator's is its host's (own_loop.py).
+Import it before any loop runs, and only in our own processes. The coordinator runs in its host's process (own_loop.py).
 """
 
 from __future__ import annotations

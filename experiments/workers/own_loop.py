@@ -1,6 +1,6 @@
-"""A loop of our own for Dask, in a thread of its own, by the monotonic clock; the host's loops keep theirs.
+"""A separate loop for Dask, in its own thread, by the monotonic clock; the host's loops keep their clock.
 
-By the wall clock, a clock that is set back holds messages back for as long.
+A wall clock that is set back delays messages by as much.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class MonotonicLoop(AsyncIOLoop):
 
 @contextmanager
 def own_loop() -> Iterator[IOLoop]:
-    """Run such a loop for the block, in a daemon thread that has ended afterwards."""
+    """Run such a loop for the block, in a daemon thread that ends with it."""
     started: Future[tuple[IOLoop, asyncio.Event]] = Future()
 
     async def serve() -> None:
@@ -51,9 +51,9 @@ def own_loop() -> Iterator[IOLoop]:
 
 @contextmanager
 def _batches_by_their_loop() -> Iterator[None]:
-    """Let Dask's batches of messages read the clock of the loop that sends them; the host's loops read what they read before.
+    """Let Dask's batches of messages read the clock of the loop that sends them; the host's loops keep their clock.
 
-    Dask reads the wall clock there, and gives the loop that moment as a deadline.
+    By default Dask reads the wall clock there, and gives that time to the loop as a deadline.
     """
     plain = distributed.batched.time
 

@@ -1,4 +1,4 @@
-"""The workers as the coordinator sees them: attempts go in, and events come out of one queue."""
+"""The workers as the coordinator sees them: attempts go in, events come out of one queue."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Lost:
 
 @dataclass(frozen=True)
 class Note:
-    """A line for a person to read."""
+    """A line for the screen."""
 
     text: str
 
@@ -50,7 +50,7 @@ WorkerEvent = EpochReport | TrialResult | Lost | Note
 
 @dataclass(frozen=True)
 class Running:
-    """What is held for an attempt: its job, Dask's future of its result, and the queue of answers that it waits for."""
+    """What the pool holds for an attempt: its job, Dask's future of its result, and the queue for the answers to its reports."""
 
     job: TrialJob
     future: Future
@@ -58,17 +58,17 @@ class Running:
 
 
 class Pool:
-    """Runs attempts on workers, one at a time each. `wait` brings their events, in order per worker.
+    """Runs attempts on workers, one at a time each. `wait` returns their events, in order per worker.
 
-    Dask calls back on a thread of its own. What it says of attempts' lives waits in an inbox until `wait` reads it, so that
-    the rules (liveness, assignments) run on the coordinator's thread alone.
+    Dask calls back on its own thread. Its news of attempts waits in an inbox until `wait` reads it, so that the rules
+    (liveness, assignments) run on the coordinator's thread alone.
     """
 
     def __init__(self, backend: Backend, grace: float, notes: queue.Queue[str]) -> None:
         self._events: queue.Queue[WorkerEvent] = queue.Queue()
-        self._notes = notes  # for a person to read
+        self._notes = notes  # for the screen
         self._backend = backend
-        self._held = ExitStack()  # Dask's settings, which are this pool's alone
+        self._held = ExitStack()  # Dask's settings, for this pool alone
         self._running: dict[str, Running] = {}  # by their tasks' names
         self._liveness = Liveness(grace, time.monotonic())
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -78,15 +78,15 @@ class Pool:
 
     @property
     def count(self) -> int:
-        """How many attempts can run at once."""
+        """The number of attempts that can run at once."""
         return self._backend.count
 
     @classmethod
     def open(cls, count: int, threads: int, grace: float, address: str | None = None) -> Pool:
-        """Start `count` workers of `threads` threads each, or connect to the scheduler at `address` and use all of its own.
+        """Start `count` workers of `threads` threads each, or connect to the scheduler at `address` and use all its workers.
 
-        A worker that gives no sign of life for `grace` seconds is given up. Raises InputError when no scheduler answers at the
-        address, or none of its workers can run trials.
+        An attempt whose worker gives no sign of life for `grace` seconds is lost. Raises InputError if no scheduler answers at
+        the address, or if none of its workers can run trials.
         """
         notes: queue.Queue[str] = queue.Queue()
         with ExitStack() as held:
@@ -98,7 +98,7 @@ class Pool:
         return pool
 
     def preflight(self, job: TrialJob) -> Preflight:
-        """Build the job's model on a worker, and report what was found. Raises what the trial would fail with."""
+        """Build the job's model on a worker, and return what was found. Raises the error that a trial would fail with."""
         with self._backend.guard():
             future = self._backend.client.submit(worker.preflight, job, pure=False, workers=self._backend.usable)
             try:
@@ -127,7 +127,7 @@ class Pool:
                 running.answers.put((epoch, stop))
 
     def forget(self, job: TrialJob) -> None:
-        """Release what is held for an ended attempt."""
+        """Release what the pool holds for an attempt that has ended."""
         task = self._task(job)
         self._liveness.forget(task)
         self._backend.release(task)
@@ -137,9 +137,9 @@ class Pool:
                 running.answers.close()
 
     def wait(self, seconds: float) -> list[WorkerEvent]:
-        """The events that came; waits at most `seconds` for the first. To be called several times a second.
+        """The events that came; waits at most `seconds` for the first. Call it several times a second.
 
-        Gives up the attempts of workers that are silent or gone. Raises RunError when the scheduler of a cluster is gone.
+        Gives up the attempts of workers that are silent or gone. Raises RunError if the scheduler of a cluster is gone.
         """
         found: list[WorkerEvent] = []
         with suppress(queue.Empty):
@@ -152,9 +152,9 @@ class Pool:
         return found
 
     def _watch(self) -> None:
-        """Dask notices a process that dies; one that is frozen, or whose machine is gone without a word, is for us to notice."""
+        """Notice workers that are frozen, or whose machine is gone silently; Dask notices only a process that dies."""
         now, words = time.monotonic(), self._inbox.qsize()
-        for task in self._backend.look(self._liveness, now):  # first: what a broken connection ends is not lost by its worker
+        for task in self._backend.look(self._liveness, now):  # first: a broken connection is not a worker's loss
             self._lose(task, self._explain(task))
         for _ in range(words):
             self._inbox.get()()
@@ -167,10 +167,10 @@ class Pool:
             self._stop.set()
 
     def close(self) -> None:
-        """End the workers that were started here, and the connection."""
+        """End the workers that we started, and the connection."""
         with self._held:
             with suppress(Exception):  # the scheduler may be gone
-                # Attempts that still run would report to a closed door, which Dask prints.
+                # Otherwise Dask prints errors about the reports of attempts that still run.
                 self._backend.client.unsubscribe_topic(self._line)
             self._running.clear()
 
@@ -180,9 +180,9 @@ class Pool:
             self._liveness.expect(task, now)
             return
         running = self._running[task]
-        if running.answers is not None:  # or it would wait for one as soon as it wakes
+        if running.answers is not None:  # else it waits for one when it wakes
             running.answers.put((None, True))
-            self._running[task] = dataclasses.replace(running, answers=None)  # never closed: it may not have come so far yet
+            self._running[task] = dataclasses.replace(running, answers=None)  # never closed: the attempt may still read it
         self._lose(task, f"its worker gave no sign of life for {self._liveness.grace:g} s" if begun else NOT_BEGUN)
 
     def _lose(self, task: str, reason: str) -> None:
@@ -194,7 +194,7 @@ class Pool:
         return NOT_BEGUN if self._liveness.pid(task) is None else self._backend.explain(time.monotonic())
 
     def _hear(self, event: Mapping[str, Any]) -> None:
-        """An event of a worker's, on Dask's thread."""
+        """A worker's event, on Dask's thread."""
         if "report" in event:
             self._events.put(EpochReport(**event["report"]))
         elif "note" in event:
@@ -230,5 +230,5 @@ def _start_workers(count: int, threads: int, loop: IOLoop) -> LocalBackend:
     try:
         return LocalBackend(count, threads, loop)
     except KeyboardInterrupt:
-        end_loading()  # or what starts workers would wait, for seconds, until TensorFlow is loaded
+        end_loading()  # else the start of workers waits, for seconds, until TensorFlow is loaded
         raise

@@ -1,6 +1,6 @@
 """TensorFlow and the training engine, imported once in the process that workers are forked from (see pool.py).
 
-Nothing runs here, it is only imported: a fork is safe as long as TensorFlow has started no thread.
+It is only imported and runs nothing: a fork is safe as long as TensorFlow has started no thread.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import gc
 from ..system.silence import silence
 from . import monotonic_clock  # the first loop runs in a worker
 
-atexit.register(gc.freeze)  # this process ends at once, rather than after a second of looking through TensorFlow's objects
+atexit.register(gc.freeze)  # this process ends at once, without a second of searching TensorFlow's objects
 
 with silence():
     import tensorflow as tf

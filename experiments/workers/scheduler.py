@@ -1,4 +1,4 @@
-"""Questions to somebody else's Dask scheduler and its workers, none of which holds up who asks."""
+"""Questions to a cluster's Dask scheduler and its workers; none blocks its caller."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ T = TypeVar("T")
 
 
 def connect_client(address: str, loop: IOLoop) -> Client:
-    """A client of the scheduler at `address`. Raises InputError when none answers there, within a few seconds."""
+    """A client of the scheduler at `address`. Raises InputError, within a few seconds, if none answers there."""
     try:
         _reach(address)
         with ThreadPoolExecutor(1) as elsewhere:  # a notebook's thread has a running loop
             found = elsewhere.submit(asyncio.run, _identify(address)).result()
         if found == "Scheduler":
-            return Client(address, timeout=CONNECT_SECONDS, loop=loop, set_as_default=False)  # the host's default stays
+            return Client(address, timeout=CONNECT_SECONDS, loop=loop, set_as_default=False)  # the host keeps its default client
         reason = f"a Dask {found.lower()} does"
-    except Exception as error:  # whatever listens there may answer anything
+    except Exception as error:  # any program may listen there
         reason = getattr(error, "strerror", None) or type(error).__name__
     raise InputError(
         f"--cluster: no Dask scheduler answers at {address!r} ({reason}); start one with `dask scheduler` "
@@ -41,7 +41,7 @@ def connect_client(address: str, loop: IOLoop) -> Client:
 
 
 def _reach(address: str) -> None:
-    """Open the port once. Dask would try again and again, and a slow name server would hold up the end of this process too."""
+    """Open the port once. Dask would retry for long, and a slow name server would also delay the end of this process."""
     place = get_address_host_port(address)
     raised: list[Exception] = [TimeoutError()]
 
@@ -60,7 +60,7 @@ def _reach(address: str) -> None:
 
 
 async def _identify(address: str) -> str:
-    """What of Dask's answers at the address. A client by itself waits for ever at an address where something else listens."""
+    """Which part of Dask answers at the address. A client waits for ever if something else listens there."""
 
     async def answer() -> str:
         comm = await connect(address, timeout=CONNECT_SECONDS, **Security().get_connection_args("client"))
@@ -83,7 +83,7 @@ def ask_workers(client: Client) -> Future[Collection[str]]:
 
 
 def ask_for_tailor(client: Client, address: str) -> Future[Exception | None]:
-    """Ask a worker to import what runs trials. The answer is what it raised there, or None."""
+    """Ask a worker to import what runs trials. Returns the error that it raised, or None."""
 
     async def ask() -> Exception | None:
         answers = await client.run(importlib.import_module, worker.__name__, workers=[address], on_error="return")
@@ -100,16 +100,16 @@ def _begin(client: Client, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
 
 
 class Vetting:
-    """Finds the workers that Tailor can run on: each is asked once, when it joins, and a bare one is named in `refusals`."""
+    """Finds the workers that can run Tailor: asks each once, when it joins, and names those without Tailor in `refusals`."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._asked: dict[str, Future[Exception | None]] = {}
-        self._settled: dict[str, bool] = {}  # whether it is fit
+        self._settled: dict[str, bool] = {}  # whether the worker is fit
         self.refusals: list[str] = []
 
     def look(self, present: Collection[str]) -> list[str]:
-        """Those of the workers present that are fit. One that has not answered yet is not."""
+        """The workers present that are fit. One that has not answered yet is not fit."""
         self._settled = {address: fit for address, fit in self._settled.items() if address in present}
         for address in present:
             if address not in self._settled and address not in self._asked:
@@ -123,7 +123,7 @@ class Vetting:
 
     @property
     def is_done(self) -> bool:
-        """Whether every worker that was asked has answered."""
+        """Whether every worker asked has answered."""
         return not self._asked
 
     def _settle(self, address: str, answer: Future[Exception | None]) -> None:

@@ -1,4 +1,4 @@
-"""What a Dask worker process does: prepares itself once, and runs trials with a line to the coordinator."""
+"""What a Dask worker process does: prepares itself once, then runs trials, connected to the coordinator."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def dask_setup(worker: Worker) -> None:
         os.environ[INDEX] = str(worker.name)
     if threads == 1 and isinstance(worker.name, int) and hasattr(os, "sched_setaffinity"):
         cpus = list_cpus()
-        # Affinity is a thread's; those started from here on inherit it, the one that trains among them.
+        # Affinity belongs to a thread; the threads started from now on inherit it, and one of them trains.
         os.sched_setaffinity(0, {cpus[worker.name % len(cpus)]})
 
 
 def _leave_soon(_number: int, _frame: types.FrameType | None) -> None:
-    """SIGTERM: the coordinator has it too, most likely, and stops this worker cleanly; if it does not, the worker ends itself."""
+    """On SIGTERM the coordinator, which most likely gets it too, stops this worker cleanly; if not, the worker ends itself."""
     timer = threading.Timer(LEAVE_SECONDS, os._exit, (128 + signal.SIGTERM,))
     timer.daemon = True
     timer.start()
@@ -58,8 +58,8 @@ def _leave_soon(_number: int, _frame: types.FrameType | None) -> None:
 
 @cache
 def prepare() -> None:
-    """Ready TensorFlow with this worker's number of threads; the second call does nothing."""
-    # All is here already in a worker that Tailor started, but not in one of a cluster that is not ours.
+    """Prepare TensorFlow with this worker's number of threads; a second call does nothing."""
+    # In a worker that Tailor started all this is already loaded; in a cluster's worker it is not.
     with inherit_settings(TENSORFLOW_ENV), silence():
         import tensorflow as tf
 
@@ -71,11 +71,11 @@ def prepare() -> None:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(1)
         claim(int(os.environ.get(INDEX, "0")), int(os.environ.get(COUNT, "0")))
-        tf.constant(0)  # the first op brings the rest of the chatter
+        tf.constant(0)  # the first operation prints the rest of the log
 
 
 def preflight(job: TrialJob) -> Preflight:
-    """Build the job's model and throw it away: raises what a trial would fail with."""
+    """Build the job's model once; raises the error that a trial would fail with."""
     prepare()
     return inspect_model(job)
 
@@ -95,28 +95,28 @@ def attempt(job: TrialJob, line: str) -> TrialResult:
 
 
 def _renew() -> None:
-    """Give the attempt back before it begins, and let a fresh process take this one's place: Dask's nanny starts it."""
+    """Give the attempt back before it begins, and let Dask's nanny start a fresh process in place of this one."""
     from distributed import Reschedule, get_worker
     from distributed.utils import sync
 
     worker = get_worker()
 
-    async def retire() -> bool:  # from then on the scheduler gives this worker nothing
+    async def retire() -> bool:  # from now on the scheduler gives this worker nothing
         return bool(await worker.scheduler.retire_workers(workers=[worker.address], close_workers=False, remove=True))
 
-    if sync(worker.loop, retire):  # else a result still lies here: another time
+    if sync(worker.loop, retire):  # else a result is still here: try another time
         worker.loop.add_callback(worker.close, nanny=False, reason="it has grown")
         raise Reschedule
 
 
 def task_name(job: TrialJob, line: str) -> str:
-    """An attempt's name for Dask, and its queue of answers': others on the same cluster may have a study of the same name."""
+    """An attempt's name for Dask and for its queue of answers; unique: others on the cluster may use the same study name."""
     return f"{line}/{job.key}"
 
 
 @contextmanager
 def _pulse(job: TrialJob, line: str) -> Iterator[None]:
-    """Give signs of life while an attempt runs, from a thread of their own: a trace or a compilation may take long."""
+    """Give signs of life while an attempt runs, from a separate thread: a trace or a compilation may take long."""
     from distributed import get_worker
 
     worker, over = get_worker(), threading.Event()
@@ -136,7 +136,7 @@ def _pulse(job: TrialJob, line: str) -> Iterator[None]:
 
 
 class DaskChannel:
-    """A trial's line to the coordinator: events go up, and answers come down by a queue of the attempt's own."""
+    """A trial's connection to the coordinator: events go up, and answers come down by the attempt's own queue."""
 
     def __init__(self, job: TrialJob, line: str) -> None:
         from distributed import Event, Queue, get_worker
@@ -156,10 +156,10 @@ class DaskChannel:
                 epoch, stop = self._answers.get(timeout=LOOK_SECONDS)
             except TimeoutError:
                 self._look()
-                if time.monotonic() - asked > ANSWER_SECONDS:  # nobody is there any more; somebody else may use this worker
+                if time.monotonic() - asked > ANSWER_SECONDS:  # the coordinator is gone; others may use this worker
                     raise Stopped from None
                 continue
-            if epoch is None:  # it was given up
+            if epoch is None:  # the attempt was given up
                 raise Stopped
             if epoch == report.epoch:
                 return bool(stop)

@@ -18,13 +18,13 @@ DEFAULTS: Mapping[str, Any] = {
     "padding": "same",
     "pools": 2,
     "head": "flatten",  # or "average": global average pooling
-    "dense_units": 128,  # 0 leaves the dense layer out
+    "dense_units": 128,  # 0 for no dense layer
     "activation": "relu",
     "batch_norm": False,
     "batch_norm_momentum": 0.9,  # of its running averages; Keras's 0.99 takes hundreds of steps: docs/decisions.md
     "dropout": 0.0,  # before the last layer
 }
-# A good model comes soonest so: docs/decisions.md. What is not searched stays at Keras's batch of 32 and rate of 0.001.
+# These find a good model soonest: docs/decisions.md. What is not searched stays at Keras's batch of 32 and rate of 0.001.
 STARTS: Mapping[str, Any] = {"batch_size": 64, "learning_rate": 2e-3}
 
 
@@ -43,7 +43,7 @@ def build(hparams: Mapping[str, Any], input_shape: tuple[int, int, int], num_cla
             if hparams["batch_norm"]:
                 x = layers.BatchNormalization(momentum=hparams["batch_norm_momentum"])(x)
             if last and hparams["activation"] == "relu":
-                x = layers.MaxPooling2D()(x)  # ReLU of a maximum is the maximum of ReLUs, on a quarter of the numbers
+                x = layers.MaxPooling2D()(x)  # the ReLU of a maximum is the maximum of the ReLUs, for a quarter of the work
             x = layers.Activation(hparams["activation"])(x)
             if last and hparams["activation"] != "relu":
                 x = layers.MaxPooling2D()(x)

@@ -1,6 +1,6 @@
 """Keras Tuner models as they are, a `build(hp)` or a HyperModel: what their hp declares, and the model for given values.
 
-The only file of the room that knows Keras Tuner; it imports it inside the functions that use it.
+The only file of `models` that knows Keras Tuner; it imports it inside the functions that use it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, int, int]
 MOST_BUILDS = 300
-QUIET = 16  # builds at random in a row that declare nothing new, and then there is taken to be nothing
-GIVEN = {"input_shape": 0, "num_classes": 1, "classes": 1}  # arguments of a HyperModel's that Tailor knows, by place
+QUIET = 16  # random builds in a row that declare nothing new; after them the search for more ends
+GIVEN = {"input_shape": 0, "num_classes": 1, "classes": 1}  # a HyperModel's arguments that Tailor knows, by place
 
 
 def load(name: str, input_shape: Shape, num_classes: int, kept: Path | None = None) -> keras_tuner.HyperModel:
-    """The HyperModel of that name, or of the kept copy of its file. Raises ModelError for what is none, or has its own `fit`."""
+    """The HyperModel of that name, or of the kept copy of its file. Raises ModelError if it is none or overrides `fit`."""
     import keras_tuner
 
     found, _ = find(name, kept)
@@ -42,9 +42,9 @@ def load(name: str, input_shape: Shape, num_classes: int, kept: Path | None = No
         found.build = function
     if type(found).fit is not keras_tuner.HyperModel.fit:
         raise ModelError(
-            f"model {name!r}: its HyperModel overrides fit, which would never be called: Tailor trains by a loop of its own. "
-            "Take fit out; batch_size, early_stopping and class_weight stand in [training] or [space], epochs in "
-            "search.max_epochs, and a step of your own goes into the model's train_step."
+            f"model {name!r}: its HyperModel overrides fit, which Tailor never calls: it trains by its own loop. Remove fit; "
+            "set batch_size, early_stopping and class_weight in [training] or [space], and epochs in search.max_epochs; "
+            "put a custom step into the model's train_step."
         )
     return found
 
@@ -52,8 +52,8 @@ def load(name: str, input_shape: Shape, num_classes: int, kept: Path | None = No
 def find_hyperparameters(name: str, input_shape: Shape, num_classes: int) -> list[Mapping[str, Any]]:
     """Find the configs of all that hp declares, parents first, by calling the model; they depend on the code alone.
 
-    Keras Tuner finds what stands behind an `if` or in a loop when a trial reaches it. A search must know it before: this tries
-    each hyperparameter at each choice and both ends of its range, together with what it was found under, then all at random.
+    Keras Tuner finds what is behind an `if` or in a loop when a trial reaches it. A search must know it before: this tries
+    each hyperparameter at each choice and both ends of its range, under the values that it was found with, then all at random.
     """
     hyper, found = load(name, input_shape, num_classes), _Found()
     _build(hyper, found, {})
@@ -89,7 +89,7 @@ def build(
 
 
 class _Found:
-    """What is declared so far, and the values that are still to try."""
+    """What is declared so far, and the values still to try."""
 
     def __init__(self) -> None:
         self.parameters: list[Any] = []
@@ -103,7 +103,7 @@ class _Found:
             if place in known:
                 before = [other for other in self.parameters if (other.name, other.conditions) == place]
                 if len(before) == 1 and before[0].get_config() != one.get_config():
-                    self.parameters.append(one)  # another declaration in the same place: whoever reads both refuses them
+                    self.parameters.append(one)  # a second declaration in the same place: the reader refuses both
             else:
                 self.parameters.append(one)
                 under = {**values, **{condition.name: condition.values[0] for condition in one.conditions}}
@@ -111,7 +111,7 @@ class _Found:
 
 
 def _try(hyper: keras_tuner.HyperModel, found: _Found, values: Mapping[str, Any]) -> None:
-    """Build at values that nobody asked for: if the model cannot be built, what it declared until then still counts."""
+    """Build at guessed values: if the model cannot be built, what it declared until then still counts."""
     try:
         _build(hyper, found, values)
     except Exception:
@@ -141,7 +141,7 @@ def _call_build(hyper: keras_tuner.HyperModel, values: Mapping[str, Any]) -> tup
 
 
 def _call(hyper: keras_tuner.HyperModel, hp: keras_tuner.HyperParameters) -> keras.Model:
-    with chdir("."):  # back to where it was: other paths are taken from there
+    with chdir("."):  # then back to the current folder, which relative paths depend on
         hyper.declare_hyperparameters(hp)
         return hyper.build(hp)
 

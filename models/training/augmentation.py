@@ -1,6 +1,6 @@
 """Augmentation inside the graph: each image of a batch by its own draws, vectorised; strengths are values, not constants.
 
-Draws are functions of (trial's seed, step, image), as Dropout's are, so that a trial repeats and a checkpoint needs no state.
+Draws are functions of (trial's seed, step, image), like Dropout's, so that a trial repeats and a checkpoint needs no state.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ STRENGTHS = ("flip", "shift", "rotate", "erase", "mixup", "cutmix")
 
 
 class Augmentation:
-    """What the options ask for. An option of 0 leaves its operation out of the graph; any other value is set per trial."""
+    """What the options ask for. If an option is 0, the graph lacks its operation; any other value is set per trial."""
 
     def __init__(self, options: TrainOptions, clock: Clock) -> None:
         self._clock = clock
@@ -34,7 +34,7 @@ class Augmentation:
             strength.assign(getattr(options, name))
 
     def transform(self, images: tf.Tensor) -> tf.Tensor:
-        """Flip, shift, rotate and erase. `images` is uint8 (n, height, width, channels); so is the answer."""
+        """Flip, shift, rotate and erase. `images` is uint8 (n, height, width, channels), and so is the result."""
         if self._strengths.keys() & {"flip", "shift"}:
             images = self._flip_and_shift(images)
         if "rotate" in self._strengths:
@@ -94,7 +94,7 @@ class Augmentation:
         return tf.cast(tf.round(total), images.dtype)
 
     def _draw_box(self, images: tf.Tensor, name: str, area: tf.Tensor, shared: bool = False) -> tf.Tensor:
-        """A mask, bool (n, height, width, 1), true in a box of that share of the image, somewhere in it."""
+        """A mask, bool (n, height, width, 1), true in a random box of that share of the image."""
         n, height, width, _ = images.shape
         count = 1 if shared else n
         side = tf.sqrt(area)

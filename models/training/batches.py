@@ -1,4 +1,4 @@
-"""What steps read: resident images, or, of a data set too large for memory, chunks streamed through tf.data; and how many."""
+"""What steps read: resident images, or chunks streamed through tf.data if the data set is too large for memory; how many."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 CHUNK_BYTES = 64 << 20
-WIDE_BYTES = 512 << 20  # of what 64 channels in float32 make of the images that a model is shown at once
+WIDE_BYTES = 512 << 20  # of 64 channels in float32 for all the images that a model gets at once
 
 
 class Chunk(NamedTuple):
-    """Images and labels in memory, and the rows of them to train on, in order: whole batches but at an epoch's end."""
+    """Images and labels in memory, and their rows to train on, in order: full batches except at an epoch's end."""
 
     images: tf.Tensor
     labels: tf.Tensor
@@ -21,14 +21,14 @@ class Chunk(NamedTuple):
 
 
 def limit_batch(height: int, width: int, most: int) -> int:
-    """How many images a model is shown at once where nothing is trained: fewer where they are large."""
+    """How many images a model gets at once outside of training: fewer if they are large."""
     return max(1, min(most, WIDE_BYTES // (height * width * 64 * 4)))
 
 
 def read_chunks(images: tf.Tensor | np.ndarray, labels: tf.Tensor, order: np.ndarray, batch_size: int) -> Iterator[Chunk]:
-    """An epoch in the given order of rows: one stretch of what is resident (a tensor), or one a chunk of what is mapped.
+    """An epoch in the given order of rows: one chunk if the images are resident (a tensor), several if they are mapped.
 
-    The steps see the same batches either way, so the numbers are the same.
+    The steps see the same batches in both cases, so the numbers are the same.
     """
     if tf.is_tensor(images):
         yield Chunk(images, labels, tf.constant(order))
@@ -39,7 +39,7 @@ def read_chunks(images: tf.Tensor | np.ndarray, labels: tf.Tensor, order: np.nda
     def chunks() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         for start in range(0, len(order), size):
             rows = order[start : start + size]
-            inward = np.argsort(rows)  # read in the file's order, trained on in the epoch's
+            inward = np.argsort(rows)  # read in the file's order, train in the epoch's
             yield images[rows[inward]], wanted[rows[inward]], np.argsort(inward).astype("int32")
 
     signature = (

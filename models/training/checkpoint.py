@@ -1,6 +1,6 @@
 """The state of a fit, and the checkpoint that holds it: bytes of an .npz without pickles, from which a fit resumes exactly.
 
-What is random in a fit is a function of (seed, epoch, step), so no generator's state needs to be kept.
+Everything random in a fit is a function of (seed, epoch, step), so it keeps no generator's state.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class FitState:
 
 
 def pack(state: FitState, program: Program, identity: str) -> bytes:
-    """The checkpoint of a fit; `identity` says which fit it is."""
+    """The checkpoint of a fit; `identity` names the fit."""
     header = {
         "identity": identity,
         "epoch": state.epoch,
@@ -61,7 +61,7 @@ def pack(state: FitState, program: Program, identity: str) -> bytes:
 
 
 def unpack(checkpoint: bytes, program: Program, identity: str) -> FitState | None:
-    """Set the program's variables to those of the checkpoint; None, and nothing changed, if it is damaged or of another fit."""
+    """Set the program's variables from the checkpoint. If it is damaged or of another fit, returns None and changes nothing."""
     try:
         with np.load(io.BytesIO(checkpoint), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
@@ -95,7 +95,7 @@ def unpack(checkpoint: bytes, program: Program, identity: str) -> FitState | Non
 
 
 def _list_variables(program: Program) -> list:
-    """All that training changes: weights, the optimizer's state, and the seeds of layers that draw for themselves."""
+    """All that training changes: weights, the optimizer's state, and the seeds of layers with their own draws."""
     return [*program.model.variables, *program.optimizer.variables]
 
 

@@ -1,6 +1,6 @@
-"""The training clone: a model's clone whose Dropout rates are values in the graph, so that one trace serves many trials.
+"""The training clone: a model's clone whose Dropout rates are values in the graph, so that many trials share one trace.
 
-Keras bakes a Dropout's rate into the trace (a changed `rate` is ignored), and a rate of 0 makes another graph.
+Keras fixes a Dropout's rate in the trace (and ignores a changed `rate`), and a rate of 0 makes another graph.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def clone_for_training(model: keras.Model) -> tuple[keras.Model, Clock]:
 
 
 def clone_or_keep(model: keras.Model) -> tuple[keras.Model, Clock]:
-    """The training clone with the model's values, or the model if a custom layer cannot be made again as it is."""
+    """The training clone with the model's values, or the model if a custom layer cannot be cloned exactly."""
     try:
         made, clock = clone_for_training(model)
         copy_weights(model, made)
         set_values(model, made)
-    except Exception:  # whatever such a layer raises, or a clone with other weights
+    except Exception:  # any error of such a layer, or a clone with other weights
         return model, Clock()
     return made, clock
 
@@ -59,10 +59,10 @@ def convert_to_float32(model: keras.Model) -> keras.Model:
 
 
 def signature(model: keras.Model) -> str | None:
-    """What two models share if one clone can train both: their config but for Dropout rates; None if no clone can.
+    """What two models share if one clone can train both: their config without Dropout rates; None if no clone can.
 
-    A layer that was adapted to data keeps what it learnt outside its config, and a class that is made with the model may have a
-    trial's values in its code: a clone would lack the first, another trial the second.
+    A layer that was adapted to data keeps what it learnt outside its config, so a clone would lack it. A class that is made
+    with the model may have a trial's values in its code, so it does not fit another trial.
     """
     if type(model) not in (keras.Model, keras.Sequential) and type(model).__name__ != "Functional":
         return None
@@ -94,7 +94,7 @@ def set_values(model: keras.Model, clone: keras.Model) -> None:
 
 
 def walk_layers(model: keras.Model) -> Iterator[Any]:
-    """Every layer of a model, nested ones too, except its inputs."""
+    """Every layer of a model, also nested ones, except its inputs."""
     return (layer for layer in flatten_layers(model, include_self=False) if not isinstance(layer, keras.layers.InputLayer))
 
 
@@ -116,7 +116,7 @@ def _clone_layer_in_float32(layer: Any) -> Any:
 
 
 def _without_rates(config: dict[str, Any]) -> dict[str, Any]:
-    """A model's config without the Dropout rates that the clone holds as values: its own, and those of models inside it."""
+    """A model's config without the Dropout rates that the clone holds as values, in nested models too."""
     return {**config, "layers": [_without_rate(layer) for layer in config["layers"]]} if "layers" in config else config
 
 

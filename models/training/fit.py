@@ -1,4 +1,4 @@
-"""Fit one model: load a program, train it from its start or a checkpoint, and give the best epoch's weights back."""
+"""Fit one model: load a program, train it from the start or a checkpoint, and return the best epoch's weights."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .trainer import Trainer
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a fit did. `history` has one mapping of metrics an epoch; the model holds the weights of `best_epoch` (from 1)."""
+    """What a fit did. `history` has one mapping of metrics per epoch; the model holds the weights of `best_epoch` (from 1)."""
 
     history: tuple[Mapping[str, float], ...]
     best: Mapping[str, float]  # of the best epoch
@@ -36,7 +36,7 @@ class Fitted:
 
 
 def fit(model: keras.Model, data: Data, options: TrainOptions, plan: FitPlan, hooks: FitHooks = NO_HOOKS) -> Fitted:
-    """Train `model` in place. Raises NonFiniteLoss, ModelError for a monitor not measured, and what a hook raises."""
+    """Train `model` in place. Raises NonFiniteLoss, ModelError if the monitor is not measured, and what a hook raises."""
     steps = math.ceil(int(data.train_images.shape[0]) / options.batch_size)
     weights = balance_classes(data) if options.class_weight == "balanced" else None
     program = choose_program(model, options, data.num_classes, (plan.epochs - plan.epochs_done) * steps)
@@ -74,6 +74,6 @@ def measure_latency(program: Program, data: Data) -> float:
 
 
 def balance_classes(data: Data) -> np.ndarray:
-    """Weights that make the classes count alike, shaped (classes,): n / (classes * count), as scikit-learn's "balanced"."""
+    """Weights that make the classes count equally, shaped (classes,): n / (classes * count), as scikit-learn's "balanced"."""
     counts = np.bincount(data.train_labels.numpy(), minlength=data.num_classes)
     return (counts.sum() / (data.num_classes * np.maximum(counts, 1))).astype("float32")

@@ -9,7 +9,7 @@ WAY_OUT = f"set KERAS_BACKEND={BACKEND} before Keras is first imported, or use a
 
 
 def set_standard() -> None:
-    """Set Keras up for studies, in a process of ours. Raises ModelError as `require_tensorflow`."""
+    """Set Keras up for studies, in one of our processes. Raises ModelError as `require_tensorflow` does."""
     require_tensorflow()
     import keras
 
@@ -19,7 +19,7 @@ def set_standard() -> None:
 
 
 def require_tensorflow() -> None:
-    """Import Keras. Raises ModelError where this process has it on another backend than TensorFlow."""
+    """Import Keras. Raises ModelError if it has another backend than TensorFlow in this process."""
     try:
         import keras
 

@@ -1,4 +1,4 @@
-"""Keras trains a model with a custom `train_step` or `compute_loss`: the same epochs and order, one batch a call."""
+"""Keras trains a model with a custom `train_step` or `compute_loss`: the same epochs and order, one batch per call."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ def has_custom_step(model: keras.Model) -> bool:
 
 
 def check(options: TrainOptions) -> None:
-    """Raise ModelError for options of Tailor's own step, which a custom step replaces."""
+    """Raise ModelError for options of Tailor's step, which a custom step replaces."""
     wrong = [name for name in ("label_smoothing", *STRENGTHS) if getattr(options, name)]
     if options.loss != CROSSENTROPY:
         wrong.append("loss")
     if wrong:
         raise ModelError(
             f"training.{wrong[0]}: a model with a custom train_step or compute_loss does that itself, and is compiled with "
-            "plain crossentropy; leave the option out."
+            "plain crossentropy; remove the option."
         )
 
 
 def choose_program(model: keras.Model, options: TrainOptions, num_classes: int, steps: int = 0) -> Program:
-    """What trains the model for so many steps in all: Keras if it has a custom step, else Tailor's loop."""
+    """What trains the model for `steps` steps in all: Keras if it has a custom step, else Tailor's loop."""
     if has_custom_step(model):
         return KerasProgram(model, options, num_classes)
     return get_program(model, options, num_classes, steps)

@@ -1,4 +1,4 @@
-"""The layers that stand in for Keras's in a training clone: Dropout by a variable rate, BatchNormalization in one kernel."""
+"""The layers that replace Keras's in a training clone: Dropout by a variable rate, BatchNormalization in one kernel."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .random import Clock, to_u32
 class RatedDropout(keras.layers.Layer):
     """Dropout whose rate is a variable, and whose mask is a function of (seed, step, layer, call, element): no state to save.
 
-    The mask comes of a hash of each element's index. It is plain arithmetic, which XLA fuses with what stands around it;
-    Keras's stateful generator makes a compiled loop nine times slower.
+    The mask is a hash of each element's index. It is plain arithmetic, which XLA fuses with the code around it; Keras's
+    stateful generator makes a compiled loop nine times slower.
     """
 
     def __init__(self, rate: float, clock: Clock, **options: Any) -> None:
@@ -26,7 +26,7 @@ class RatedDropout(keras.layers.Layer):
         self.index = clock.take()
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Zero a share `rate` of the inputs and scale the rest up, in training only. The shape is kept."""
+        """Set a share `rate` of the inputs to 0 and scale the rest up, in training only. Keeps the shape."""
         if not training:
             return inputs
         static = inputs.shape.is_fully_defined()
@@ -38,10 +38,10 @@ class RatedDropout(keras.layers.Layer):
 
 
 class FusedBatchNorm(keras.layers.BatchNormalization):
-    """Keras's BatchNormalization with the training pass in one kernel, twice as fast on images; the same to rounding."""
+    """Keras's BatchNormalization with the training pass in one kernel, twice as fast on images; equal up to rounding."""
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
-        """Normalise over all axes but the last, the channels. The shape is kept."""
+        """Normalise over all axes except the last, the channels. Keeps the shape."""
         if not training or not self.trainable or mask is not None or None in inputs.shape:
             return super().call(inputs, training=training, mask=mask)
         channels = inputs.shape[-1]
@@ -50,7 +50,7 @@ class FusedBatchNorm(keras.layers.BatchNormalization):
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             rows, self.gamma.value, self.beta.value, epsilon=self.epsilon, is_training=True
         )
-        # The kernel's variance is the sample's, over count - 1; Keras keeps the batch's own.
+        # The kernel's variance divides by count - 1; Keras's divides by count.
         for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance * ((count - 1) / count))):
             moving.assign(moving * self.momentum + value * (1.0 - self.momentum))
         return tf.cast(tf.reshape(outputs, inputs.shape), self.compute_dtype)

@@ -29,7 +29,7 @@ def resolve(name: str) -> Loss:
         loss, module = references.find("training.loss", name)
     except ModelError:
         raise
-    except Exception as error:  # whatever the user's module raises
+    except Exception as error:  # the user's module may raise anything
         raise ModelError(
             f"training.loss: {name!r} cannot be imported ({error}); name a function of a module or a file."
         ) from error

@@ -1,4 +1,4 @@
-"""The optimizers: Keras's own, and Adam and SGD whose whole update is one TensorFlow kernel; by name, or a model's own."""
+"""The optimizers, by name or from a compiled model: Keras's, and Adam and SGD whose whole update is one TensorFlow kernel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .schedules import Schedule, ShiftedSchedule
 
 
 class FusedAdam(keras.optimizers.Adam):
-    """Keras's Adam with the update in one kernel. `epsilon` stands outside the bias correction, as in Keras."""
+    """Keras's Adam with the update in one kernel. `epsilon` is outside the bias correction, as in Keras."""
 
     def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: tf.Tensor) -> None:
         first, second = get_adam_slots(self, variable)
@@ -34,7 +34,7 @@ class FusedAdam(keras.optimizers.Adam):
 
 
 class FusedSGD(keras.optimizers.SGD):
-    """Keras's SGD with momentum in one kernel; its Nesterov is the same too."""
+    """Keras's SGD with momentum in one kernel; Nesterov is the same too."""
 
     def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: tf.Tensor) -> None:
         if self.momentum == 0:
@@ -92,7 +92,7 @@ def _make_by_name(options: TrainOptions, schedule: keras.optimizers.schedules.Le
 def _make_from_config(
     options: TrainOptions, schedule: keras.optimizers.schedules.LearningRateSchedule
 ) -> keras.optimizers.Optimizer:
-    """A compiled model's own, of its class and config, in one kernel if there is one."""
+    """A compiled model's own optimizer, from its class and config, in one kernel if there is one."""
     own = keras.optimizers.deserialize(json.loads(options.optimizer))
     config = {**own.get_config(), "learning_rate": schedule}
     kind = type(own) if config.get("amsgrad") else FUSED.get(type(own), type(own))

@@ -1,4 +1,4 @@
-"""The training options: what a study file's [training] (or [space], searched) may say. Each key is declared once, here. Pure."""
+"""The training options: the keys of a study file's [training] (or [space], searched). Each key is declared once, here. Pure."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Annotated, Any, get_type_hints
 from . import losses
 from .rules import EarlyStopping, Flag, Name, Number, Stopping
 
-ADAMW_DECAY = 0.004  # if the study gives none: Keras's own
+ADAMW_DECAY = 0.004  # if the study gives none: Keras's default
 
 
 @dataclass(frozen=True)
 class TrainOptions:
     """How a model is fitted. Rates and weights are per step; `warmup_epochs` counts epochs.
 
-    Beside each key stand the rule that checks it and makes its schema, and what docs/study.md says of it. `optimizer` may also
-    be a compiled model's own, serialized (compiled.py).
+    Each key has the rule that checks it and makes its schema, and its description in docs/study.md. `optimizer` may also be a
+    compiled model's own, serialized (compiled.py).
     """
 
     learning_rate: Annotated[float, Number(1e-12, 1e3), "at its highest; the schedule lowers it"] = 1e-3
@@ -60,11 +60,11 @@ class TrainOptions:
 
 
 NAMES = tuple(field.name for field in dataclasses.fields(TrainOptions))
-COMPILED = (  # what a compiled model says itself
+COMPILED = (  # what a compiled model sets itself
     "learning_rate", "optimizer", "momentum", "nesterov", "weight_decay", "clip_norm", "schedule", "warmup_epochs", "loss",
     "label_smoothing",
 )  # fmt: skip
-_DECLARED = {  # by name: the rule, and what the reference says
+_DECLARED = {  # by name: the rule, and the description in the reference
     name: kind.__metadata__ for name, kind in get_type_hints(TrainOptions, include_extras=True).items()
 }
 
@@ -75,7 +75,7 @@ def check(name: str, value: Any) -> Any:
 
 
 def split(values: Mapping[str, Any]) -> tuple[TrainOptions, dict[str, Any]]:
-    """Take the training options out of a trial's values; the rest are the factory's. Raises ModelError naming the option."""
+    """Split a trial's values into the training options and the factory's values. Raises ModelError naming the option."""
     mine = {name: check(name, value) for name, value in values.items() if name in NAMES}
     if mine.get("optimizer") == "adamw":
         mine.setdefault("weight_decay", ADAMW_DECAY)
@@ -88,7 +88,7 @@ def schema() -> dict[str, Any]:
 
 
 def table() -> str:
-    """The options as a Markdown table, which stands in docs/study.md."""
+    """The options as the Markdown table in docs/study.md."""
     rows = ["| key | default | what it is |", "| --- | --- | --- |"]
     defaults = vars(TrainOptions())
     for name, (rule, says) in _DECLARED.items():

@@ -1,4 +1,4 @@
-"""What a fit is given: its data, its plan, and hooks that report, save and resume it."""
+"""The inputs of a fit: its data, its plan, and hooks that report, save and resume it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import tensorflow as tf
 class Data:
     """uint8 images (n, height, width, channels) and int64 labels (n,), for training and validation.
 
-    Tensors are resident; images may be numpy arrays mapped from a file instead, which are streamed.
+    Tensors are resident; images may instead be numpy arrays mapped from a file, which are streamed.
     """
 
     train_images: tf.Tensor | np.ndarray
@@ -26,9 +26,9 @@ class Data:
 
 @dataclass(frozen=True)
 class FitPlan:
-    """What one fit is asked for: epochs, the seed of everything random, and the metric that says which epoch is best.
+    """What one fit should do: epochs, the seed of everything random, and the metric that decides which epoch is best.
 
-    A model that was trained for `epochs_done` epochs continues with the next, in order, schedule and count.
+    A model that was trained for `epochs_done` epochs continues with the next one, in order, schedule and count.
     """
 
     epochs: int
@@ -42,9 +42,9 @@ class FitPlan:
 class FitHooks:
     """What a fit calls, and the checkpoint that it resumes from.
 
-    `report(epoch, metrics)` answers True to stop; the fit calls `between()` between units. `save` takes a checkpoint, every
-    `save_seconds` and when one of the two raises. `replay` gets the epochs that the checkpoint brings; the fit calls
-    `restarted()` if it cannot resume from the checkpoint.
+    `report(epoch, metrics)` returns True to stop; the fit calls `between()` between units. `save` takes a checkpoint, every
+    `save_seconds` and if one of these two raises. `replay` gets the epochs in the checkpoint; the fit calls `restarted()` if it
+    cannot resume from the checkpoint.
     """
 
     report: Callable[[int, Mapping[str, float]], bool] = lambda epoch, metrics: False

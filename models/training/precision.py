@@ -1,4 +1,4 @@
-"""Which precision trains a model faster on this machine: measured on a few steps, so that "auto" is decided once per study."""
+"""Which precision trains a model faster on this machine: measured on a few steps, to decide "auto" once per study."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .records import TrialValues
 
 STEPS = 12
 WORTH = 1.1  # how many times faster bfloat16 must be
-HOPELESS = 3.0  # times slower, and it is timed no further: a CPU without bfloat16 takes ten times as long
+HOPELESS = 3.0  # times slower, and the timing stops: a CPU without bfloat16 takes ten times as long
 CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.SeparableConv2D, keras.layers.DepthwiseConv2D)
 
 
@@ -28,13 +28,13 @@ def choose_precision(build: Callable[[str], keras.Model], options: TrainOptions,
     plain = _time_steps(model, options, num_classes)
     try:
         mixed = _time_steps(build("mixed_bfloat16"), options, num_classes, HOPELESS * plain)
-    except Exception:  # a custom layer may know float32 alone, and the study did not ask for bfloat16
+    except Exception:  # a custom layer may support float32 alone, and the study did not ask for bfloat16
         return "float32"
     return "bfloat16" if plain > WORTH * mixed else "float32"
 
 
 def _time_steps(model: keras.Model, options: TrainOptions, num_classes: int, enough: float = float("inf")) -> float:
-    """The least of three timings of STEPS steps on random images; of fewer if one took more than `enough` seconds."""
+    """The shortest of three timings of STEPS steps on random images, in seconds; stops after one above `enough` seconds."""
     rng = np.random.default_rng(0)
     count = STEPS * options.batch_size
     images = tf.constant(rng.integers(0, 256, (count, *model.inputs[0].shape[1:]), dtype="uint8"))

@@ -21,9 +21,9 @@ EVALUATION_BATCH = 1000
 
 
 class Program:
-    """The graphs for one architecture, batch size and set of rules; the values of a trial are loaded before each fit.
+    """The graphs for one architecture, batch size and set of rules; `load` sets a trial's values before each fit.
 
-    Batch shapes are static: an epoch's full batches are one graph, its short last batch another, of one step.
+    Batch shapes are static: an epoch's full batches have one graph, its short last batch another, of one step.
     """
 
     def __init__(self, model: keras.Model, clock: Clock, options: TrainOptions, num_classes: int, compiled: bool) -> None:
@@ -47,11 +47,11 @@ class Program:
         step = tf.TensorSpec([], tf.int32)
         self._signature = (image, tf.TensorSpec([None], tf.int64), tf.TensorSpec([None], tf.int32), step, step)
         self._full = self._compile(options.batch_size, compiled)
-        self._tails: dict[int, Any] = {}  # by size: a data set of another length has another
+        self._tails: dict[int, Any] = {}  # by size: another data set's last batch may have another size
         self._evaluate = tf.function(self._evaluate_batch, input_signature=[image, tf.TensorSpec([None], tf.int64)])
 
     def load(self, model: keras.Model, values: TrialValues) -> None:
-        """Take a fresh model's weights and Dropout rates and all of a trial's values; the optimizer starts anew."""
+        """Take a fresh model's weights and Dropout rates and all of a trial's values; reset the optimizer."""
         options = values.options
         if model is not self.model:
             copy_weights(model, self.model)
@@ -72,7 +72,7 @@ class Program:
         return float(self.schedule(self.optimizer.iterations.value - steps_back))
 
     def train(self, images: tf.Tensor, labels: tf.Tensor, order: tf.Tensor, steps: range) -> Totals:
-        """Train on the steps of an epoch whose images stand in `order`; the epoch's last batch may be short."""
+        """Train on the steps of an epoch whose images have this `order`; the epoch's last batch may be short."""
         count = int(order.shape[0])
         full, short = divmod(count, self.batch_size)
         loss, correct = 0.0, 0.0
@@ -105,14 +105,14 @@ class Program:
         return tf.function(steps, input_signature=self._signature, autograph=False, jit_compile=by_xla or None)
 
     def _steps(self, size: int, images: Any, labels: Any, order: Any, start: Any, stop: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        """Steps start…stop−1 on batches of `size`; sums of loss and of right answers."""
+        """Steps start…stop−1 on batches of `size`; returns the sums of loss and of right answers."""
 
         def body(step: tf.Tensor, loss_sum: tf.Tensor, correct_sum: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             rows = tf.ensure_shape(tf.slice(order, [step * self.batch_size], [size]), [size])
             loss, correct = self._step(tf.gather(images, rows), tf.gather(labels, rows))
             return step + 1, loss_sum + tf.cast(loss * size, tf.float64), correct_sum + correct
 
-        # In float64 a sum of float32 numbers is exact, so that it is the same however an epoch is cut into units.
+        # In float64 a sum of float32 numbers is exact, so it does not depend on how an epoch is cut into units.
         begin = (start, tf.constant(0.0, tf.float64), tf.constant(0.0))
         # One iteration at a time: a step reads the variables that the one before it writes.
         return tf.while_loop(lambda step, *_: step < stop, body, begin, parallel_iterations=1)[1:]
@@ -123,7 +123,7 @@ class Program:
         targets = self._targets(labels)
         if self.augmentation.mixes:
             images, targets = self.augmentation.mix(images, targets)
-            labels = tf.argmax(targets, axis=-1, output_type=labels.dtype)  # what there is most of, as Keras weighs soft labels
+            labels = tf.argmax(targets, axis=-1, output_type=labels.dtype)  # the largest share, as Keras weighs soft labels
         weights = [variable.value for variable in self.model.trainable_variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
@@ -135,7 +135,7 @@ class Program:
         return loss, tf.reduce_sum(tf.cast(right, tf.float32))
 
     def _targets(self, labels: tf.Tensor) -> tf.Tensor:
-        """The labels, or where they are softened or mixed, one-hot (n, classes) with label smoothing."""
+        """The labels; if they are softened or mixed, one-hot (n, classes) with label smoothing."""
         if not self.soft:
             return labels
         return tf.one_hot(labels, self.num_classes) * (1.0 - self.smoothing) + self.smoothing / self.num_classes
@@ -150,5 +150,5 @@ class Program:
 
 
 def _cast_input(images: tf.Tensor, model: keras.Model) -> tf.Tensor:
-    """Images in the type that the model's input declares; uint8 goes in as it is where the model rescales it itself."""
+    """Images in the type that the model's input declares; uint8 stays uint8 if the model itself rescales it."""
     return tf.cast(images, model.inputs[0].dtype)

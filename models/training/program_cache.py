@@ -1,4 +1,4 @@
-"""Which program trains a model: one made before for the same architecture and rules, or a new one; and when XLA compiles it."""
+"""Which program trains a model: an earlier one for the same architecture and rules, or a new one; and when XLA compiles it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from .program import Program
 from .random import Clock
 
 KEPT_PROGRAMS = 8
-COMPILED_STEPS, COMPILED_STEPS_NARROW = 12_000, 2_000  # a fit this long repays XLA's compilation, of 1 to 3 seconds
-NARROW = 100_000  # parameters; below, the time goes into starting operations, and XLA saves most of it
+COMPILED_STEPS, COMPILED_STEPS_NARROW = 12_000, 2_000  # a fit this long repays XLA's compilation of 1 to 3 seconds
+NARROW = 100_000  # parameters; below, most time goes into starting operations, and XLA saves most of that
 XLA_LAYERS = (
     keras.layers.Rescaling,
     keras.layers.Flatten,
@@ -27,7 +27,7 @@ XLA_LAYERS = (
     keras.layers.LayerNormalization,
     keras.layers.Activation,
     keras.layers.ReLU,
-    keras.layers.Dropout,  # its place is taken by RatedDropout
+    keras.layers.Dropout,  # RatedDropout replaces it
     keras.layers.Add,
     keras.layers.Concatenate,
 )
@@ -37,9 +37,9 @@ _programs: OrderedDict[tuple[str, TrainOptions, int, bool], Program] = OrderedDi
 
 
 def get_program(model: keras.Model, options: TrainOptions, num_classes: int, steps: int = 0) -> Program:
-    """The program for a fresh model: one seen before where the architecture and rules are the same, else a new one.
+    """The program for a fresh model: an earlier one if the architecture and rules are the same, else a new one.
 
-    `steps` are those to come in all: XLA's compilation takes a second, which only a longer fit repays.
+    `steps` is the total number to come: XLA's compilation takes a second, which only a longer fit repays.
     """
     shape = signature(model)
     if shape is None:
@@ -65,7 +65,7 @@ def suits_xla(model: keras.Model) -> bool:
 
 
 def _blank_values(options: TrainOptions) -> TrainOptions:
-    """The options with the values that do not shape the graph blanked; whether a value is 0 does shape it."""
+    """The options without the values that do not shape the graph; whether a value is 0 does shape it."""
     values: dict[str, Any] = {
         "learning_rate": 0.0,
         "warmup_epochs": 0.0,

@@ -1,4 +1,4 @@
-"""Random numbers as a function of (seed, step, layer): nothing to save, the same however an epoch is cut."""
+"""Random numbers as a function of (seed, step, layer): nothing to save, and independent of how an epoch is cut."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ GOLDEN = 0x9E3779B9  # 2**32 over the golden ratio: spreads small numbers
 
 
 class Clock:
-    """The seed of a trial and the key of its current step, shared by the layers that draw."""
+    """The seed of a trial and the key of its current step, which all layers that draw share."""
 
     def __init__(self) -> None:
         self.seed = tf.Variable(0, trainable=False, dtype=tf.int64)
@@ -30,7 +30,7 @@ class Clock:
         return self.taken
 
     def bits(self, layer: int, size: Any, part: int = 0) -> tf.Tensor:
-        """Random uint32 (size,) for a layer at this step; `part` tells several draws apart."""
+        """Random uint32 (size,) for a layer at this step; `part` distinguishes several draws."""
         own = tf.constant(GOLDEN * (layer + 101 * part) % 2**32, tf.uint32)
         return _mix(tf.bitwise.bitwise_xor(to_u32(tf.range(size)), _mix(tf.bitwise.bitwise_xor(self.key, own))))
 

@@ -1,4 +1,4 @@
-"""What goes into a program and what comes out of it: a trial's values, sums over its steps, and predictions."""
+"""The inputs and outputs of a program: a trial's values, sums over its steps, and predictions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .options import TrainOptions
 class TrialValues:
     """What differs between trials that share a program: the options' numbers, the seed, the schedule's length, class weights.
 
-    A trial that continues an earlier one is `epochs_done` epochs down its schedule at its first step.
+    A trial that continues an earlier one begins `epochs_done` epochs into its schedule.
     """
 
     options: TrainOptions
@@ -21,12 +21,12 @@ class TrialValues:
     steps_per_epoch: int = 1
     epochs: int = 1
     epochs_done: int = 0
-    class_weight: np.ndarray | None = None  # float (classes,); None weighs all classes alike
+    class_weight: np.ndarray | None = None  # float (classes,); None weighs all classes equally
 
 
 @dataclass(frozen=True)
 class Totals:
-    """Sums over a number of images: the loss, and how many were classified rightly."""
+    """Sums over `seen` images: the loss, and the number classified correctly."""
 
     loss: float = 0.0
     correct: float = 0.0
@@ -38,7 +38,7 @@ class Totals:
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model says of n images: labels and their probabilities, shaped (n,), with the loss and accuracy in all."""
+    """A model's predictions for n images: labels and their probabilities, shaped (n,), with the total loss and accuracy."""
 
     loss: float
     accuracy: float

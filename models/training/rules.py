@@ -1,4 +1,4 @@
-"""What a training option's value may be: each rule checks a value and describes itself as JSON Schema. Pure."""
+"""The allowed values of a training option: each rule checks a value and describes itself as JSON Schema. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..errors import ModelError
 
 
 class Rule(Protocol):
-    """What one option may be."""
+    """The allowed values of one option."""
 
     def check(self, field: str, value: Any) -> Any:
         """The value as the option holds it. Raises ModelError naming the field."""
@@ -71,7 +71,7 @@ class Flag:
 
 @dataclass(frozen=True)
 class EarlyStopping:
-    """Stop when the objective has not improved by more than `min_delta` for `patience` epochs."""
+    """Stop if the objective does not improve by more than `min_delta` for `patience` epochs."""
 
     patience: int = 3
     min_delta: float = 0.0

@@ -53,14 +53,14 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
 
 
 class ShiftedSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """A compiled model's schedule, begun at the step at which the trial's earlier epochs ended."""
+    """A compiled model's schedule, from the step at which the trial's earlier epochs ended."""
 
     def __init__(self, inner: keras.optimizers.schedules.LearningRateSchedule) -> None:
         self.inner = inner
         self.before = tf.Variable(0, trainable=False, dtype=tf.int64)
 
     def set(self, values: TrialValues) -> None:
-        """As `Schedule.set`; the schedule itself knows its rates."""
+        """Like `Schedule.set`; the schedule itself knows its rates."""
         self.before.assign(values.epochs_done * values.steps_per_epoch)
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:

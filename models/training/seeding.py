@@ -1,4 +1,4 @@
-"""Seeds all that a model draws when it is built, and keeps other threads' draws out of it."""
+"""Seeds everything that a model draws when it is built, without other threads' draws."""
 
 from __future__ import annotations
 

@@ -19,11 +19,11 @@ from .records import Totals
 
 T = TypeVar("T")
 UNIT_SECONDS = 2.0
-FIRST_UNIT = 32  # steps, to learn how long one takes
+FIRST_UNIT = 32  # steps, to measure how long one takes
 
 
 class NonFiniteLoss(ArithmeticError):
-    """The loss became NaN or infinite; the message says in which epoch."""
+    """The loss became NaN or infinite; the message names the epoch."""
 
 
 class Trainer:
@@ -37,7 +37,7 @@ class Trainer:
 
     def run(self, state: FitState) -> bool:
         """Train from the state to the plan's end; True if a report asked to stop."""
-        reported = len(state.history) - (state.step == 0)  # the answer to the last one may not have come
+        reported = len(state.history) - (state.step == 0)  # the last one's answer may not have come
         for past in range(max(0, reported)):
             self.hooks.replay(self.plan.epochs_done + past + 1, state.history[past])
         if state.history and state.step == 0 and (stop := self._report(state)) is not None:
@@ -55,7 +55,7 @@ class Trainer:
         return False if _stalled(state.history, self.plan, self.options) else None
 
     def _epoch(self, state: FitState) -> None:
-        """Train what is left of an epoch and evaluate; the order of the images is a function of (seed, epoch)."""
+        """Train the rest of an epoch and evaluate; the order of the images is a function of (seed, epoch)."""
         order = np.random.default_rng([self.plan.seed, state.epoch]).permutation(self.count).astype("int32")
         rate = self.program.find_rate(state.step)
         batch = self.program.batch_size
@@ -73,7 +73,7 @@ class Trainer:
             "learning_rate": rate,
         }
         if math.isnan(metrics[self.plan.monitor]):
-            raise ModelError(f"{self.plan.monitor}: the model's own step returns none: it is no objective; take val_accuracy")
+            raise ModelError(f"{self.plan.monitor}: the model's custom step does not return it; use val_accuracy as objective")
         state.history.append(metrics)
         if state.best is None or _improves(metrics, state.best, self.plan, 0.0):
             state.best, state.best_epoch, state.validation = metrics, state.epoch, validation
@@ -101,7 +101,7 @@ class Trainer:
                 self._save(state)
 
     def _call_hook(self, call: Callable[[], T], state: FitState) -> T:
-        """Call a hook. If it raises, save what was trained first."""
+        """Call a hook. If it raises, save the trained state first."""
         try:
             return call()
         except Exception:
@@ -114,7 +114,7 @@ class Trainer:
 
 
 def _next_unit(steps: int, seconds: float) -> int:
-    """How many steps to run at once so that they take UNIT_SECONDS, growing at most fourfold: a first unit traces too."""
+    """The number of steps that take UNIT_SECONDS, at most four times the last: the first unit also includes tracing."""
     return max(1, min(4 * steps, int(steps * UNIT_SECONDS / max(seconds, 1e-6))))
 
 

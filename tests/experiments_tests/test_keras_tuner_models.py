@@ -95,8 +95,8 @@ def test_a_search_goes_on_while_the_model_declares_what_it_did(tailor: Shell, st
 
 def test_a_fit_of_ones_own_and_settings_of_the_compiled_are_refused_before_anything_is_made(tailor: Shell, study: Path) -> None:
     for arguments, says in (
-        (("search", "--set", "study.model=mine.py:Fits"), "overrides fit, which would never be called"),
-        (("check", "--set", "study.model=mine.py:Fits"), "overrides fit, which would never be called"),
+        (("search", "--set", "study.model=mine.py:Fits"), "overrides fit, which Tailor never calls"),
+        (("check", "--set", "study.model=mine.py:Fits"), "overrides fit, which Tailor never calls"),
         (("check", "--set", "training.learning_rate=0.1"), "training.learning_rate: the model is compiled with its own"),
         (("check", "--set", "training.units=8"), "training (no option; hyperparameters are declared by the model): no such"),
         (("check", "--set", "training.layers=8"), "no such name 'layers'"),

@@ -173,7 +173,7 @@ def test_models_that_could_not_be_promoted_are_named_at_once(tmp_path: Path) -> 
     assert "Mine comes from blocks, which does not travel" in said(other())  # imported in a way that no reading finds
     trick = keras.layers.Lambda(module.trick, name="trick")
     assert all("trick is a Lambda layer" in said(trick, own_file=own_file) for own_file in (True, False))
-    assert "saved and loaded again it predicts otherwise" in said(module.Forgets(2.0))
+    assert "saved and loaded again it predicts differently" in said(module.Forgets(2.0))
     for unmade in (module.Bare(), module.Plain(), keras.layers.Dense(3, activation=module.trick)):
         assert "saved and loaded again it fails" in said(unmade)
 

@@ -259,7 +259,7 @@ class Silent(Doubled):
 def test_a_train_step_without_accuracy_cannot_be_steered_by_it(data: Data) -> None:
     base = model()
     plan = FitPlan(1, seed=5, monitor="train_accuracy", maximize=True)
-    with pytest.raises(ModelError, match="train_accuracy: the model's own step returns none"):
+    with pytest.raises(ModelError, match="train_accuracy: the model's custom step does not return it"):
         fit(Silent(base.inputs, base.outputs), data, TrainOptions(), plan)
     assert fit(Silent(base.inputs, base.outputs), data, TrainOptions(), FitPlan(1, seed=5)).best["val_accuracy"] > 0
 

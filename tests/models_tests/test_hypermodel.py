@@ -94,7 +94,7 @@ def test_a_hypermodel_is_taken_as_a_class_and_as_an_instance(own: str) -> None:
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("Fits", "overrides fit, which would never be called: Tailor trains by a loop of its own. Take fit out"),
+        ("Fits", "overrides fit, which Tailor never calls: it trains by its own loop. Remove fit"),
         ("VALUE", "expected a build(hp) or a HyperModel in 'mine.py:VALUE', got int"),
         ("bild", "has no factory 'bild'"),
     ],
@@ -242,7 +242,7 @@ def test_models_by_their_call_and_with_a_train_step_of_their_own(data: Data, kin
         ((keras.optimizers.Adam(use_ema=True), "sparse_categorical_crossentropy"), "got one with use_ema"),
         ((keras.optimizers.Adam(gradient_accumulation_steps=2), "sparse_categorical_crossentropy"), "raise batch_size instead"),
         ((keras.optimizers.Adam(lambda: 0.1), "sparse_categorical_crossentropy"), "a function for its rate"),
-        ((keras.optimizers.ScheduleFreeAdamW(), "sparse_categorical_crossentropy"), "weights of its own"),
+        ((keras.optimizers.ScheduleFreeAdamW(), "sparse_categorical_crossentropy"), "its own weights"),
     ],
 )
 def test_what_it_was_compiled_with_and_cannot_be_trained_by_is_named(compile_, says: str) -> None:

@@ -69,7 +69,7 @@ def test_a_kept_copy_is_asked_for_its_neighbours_where_it_comes_from(folder: Pat
         ("def build(h, s, n): pass".encode("utf-16"), "mine.py is not text in UTF-8; save it as UTF-8"),
         ("def build(h, s, n): pass".encode("utf-16-le"), "mine.py is not text in UTF-8; save it as UTF-8"),
         ("# naïve\ndef build(h, s, n): pass".encode("latin-1"), "mine.py is not text in UTF-8; save it as UTF-8"),
-        (b"\ndef build(h, s, n) pass", "mine.py:2 is no Python (expected ':'); correct it"),
+        (b"\ndef build(h, s, n) pass", "mine.py:2 is not valid Python (expected ':'); correct it"),
     ],
 )
 def test_a_file_that_is_no_python_is_named_with_its_line(folder: Path, content: bytes, says: str) -> None:
