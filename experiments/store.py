@@ -1,4 +1,4 @@
-"""Where everything is kept: one folder, with MLflow's database and artifacts, Optuna's studies and the caches."""
+"""The store: one folder with MLflow's database and artifacts, Optuna's studies and the caches."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ class Store:
 
     root: Path
     tracking_uri: str
-    studies: str = ""  # Optuna's storage, where it is not this folder's own
+    studies: str = ""  # Optuna's storage, if it is not in this folder
 
     @classmethod
     def at(cls, folder: str | None, environ: Mapping[str, str] = os.environ, studies: str | None = None) -> Store:
         """The store that `--store`, `TAILOR_STORE` or ./mlruns names, with Optuna's database that `--studies` names.
 
-        Where they are set, MLFLOW_TRACKING_URI wins for MLflow, and TAILOR_STUDIES, a SQLAlchemy URL, for Optuna; but what
-        `tailor env` exported of one store is not taken for another that `--store` names.
+        If they are set, MLFLOW_TRACKING_URI wins for MLflow, and TAILOR_STUDIES, a SQLAlchemy URL, for Optuna. If `--store` names
+        another store than the one that `tailor env` exported, the exported MLFLOW_TRACKING_URI does not count.
         """
         root = Path(folder or environ.get("TAILOR_STORE") or "mlruns").expanduser().resolve()
         if root.exists() and not root.is_dir():
             raise InputError(f"--store: expected a folder, got the file {root}.")
-        if escape_path(root) != str(root):  # it could not be recorded
+        if escape_path(root) != str(root):  # MLflow could not record it
             raise InputError(f"--store: {escape_path(root)!r} is not UTF-8; name another folder.")
         own, named = _database(root), environ.get("MLFLOW_TRACKING_URI")
         before = environ.get("TAILOR_STORE")
@@ -48,22 +48,22 @@ class Store:
             )
         studies = environ.get("TAILOR_STUDIES", "") if studies is None else studies
         if studies == tracking:
-            raise InputError("--studies: it is MLflow's database too, and the two do not share one; give Optuna its own.")
+            raise InputError("--studies: it is MLflow's database, which Optuna cannot share; give Optuna another one.")
         return cls(root, tracking, studies)
 
     @property
     def local(self) -> bool:
-        """Whether MLflow's data is this folder's own, rather than a server's."""
+        """Whether MLflow's data lies in this folder, not on a server."""
         return self.tracking_uri == _database(self.root)
 
     @property
     def served(self) -> bool:
-        """Whether MLflow is a server's, which keeps the artifacts too."""
+        """Whether MLflow is a server, which keeps the artifacts too."""
         return self.tracking_uri.startswith(("http://", "https://"))
 
     @property
     def exists(self) -> bool:
-        """Whether any study can have been recorded here."""
+        """Whether a study can be recorded here already."""
         return not self.local or (self.root / "mlflow.db").exists()
 
     @property
@@ -77,7 +77,7 @@ class Store:
 
     @property
     def studies_url(self) -> str:
-        """Optuna's storage for a writer, which waits half a minute for another's lock (SQLite's `timeout`)."""
+        """Optuna's storage for a writer, which waits 30 s for another's lock (SQLite's `timeout`)."""
         return self.studies or f"{self.optuna_url}?timeout=30"
 
     @property
@@ -104,17 +104,17 @@ class Store:
 
     @contextmanager
     def reserved(self) -> Iterator[None]:
-        """Make the folder, for its owner alone, and remove it again if nothing comes into it. Raises InputError."""
+        """Make the folder, for its owner alone, and remove it again if it stays empty. Raises InputError."""
         made = [folder for folder in (self.locks, self.root) if not folder.exists()]
         try:
             self.root.mkdir(parents=True, exist_ok=True, mode=MODE)
             self.locks.mkdir(exist_ok=True, mode=MODE)
         except OSError as error:
             raise InputError(
-                f"--store: {self.root} cannot be made ({error.strerror}); name a folder that you may write to."
+                f"--store: {self.root} cannot be created ({error.strerror}); name a folder that you may write to."
             ) from error
         if not os.access(self.root, os.W_OK | os.X_OK):
-            raise InputError(f"--store: {self.root} may not be written to; name another folder with --store or TAILOR_STORE.")
+            raise InputError(f"--store: you may not write to {self.root}; name another folder with --store or TAILOR_STORE.")
         try:
             yield
         finally:
@@ -123,7 +123,7 @@ class Store:
                     folder.rmdir()
 
     def create(self) -> None:
-        """Make what the stores' libraries would make readable to everyone."""
+        """Create, for the owner alone, what MLflow and Optuna would make readable to everyone."""
         for folder in (self.artifacts, self.cache, self.checkpoints, self.oracles, self.spool):
             folder.mkdir(exist_ok=True, mode=MODE)
         (self.root / "studies.db").touch(mode=0o600)
@@ -147,7 +147,7 @@ class Store:
 
 
 def _named_address(named: str) -> str:
-    """MLFLOW_TRACKING_URI as it is. Raises InputError for a path or a folder, which MLflow itself no longer takes."""
+    """MLFLOW_TRACKING_URI as it is. Raises InputError for a path or a folder, which MLflow no longer takes."""
     scheme, colon, _ = named.partition("://")
     if named.strip().startswith("databricks") or (colon and scheme and scheme != "file"):
         return named
@@ -158,12 +158,12 @@ def _named_address(named: str) -> str:
 
 
 def sqlite_address(path: Path) -> str:
-    """A SQLite file's address, as SQLAlchemy, MLflow and Optuna take it: `%`, `?` and `#` of a path mean something there.
+    """A SQLite file's address for SQLAlchemy, MLflow and Optuna, with `%`, `?` and `#` escaped, which mean something there.
 
-    With its driver's name, or MLflow would make an empty folder of the escaped name.
+    An escaped one names its driver: otherwise MLflow would make an empty folder with the escaped name.
     """
     if not set("%?#") & set(str(path)):
-        return f"sqlite:///{path}"  # as it always was
+        return f"sqlite:///{path}"  # unchanged, as most paths need
     from sqlalchemy.engine import URL
 
     return URL.create("sqlite+pysqlite", database=str(path)).render_as_string()

@@ -17,7 +17,7 @@ from .images import Dataset, validate
 
 CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 DIGITS = tuple("0123456789")
-# MD5 of the published .gz file, and of what it holds.
+# MD5 of the published .gz file, and of its content.
 MD5S: dict[str, dict[str, tuple[str, ...]]] = {
     "fashion-mnist": {
         "train-images-idx3-ubyte": ("8d4fb7e6c68d591d4c3dfef9ec88bf0d", "f4a8712d7a061bf5bd6d2ca38dc4d50a"),
@@ -32,14 +32,14 @@ MD5S: dict[str, dict[str, tuple[str, ...]]] = {
         "t10k-labels-idx1-ubyte": ("ec29112dd5afa0611ce80d1b7f02629c", "27ae3e4e09519cfbb04c329615203637"),
     },
 }
-MNIST_NPZ = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"  # SHA-256, as keras.datasets.mnist has it
+MNIST_NPZ = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"  # SHA-256, from keras.datasets.mnist
 NAMES = ("digits", "fashion-mnist", "mnist")
 SCHEMES = ("idx", "folder", "npz")
 
 
 def check_uri(uri: str) -> None:
-    """Raise StudyError or InputError for a name or URI that cannot be a data set; opens nothing."""
-    if escape_path(uri) != uri:  # it could not be recorded
+    """Raise StudyError or InputError for a name or URI that cannot be a data set; open no file."""
+    if escape_path(uri) != uri:  # MLflow could not record it
         raise InputError(f"study.dataset: {escape_path(uri)!r} is not UTF-8; rename the file or folder.")
     scheme, colon, rest = uri.partition(":")
     if colon and (scheme not in SCHEMES or not rest):
@@ -49,9 +49,9 @@ def check_uri(uri: str) -> None:
 
 
 def open_dataset(uri: str, data_dir: Path | None, image_size: tuple[int, int] | None = None) -> Dataset:
-    """Read a data set. `data_dir` is where published ones lie; without it they are downloaded by Keras. Raises InputError.
+    """Read a data set. `data_dir` holds published ones; without it Keras downloads them. Raises InputError.
 
-    A folder's images are brought to `image_size`; those of other data sets must have it.
+    A folder's images are resized to `image_size`; those of other data sets must have it.
     """
     check_uri(uri)
     scheme, colon, rest = uri.partition(":")
@@ -83,8 +83,8 @@ def _published(name: str, data_dir: Path | None) -> Dataset:
             lacking = idx.list_missing(place)
             if not lacking:
                 return idx.load(name, place, MD5S[name], class_names)
-            if idx.STEMS["train"][0] not in lacking:  # without its own test set it is another data set
-                raise InputError(f"{name}: {place} lacks {', '.join(lacking)}; fetch what is missing, or use idx:{place}.")
+            if idx.STEMS["train"][0] not in lacking:  # without its test set it is another data set
+                raise InputError(f"{name}: {place} lacks {', '.join(lacking)}; fetch the missing files, or use idx:{place}.")
         raise InputError(f"{name}: neither {data_dir / name} nor {data_dir} holds {idx.STEMS['train'][0]}[.gz]; see --data.")
     keras_home = _keras_home()
     if not _downloaded(keras_home, name):
@@ -93,16 +93,16 @@ def _published(name: str, data_dir: Path | None) -> Dataset:
     try:
         if name == "mnist":
             _check_archive(archive)
-            return npz.load(name, archive)  # whose classes are the digits
+            return npz.load(name, archive)  # its classes are the digits
         return idx.load(name, keras_home / name, MD5S[name], class_names)
     except InputError:
         for path in [archive] if name == "mnist" else (keras_home / name).glob("*-ubyte*"):
-            path.unlink()  # so that the next start downloads it whole
+            path.unlink()  # the next start then downloads it whole
         raise
 
 
 def _keras_home() -> Path:
-    """Where Keras keeps what it downloads, by its own rule, which cannot be asked without the five seconds of its import."""
+    """Keras's folder for downloads, by Keras's own rule. To ask Keras itself costs an import of 5 s."""
     home = Path(os.path.expanduser("~"))
     base = os.environ.get("KERAS_HOME", (home if os.access(home, os.W_OK) else Path("/tmp")) / ".keras")
     return Path(base) / "datasets"
@@ -110,7 +110,7 @@ def _keras_home() -> Path:
 
 def _check_archive(path: Path) -> None:
     if (got := hashlib.sha256(path.read_bytes()).hexdigest()) != MNIST_NPZ:
-        raise InputError(f"{path}: its SHA-256 is {got}, not the published one; it is deleted, and fetched again next time.")
+        raise InputError(f"{path}: its SHA-256 is {got}, not the published one; Tailor deletes it; the next start fetches it.")
 
 
 def _downloaded(keras_home: Path, name: str) -> bool:
@@ -118,10 +118,10 @@ def _downloaded(keras_home: Path, name: str) -> bool:
 
 
 def _download(name: str) -> None:
-    """Let Keras's own loader fetch it, in a process of its own: TensorFlow stays out of this one."""
+    """Let Keras's loader fetch it, in a separate process: TensorFlow stays out of this one."""
     code = f"from keras.datasets import {name.replace('-', '_')} as d; d.load_data()"
     done = subprocess.run(
-        [sys.executable, "-P", "-c", code],  # -P: no file of the current folder stands for a package
+        [sys.executable, "-P", "-c", code],  # -P: no file in the current folder replaces a package
         env={**os.environ, "KERAS_BACKEND": "tensorflow"},
         check=False,
         capture_output=True,

@@ -1,4 +1,4 @@
-"""A folder of images, one sub-folder a class; or `train/`, `val/` and `test/`, each with such sub-folders."""
+"""A folder of images, one sub-folder for each class; or `train/`, `val/` and `test/`, each with such sub-folders."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .layout import MOST_NAMED, find, formats
 T = TypeVar("T")
 
 MOST_PIXELS = 64_000_000
-CAMERAS = ("JPEG", "MPO", "WEBP")  # formats of cameras; of TIFF Pillow turns it, and a PNG would be decoded for it
+CAMERAS = ("JPEG", "MPO", "WEBP")  # formats of cameras; Pillow turns TIFF itself, and a PNG would have to be decoded
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -35,7 +35,7 @@ DEEP = "I;16"  # how Pillow's modes of 16 bits of gray begin
 
 @dataclass(frozen=True)
 class Header:
-    """What an image file says of itself: (height, width) as it is read, Pillow's mode, 16 bits a channel, several frames."""
+    """An image file's header: (height, width) as Tailor reads it, Pillow's mode, 16 bits a channel, several frames."""
 
     size: tuple[int, int]
     mode: str
@@ -44,7 +44,7 @@ class Header:
 
 
 def load(name: str, folder: Path, image_size: tuple[int, int] | None) -> Dataset:
-    """Read every image; class names are the sub-folders' names, sorted. Raises InputError naming the files that are wrong."""
+    """Read every image; class names are the sub-folders' names, sorted. Raises InputError, which names wrong files."""
     if not folder.is_dir():
         raise InputError(f"{name}: there is no folder {escape_path(folder)!r}.")
     found = find(name, folder)
@@ -55,7 +55,7 @@ def load(name: str, folder: Path, image_size: tuple[int, int] | None) -> Dataset
     images = dict(zip(paths, _every(name, paths, lambda path: read_image(path, size, channels)), strict=True))
     _check_depth(name, [images[path] for path, header in headers.items() if header.deep])
     animated = sum(header.animated for header in headers.values())
-    notes = [f"{animated:,} images have several frames or pages; the first of each is read"] if animated else []
+    notes = [f"{animated:,} images have several frames or pages; Tailor reads the first of each"] if animated else []
     parts = {
         part: (np.stack([images[path] for path in of_part]), np.array(labels, np.int64))
         for part, (of_part, labels) in found.parts.items()
@@ -64,9 +64,9 @@ def load(name: str, folder: Path, image_size: tuple[int, int] | None) -> Dataset
 
 
 def read_image(path: Path, size: tuple[int, int], channels: int) -> np.ndarray:
-    """One image file as uint8 (height, width, channels), resized where it has another size. Raises InputError.
+    """One image file as uint8 (height, width, channels), resized if it has another size. Raises InputError.
 
-    It is turned as its camera says, and what is transparent lies on white.
+    It is turned as its camera recorded; transparent parts become white.
     """
     image = decode(path).convert("L" if channels == 1 else "RGB")
     if image.size != (size[1], size[0]):
@@ -78,18 +78,18 @@ def decode(path: Path) -> Image.Image:
     """One image file, its first frame, turned, on white, as gray or RGB. Raises InputError."""
     image = _opened(path)
     if image.mode in ("I", "F"):
-        raise InputError(f"{path}: its pixels are 32-bit numbers of no known range; save it with 8 or 16 bits.")
+        raise InputError(f"{path}: its pixels are 32-bit numbers with no known range; save it with 8 or 16 bits.")
     if image.mode == "LAB":
-        raise InputError(f"{path}: its colours are CIELAB's; save it as RGB.")
+        raise InputError(f"{path}: its colours are CIELAB; save it as RGB.")
     try:
-        if image.mode.startswith(DEEP):  # Pillow would cut off what is above 255
+        if image.mode.startswith(DEEP):  # Pillow would cut off values above 255
             image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
         if (turn := _turn(image)) is not None:
             image = image.transpose(turn)
         if image.has_transparency_data:
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
         return image.convert("L" if image.mode in ("1", "L") else "RGB")
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow's for broken chunks, and for text that unpacks to too much
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow's errors for broken chunks and for text that unpacks to too much
         raise InputError(f"{path}: the image is damaged ({error}); remove it or replace it.") from error
 
 
@@ -103,18 +103,18 @@ def _opened(path: Path) -> Image.Image:
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         raise InputError(f"{path}: not an image that can be read ({type(error).__name__}).") from error
     if image.width * image.height > MOST_PIXELS:
-        raise InputError(f"{path}: {image.width}×{image.height} pixels are more than the {MOST_PIXELS:,} that are read.")
+        raise InputError(f"{path}: {image.width}×{image.height} pixels are more than the {MOST_PIXELS:,} that Tailor reads.")
     return image
 
 
 def read_header(path: Path) -> Header:
-    """What an image file says of itself. Raises InputError for what is no image."""
+    """The header of an image file. Raises InputError if it is no image."""
     image = _opened(path)
     size = (image.width, image.height) if _turn(image) in QUARTERS else (image.height, image.width)
     deep = image.mode.startswith(DEEP) or any(";16" in str(tile) for tile in getattr(image, "tile", ()))
     animated = False
-    with suppress(Exception):  # whatever a damaged file leads to is found when it is decoded
-        animated = image.format != "MPO" and getattr(image, "is_animated", False)  # MPO: a camera's previews
+    with suppress(Exception):  # decoding finds the faults of a damaged file
+        animated = image.format != "MPO" and getattr(image, "is_animated", False)  # MPO: the other frames are a camera's previews
     return Header(size, image.mode, deep, animated)
 
 
@@ -134,7 +134,7 @@ def _check_depth(name: str, images: Sequence[np.ndarray]) -> None:
 
 
 def _every(name: str, paths: Sequence[Path], read: Callable[[Path], T], check: Callable[[Path], object] | None = None) -> list[T]:
-    """What `read` makes of each file. Raises one InputError for all that it refuses, and then for what `check` refuses too."""
+    """What `read` returns for each file. Raises one InputError for all files that it refuses, and those that `check` refuses."""
     done: list[T] = []
     refused: list[str] = []
     for path in paths:
@@ -144,7 +144,7 @@ def _every(name: str, paths: Sequence[Path], read: Callable[[Path], T], check: C
             refused.append(str(error))
     if not refused:
         return done
-    if check is not None:  # the others' pixels: a second start should not find more
+    if check is not None:  # the pixels of the others: a second start should not find more
         known = set(refused)
         refused += [text for path in paths if (text := _refusal(check, path)) and text not in known]
     if len(refused) == 1:
@@ -165,17 +165,17 @@ def _common_size(name: str, sizes: set[tuple[int, int]]) -> tuple[int, int]:
     if len(sizes) > 1:
         raise InputError(
             f"{name}: the images have {len(sizes)} sizes, such as {sorted(sizes)[0]} and {sorted(sizes)[-1]}; "
-            "say which to resize them to: [data] image_size = [HEIGHT, WIDTH]."
+            "give one size for all: [data] image_size = [HEIGHT, WIDTH]."
         )
     return next(iter(sizes))
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
-    """How a camera's image is to be turned, by EXIF; None where it is not, or that cannot be read."""
+    """How to turn a camera's image, by EXIF; None if it needs no turn, or EXIF cannot be read."""
     if image.format not in CAMERAS:
         return None
     try:
         found = image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # whatever damaged metadata leads to
+    except Exception:  # damaged metadata can raise anything
         return None
     return TURNS.get(found) if isinstance(found, int) else None

@@ -25,9 +25,9 @@ STEMS = {
 
 
 def read_idx(path: Path, md5s: tuple[str, ...] = ()) -> np.ndarray:
-    """The file's array of uint8, in the shape that its header gives. Never reads more than the header promises.
+    """The file's array of uint8, in the shape of its header. Never reads more than the header promises.
 
-    `md5s` are checksums, of the file or of what it holds; where given, one must match. Raises InputError.
+    `md5s` are checksums, of the file or of its content; if given, one must match. Raises InputError.
     """
     raw = path.read_bytes() if md5s else b""
     try:
@@ -36,24 +36,24 @@ def read_idx(path: Path, md5s: tuple[str, ...] = ()) -> np.ndarray:
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read as IDX ({error}); fetch the file again.") from error
     except MemoryError as error:
-        raise InputError(f"{path}: it holds more than fits into this machine's memory.") from error
+        raise InputError(f"{path}: it does not fit into this machine's memory.") from error
     if md5s and not {hashlib.md5(raw).hexdigest(), hashlib.md5(header + body).hexdigest()} & set(md5s):
         raise InputError(f"{path}: its checksum is not the published one; fetch the file again, or use idx:{path.parent}.")
     return np.frombuffer(body, np.uint8).reshape(shape)
 
 
 def load(name: str, folder: Path, md5s: dict[str, tuple[str, ...]], class_names: tuple[str, ...] | None) -> Dataset:
-    """The data set in a folder of IDX files with MNIST's names: train-…, and t10k-… where there is a test set."""
+    """The data set in a folder of IDX files with MNIST's names: train-…, and t10k-… if there is a test set."""
     parts = {part: _images(name, folder, stems, md5s) for part, stems in STEMS.items() if part == "train" or _has(folder, stems)}
     half = [stem for stem in STEMS["test"] if "test" not in parts and _find(folder, stem)]
-    notes = [f"not read: {stem}, for its other half is missing" for stem in half]
+    notes = [f"not read: {stem}, because its other half is missing" for stem in half]
     if class_names is None:
         parts, class_names = name_by_value(name, parts)
     return assemble(name, parts, class_names, notes)
 
 
 def list_missing(folder: Path) -> list[str]:
-    """Which of the four files the folder does not hold."""
+    """Which of the four files are missing in the folder."""
     return [stem for stems in STEMS.values() for stem in stems if _find(folder, stem) is None]
 
 
@@ -67,7 +67,7 @@ def _images(name: str, folder: Path, stems: tuple[str, str], md5s: dict[str, tup
         if array.ndim not in (dimensions, dimensions + 1) or (dimensions == 1 and array.ndim != 1):
             raise InputError(f"{path}: expected {dimensions} dimension(s), got {array.ndim}.")
         if not len(array):
-            raise InputError(f"{path}: it holds no item at all.")
+            raise InputError(f"{path}: it holds no items.")
         arrays.append(array)
     return arrays[0], arrays[1].astype(np.int64)
 
@@ -82,10 +82,10 @@ def _parts(path: Path, file: IO[bytes] | gzip.GzipFile) -> tuple[bytes, bytes, t
     shape = struct.unpack(f">{magic[3]}I", sizes)
     total = math.prod(shape)
     if total > MOST_BYTES:
-        raise InputError(f"{path}: its header promises {total:,} bytes, more than the {MOST_BYTES:,} that are read.")
+        raise InputError(f"{path}: its header promises {total:,} bytes, more than the {MOST_BYTES:,} that Tailor reads.")
     if path.suffix != ".gz" and (got := path.stat().st_size - len(magic + sizes)) != total:
         raise InputError(f"{path}: the header promises {total:,} bytes ({shape}), the file holds {got:,}; fetch it again.")
-    body = _read(file, total + 1)  # one more, to see whether the file goes on; a gzip bomb stops here
+    body = _read(file, total + 1)  # one byte more, to see whether the file is longer; a gzip bomb stops here
     if len(body) != total:
         more = "more" if len(body) > total else f"only {len(body):,}"
         raise InputError(f"{path}: the header promises {total:,} bytes ({shape}), the file holds {more}; fetch it again.")
@@ -93,7 +93,7 @@ def _parts(path: Path, file: IO[bytes] | gzip.GzipFile) -> tuple[bytes, bytes, t
 
 
 def _read(file: IO[bytes] | gzip.GzipFile, most: int) -> bytes:
-    """So many bytes, or all there are: piece by piece, so that a header's promise alone takes no memory."""
+    """At most `most` bytes, piece by piece, so that a header's promise alone takes no memory."""
     pieces = []
     while most and (piece := file.read(min(most, PIECE))):
         pieces.append(piece)

@@ -1,4 +1,4 @@
-"""The one shape that every data set has: uint8 images, int64 labels, class names, and a test set where one came with it."""
+"""The one shape of every data set: uint8 images, int64 labels, class names, and a test set if its source has one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Images:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A whole data set; `test` and `val` are None if its source sets none apart. `notes` are lines for a person to read."""
+    """A whole data set; `test` and `val` are None if its source has none. `notes` are lines for the screen."""
 
     name: str
     pool: Images
@@ -41,7 +41,7 @@ Arrays = tuple[np.ndarray, np.ndarray]  # images and labels
 
 
 def assemble(name: str, parts: Mapping[str, Arrays], class_names: tuple[str, ...], notes: Sequence[str] = ()) -> Dataset:
-    """The data set of its parts: train, and val and test if they came apart. Raises InputError as `checked`."""
+    """The data set from its parts: train, and val and test if there are any. Raises InputError as `validate`."""
     ready = {
         part: validate(name if part == "train" else f"{name} ({part})", images, labels, len(class_names))
         for part, (images, labels) in parts.items()
@@ -56,9 +56,9 @@ def assemble(name: str, parts: Mapping[str, Arrays], class_names: tuple[str, ...
 
 
 def name_by_value(name: str, parts: Mapping[str, Arrays]) -> tuple[dict[str, Arrays], tuple[str, ...]]:
-    """Labels as 0…classes−1 in the order of their values, gaps closed; each class is named by its value.
+    """Labels as 0…classes−1 in the order of their values, gaps closed; a class's name is its value.
 
-    Raises InputError for labels that are no classes, and for one of val or test that train lacks.
+    Raises InputError for labels that are no classes, and for a label of val or test that train lacks.
     """
     for part, (_, labels) in parts.items():
         _check_labels(name if part == "train" else f"{name} ({part})", labels)
@@ -76,7 +76,7 @@ def name_by_value(name: str, parts: Mapping[str, Arrays]) -> tuple[dict[str, Arr
 
 
 def _lacking(part: str, images: Images, class_names: tuple[str, ...]) -> str:
-    """A line on the classes that a part has no image of; empty if it has some of each."""
+    """A line that names the classes without an image in a part; empty if there are none."""
     absent = np.flatnonzero(np.bincount(images.labels, minlength=len(class_names)) == 0)
     if not len(absent):
         return ""
@@ -86,7 +86,7 @@ def _lacking(part: str, images: Images, class_names: tuple[str, ...]) -> str:
 
 
 def validate(name: str, images: np.ndarray, labels: np.ndarray, classes: int) -> Images:
-    """Images in the one shape. Raises InputError for another type, shape or range of labels, naming `name`."""
+    """Images in the one shape. Raises InputError, which names `name`, for another type, shape or range of labels."""
     if images.dtype != np.uint8:
         raise InputError(f"{name}: expected images of uint8 from 0 to 255, got {_advice(images)}.")
     if images.ndim == 3:
@@ -111,7 +111,7 @@ def _check_labels(name: str, labels: np.ndarray) -> None:
 
 
 def _advice(images: np.ndarray) -> str:
-    """What the images are in the place of uint8, and how they become it."""
+    """What the images are instead of uint8, and how to convert them."""
     if images.dtype.kind not in "biuf":
         return f"{images.dtype}, no numbers; Tailor classifies images"
     if images.ndim not in (3, 4):

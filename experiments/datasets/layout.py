@@ -1,4 +1,4 @@
-"""Which files of a folder are images, of which class and split, and what of the folder is left out. Opens no file."""
+"""Which files of a folder are images, of which class and split, and which files Tailor does not read. Opens no file."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from PIL import Image
 from ..errors import InputError, escape_path
 
 SPLITS = {"train": "train training", "val": "val valid validation", "test": "test testing"}
-NO_PIXELS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # Pillow hands these to other programs, or only knows their headers
+NO_PIXELS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # Pillow passes these to other programs, or only knows their headers
 OF_A_SYSTEM = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
 MOST_NAMED = 5
 
 
 @dataclass
 class Found:
-    """The images under one folder, sorted: how many lie deeper than in it, and the endings of the files that are no images."""
+    """The images under one folder, sorted; how many lie in its sub-folders; and the endings of files that are no images."""
 
     images: list[Path] = field(default_factory=list)
     deeper: int = 0
@@ -32,7 +32,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Layout:
-    """The image files of each split with their labels, 0…classes−1 by class name; `notes` say what is left out, a line each."""
+    """The image files of each split with their labels, 0…classes−1 by class name; `notes` name what is not read, a line each."""
 
     parts: Mapping[str, tuple[Sequence[Path], Sequence[int]]]
     class_names: tuple[str, ...]
@@ -48,7 +48,7 @@ def formats() -> tuple[str, ...]:
 
 @cache
 def endings() -> frozenset[str]:
-    """The endings of the files that Pillow opens as pictures, in lower case."""
+    """The endings of files that Pillow opens as pictures, in lower case."""
     known = Image.registered_extensions()
     return frozenset(ending for ending, kind in known.items() if kind in {*formats(), "MPO"})
 
@@ -56,7 +56,7 @@ def endings() -> frozenset[str]:
 def find(name: str, folder: Path) -> Layout:
     """Find each class's images. A class is a sub-folder of the folder, or of each of train/, val/ and test/.
 
-    Class names are compared and kept in one form (NFC): macOS writes an accent as a character of its own. Raises InputError.
+    Class names have one form (NFC): macOS writes an accent as a separate character. Raises InputError.
     """
     places, notes = _splits(name, folder)
     classes = {part: _classes(name, place) for part, place in places.items()}
@@ -81,7 +81,7 @@ def find(name: str, folder: Path) -> Layout:
 
 
 def images_under(folder: Path) -> Found:
-    """Look through a class's folder and those in it, links too; hidden files and those of a system are none."""
+    """The images in a class's folder and its sub-folders, links too; without hidden files and files of a system."""
     found, seen = Found(), set()
     for place, folders, files in os.walk(folder, followlinks=True):
         if (real := os.path.realpath(place)) in seen:  # a link to a folder above
@@ -92,7 +92,7 @@ def images_under(folder: Path) -> Found:
         for path in (Path(place, file) for file in files if not _hidden(file)):
             if path.suffix.lower() not in endings():
                 found.others[path.suffix.lower() or "none"] += 1
-            elif path.is_file() or not path.exists():  # no pipe, say; a link that leads nowhere is found when it is read
+            elif path.is_file() or not path.exists():  # not a pipe; a broken link raises an error when Tailor reads it
                 found.images.append(path)
                 found.deeper += Path(place) != folder
     found.images.sort()
@@ -100,7 +100,7 @@ def images_under(folder: Path) -> Found:
 
 
 def _splits(name: str, folder: Path) -> tuple[dict[str, Path], list[str]]:
-    """The folder of each split, or the whole folder as `train`; and a note on folders beside them."""
+    """The folder of each split, or the whole folder as `train`; and a note about folders beside them."""
     named: dict[str, Path] = {}
     others: list[str] = []
     for place in _folders(folder):
@@ -120,10 +120,10 @@ def _splits(name: str, folder: Path) -> tuple[dict[str, Path], list[str]]:
 
 
 def _classes(name: str, place: Path) -> dict[str, Path]:
-    """The sub-folders by the class names that they are, sorted."""
+    """The sub-folders by class name, sorted."""
     classes: dict[str, Path] = {}
     for folder in _folders(place):
-        try:  # by its bytes: what a locale makes of them does not matter
+        try:  # by its bytes: the locale does not matter
             class_name = unicodedata.normalize("NFC", os.fsencode(folder.name).decode())
         except UnicodeDecodeError as error:
             raise InputError(f"{name}: the folder {escape_path(folder)} has a name that is not UTF-8; rename it.") from error
@@ -136,7 +136,7 @@ def _classes(name: str, place: Path) -> dict[str, Path]:
 
 
 def _check_no_splits(name: str, folder: Path, classes: Mapping[str, Path], found: Mapping[str, Found]) -> None:
-    """Raise InputError if what look like classes are splits: folders of the same folders, and no image straight in them."""
+    """Raise InputError if the classes look like splits: they hold the same folders, and no image directly."""
     if any(len(files.images) > files.deeper for files in found.values()):
         return
     inside = Counter(tuple(sorted(f.name for f in _folders(place))) for place in classes.values())
@@ -144,12 +144,12 @@ def _check_no_splits(name: str, folder: Path, classes: Mapping[str, Path], found
     if times > 1 and len(same) > 1:
         raise InputError(
             f"{name}: {folder} holds {_few(list(classes))}, and in each the same folders; if those are the classes, rename the "
-            "folders above them to train, val and test; if not, put the images straight into their class's folder."
+            "folders above them to train, val and test; if not, put the images directly into their class's folder."
         )
 
 
 def _check_known(name: str, places: Mapping[str, Path], part: str, found: Mapping[str, Mapping[str, Found]]) -> None:
-    """Raise InputError if a split has images of a class that there is nothing to train on of, or none at all."""
+    """Raise InputError if a split has images of a class that train lacks, or no images at all."""
     train, of_part = found["train"], found[part]
     strange = [class_name for class_name, files in of_part.items() if files.images and class_name not in train]
     if strange:
@@ -164,19 +164,19 @@ def _check_known(name: str, places: Mapping[str, Path], part: str, found: Mappin
 
 
 def _left_out(found: Sequence[Found], beside: int) -> list[str]:
-    """What a person should hear of the files, a line each."""
+    """Notes about the files, a line each."""
     others = sum((files.others for files in found), Counter())
     deeper, images = sum(files.deeper for files in found), sum(len(files.images) for files in found)
     notes = []
     if others:
         counts = ", ".join(f"{escape_path(ending)} ({n:,})" for ending, n in others.most_common(MOST_NAMED))
         notes.append(
-            f"not read, for their endings: {others.total():,} files: {counts}{', …' if len(others) > MOST_NAMED else ''}"
+            f"not read, because of their endings: {others.total():,} files: {counts}{', …' if len(others) > MOST_NAMED else ''}"
         )
     if beside:
         notes.append(f"not read: {beside:,} images that lie beside the classes' folders")
     if deeper:
-        notes.append(f"{deeper:,} of {images:,} images lie in folders inside their class's folder; they are used")
+        notes.append(f"{deeper:,} of {images:,} images lie in folders inside their class's folder; Tailor uses them")
     return notes
 
 
@@ -193,5 +193,5 @@ def _visible(place: Path) -> list[Path]:
 
 
 def _hidden(file: str) -> bool:
-    """Whether that is nobody's image: hidden, macOS's, or a system's own."""
+    """Whether the file is no image of the data: a hidden file, or a file of macOS or another system."""
     return file.startswith((".", "__MACOSX")) or file.lower() in OF_A_SYSTEM

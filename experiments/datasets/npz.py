@@ -1,4 +1,4 @@
-"""An .npz file: x_train and y_train (and x_val, y_val, x_test, y_test), or images and labels; class_names if they are known."""
+"""An .npz file: x_train and y_train (and x_val, y_val, x_test, y_test), or images and labels; class_names is optional."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import InputError
 from .images import Dataset, assemble, name_by_value
 
-# Names of the arrays of images and labels, by part; the first pair of `train` that is there decides.
+# Names of the arrays of images and labels, by part; the first pair that is there counts.
 PAIRS = {
     "train": (("x_train", "y_train"), ("images", "labels"), ("x", "y")),
     "val": (("x_val", "y_val"), ("x_valid", "y_valid"), ("x_validation", "y_validation")),
@@ -22,7 +22,7 @@ WAY = "save the arrays with numpy.savez(FILE, x_train=…, y_train=…), or use 
 
 
 def load(name: str, path: Path) -> Dataset:
-    """Read the arrays; never a pickle. Raises InputError naming the arrays that are missing or wrong."""
+    """Read the arrays; never a pickle. Raises InputError, which names missing or wrong arrays."""
     arrays = _arrays(name, path)
     parts = {}
     for part, pairs in PAIRS.items():
@@ -57,12 +57,12 @@ def _arrays(name: str, path: Path) -> dict[str, np.ndarray]:
         raise InputError(f"{name}: there is no file {str(path)!r}.") from error
     except IsADirectoryError as error:
         raise InputError(f"{name}: {path} is a folder; a folder of images is folder:{path}.") from error
-    except (OSError, ValueError, EOFError, TypeError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:  # all seen
+    except (OSError, ValueError, EOFError, TypeError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:  # each was seen
         if "allow_pickle" in str(error):
             raise InputError(f"{name}: {path} cannot be read without pickles: it holds Python objects; save numbers.") from error
         raise InputError(f"{name}: {path} cannot be read as .npz ({error}); {WAY}.") from error
     except MemoryError as error:
-        raise InputError(f"{name}: {path} holds more than fits into this machine's memory.") from error
+        raise InputError(f"{name}: {path} does not fit into this machine's memory.") from error
 
 
 def _names(name: str, array: np.ndarray) -> tuple[str, ...]:

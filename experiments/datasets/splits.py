@@ -22,7 +22,7 @@ DEFAULT = {"val": 0.1, "holdout": 0.1, "test": 0.15}
 
 @dataclass(frozen=True)
 class Splits:
-    """A data set cut in four. `digest` names the data and the cut; `notes` say what of it is left out."""
+    """A data set in four splits. `digest` identifies the data and the cut; `notes` name what is not read."""
 
     train: Images
     val: Images
@@ -40,7 +40,7 @@ class Splits:
 
 @dataclass(frozen=True)
 class DataHandle:
-    """What a worker needs to find the data: a folder of .npy files, and the shape of one image and of the answer."""
+    """What a worker needs to find the data: a folder of .npy files, the shape of one image, and the number of classes."""
 
     folder: str
     input_shape: tuple[int, int, int]
@@ -48,12 +48,12 @@ class DataHandle:
 
 
 def split(dataset: Dataset, plan: DataPlan) -> Splits:
-    """Cut the data set. Raises InputError where a split would be empty or nothing is left to train on."""
+    """Cut the data set. Raises InputError if a split would be empty or no image is left for training."""
     sizes: Mapping[str, int | float] = {**DEFAULT, **plan.splits}
     cut = {part: images for part, images in (("test", dataset.test), ("val", dataset.val)) if images is not None}
     for part in cut:
         if part in plan.splits:
-            raise InputError(f"data.splits.{part}: {dataset.name} comes with a {part} set of its own; remove the key.")
+            raise InputError(f"data.splits.{part}: {dataset.name} has its own {part} set; remove the key.")
     rest = np.arange(len(dataset.pool))
     rng = np.random.default_rng(plan.seed)
     for name in ("test", "holdout", "val"):
@@ -74,7 +74,7 @@ def split(dataset: Dataset, plan: DataPlan) -> Splits:
 
 
 def stratify(labels: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """`count` sorted rows whose classes stand in the proportions of `labels`, by largest remainder (ties by class)."""
+    """`count` sorted rows with the class proportions of `labels`, by largest remainder (ties by class)."""
     classes, sizes = np.unique(labels, return_counts=True)
     exact = sizes * (count / len(labels))
     take = np.floor(exact).astype(int)
@@ -84,7 +84,7 @@ def stratify(labels: np.ndarray, count: int, rng: np.random.Generator) -> np.nda
 
 
 def cache(splits: Splits, root: Path) -> DataHandle:
-    """Write train and val once as .npy under `root`/<digest>; holdout and test are never written there."""
+    """Write train and val once as .npy under `root`/<digest>, never holdout and test."""
     folder = root / splits.digest
     if not folder.is_dir():
         root.mkdir(parents=True, exist_ok=True)

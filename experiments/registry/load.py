@@ -1,4 +1,4 @@
-"""Models that were pulled into a folder, used from Python."""
+"""Load a pulled model in Python."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ..trials.saved_model import SavedModel, load_model
 if TYPE_CHECKING:
     import keras
 
-SUMS = "SHA256SUMS"  # of every file that was pulled, as `sha256sum --check` reads it
+SUMS = "SHA256SUMS"  # of every pulled file, in the format of `sha256sum --check`
 
 
 def load(folder: str | Path) -> tuple[keras.Model, list[str]]:
-    """The model that `tailor pull -o FOLDER` wrote, with its own layers, and its class names. Raises InputError.
+    """The model that `tailor pull -o FOLDER` wrote, with its custom layers, and its class names. Raises InputError.
 
-    The model takes raw uint8 images (n, height, width, channels) and gives probabilities (n, classes). A model, or code of its
-    own, that is not as it was pulled is not opened.
+    The model takes raw uint8 images (n, height, width, channels) and returns probabilities (n, classes). Tailor refuses a model,
+    or the model's code, that changed after the pull.
     """
     place = Path(folder)
     sums = _sums(place)
@@ -35,7 +35,7 @@ def _sums(place: Path) -> dict[str, str]:
     try:
         found = re.findall(r"^([0-9a-f]{64})  ([^/\n]+)$", (place / SUMS).read_text(encoding="utf-8"), re.MULTILINE)
     except OSError as error:
-        raise InputError(f"{place}: there is no {SUMS} that can be read; pull the model again, into a new folder.") from error
+        raise InputError(f"{place}: {SUMS} cannot be read; pull the model again, into a new folder.") from error
     sums = {name: digest for digest, name in found}
     missing = [name for name in ("model.keras", *sums) if name not in sums or not (place / name).is_file()]
     if missing:

@@ -9,7 +9,7 @@ from ..datasets.splits import Splits
 from ..tracking.leaderboard import Row
 
 BUILT_IN = ("import keras", 'model = keras.saving.load_model("model.keras", compile=False)')
-OWN_CODE = ("import tailor  # the model has layers of its own", 'model, labels = tailor.load("DIR")  # that `tailor pull` wrote')
+OWN_CODE = ("import tailor  # the model has custom layers", 'model, labels = tailor.load("DIR")  # the folder of `tailor pull`')
 
 
 def write_card(name: str, spec: StudySpec, row: Row, tags: Mapping[str, str], splits: Splits) -> str:

@@ -34,18 +34,18 @@ from .selection import Candidate, Verdict, judge
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 OPENINGS = "tailor.test_openings"
-SETTLED, PENDING = "tailor.alias", "pending"  # the alias that a version was given when promoted; it may have moved on since
+SETTLED, PENDING = "tailor.alias", "pending"  # the alias that the promotion gave a version; it may have moved since
 RESCALING, RESCALED, UNSCALED = "tailor.rescaling", "inside the model", "none: the model takes 0 to 255 as they are"
-NO_ALIAS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's codes for a name or an alias that is unknown
+NO_ALIAS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's codes for an unknown name or alias
 DIGEST = "tailor.dataset_sha256"
 SHA256, CODE_SHA256 = "tailor.sha256", "tailor.code_sha256"
 
 
 @dataclass(frozen=True)
 class Promotion:
-    """What a promotion did. `test` is None where the model was registered before, and the test set stayed closed.
+    """What a promotion did. `test` is None if the model was registered before: the test set stayed closed.
 
-    `alias` is empty where the version's has moved on.
+    `alias` is empty if it has moved to another version.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Promotion:
 def promote(study: RecordedStudy, spec: StudySpec, splits: Splits, name: str) -> Promotion:
     """Register the study's best model under `name`, with a card, as champion or challenger. Raises InputError, RunError.
 
-    The test split is opened here, once for each model, and the opening is counted on the registered model.
+    Opens the test split, once for each model, and counts the opening on the registered model.
     """
     check_name("--to", name)
     client, goal = study.client, study.goal
@@ -69,7 +69,7 @@ def promote(study: RecordedStudy, spec: StudySpec, splits: Splits, name: str) ->
     known = _version_of(client, name, model_id)
     if known is not None:
         if known.tags.get(SETTLED) == PENDING:
-            _settle(client, name, known)  # the promotion that registered it died before that
+            _settle(client, name, known)  # the promotion that registered it died before it gave the alias
             known = client.get_model_version(name, known.version)
         alias = _role(known)
         verdict = Verdict(alias == CHAMPION, "this model is registered already", row.value or 0.0, None)
@@ -79,7 +79,7 @@ def promote(study: RecordedStudy, spec: StudySpec, splits: Splits, name: str) ->
     if champion is not None and (other := read_promoted_tag(champion, DIGEST)) != splits.digest:
         raise InputError(
             f"--to: the champion of {name!r}, version {champion.version}, is of another data set ({other}), and study "
-            f"{spec.name!r} is of {splits.digest}: they do not compare. Promote it to another name."
+            f"{spec.name!r} is of {splits.digest}: Tailor cannot compare them. Promote it to another name."
         )
     verdict = judge(candidate, None if champion is None else _candidate(champion))
     with Evaluator() as evaluator:
@@ -102,9 +102,9 @@ def promote(study: RecordedStudy, spec: StudySpec, splits: Splits, name: str) ->
 
 
 def _settle(client: MlflowClient, name: str, version: ModelVersion) -> str:
-    """Make a registered version champion or challenger, and note that it was; answers which."""
+    """Make a registered version champion or challenger, and record that; returns which."""
     champion, mine = find_champion(client, name), client.get_model_version(name, version.version)
-    alias = _role(mine)  # it died between the writes below
+    alias = _role(mine)  # an earlier promotion died between the writes below
     if not alias:
         alias = CHAMPION if champion is None or judge(_candidate(mine), _candidate(champion)).better else CHALLENGER
         before = _find_alias(client, name, alias)
@@ -116,26 +116,26 @@ def _settle(client: MlflowClient, name: str, version: ModelVersion) -> str:
 
 
 def _role(version: ModelVersion) -> str:
-    """What a version is of the two that promotions give, empty for neither; people give others beside them."""
+    """The alias of the version among the two that promotions give; empty if it has neither. Users may give others."""
     return next((alias for alias in (CHAMPION, CHALLENGER) if alias in version.aliases), "")
 
 
 @contextmanager
 def _process_uri(uri: str) -> Iterator[None]:
-    """Set the process's tracking URI, by which MLflow's registry looks a logged model up, and put back what was there."""
+    """Set the process's tracking URI, by which MLflow's registry finds a logged model, and restore it afterwards."""
     before, variable = mlflow.get_tracking_uri(), os.environ.get("MLFLOW_TRACKING_URI")
     mlflow.set_tracking_uri(uri)
     try:
         yield
     finally:
         mlflow.set_tracking_uri(before)
-        os.environ.pop("MLFLOW_TRACKING_URI", None)  # MLflow exports its setting, which others would take for the user's
+        os.environ.pop("MLFLOW_TRACKING_URI", None)  # MLflow exports its setting, which would look like the user's
         if variable is not None:
             os.environ["MLFLOW_TRACKING_URI"] = variable
 
 
 def find_version(client: MlflowClient, reference: str) -> ModelVersion:
-    """The version that NAME (its champion), NAME@alias or NAME/version names. Raises InputError listing those there are."""
+    """The version that NAME (its champion), NAME@alias or NAME/version names. Raises InputError, which lists those there are."""
     match = re.fullmatch(r"(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<version>[^@/]+))?", reference)
     if match is None:
         raise InputError(f"NAME: expected NAME, NAME@ALIAS or NAME/VERSION, got {reference!r}.")
@@ -158,7 +158,7 @@ def find_version(client: MlflowClient, reference: str) -> ModelVersion:
 
 
 def find_champion(client: MlflowClient, name: str) -> ModelVersion | None:
-    """The champion's version, or None if there is none. A registry that does not answer raises MLflow's error."""
+    """The champion's version, or None if there is none. If the registry does not respond, MLflow's error is raised."""
     return _find_alias(client, name, CHAMPION)
 
 
@@ -172,7 +172,7 @@ def _find_alias(client: MlflowClient, name: str, alias: str) -> ModelVersion | N
 
 
 def fetch_saved_model(client: MlflowClient, model_id: str, tags: Mapping[str, str] | None = None) -> SavedModel:
-    """The files of a logged model, on this machine, with the checksums of its own tags, or these. Raises InputError without."""
+    """Download a logged model's files, with the checksums in its tags or in `tags`. Raises InputError if there are none."""
     logged = client.get_logged_model(model_id)
     sums = _checksums(logged.tags if tags is None else tags)
     if SHA256 not in sums:
@@ -181,7 +181,7 @@ def fetch_saved_model(client: MlflowClient, model_id: str, tags: Mapping[str, st
     code = sorted((folder / "code").glob("*.py"))
     if len(code) > 1 or (code and CODE_SHA256 not in sums):
         raise InputError(
-            f"model {model_id}: no tag {CODE_SHA256} vouches for the code beside it, which is not run; search again."
+            f"model {model_id}: no tag {CODE_SHA256} vouches for the code beside it, so Tailor does not run it; search again."
         )
     return SavedModel(folder / "data" / "model.keras", sums[SHA256], code[0] if code else None, sums.get(CODE_SHA256))
 
@@ -194,7 +194,7 @@ def find_registered_model(client: MlflowClient, version: ModelVersion) -> SavedM
 def pull(client: MlflowClient, version: ModelVersion, folder: Path) -> list[Path]:
     """Write model.keras, labels.json, preprocessing.json, card.md, the model's own code and SHA256SUMS into `folder`.
 
-    Raises InputError, and leaves nothing there, where it cannot be written.
+    Raises InputError, and leaves nothing there, if it cannot write.
     """
     images = json.dumps(describe_preprocessing(version), indent=2)
     model = find_registered_model(client, version)
@@ -226,7 +226,7 @@ def pull(client: MlflowClient, version: ModelVersion, folder: Path) -> list[Path
 
 
 def describe_preprocessing(version: ModelVersion) -> dict[str, Any]:
-    """What a raw image must be like; nothing else is to be done to it. Versions of before say nothing of their rescaling."""
+    """The form of the raw images; they need no other step. Older versions have no tag for their rescaling."""
     rescaling = version.tags.get(RESCALING, RESCALED)
     return {"dtype": "uint8", "range": [0, 255], "shape": ["n", *read_input_shape(version)], "rescaling": rescaling}
 
@@ -252,7 +252,7 @@ def read_labels(model: SavedModel) -> list[str]:
 
 
 def find_best_model(study: RecordedStudy) -> tuple[Row, str]:
-    """The best trial that keeps the constraints and whose model is logged, and the model's id. Raises RunError."""
+    """The best trial that keeps the constraints and has a logged model, and the model's id. Raises RunError."""
     logged = study.client.search_logged_models([study.experiment_id], max_results=1000)
     models = {int(m.tags["tailor.trial"]): m.model_id for m in logged if "tailor.trial" in m.tags}
     for row in read_leaderboard(study):
@@ -280,7 +280,7 @@ def _candidate(version: ModelVersion) -> Candidate:
 
 
 def _count_opening(client: MlflowClient, name: str) -> None:
-    """Count that the test set was opened, on the registered model; made here where it is new: a model that fails leaves none."""
+    """Count on the registered model that the test set was opened. Creates it if it is new: a model that fails leaves none."""
     try:
         client.create_registered_model(name, description="Promoted by Tailor.")
     except MlflowException as error:

@@ -1,4 +1,4 @@
-"""Which model is promoted: the judge's place. Today it compares the study's objective; pure, no I/O."""
+"""The judge that decides which model becomes champion. Today it compares the study's objective; pure, no I/O."""
 
 from __future__ import annotations
 

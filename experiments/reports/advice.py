@@ -1,4 +1,4 @@
-"""What to try next, by plain rules over a study's trials. Pure: each rule says what it saw."""
+"""What to try next, by plain rules over a study's trials. Pure: each rule names what it saw."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ...search.study.spec import StudySpec
 from ..tracking.leaderboard import Row
 
 EDGE = 0.05  # of a range, from either end
-TOP = 5  # trials that are looked at together
+TOP = 5  # trials that a rule looks at together
 TRIALS_A_PARAMETER = 10
 UNIMPORTANT = 0.02
 
 
 def advise(spec: StudySpec, rows: Sequence[Row], importance: Mapping[str, float], val_size: int) -> list[str]:
-    """One sentence a rule that applies. `rows` are best first; `importance` is empty where too few trials tell it."""
+    """One sentence for each rule that applies. `rows` are best first; `importance` is empty if there are too few trials."""
     if all(row.value is None for row in rows):
         if any(row.status == "failed" for row in rows):
             return ["No trial completed: read the first failure's traceback on its run."]
@@ -26,12 +26,12 @@ def advise(spec: StudySpec, rows: Sequence[Row], importance: Mapping[str, float]
     complete = [row for row in rows if row.front is not None]
     if not complete:
         kept = " and ".join(map(str, spec.goal.constraints))
-        return [f"No complete trial keeps {kept}: let the space reach where they are kept, or loosen them."]
+        return [f"No complete trial keeps {kept}: widen the space to points that keep them, or loosen them."]
     found = [_edge(parameter, complete[:TOP]) for parameter in spec.source.searched]
     found += [_epochs(spec, complete[0]), _budget(spec, len(rows)), _unimportant(importance), _noise(spec, complete, val_size)]
     failed = sum(row.status == "failed" for row in rows)
     if failed > len(rows) / 5:
-        found.append(f"{failed} of {len(rows)} trials failed: look at the reasons; the space may reach too far.")
+        found.append(f"{failed} of {len(rows)} trials failed: read the reasons; the space may be too wide.")
     return [sentence for sentence in found if sentence]
 
 
@@ -55,14 +55,14 @@ def _epochs(spec: StudySpec, best: Row) -> str:
     epoch = best.metrics.get("best_epoch", 0)
     if not spec.objective.by_epoch or epoch < spec.search.max_epochs:
         return ""
-    where = ", in a new study: --name" if continues(spec) else ""  # its rounds were laid out for that many
+    where = ", in a new study: --name" if continues(spec) else ""  # its rounds are planned for that many
     return f"The best trial was still improving in its last epoch, {epoch:.0f}: give trials more (search.max_epochs{where})."
 
 
 def _budget(spec: StudySpec, trials: int) -> str:
     wanted = TRIALS_A_PARAMETER * len(spec.space.searched)
-    if 0 < trials < wanted and spec.search.sampler.name not in LISTED:  # a list of points has no more than it has
-        return f"{trials} trials are few for {len(spec.space.searched)} searched parameters: go on to {wanted} (--trials)."
+    if 0 < trials < wanted and spec.search.sampler.name not in LISTED:  # a list has a fixed number of points
+        return f"{trials} trials are few for {len(spec.space.searched)} searched parameters: run {wanted} (--trials)."
     return ""
 
 
@@ -74,7 +74,7 @@ def _unimportant(importance: Mapping[str, float]) -> str:
 
 
 def _noise(spec: StudySpec, complete: Sequence[Row], val_size: int) -> str:
-    """Whether the first places differ by less than two standard errors of an accuracy on so many images."""
+    """Whether the first places differ by less than two standard errors of an accuracy on `val_size` images."""
     if spec.objective.metric != "val_accuracy" or len(complete) < 2 or not val_size:
         return ""
     best = complete[0].value or 0.0

@@ -20,14 +20,14 @@ from ..tracking.reader import find_study
 from ..trials.metrics import read_confusion
 
 MOST_CONFUSED = 8
-NO_RUN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's codes for a run's id that is unknown, or cannot be one
+NO_RUN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's codes for an unknown or invalid run id
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs by name; what differs by parameter and metric, a value a run (None where it has none); changes of confusion.
+    """Runs by name; what differs by parameter and metric, a value a run (None if it has none); changes of confusion.
 
-    Where `same_images` is false, the runs' values are of other images, or other cuts of them, and no confusions are compared.
+    If `same_images` is false, the runs measured different images, or different cuts of them, and no confusions are compared.
     """
 
     runs: Mapping[str, str]  # name to run id
@@ -48,12 +48,12 @@ def find_run(client: MlflowClient, name: str) -> tuple[str, Run]:
         try:
             run = client.get_run(name)
         except MlflowException as error:
-            if error.error_code not in NO_RUN:  # a server that is away, say
+            if error.error_code not in NO_RUN:  # a server that is away, for example
                 raise
             raise InputError(f"RUN: there is no run {name!r}; give a run's id, STUDY:TRIAL or STUDY:best.") from error
         if "tailor.trial" not in run.data.tags:
             study = run.data.tags.get("tailor.study", "STUDY")
-            raise InputError(f"RUN: expected a trial's run, got {name!r}, which is not; give {study}:TRIAL or {study}:best.")
+            raise InputError(f"RUN: expected a trial's run, got {name!r}, which is not one; give {study}:TRIAL or {study}:best.")
         return run.info.run_name or name, run
     found = find_study(client, match[1])
     if found is None:
@@ -69,7 +69,7 @@ def find_run(client: MlflowClient, name: str) -> tuple[str, Run]:
 
 
 def compare(client: MlflowClient, names: Sequence[str]) -> Comparison:
-    """Read the runs and set them side by side. Raises InputError for one that there is not."""
+    """Read the runs and set them side by side. Raises InputError if one does not exist."""
     found: list[tuple[str, Run]] = []
     for one in names:
         name, run = find_run(client, one)
@@ -92,7 +92,7 @@ def compare(client: MlflowClient, names: Sequence[str]) -> Comparison:
 
 
 def fetch_confusion(run: Run) -> Mapping[str, Any] | None:
-    """The labels and counts that a run's confusion_matrix.json holds; None where it has none."""
+    """The labels and counts in a run's confusion_matrix.json; None if it has none."""
     try:
         return json.loads(load_text(f"{run.info.artifact_uri}/confusion_matrix.json"))
     except (MlflowException, OSError):
@@ -100,11 +100,11 @@ def fetch_confusion(run: Run) -> Mapping[str, Any] | None:
 
 
 def _confusions(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """The cells off the diagonal whose counts differ most, where both have the same classes."""
+    """The cells off the diagonal whose counts differ most, if both have the same classes."""
     if before is None or after is None or before["labels"] != after["labels"]:
         return []
     labels, old, new = before["labels"], read_confusion(before), read_confusion(after)
-    # A cell that one of them left out, for it is among the smallest, is no count of 0.
+    # A matrix may omit its smallest cells: a missing cell is then no count of 0.
     pairs = old.keys() & new.keys() if before.get("left_out") or after.get("left_out") else old.keys() | new.keys()
     cells = [
         {"true": labels[i], "predicted": labels[j], "before": old.get((i, j), 0), "after": new.get((i, j), 0)}

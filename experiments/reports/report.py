@@ -1,4 +1,4 @@
-"""A study's report: read from MLflow, drawn, and written as one page of HTML that needs no network."""
+"""A study's report: reads MLflow, draws, and writes one page of HTML that needs no network."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from .advice import advise
 from .compare import compare
 
 MOST_ROWS = 15
-MOST_CURVES = 50  # trials whose values by epoch are read for the plots: a query each
+MOST_CURVES = 50  # trials whose values by epoch the plots show: a query each
 BEST_PICTURES = ("learning_curves.png", "confusion_matrix.png", "sample_predictions.png")
-SHOWN = {"best_epoch": "best epoch", "parameters": "parameters", "train_seconds": "seconds"}  # of every trial, with their titles
+SHOWN = {"best_epoch": "best epoch", "parameters": "parameters", "train_seconds": "seconds"}  # metrics with their titles
 SHOWN_PLOTS = (
     "pareto_front",
     "optimization_history",
@@ -46,7 +46,7 @@ SHOWN_PLOTS = (
 
 @dataclass(frozen=True)
 class Report:
-    """The page, and the files that are logged beside it: by name, PNG pictures and an interactive page of the same plots."""
+    """The page, and the files beside it by name: PNG pictures and an interactive page of the same plots."""
 
     page: str
     files: Mapping[str, bytes]
@@ -66,7 +66,7 @@ def make(study: RecordedStudy) -> Report:
 
 
 def log(study: RecordedStudy, report: Report, folder: Path) -> None:
-    """Log the report and its files to the study's run; `folder` is an empty one to write them in."""
+    """Log the report and its files to the study's run; `folder` is an empty folder for the files."""
     (folder / "plots").mkdir()
     (folder / REPORT).write_text(report.page, encoding="utf-8")
     for name, data in report.files.items():
@@ -154,7 +154,7 @@ def _described(parameter: Parameter) -> tuple[str, str, str]:
 
 def _artifact(client: MlflowClient, run_id: str, name: str) -> bytes:
     try:
-        with tempfile.TemporaryDirectory() as folder:  # a server's artifact would be left in one that nobody removes
+        with tempfile.TemporaryDirectory() as folder:  # MLflow would leave a server's artifact in a folder that stays
             place = download_artifacts(run_id=run_id, artifact_path=name, tracking_uri=client.tracking_uri, dst_path=folder)
             return Path(place).read_bytes()
     except (MlflowException, OSError):

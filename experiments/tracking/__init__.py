@@ -1,1 +1,1 @@
-"""All that touches MLflow's runs: what is written, how it arrives, and how it is read back."""
+"""All that touches MLflow's runs: what Tailor writes, how it arrives, and how Tailor reads it back."""

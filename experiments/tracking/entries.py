@@ -1,4 +1,4 @@
-"""What is written to MLflow, as frozen records: plain data, so that each can wait on the disk while MLflow is away.
+"""What Tailor writes to MLflow, as frozen records: plain data, so that each can wait on the disk while MLflow is away.
 
 An entry names its attempt by (trial, attempt), not by a run's id: a run may not exist yet.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Attempt = tuple[int, int]  # trial, attempt
-# What MLflow calls the status of an attempt that ended so.
+# MLflow's status for each way that an attempt ends.
 RUN_STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "stopped": "KILLED", "lost": "KILLED"}
 Timed = tuple[str, float, int, int]  # a metric: name, value, milliseconds since 1970, step
 
@@ -49,10 +49,10 @@ class EndRun:
 
 @dataclass(frozen=True)
 class LogModel:
-    """Log a trial's model, in the place of one that an earlier attempt left.
+    """Log a trial's model; it replaces the model of an earlier attempt.
 
-    `files` holds model.keras, labels.json and, named by `source`, the factory's file. `shape` is the images' (height, width,
-    channels).
+    `files` holds model.keras, labels.json and the factory's file, which `source` names. `shape` is the images' (height,
+    width, channels).
     """
 
     attempt: Attempt
@@ -70,14 +70,14 @@ class LogModel:
 
 @dataclass(frozen=True)
 class DropModel:
-    """Delete the model of a trial; one that a registered version points to stays."""
+    """Delete the model of a trial, unless a registered version points to it."""
 
     attempt: None
     trial: int
 
 
 Entry = BeginAttempt | LogMetrics | EndRun | LogModel | DropModel
-KINDS: Mapping[str, type[Entry]] = {  # by the names that stand on the disk
+KINDS: Mapping[str, type[Entry]] = {  # by their names on the disk
     "start": BeginAttempt,
     "metrics": LogMetrics,
     "end": EndRun,
@@ -87,19 +87,19 @@ KINDS: Mapping[str, type[Entry]] = {  # by the names that stand on the disk
 
 
 def end_tags(status: str, reason: str) -> dict[str, str]:
-    """The tags of an attempt that ended with one of RUN_STATUS."""
+    """The tags of an attempt that ended; `status` is a key of RUN_STATUS."""
     return {"tailor.status": status, **({"tailor.status_reason": reason[:4000]} if reason else {})}
 
 
 def to_plain(entry: Entry) -> dict[str, Any]:
-    """An entry as JSON takes it, without its files."""
+    """An entry as JSON-ready data, without its files."""
     kind = next(name for name, kind in KINDS.items() if type(entry) is kind)
     fields = {f.name: getattr(entry, f.name) for f in dataclasses.fields(entry) if f.name not in ("attempt", "files")}
     return {"kind": kind, "attempt": entry.attempt, "fields": fields}
 
 
 def from_plain(plain: Mapping[str, Any], files: Mapping[str, bytes]) -> Entry:
-    """The entry that `to_plain` was given, with its files."""
+    """The entry that `to_plain` wrote, with its files."""
     kind, fields = KINDS[plain["kind"]], dict(plain["fields"])
     for name in {"metrics", "shape"} & fields.keys():
         fields[name] = tuple(tuple(one) if isinstance(one, list) else one for one in fields[name])

@@ -1,7 +1,7 @@
 """The pictures of a trial, as PNG bytes: confusion matrix, learning curves, sample predictions.
 
-They are drawn for every trial by the process that also feeds the workers, so they must be cheap: the two pictures that are
-grids are drawn by Pillow, in milliseconds; matplotlib lays out a hundred cells in a third of a second.
+The process that feeds the workers draws them for every trial, so they must be cheap. Pillow draws the two grids in
+milliseconds; matplotlib needs a third of a second for a hundred cells.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ..trials.metrics import MOST_DENSE, Confusion
 
-LONGEST = 150  # pixels of a class's name, which is cut there
-MOST_NUMBERED = 20  # classes beyond which a cell has no room for its count
+LONGEST = 150  # pixels of a class's name; a longer one is cut
+MOST_NUMBERED = 20  # classes; with more, a cell has no room for its count
 INK, PAPER, WRONG = (34, 34, 34), (255, 255, 255), (200, 30, 60)
 BLUES = np.array([[247, 251, 255], [8, 48, 107]], float)  # from a share of 0 to one of 1
 
@@ -30,7 +30,7 @@ BLUES = np.array([[247, 251, 255], [8, 48, 107]], float)  # from a share of 0 to
 def draw_confusion_matrix(confusion: Confusion, class_names: Sequence[str]) -> bytes:
     """Counts by true class (rows) and predicted class (columns), coloured by the share of the true class's images.
 
-    Of more than MOST_DENSE classes those of the most frequent mistakes are drawn.
+    With more than MOST_DENSE classes, it shows those with the most frequent mistakes.
     """
     whole = confusion.classes <= MOST_DENSE
     shown = np.arange(confusion.classes) if whole else confusion.worst(MOST_NUMBERED)
@@ -85,7 +85,7 @@ def draw_sample_predictions(
 
 def draw_learning_curves(history: Sequence[Mapping[str, float]], best_epoch: int, first: int = 1) -> bytes:
     """Loss and accuracy by epoch, of training and validation, with the best epoch marked."""
-    with style.context("default"):  # whatever a matplotlibrc says: LaTeX for all text, say, which may not be there
+    with style.context("default"):  # a matplotlibrc may ask for LaTeX, which may be missing
         return _drawn_curves(history, best_epoch, first)
 
 
@@ -106,7 +106,7 @@ def _drawn_curves(history: Sequence[Mapping[str, float]], best_epoch: int, first
 
 @cache
 def _curves() -> tuple[Figure, list[Axes]]:
-    """The figure of the curves, laid out once; each trial sets its lines."""
+    """The figure of the curves: laid out once; each trial sets its lines."""
     figure = Figure(figsize=(9, 3.4), dpi=80)
     FigureCanvasAgg(figure)
     figure.subplots_adjust(0.07, 0.14, 0.98, 0.9)
@@ -135,7 +135,7 @@ def _width(text: str, size: int = 12) -> int:
 
 
 def _cut(text: str, width: int, size: int) -> str:
-    """The text, cut where it is wider than so many pixels."""
+    """The text, cut if it is wider than `width` pixels."""
     if _width(text, size) <= width:
         return text
     while text and _width(f"{text}…", size) > width:

@@ -14,10 +14,10 @@ DIGITS = {"parameters": 0, "model_bytes": 0, "best_epoch": 0, "train_seconds": 1
 
 @dataclass(frozen=True)
 class Row:
-    """A trial by its newest attempt. `value` is the first objective's, None where it did not complete; `start`, `end` in ms.
+    """A trial by its newest attempt. `value` is the first objective's, None if it did not complete; `start`, `end` in ms.
 
-    `values` are those of all that the goal names, by metric; `front` the Pareto front that it stands on, from 0, None for one
-    that breaks a constraint or did not complete.
+    `values` has every metric that the goal names. `front` is its Pareto front, from 0; None if the trial breaks a constraint
+    or did not complete.
     """
 
     trial: int
@@ -88,7 +88,7 @@ def _make_row(attempt: RecordedAttempt, goal: Goal, values: Mapping[str, float],
 
 
 def find_best(board: Sequence[Row]) -> Row | None:
-    """The best complete trial that keeps the constraints, of rows that are best first."""
+    """The best complete trial that keeps the constraints; `board` is best first."""
     return next((row for row in board if row.front is not None), None)
 
 

@@ -1,7 +1,7 @@
-"""A lease on a study in MLflow: one coordinator at a time, from whichever store or machine it comes.
+"""A lease on a study in MLflow: one coordinator at a time, from any store or machine.
 
 The store's file lock sees one machine. On a shared MLflow the coordinator writes itself into a tag of the study's experiment and
-renews it every BEAT seconds. Nobody compares clocks: who finds a lease watches by its own whether it changes.
+renews it every BEAT seconds. No clocks are compared: a process that finds a lease watches, by its own clock, whether it changes.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from .writer import is_away
 
 TAG = "tailor.lease"
 BEAT = 10.0  # seconds between renewals
-STALE = 45.0  # seconds without a renewal after which its owner is taken for dead
-SETTLE = 1.0  # seconds in which two that write at once have both written; the later one has it
+STALE = 45.0  # seconds without a renewal; then its owner counts as dead
+SETTLE = 1.0  # seconds after which two processes that write at once have both written; the later one wins
 
 
 @dataclass(frozen=True)
 class Owner:
-    """Who holds a lease: a token of its own, its process, machine and store, and how often it renewed."""
+    """The process that holds a lease: a unique token, its id, machine and store, and how often it renewed."""
 
     token: str
     pid: int
@@ -40,14 +40,14 @@ class Owner:
 
 @dataclass(frozen=True)
 class Timing:
-    """The clock that a lease goes by, in seconds."""
+    """The clock of a lease, in seconds."""
 
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
 
 class Lease:
-    """One session's. Does nothing on a store whose MLflow is its own: the store's lock is enough there."""
+    """The lease of one session. It does nothing on a local store: the store's lock is enough there."""
 
     def __init__(self, client: MlflowClient, store: Store, timing: Timing = Timing()) -> None:
         self._client = client
@@ -61,7 +61,7 @@ class Lease:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Give the lease back, if MLflow can be reached; or it goes stale."""
+        """Give the lease back if MLflow is reachable; otherwise it goes stale."""
         if self._experiment_id is None:
             return
         try:
@@ -73,11 +73,11 @@ class Lease:
                 raise
 
     def acquire(self, experiment_id: str, study: str, say: Callable[[str], None]) -> None:
-        """Take the study. Raises InputError that names the process that runs it already."""
+        """Take the study. Raises InputError, which names the process that already runs it."""
         if not self._shared:
             return
         held = self._read(experiment_id)
-        # A lease of this very store and machine is of a process that died: the store's lock is ours.
+        # A lease from this store and machine belongs to a process that died: this process has the store's lock.
         if held is not None and (held.host, held.store) != (self._me.host, self._me.store):
             say(f"study {study!r}: {_describe(held)} may be running it; waiting {STALE:g} s for a sign of life")
             self._wait_for_silence(experiment_id, study, held)
@@ -96,7 +96,7 @@ class Lease:
         try:
             found = self._read(self._experiment_id)
             if found is not None and found.token != self._me.token:
-                raise RunError(f"{_describe(found)} has taken this study over, as this one gave no sign of life; it stops here.")
+                raise RunError(f"{_describe(found)} has taken this study over: this process gave no sign of life and stops here.")
             self._me = replace(self._me, beats=self._me.beats + 1)
             self._write(self._experiment_id)
         except Exception as away:

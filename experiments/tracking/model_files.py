@@ -1,6 +1,6 @@
-"""The folder that MLflow keeps of a model, laid out as `mlflow.tensorflow.save_model` does, without importing TensorFlow.
+"""MLflow's folder of a model, with the layout of `mlflow.tensorflow.save_model`, without importing TensorFlow.
 
-The coordinator logs models and must stay light; a test holds this layout against MLflow's own.
+The coordinator logs models and must stay light; a test compares this layout with MLflow's own.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CODE = "code"
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A trained model as bytes, with the shapes that it takes and gives, and its factory's own source file where it has one."""
+    """A trained model as bytes, its input shape and number of classes, and the source file of a custom factory."""
 
     keras: bytes
     input_shape: tuple[int, int, int]
@@ -32,7 +32,7 @@ class ModelFile:
 
 
 def list_requirements() -> list[str]:
-    """The packages that loading the model takes, at the versions that made it."""
+    """The packages that you need to load the model, at the versions that made it."""
     return [f"{name}=={importlib.metadata.version(name)}" for name in ("mlflow", "tensorflow", "keras", "numpy")]
 
 

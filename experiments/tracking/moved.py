@@ -1,4 +1,4 @@
-"""A store that was moved or copied: MLflow records absolute addresses of files, which are corrected when it is opened."""
+"""A store that was moved or copied: MLflow records absolute addresses of files; Tailor corrects them when it opens the store."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PLACES = (
 def correct_addresses(store: Store) -> None:
     """Let a local store's records point to its own files, if they lie here and the records say elsewhere. Raises InputError.
 
-    A store that is reached by two paths (a link) is left as it is: both lead to the same files.
+    A store with two paths (a link) stays as it is: both lead to the same files.
     """
     here = store.artifacts.as_uri()
     with closing(sqlite3.connect(store.root / "mlflow.db", timeout=30)) as database:
@@ -33,16 +33,16 @@ def correct_addresses(store: Store) -> None:
                     _replace(database, f"{before}/", f"{here}/")
             except sqlite3.Error as error:
                 raise InputError(
-                    f"--store: {store.root} was moved here from {_path(before).parent}, and its records cannot be corrected "
+                    f"--store: {store.root} was moved here from {_path(before).parent}, and Tailor cannot correct its records "
                     f"({error}); make it writable, or move it back."
                 ) from error
 
 
 def _elsewhere(store: Store, database: sqlite3.Connection) -> set[str]:
-    """The addresses of other artifact folders that hold, by the records, what lies in this one."""
+    """Other artifact folders that, by the records, hold what lies in this one; their addresses."""
     try:
         found = database.execute("SELECT artifact_location FROM experiments WHERE artifact_location LIKE 'file://%'").fetchall()
-    except sqlite3.Error:  # no database of MLflow's: it says so itself
+    except sqlite3.Error:  # not MLflow's database: MLflow reports that itself
         return set()
     folders = (str(location).rpartition("/") for (location,) in found)
     named = {folder for folder, _, own in folders if folder.endswith("/artifacts") and (store.artifacts / unquote(own)).is_dir()}

@@ -1,4 +1,4 @@
-"""The way to MLflow: entries are written at once, or while it is away kept in the spool, and written in order when it is back."""
+"""The way to MLflow: Tailor writes entries at once. While MLflow is away, the spool keeps them, in order, for later."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .reader import RecordedStudy
 from .spool import Spool
 from .writer import Writer, is_away
 
-RETRY_SECONDS = 5.0  # between looks whether MLflow is back
+RETRY_SECONDS = 5.0  # between two tries to reach MLflow
 
 
 class Outbox:
-    """One study's. `say` tells a person when MLflow goes away and when it is back."""
+    """The outbox of one study. `say` prints when MLflow goes away and when it is back."""
 
     def __init__(self, study: RecordedStudy, spool: Spool, say: Callable[[str], None]) -> None:
         self.study = study
@@ -27,7 +27,7 @@ class Outbox:
 
     @property
     def waiting(self) -> str:
-        """Where how many entries wait, for a person to read; empty where none does."""
+        """How many entries wait and where, as text for the screen; empty if none does."""
         return f"{len(self._spool)} entries wait in {self._spool.folder}" if self._spool else ""
 
     def find_models(self) -> set[int]:
@@ -35,7 +35,7 @@ class Outbox:
         return set(self._writer.find_models())
 
     def put(self, entry: Entry) -> None:
-        """Write an entry, or keep it. Raises RunError where it can be kept nowhere."""
+        """Write an entry, or keep it. Raises RunError if Tailor can do neither."""
         if not self._spool:
             try:
                 self._writer.write(entry, again=False)
@@ -44,7 +44,7 @@ class Outbox:
                 if not is_away(error):
                     raise
                 self._say(
-                    f"MLflow cannot be written to ({_shorten(error)}); training goes on, and what it lacks is kept in "
+                    f"MLflow cannot be written to ({_shorten(error)}); training continues, and Tailor keeps the entries in "
                     f"{self._spool.folder}"
                 )
                 self._tried = time.monotonic()
@@ -57,7 +57,7 @@ class Outbox:
             ) from error
 
     def retry(self, at_once: bool = False) -> None:
-        """Write what was kept, as far as MLflow takes it; not more often than every RETRY_SECONDS, unless `at_once`."""
+        """Write what was kept, as far as MLflow takes it; at most every RETRY_SECONDS, unless `at_once`."""
         if not self._spool or not (at_once or time.monotonic() - self._tried >= RETRY_SECONDS):
             return
         waited = len(self._spool)
@@ -68,13 +68,13 @@ class Outbox:
                 if is_away(error):
                     self._tried = time.monotonic()
                     return
-                # Refused for good, of a run that was deleted say: it must not stand in the way of all that follow.
-                self._say(f"MLflow refuses an entry that was kept for it, and it is left out: {_shorten(error)}")
+                # MLflow never takes it, if its run was deleted, for example: it must not block the entries that follow.
+                self._say(f"MLflow refuses an entry that Tailor kept; Tailor drops it: {_shorten(error)}")
             self._spool.drop()
-        self._say(f"MLflow is back; all that was kept for it is written ({waited} entries)")
+        self._say(f"MLflow is back; Tailor wrote what it kept ({waited} entries)")
 
 
 def _shorten(error: Exception) -> str:
-    """Its first line; of a database's error its driver's own, as SQLAlchemy puts hints and the statement around it."""
+    """The error's first line; for a database, the driver's, because SQLAlchemy adds hints and the statement."""
     said = getattr(error.__cause__, "orig", None) or error
     return mask_passwords((str(said).strip().splitlines() or [type(error).__name__])[0])[:200]

@@ -1,4 +1,4 @@
-"""What stands in MLflow, as it is read: the client on a store, studies by name, and a study's attempts as records."""
+"""What Tailor reads from MLflow: the client on a store, studies by name, and a study's attempts as records."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from .moved import correct_addresses
 
 STUDY_FILE, REPORT = "study.json", "report.html"
 EPOCHS = "tailor.epochs"
-PAGE = 1000  # runs that MLflow gives out at once
+PAGE = 1000  # runs that MLflow returns at once
 
 
 @dataclass(frozen=True)
 class RecordedAttempt:
-    """An attempt at a trial as its run has it.
+    """An attempt at a trial, as its run records it.
 
-    `status` is Tailor's (running, complete, pruned, failed, stopped, lost), `run_status` MLflow's; `epochs` are those that the
-    attempt trained itself; `start` and `end` are milliseconds since 1970.
+    `status` is Tailor's (running, complete, pruned, failed, stopped, lost), `run_status` MLflow's; `epochs` counts those
+    that the attempt trained itself; `start` and `end` are milliseconds since 1970.
     """
 
     trial: int
@@ -71,7 +71,7 @@ class RecordedAttempt:
 
 @dataclass(frozen=True)
 class RecordedStudy:
-    """A study in MLflow: its experiment, and its own run as it was when it was read."""
+    """A study in MLflow: its experiment, and its own run as it was when Tailor read it."""
 
     client: MlflowClient
     experiment_id: str
@@ -91,19 +91,19 @@ class RecordedStudy:
 
     @property
     def running(self) -> bool:
-        """Whether a search runs it, or was killed and left it so."""
+        """Whether a search runs it, or was killed while it ran it."""
         return self.run.info.status == "RUNNING"
 
     @property
     def state(self) -> str:
-        """How the study stands: running, or how its last session ended."""
+        """The study's state: running, or how its last session ended."""
         if self.running:
             return "running"
         return self.tags.get("tailor.ended", "its search was killed; the same `tailor search` resumes it")
 
     @cached_property
     def goal(self) -> Goal:
-        """The objectives and constraints that the study's run is tagged with."""
+        """The objectives and constraints in the tags of the study's run."""
         more = json.loads(self.tags.get("tailor.goal", "{}"))
         first = Objective(self.tags["tailor.objective"], self.tags["tailor.direction"])  # type: ignore[arg-type]
         others = tuple(Objective(*pair) for pair in more.get("others", ()))
@@ -114,7 +114,7 @@ class RecordedStudy:
         return replace(self, run=self.client.get_run(self.run_id))
 
     def read_spec(self) -> StudySpec:
-        """The spec that the study was last started with."""
+        """The spec of the study's last start."""
         with tempfile.TemporaryDirectory() as folder:
             return build(
                 json.loads(Path(self.client.download_artifacts(self.run_id, STUDY_FILE, folder)).read_text(encoding="utf-8"))
@@ -132,7 +132,7 @@ class RecordedStudy:
                 return [RecordedAttempt.read(run) for run in runs]
 
     def close_attempt(self, attempt: RecordedAttempt, status: str, reason: str) -> RecordedAttempt:
-        """End an attempt's run that nobody writes any more. Returns the attempt as it is then."""
+        """End the run of an attempt that no process writes any more. Returns the attempt as it is then."""
         tags = [RunTag(name, value) for name, value in end_tags(status, reason).items()]
         self.client.log_batch(attempt.run_id, tags=tags)
         self.client.set_terminated(attempt.run_id, RUN_STATUS[status])
@@ -142,7 +142,7 @@ class RecordedStudy:
         return any(file.path == REPORT for file in self.client.list_artifacts(self.run_id))
 
     def record_once(self, tag: str, value: str) -> str:
-        """What is decided once for a study: the tag's value if it stands already, or else this one, written now."""
+        """Decide something once for a study: returns the tag's value if it has one; otherwise writes and returns this one."""
         tags = self.client.get_run(self.run_id).data.tags
         if tag not in tags:
             self.client.set_tag(self.run_id, tag, value)
@@ -150,21 +150,21 @@ class RecordedStudy:
 
 
 def open_client(store: Store) -> MlflowClient:
-    """A client on the store, by an absolute address. MLflow's chatter of migrations stays off the screen.
+    """A client on the store, by an absolute address. MLflow's log lines about migrations stay off the screen.
 
-    A local store's records are corrected if it was moved. Raises InputError if they cannot be.
+    Corrects a local store's records if it was moved. Raises InputError if it cannot.
     """
     if store.local and store.exists:
         correct_addresses(store)
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     for name in ("mlflow", "alembic", "urllib3"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it prints a traceback of what it raises
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it prints a traceback of each error that it raises
     return _WaitingClient(tracking_uri=store.tracking_uri, registry_uri=store.tracking_uri)
 
 
 class _WaitingClient(MlflowClient):
-    """Returns when MLflow has what was written, whatever MLFLOW_ENABLE_ASYNC_LOGGING says: else nobody sees what it refuses."""
+    """Waits until MLflow has the data, even if MLFLOW_ENABLE_ASYNC_LOGGING is set: otherwise its refusals would be lost."""
 
     def log_batch(self, *arguments: Any, **named: Any) -> Any:
         return super().log_batch(*arguments, **{**named, "synchronous": True})
@@ -177,7 +177,7 @@ class _WaitingClient(MlflowClient):
 def prepare_database(store: Store) -> Iterator[Callable[[], None]]:
     """Make MLflow's tables (seconds of migrations) beside the store, while workers load; the yielded call puts them in place.
 
-    A search that turns out to be wrong before that leaves nothing behind.
+    A search that fails before that call leaves nothing behind.
     """
     if not store.local or store.exists:
         yield lambda: None
@@ -191,7 +191,7 @@ def prepare_database(store: Store) -> Iterator[Callable[[], None]]:
 def find_study(client: MlflowClient, name: str) -> RecordedStudy | None:
     """The study of that name, or None.
 
-    Raises InputError if its experiment was deleted or renamed in MLflow, with how to undo that.
+    Raises InputError, which says how to undo it, if its experiment was deleted or renamed in MLflow.
     """
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
@@ -213,7 +213,7 @@ def find_studies(client: MlflowClient) -> list[RecordedStudy]:
 
 
 def _check_renamed(client: MlflowClient, name: str) -> None:
-    """Raise InputError if a study of that name lies under an experiment of another name."""
+    """Raise InputError if a study of that name is in an experiment of another name."""
     others = {e.experiment_id: e.name for e in client.search_experiments(max_results=PAGE)}
     for run in client.search_runs(list(others), "tags.`tailor.kind` = 'study'", max_results=PAGE):
         if run.data.tags.get("tailor.study") == name:

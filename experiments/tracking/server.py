@@ -21,7 +21,7 @@ from ..system.redact import mask_passwords
 from .ui_links import HOST
 
 START_SECONDS = 120
-DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy of the environment's would be asked for 127.0.0.1
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy from the environment would get these requests
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -33,16 +33,16 @@ QUIET = {
 
 @contextmanager
 def mlflow_server(store: Store, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the server until the block ends. Raises InputError where the port is taken, RunError where it does not come up."""
+    """Run the server until the block ends. Raises InputError if the port is taken, RunError if the server does not start."""
     _check_free(port)
     command = [
         *(sys.executable, "-m", "mlflow", "server"),
         *("--default-artifact-root", store.artifacts.as_uri(), "--no-serve-artifacts"),
         *("--host", HOST, "--port", str(port), "--workers", "1"),
-        # uvicorn puts a folder first on its path, by default the current one; this one holds nothing that it looks for.
+        # uvicorn puts a folder first on its path, by default the current one; this one holds nothing that uvicorn looks for.
         *("--uvicorn-opts", f"--log-level warning --no-access-log --app-dir {shlex.quote(str(store.artifacts))}"),
     ]
-    # By environment and not by option: a database's address may hold a password, and options can be read by everyone.
+    # In the environment, not as options: a database's address may hold a password, and every user can read options.
     addresses = {"MLFLOW_BACKEND_STORE_URI": store.tracking_uri, "MLFLOW_REGISTRY_STORE_URI": store.tracking_uri}
     with tempfile.TemporaryFile() as said:
         server = subprocess.Popen(
@@ -64,14 +64,14 @@ def mlflow_server(store: Store, port: int) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _check_free(port: int) -> None:
-    """Raise InputError where something listens already: it would be shown for ours, whatever it shows."""
+    """Raise InputError if another server listens on the port: the browser would show its pages as ours."""
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # or a server of a minute ago counts
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # or a server that ended a minute ago counts
         try:
             probe.bind((HOST, port))
         except OSError as error:
             raise InputError(
-                f"--port: {port} cannot be had ({error.strerror}); is another `tailor ui` open? Name another, such as {port + 1}."
+                f"--port: {port} cannot be used ({error.strerror}); is another `tailor ui` open? Name a port such as {port + 1}."
             ) from error
 
 

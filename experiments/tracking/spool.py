@@ -1,4 +1,4 @@
-"""What could not be written to MLflow yet: entries in order, each a folder that is there whole or not at all."""
+"""What Tailor could not write to MLflow yet: entries in order, each a folder that is there whole or not at all."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from .entries import Entry, from_plain, to_plain
 
 
 class Spool:
-    """One study's folder of entries. Its coordinator alone writes it."""
+    """One study's folder of entries. Only its coordinator writes it."""
 
     def __init__(self, root: Path, study: str) -> None:
         self.folder = root / study
         for draft in self.folder.glob(".*"):  # of a process that was killed
             shutil.rmtree(draft, ignore_errors=True)
         with suppress(OSError):
-            self.folder.rmdir()  # where nothing else is in it
+            self.folder.rmdir()  # if nothing else is in it
         self._numbers = sorted(int(path.name) for path in self.folder.glob("[0-9]*"))
 
     def __len__(self) -> int:
         return len(self._numbers)
 
     def append(self, entry: Entry) -> None:
-        """Put an entry last. It is on the disk when this returns. Raises OSError where it cannot be written."""
+        """Put an entry last. It is on the disk when this returns. Raises OSError if it cannot write."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         number = self._numbers[-1] + 1 if self._numbers else 1
         draft = self.folder / f".{number:08}"
@@ -55,13 +55,13 @@ class Spool:
                 os.fsync(file.fileno())
 
     def first(self) -> Entry:
-        """The entry that is due next; there must be one."""
+        """The next entry; there must be one."""
         place = self._place(self._numbers[0])
         files = {path.name: path.read_bytes() for path in (place / "files").iterdir()}
         return from_plain(json.loads((place / "entry.json").read_bytes()), files)
 
     def drop(self) -> None:
-        """Remove the first entry: it has been written."""
+        """Remove the first entry."""
         place = self._place(self._numbers.pop(0))
         gone = place.with_name(f".{place.name}")
         place.rename(gone)

@@ -13,7 +13,7 @@ from ..datasets.splits import Splits
 
 
 def describe_origin(folder: Path) -> dict[str, str]:
-    """What made a run: versions, user, and the git commit of the user's folder where it has one."""
+    """What made a run: versions, user, and the git commit of the user's folder, if it has one."""
     tags = {
         f"tailor.version.{name}": importlib.metadata.version(name)
         for name in ("tailor-hpo", "tensorflow", "keras", "optuna", "mlflow")

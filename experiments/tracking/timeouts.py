@@ -12,9 +12,9 @@ SETTINGS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT
 
 @contextmanager
 def shorten_timeouts() -> Iterator[None]:
-    """Find soon that the server is away: a person waits, or trials do, and what it misses is kept (outbox.py).
+    """Notice soon that the server is away: you wait, or trials do; the outbox keeps what the server misses.
 
-    Settings that are there already stand, and all is as it was afterwards.
+    Your own settings win. The environment is restored afterwards.
     """
     with default_variables(SETTINGS):
         yield

@@ -1,6 +1,6 @@
 """What a study leaves in MLflow: its run, a child run for each attempt, metrics live, artifacts and models, as entries.
 
-This file composes the entries; the outbox sees that they arrive.
+This file composes the entries; the outbox delivers them.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ FLUSH_SECONDS = 2.0
 
 @dataclass
 class _Live:
-    """An attempt under way: what waits to be written of it, and the epochs that it trained itself."""
+    """A running attempt: its metrics that wait, and the epochs that it trained itself."""
 
     metrics: list[Timed]
     epochs: int = 0
 
 
 class Tracker:
-    """Composes the entries of one study. One coordinator owns it."""
+    """Composes the entries of one study. It belongs to one coordinator."""
 
     def __init__(self, outbox: Outbox, splits: Splits, tags: Mapping[str, str], lease: Lease) -> None:
         self.outbox = outbox
@@ -69,27 +69,27 @@ class Tracker:
         self._live[job.trial, job.attempt] = _Live([])
 
     def log_epoch(self, report: EpochReport) -> None:
-        """Note an epoch's metrics; they are written within FLUSH_SECONDS by `flush_due`."""
+        """Note an epoch's metrics; `tick` writes them within FLUSH_SECONDS."""
         live = self._live.get((report.trial, report.attempt))
         if live is not None:
             live.epochs += not report.replayed
             live.metrics += [(name, value, _now(), report.epoch) for name, value in report.metrics.items()]
 
     def tick(self) -> None:
-        """Write what has waited, if it has waited long enough, and what was kept while MLflow was away."""
+        """Write what waits, every FLUSH_SECONDS, and what the outbox kept while MLflow was away; renew the lease."""
         if time.monotonic() - self._flushed >= FLUSH_SECONDS:
             self.flush()
         self.outbox.retry()
         self._lease.renew()
 
     def flush(self) -> None:
-        """Write what has waited."""
+        """Write what waits."""
         self._flushed = time.monotonic()
         for attempt, live in self._live.items():
             self._flush(attempt, live)
 
     def end_attempt(self, job: TrialJob, result: TrialResult) -> None:
-        """Write all that an ended attempt leaves, and close its run."""
+        """Write the results of an ended attempt, and close its run."""
         attempt = (job.trial, job.attempt)
         live = self._live.pop(attempt)
         live.metrics += [(name, value, _now(), result.best_epoch) for name, value in result.metrics.items()]
@@ -97,14 +97,14 @@ class Tracker:
         self._close(attempt, live, result.status, result.reason, self._artifacts(job, result))
 
     def lose_attempt(self, job: TrialJob, reason: str, status: str = "lost") -> None:
-        """Close the run of an attempt whose worker went away: lost, or failed where the trial is not tried again."""
+        """Close the run of an attempt whose worker is gone: lost, or failed if the trial gets no further attempt."""
         attempt = (job.trial, job.attempt)
         live = self._live.pop(attempt)
         self._flush(attempt, live)
         self._close(attempt, live, status, reason, {})
 
     def end_study(self, status: str, tags: Mapping[str, str]) -> None:
-        """Close the study's run: FINISHED, KILLED when it was stopped and can go on, or FAILED."""
+        """Close the study's run: FINISHED, KILLED if it was stopped and can resume, or FAILED."""
         self.outbox.put(EndRun(None, dict(tags), status, _now()))
 
     def log_model(self, job: TrialJob, model: model_files.ModelFile, step: int) -> None:
@@ -124,7 +124,7 @@ class Tracker:
         self.outbox.put(LogModel(attempt, tags, model.input_shape, model.num_classes, step, source, files))
 
     def drop_model(self, trial: int) -> None:
-        """Delete the model of a trial that is no longer among the kept; one that a registered version points to stays."""
+        """Delete the model of a trial that is no longer kept, unless a registered version points to it."""
         self.outbox.put(DropModel(None, trial))
 
     def _flush(self, attempt: tuple[int, int], live: _Live) -> None:
@@ -162,7 +162,7 @@ def open_study(client: MlflowClient, store: Store, spec: StudySpec, tags: Mappin
         client.update_run(study.run_id, status="RUNNING")
         if "tailor.ended" in study.tags:
             client.delete_tag(study.run_id, "tailor.ended")
-    client.log_batch(study.run_id, tags=[RunTag(k, v) for k, v in tags.items()])  # an earlier draft may be of another spec
+    client.log_batch(study.run_id, tags=[RunTag(k, v) for k, v in tags.items()])  # an earlier draft may have another spec
     for key, value in ui_links.make_view_tags(spec).items():
         client.set_experiment_tag(study.experiment_id, key, value)
     if found is None or found.read_spec() != spec:
@@ -187,7 +187,7 @@ def open_experiment(client: MlflowClient, store: Store, study: str) -> str:
 
 
 def _find_draft(client: MlflowClient, experiment_id: str, spec: StudySpec, tags: Mapping[str, str]) -> RecordedStudy:
-    """The run of a new study: a draft until its spec is written, or a kill in between would leave a study nobody can read."""
+    """The run of a new study: a draft until its spec is written, so that a kill in between leaves no unreadable study."""
     drafts = client.search_runs([experiment_id], "tags.`tailor.kind` = 'draft'", max_results=1)
     draft = {**tags, "tailor.kind": "draft"}
     run = drafts[0] if drafts else client.create_run(experiment_id, tags=draft, run_name=spec.name)
@@ -195,7 +195,7 @@ def _find_draft(client: MlflowClient, experiment_id: str, spec: StudySpec, tags:
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested tables as one, their keys joined by dots."""
+    """Nested tables as one, with keys joined by dots."""
     result: dict[str, Any] = {}
     for key, value in values.items():
         result |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}

@@ -1,8 +1,8 @@
 """Links into MLflow's pages, and the tag that makes them open on the trials, best first, with curves and hyperparameters.
 
-By itself MLflow's page shows one collapsed row and empty charts. A shared view (the experiment's tag
-`mlflow.sharedViewState.<key>`, opened by `viewStateShareKey=<key>`) presets filter, order, columns and charts. No facet may
-stand in the URL beside the key: the page would ignore the whole preset.
+By default MLflow's page shows one collapsed row and empty charts. A shared view (the experiment's tag
+`mlflow.sharedViewState.<key>`, opened by `viewStateShareKey=<key>`) presets filter, order, columns and charts. The URL may
+hold no facet beside the key: the page would ignore the whole preset.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ VIEW = "tailor"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
 MOST_CHARACTERS = 20_000  # of an experiment tag
 TABLE_METRICS = ("best_val_accuracy", "best_val_loss", "val_macro_f1", "parameters", "train_seconds", "best_epoch")
-# Of the curves, by trial: by itself the page gives several trials the same one. (Tableau 10, and two more.)
+# Of the curves, by trial: by default the page gives several trials the same one. (Tableau 10, and two more.)
 COLOURS = (
     "#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#edc948",
     "#b07aa1", "#ff9da7", "#9c755f", "#1b3a5c", "#7a0177", "#2f6b2f",
@@ -29,11 +29,11 @@ CURVES = ("val_accuracy", "val_loss", "train_accuracy", "train_loss")
 
 
 def make_base_url(tracking_uri: str, port: int = PORT) -> str:
-    """Where the pages are: the tracking server itself, or the `tailor ui` that a person starts."""
+    """Where the pages are: the tracking server itself, or the `tailor ui` that you start."""
     if not tracking_uri.startswith("http"):
         return f"http://{HOST}:{port}"
     scheme, _, place = tracking_uri.rstrip("/").partition("://")
-    return f"{scheme}://{place.rpartition('@')[2]}"  # without the user and password, which a browser asks for
+    return f"{scheme}://{place.rpartition('@')[2]}"  # without user and password; the browser asks for them
 
 
 def make_study_url(base: str, experiment_id: str, charts: bool = True) -> str:
@@ -71,7 +71,7 @@ def _state(spec: StudySpec) -> dict[str, Any]:
         "selectedColumns": columns,
         "columnOrder": columns,
         "columnWidths": dict.fromkeys(columns, 110),
-        "runsHiddenMode": "SHOW_ALL",  # by itself the page draws the first ten
+        "runsHiddenMode": "SHOW_ALL",  # by default the page draws the first ten
         "groupBy": None,
         "groupsExpanded": {},
         "compareRunSections": [

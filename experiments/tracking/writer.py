@@ -1,4 +1,4 @@
-"""Writes entries to MLflow, one at a time. Written a second time, after a failure half-way, an entry changes nothing."""
+"""Writes entries to MLflow, one at a time. To write an entry again, after a failure half-way, does no harm."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ UNWELL = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")
 
 
 def is_away(error: Exception) -> bool:
-    """Whether MLflow could not be reached or could not write (no connection, a locked or full database, a full disk).
+    """Whether MLflow was unreachable or could not write (no connection, a locked or full database, a full disk).
 
-    What it refuses, an invalid name say, is something else: trying again would not help.
+    A refusal, of an invalid name for example, is something else: a retry would not help.
     """
     if isinstance(error, MlflowException) and error.error_code in UNWELL:
         return True
-    # What MLflow lets through, or wraps as a bad request: requests' errors (they are OSErrors), and a database's that is gone.
+    # MLflow passes these on, or wraps them as a bad request: errors of requests (they are OSErrors) and of a lost database.
     return isinstance(error, CONNECTION) or isinstance(error.__cause__, CONNECTION)
 
 
 class Writer:
-    """Writes one study's entries. Attempts are found by their tags, so that an entry needs to know no run's id."""
+    """Writes one study's entries. It finds attempts by their tags, so an entry needs no run's id."""
 
     def __init__(self, study: RecordedStudy) -> None:
         self._client = study.client
@@ -44,7 +44,7 @@ class Writer:
         self._runs: dict[Attempt, str] = {}
 
     def write(self, entry: Entry, again: bool) -> None:
-        """Write an entry; `again` says that it may have been begun before. Raises what `is_away` tells apart."""
+        """Write an entry; `again`: an earlier try may have written a part. Raises errors that `is_away` classifies."""
         if isinstance(entry, BeginAttempt):
             self._begin(entry, again)
             return
@@ -62,7 +62,7 @@ class Writer:
                 self._drop_model(entry)
 
     def find_models(self) -> dict[int, list[LoggedModel]]:
-        """The models that are logged now, by trial, half-logged ones too."""
+        """The logged models by trial, half-logged ones too."""
         found: dict[int, list[LoggedModel]] = {}
         for model in self._client.search_logged_models([self._experiment_id], max_results=1000):
             if "tailor.trial" in model.tags:
@@ -101,7 +101,7 @@ class Writer:
         for before in self.find_models().get(entry.trial, []):
             if before.status == LoggedModelStatus.READY and before.source_run_id == run_id:
                 return
-            self._delete(before)  # cut off half-way, or of an attempt that was lost
+            self._delete(before)  # cut off half-way, or from a lost attempt
         logged = self._client.create_logged_model(
             self._experiment_id, MODEL_NAME, run_id, tags=dict(entry.tags), model_type="keras"
         )

@@ -148,7 +148,7 @@ SPACE = Space((Float("rate", 1e-4, 1e-1, log=True), Int("depth", 1, 6), Choice("
         ([row(i, 0.9, {"rate": 0.095}) for i in range(4)], {}, "rate near its upper end, 0.1: raise it"),
         ([row(i, 0.9, {"depth": 1}) for i in range(4)], {}, "depth near its lower end, 1: lower it"),
         ([row(0, 0.9, best_epoch=10.0)], {}, "still improving in its last epoch, 10"),
-        ([row(0, 0.9)], {}, "1 trials are few for 3 searched parameters: go on to 30"),
+        ([row(0, 0.9)], {}, "1 trials are few for 3 searched parameters: run 30"),
         ([row(0, 0.9)], {"rate": 0.9, "depth": 0.09, "kind": 0.01}, "Hardly anything depended on kind: fix it"),
         ([row(0, 0.9), row(1, 0.899), row(2, 0.5)], {}, "The best 2 trials lie within two standard errors"),
         ([row(0, 0.9), row(1, None), row(2, None)], {}, "2 of 3 trials failed"),
@@ -163,7 +163,7 @@ def test_advice_says_what_it_saw(rows: list[Row], importance: dict[str, float], 
 def test_a_grid_is_not_told_to_go_on() -> None:
     tables = {"study": {"name": "s", "dataset": "digits", "model": "mlp"}, "search": {"sampler": "grid"}}
     spec = build({**tables, "space": {"depth": {"low": 1, "high": 6}}})
-    assert "go on to" not in " ".join(advise(spec, [row(0, 0.9)], {}, 5000))
+    assert "searched parameters: run" not in " ".join(advise(spec, [row(0, 0.9)], {}, 5000))
 
 
 @pytest.mark.parametrize(("sampler", "new"), [("hyperband", True), ("random", False)])
@@ -179,7 +179,7 @@ def test_more_epochs_are_advised_where_the_study_can_have_them(sampler: str, new
 def test_where_no_trial_keeps_the_constraints_that_is_the_advice() -> None:
     study = {"name": "s", "dataset": "digits", "model": "mlp", "constraints": ["parameters <= 10"]}
     said = advise(build({"study": study}), [replace(row(0, 0.9), front=None)], {}, 5000)
-    assert said == ["No complete trial keeps parameters <= 10: let the space reach where they are kept, or loosen them."]
+    assert said == ["No complete trial keeps parameters <= 10: widen the space to points that keep them, or loosen them."]
 
 
 def test_the_reports_table_says_what_the_leaderboard_does() -> None:

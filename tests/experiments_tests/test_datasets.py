@@ -111,7 +111,7 @@ def test_a_published_set_with_another_content_is_refused(idx_folder: Path) -> No
 def test_a_published_set_without_its_test_files_is_another_data_set(idx_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A download that was cut off between the files, say: a test set cut from the training images would stand for its own."""
     (idx_folder / "t10k-labels-idx1-ubyte").unlink()
-    with pytest.raises(InputError, match="lacks t10k-labels-idx1-ubyte; fetch what is missing"):
+    with pytest.raises(InputError, match="lacks t10k-labels-idx1-ubyte; fetch the missing files"):
         open_dataset("fashion-mnist", idx_folder)
     assert open_dataset(f"idx:{idx_folder}", None).test is None
     home = idx_folder / ".keras" / "datasets" / "fashion-mnist"

@@ -132,7 +132,7 @@ def test_what_mlflow_refuses_for_good_does_not_stand_in_the_way(place: Place) ->
         put_all(outbox)
     outbox.retry(at_once=True)
     check_written(place)
-    assert "it is left out: " in place.said[1] and "was it deleted?" in place.said[1]
+    assert "Tailor drops it: " in place.said[1] and "was it deleted?" in place.said[1]
 
 
 def test_where_nothing_can_be_kept_it_says_so(place: Place) -> None:

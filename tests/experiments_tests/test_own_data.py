@@ -200,7 +200,7 @@ def test_a_folder_of_validation_images_is_the_validation_split(tmp_path: Path, w
     cut = split(dataset, DataPlan())
     assert cut.sizes == {"train": 30, "val": 6, "holdout": 4, "test": 6}
     assert cut.val.images.min() == 200 and cut.train.images.max() == 0
-    with pytest.raises(InputError, match=r"data\.splits\.val: .* comes with a val set of its own"):
+    with pytest.raises(InputError, match=r"data\.splits\.val: .* has its own val set"):
         split(dataset, DataPlan({"val": 0.2}))
 
 
@@ -252,9 +252,9 @@ def test_every_ending_of_pillows_and_folders_inside_a_class_are_used_and_the_res
     dataset = open_dataset(uri, None)
     assert np.bincount(dataset.pool.labels).tolist() == [4, 1]
     assert dataset.notes == (
-        "not read, for their endings: 2 files: .txt (2)",
+        "not read, because of their endings: 2 files: .txt (2)",
         "not read: 1 images that lie beside the classes' folders",
-        "1 of 5 images lie in folders inside their class's folder; they are used",
+        "1 of 5 images lie in folders inside their class's folder; Tailor uses them",
     )
 
 
@@ -336,7 +336,7 @@ def test_an_animations_first_frame_is_read_and_that_is_said(tmp_path: Path) -> N
     frames[0].save(tmp_path / "a" / "2.gif", save_all=True, append_images=frames[1:])
     dataset = open_dataset(uri, None)
     assert dataset.pool.images[1].max() == 30
-    assert dataset.notes == ("1 images have several frames or pages; the first of each is read",)
+    assert dataset.notes == ("1 images have several frames or pages; Tailor reads the first of each",)
 
 
 def test_what_another_program_would_draw_is_no_image(tmp_path: Path) -> None:

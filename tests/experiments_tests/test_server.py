@@ -17,7 +17,7 @@ def test_a_port_that_is_taken_is_refused(recorded: Shell) -> None:
         other.listen()
         port = other.getsockname()[1]
         done = recorded("ui", "--port", str(port), "--no-browser")
-    assert done.returncode == 2 and f"--port: {port} cannot be had" in done.stderr, done.stderr
+    assert done.returncode == 2 and f"--port: {port} cannot be used" in done.stderr, done.stderr
 
 
 def test_a_database_named_by_its_address_is_served(recorded: Shell) -> None:

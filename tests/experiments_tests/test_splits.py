@@ -50,7 +50,7 @@ def test_a_split_that_would_be_empty_or_leave_none_is_refused(size: float) -> No
 
 def test_a_test_set_that_came_with_the_data_is_not_cut_again() -> None:
     assert split(dataset(test=True), DataPlan()).sizes["test"] == 10
-    with pytest.raises(InputError, match="comes with a test set of its own"):
+    with pytest.raises(InputError, match="has its own test set"):
         split(dataset(test=True), DataPlan({"test": 100}))
 
 

@@ -81,7 +81,7 @@ def test_11_training_goes_on_while_mlflow_is_away(tailor: Shell, ledger: Ledger)
         server.start()
         said = finish(running, timeout=200 + AWAY)
         assert running.returncode == 0, said
-        assert "MLflow cannot be written to" in said and "MLflow is back; all that was kept for it is written" in said
+        assert "MLflow cannot be written to" in said and "MLflow is back; Tailor wrote what it kept" in said
         assert "Traceback" not in said
         trials = said.count(": complete with")
         wrong = broken(tailor.folder, trials, environ=environ(server.url)) + doubled_or_missing(server.url, EPOCHS)
