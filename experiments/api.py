@@ -85,7 +85,7 @@ class Result:
     @prefer_installed()
     def model(self) -> keras.Model:
         """The best trial's model: raw uint8 images (n, height, width, channels) in, probabilities (n, classes) out."""
-        from .registry.promote import fetch_saved_model, find_best_model
+        from .registry.files import fetch_saved_model, find_best_model
         from .trials.saved_model import load_model
 
         with kept():

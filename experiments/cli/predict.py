@@ -20,7 +20,8 @@ def command(reference: str, images: tuple[Path, ...], top: int, as_json: bool, s
     import numpy as np
 
     from ..datasets.folder import is_dim, read_header, read_image
-    from ..registry.promote import find_registered_model, find_version, read_input_shape, read_labels
+    from ..registry.files import find_registered_model, read_labels
+    from ..registry.versions import find_version, read_input_shape
     from ..trials.evaluator import Evaluator
 
     _, client = open_store(store)

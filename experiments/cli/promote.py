@@ -25,7 +25,8 @@ def command(study: str, name: str, as_json: bool, store: str | None, data: Path 
     from ...models.references import is_file
     from ...search.study.load import check_name
     from ..planning.resolve import open_data
-    from ..registry.promote import CHAMPION, promote
+    from ..registry.promote import promote
+    from ..registry.versions import CHAMPION
     from ..system.file_lock import hold_lock
     from ..trials.chance import warn_near_chance
 

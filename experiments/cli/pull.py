@@ -15,7 +15,8 @@ from .common import open_store, store_option
 @store_option
 def command(reference: str, output: Path, store: str | None) -> None:
     """Fetch a registered model (its champion by default): model.keras, labels, preprocessing, card."""
-    from ..registry.promote import find_version, pull
+    from ..registry.pull import pull
+    from ..registry.versions import find_version
 
     _, client = open_store(store)
     version = find_version(client, reference)

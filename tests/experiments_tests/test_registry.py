@@ -18,7 +18,9 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from tailor.experiments.errors import InputError
-from tailor.experiments.registry.promote import _process_uri, find_champion, find_version, pull, read_input_shape
+from tailor.experiments.registry.promote import _process_uri
+from tailor.experiments.registry.pull import pull
+from tailor.experiments.registry.versions import find_champion, find_version, read_input_shape
 
 DIGIT = Path(__file__).resolve().parents[2] / "docs" / "pictures" / "digit.png"
 PLAIN = """

@@ -16,7 +16,7 @@ from ledger import Ledger, whole_table
 from mlflow import MlflowClient
 from servers import Cutter, Server, mlflow_server
 
-from tailor.experiments.registry.promote import fetch_saved_model
+from tailor.experiments.registry.files import fetch_saved_model
 from tailor.experiments.tracking.reader import find_study
 
 EPOCHS = 250

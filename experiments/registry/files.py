@@ -1,0 +1,58 @@
+"""The files of logged models, with the checksums that vouch for them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
+from mlflow.entities.model_registry import ModelVersion
+
+from ..errors import InputError, RunError
+from ..tracking.leaderboard import Row, read_leaderboard
+from ..tracking.reader import RecordedStudy
+from ..trials.saved_model import SavedModel
+
+SHA256, CODE_SHA256 = "tailor.sha256", "tailor.code_sha256"
+
+
+def fetch_saved_model(client: MlflowClient, model_id: str, tags: Mapping[str, str] | None = None) -> SavedModel:
+    """Download a logged model's files, with the checksums in its tags or in `tags`. Raises InputError if there are none."""
+    logged = client.get_logged_model(model_id)
+    sums = read_checksums(logged.tags if tags is None else tags)
+    if SHA256 not in sums:
+        raise InputError(f"model {model_id} has no tag {SHA256}: Tailor did not log it, and loads no file that it cannot check.")
+    folder = Path(download_artifacts(artifact_uri=logged.artifact_location, tracking_uri=client.tracking_uri))
+    code = sorted((folder / "code").glob("*.py"))
+    if len(code) > 1 or (code and CODE_SHA256 not in sums):
+        raise InputError(
+            f"model {model_id}: no tag {CODE_SHA256} vouches for the code beside it, so Tailor does not run it; search again."
+        )
+    return SavedModel(folder / "data" / "model.keras", sums[SHA256], code[0] if code else None, sums.get(CODE_SHA256))
+
+
+def find_registered_model(client: MlflowClient, version: ModelVersion) -> SavedModel:
+    """The files of a version, with the checksums that the registry holds."""
+    return fetch_saved_model(client, version.source.removeprefix("models:/"), version.tags)
+
+
+def read_labels(model: SavedModel) -> list[str]:
+    """The class names, in the order of the model's outputs."""
+    return json.loads((model.path.parent.parent / "labels.json").read_text(encoding="utf-8"))
+
+
+def find_best_model(study: RecordedStudy) -> tuple[Row, str]:
+    """The best trial that keeps the constraints and has a logged model, and the model's id. Raises RunError."""
+    logged = study.client.search_logged_models([study.experiment_id], max_results=1000)
+    models = {int(m.tags["tailor.trial"]): m.model_id for m in logged if "tailor.trial" in m.tags}
+    for row in read_leaderboard(study):
+        if row.front is not None and row.trial in models:
+            return row, models[row.trial]
+    raise RunError(f"study {study.name!r} has no complete trial with a model yet; see `tailor status {study.name}`.")
+
+
+def read_checksums(tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags that hold the checksums of a model's files."""
+    return {name: tags[name] for name in (SHA256, CODE_SHA256) if name in tags}

@@ -1,0 +1,57 @@
+"""Pull a registered version into a folder: its model, labels, preprocessing, card, code and checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+
+from ..errors import InputError
+from .files import find_registered_model
+from .load import SUMS
+from .versions import RESCALED, RESCALING, read_input_shape
+
+
+def pull(client: MlflowClient, version: ModelVersion, folder: Path) -> list[Path]:
+    """Write model.keras, labels.json, preprocessing.json, card.md, the model's own code and SHA256SUMS into `folder`.
+
+    Raises InputError, and leaves nothing there, if it cannot write.
+    """
+    images = json.dumps(describe_preprocessing(version), indent=2)
+    model = find_registered_model(client, version)
+    model.verify()
+    files = {
+        "model.keras": model.path.read_bytes(),
+        "labels.json": (model.path.parent.parent / "labels.json").read_bytes(),
+        "preprocessing.json": images.encode(),
+        "card.md": (version.description or "").encode(),
+    }
+    if model.source is not None:
+        files[model.source.name] = model.source.read_bytes()
+    sums = [f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in sorted(files.items())]
+    files[SUMS] = "".join(sums).encode()
+    written: list[Path] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise InputError(f"-o: {folder} is not empty; name a new folder.")
+        for name, data in files.items():
+            written.append(folder / name)
+            written[-1].write_bytes(data)
+    except OSError as error:
+        for path in written:
+            with suppress(OSError):
+                path.unlink()
+        raise InputError(f"-o: {folder} cannot be written ({error.strerror}); name another folder, or make room.") from error
+    return sorted(written)
+
+
+def describe_preprocessing(version: ModelVersion) -> dict[str, Any]:
+    """The form of the raw images; they need no other step. Older versions have no tag for their rescaling."""
+    rescaling = version.tags.get(RESCALING, RESCALED)
+    return {"dtype": "uint8", "range": [0, 255], "shape": ["n", *read_input_shape(version)], "rescaling": rescaling}

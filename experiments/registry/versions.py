@@ -1,0 +1,71 @@
+"""Registered versions: find them by alias or number, and read the tags that a promotion wrote."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from ...search.study.load import check_name
+from ..errors import InputError
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+DIGEST = "tailor.dataset_sha256"
+RESCALING, RESCALED, UNSCALED = "tailor.rescaling", "inside the model", "none: the model takes 0 to 255 as they are"
+NO_ALIAS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's codes for an unknown name or alias
+
+
+def find_version(client: MlflowClient, reference: str) -> ModelVersion:
+    """The version that NAME (its champion), NAME@alias or NAME/version names. Raises InputError, which lists those there are."""
+    match = re.fullmatch(r"(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<version>[^@/]+))?", reference)
+    if match is None:
+        raise InputError(f"NAME: expected NAME, NAME@ALIAS or NAME/VERSION, got {reference!r}.")
+    name = check_name("NAME", match["name"])
+    try:
+        model = client.get_registered_model(name)
+    except MlflowException as error:
+        names = [m.name for m in client.search_registered_models(max_results=50)]
+        raise InputError(f"NAME: there is no registered model {name!r}; there are: {', '.join(names) or 'none yet'}.") from error
+    versions = client.search_model_versions(f"name = '{name}'", max_results=1000)
+    alias = match["alias"] or (None if match["version"] else CHAMPION)
+    wanted = match["version"] if alias is None else model.aliases.get(alias)
+    for version in versions:
+        if str(version.version) == str(wanted):
+            return version
+    said = f"alias {alias!r}" if alias else f"version {match['version']!r}"
+    numbers = ", ".join(sorted((str(v.version) for v in versions), key=int)) or "none"
+    aliases = ", ".join(f"{a} (version {v})" for a, v in sorted(model.aliases.items())) or "none"
+    raise InputError(f"NAME: {name!r} has no {said}; versions: {numbers}; aliases: {aliases}.")
+
+
+def find_champion(client: MlflowClient, name: str) -> ModelVersion | None:
+    """The champion's version, or None if there is none. If the registry does not respond, MLflow's error is raised."""
+    return find_alias(client, name, CHAMPION)
+
+
+def find_alias(client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
+    """The version that has the alias, or None. If the registry does not respond, MLflow's error is raised."""
+    try:
+        return client.get_model_version_by_alias(name, alias)
+    except MlflowException as error:
+        if error.error_code not in NO_ALIAS:
+            raise
+        return None
+
+
+def read_input_shape(version: ModelVersion) -> tuple[int, int, int]:
+    """(height, width, channels) of the images that a version takes."""
+    return tuple(json.loads(read_promoted_tag(version, "tailor.input_shape")))
+
+
+def read_promoted_tag(version: ModelVersion, name: str) -> str:
+    """A tag that each promotion writes. Raises InputError for a version that another tool registered."""
+    if name not in version.tags:
+        raise InputError(
+            f"{version.name} version {version.version} was not promoted by Tailor (it has no tag {name}); "
+            "promote a study to another name, or load the model by MLflow."
+        )
+    return version.tags[name]
