@@ -13,6 +13,7 @@ from ...search.errors import StudyError
 from ...search.study.capabilities import continues
 from ...search.study.spec import StudySpec
 from ..datasets.splits import DataHandle
+from ..tracking.kinds import TRIAL
 from ..tracking.model_files import ModelFile
 from ..tracking.reader import RecordedAttempt
 from ..trials.checkpoints import Checkpoints
@@ -41,6 +42,7 @@ class Parts:
     precision: str  # in place of "auto"
     code: Path | None = None  # a copy of the file of a factory named by its file
     clock: Callable[[], float] = time.monotonic
+    name: Callable[[int], str] = TRIAL.describe  # what the screen calls a trial
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,12 @@ class Coordinator:
         self._standings = Standings(spec.goal, spec.search.keep_models)
         self._budget = Budget(spec.search, spec.objective, parts.clock())
         self.progress = Progress(
-            spec.name, spec.objective.metric, spec.search.trials, parts.workers.count, deadline=self._budget.deadline
+            spec.name,
+            spec.objective.metric,
+            spec.search.trials,
+            parts.workers.count,
+            deadline=self._budget.deadline,
+            name=parts.name,
         )
         self.exhausted = ""  # why no more trials are asked for
         self.broken = ""  # why the engine could not answer an ask
@@ -145,7 +152,7 @@ class Coordinator:
             if weights is None:
                 suggestion = dataclasses.replace(suggestion, epochs_done=0)
                 gone = f"the weights of trial {suggestion.continues} are gone"
-                self._parts.screen.line(f"trial {suggestion.trial}: {gone}; it trains from the first epoch")
+                self._parts.screen.line(f"{self._parts.name(suggestion.trial)}: {gone}; it trains from the first epoch")
         job = make_job(self._spec, suggestion, attempt, self._parts.data, self._parts.precision)
         newest = self._parts.checkpoints.newest(suggestion.trial)
         return dataclasses.replace(
@@ -195,7 +202,9 @@ class Coordinator:
             return
         self._parts.recorder.lose_attempt(attempt.job, lost.reason)
         if lost.reason != NOT_BEGUN:
-            self._parts.screen.line(f"trial {trial}: attempt {attempt.job.attempt} lost ({lost.reason}); trying again")
+            self._parts.screen.line(
+                f"{self._parts.name(trial)}: attempt {attempt.job.attempt} lost ({lost.reason}); trying again"
+            )
         self._pending.append(attempt.suggestion)
 
     def _end(self, attempt: Attempt, result: TrialResult) -> None:
@@ -236,7 +245,9 @@ class Coordinator:
         self._parts.checkpoints.drop(trial)
         self._count(trial, outcome)
         measured = ", ".join(f"{metric} {_format(value)}" for metric, value in outcome.values.items())
-        self._parts.screen.line(f"trial {trial}: {outcome.status} {f'with {measured}' if measured else outcome.reason}")
+        self._parts.screen.line(
+            f"{self._parts.name(trial)}: {outcome.status} {f'with {measured}' if measured else outcome.reason}"
+        )
 
     def _count(self, trial: int, outcome: Outcome, earlier: bool = False) -> None:
         status, values, goal = outcome.status, outcome.values, self._spec.goal

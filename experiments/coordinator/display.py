@@ -39,7 +39,7 @@ class PlainScreen:
     def show(self, progress: Progress) -> None:
         if time.monotonic() - self._told >= HEARTBEAT:
             running = ", ".join(
-                f"trial {t.trial} epoch {t.epoch}/{t.epochs}" + (f" {t.value:.4f}" if t.value is not None else "")
+                f"{progress.name(t.trial)} epoch {t.epoch}/{t.epochs}" + (f" {t.value:.4f}" if t.value is not None else "")
                 for t in progress.running.values()
             )
             self.line(f"{summarize(progress)}; running: {running or 'none'}")
@@ -70,7 +70,7 @@ def draw_table(progress: Progress) -> Group:
     for name in ("trial", "epoch", progress.metric, "seconds"):
         rows.add_column(name, justify="right")
     for trial in sorted(progress.running.values(), key=lambda t: t.trial):
-        name = str(trial.trial) + (f" (attempt {trial.attempt})" if trial.attempt > 1 else "")
+        name = progress.name(trial.trial).removeprefix("trial ") + (f" (attempt {trial.attempt})" if trial.attempt > 1 else "")
         value = "-" if trial.value is None else f"{trial.value:.4f}"
         rows.add_row(name, f"{trial.epoch}/{trial.epochs}", value, f"{time.monotonic() - trial.since:.0f}")
     return Group(rows, Text(summarize(progress)))
@@ -78,7 +78,7 @@ def draw_table(progress: Progress) -> Group:
 
 def summarize(progress: Progress) -> str:
     """One line: best so far, counts, time left."""
-    best = "none yet" if progress.best is None else f"{progress.best[1]:.4f} (trial {progress.best[0]})"
+    best = "none yet" if progress.best is None else f"{progress.best[1]:.4f} ({progress.name(progress.best[0])})"
     counts = f"{progress.complete} done, {progress.pruned} pruned, {progress.failed} failed of {progress.trials}"
     left = progress.time_left(time.monotonic())
     return f"best {best}; {counts}; {'' if left is None else f'about {format_duration(left)} left'}".removesuffix("; ")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
+
+from ..tracking.kinds import TRIAL
 
 
 @dataclass
@@ -33,6 +36,7 @@ class Progress:
     best: tuple[int, float] | None = None
     seconds: list[float] = field(default_factory=list)  # of each trial ended in this session
     deadline: float | None = None
+    name: Callable[[int], str] = TRIAL.describe
 
     @property
     def done(self) -> int:

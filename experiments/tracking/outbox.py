@@ -8,6 +8,7 @@ from collections.abc import Callable
 from ..errors import RunError
 from ..system.redact import mask_passwords
 from .entries import Entry
+from .kinds import TRIAL, Kind
 from .reader import RecordedStudy
 from .spool import Spool
 from .writer import Writer, is_away
@@ -18,9 +19,9 @@ RETRY_SECONDS = 5.0  # between two tries to reach MLflow
 class Outbox:
     """The outbox of one study. `say` prints when MLflow goes away and when it is back."""
 
-    def __init__(self, study: RecordedStudy, spool: Spool, say: Callable[[str], None]) -> None:
+    def __init__(self, study: RecordedStudy, spool: Spool, say: Callable[[str], None], kind: Kind = TRIAL) -> None:
         self.study = study
-        self._writer = Writer(study)
+        self._writer = Writer(study, kind)
         self._spool = spool
         self._say = say
         self._tried = 0.0

@@ -22,6 +22,7 @@ from ...search.study.spec import StudySpec
 from ..errors import InputError
 from ..store import Store, sqlite_address
 from .entries import RUN_STATUS, end_tags
+from .kinds import TRIAL, Kind
 from .moved import correct_addresses
 
 STUDY_FILE, REPORT = "study.json", "report.html"
@@ -31,7 +32,7 @@ PAGE = 1000  # runs that MLflow returns at once
 
 @dataclass(frozen=True)
 class RecordedAttempt:
-    """An attempt at a trial, as its run records it.
+    """An attempt at a trial (or candidate, by its number), as its run records it.
 
     `status` is Tailor's (running, complete, pruned, failed, stopped, lost), `run_status` MLflow's; `epochs` counts those
     that the attempt trained itself; `start` and `end` are milliseconds since 1970.
@@ -51,10 +52,10 @@ class RecordedAttempt:
     end: int | None
 
     @classmethod
-    def read(cls, run: Run) -> RecordedAttempt:
+    def read(cls, run: Run, kind: Kind = TRIAL) -> RecordedAttempt:
         tags, info = run.data.tags, run.info
         return cls(
-            trial=int(tags["tailor.trial"]),
+            trial=int(tags[kind.tag]),
             attempt=int(tags["tailor.attempt"]),
             run_id=info.run_id,
             run_name=info.run_name,
@@ -120,16 +121,16 @@ class RecordedStudy:
                 json.loads(Path(self.client.download_artifacts(self.run_id, STUDY_FILE, folder)).read_text(encoding="utf-8"))
             )
 
-    def read_attempts(self) -> list[RecordedAttempt]:
-        """Every attempt, oldest first."""
-        runs, token, wanted = [], None, "tags.`tailor.kind` = 'trial'"
+    def read_attempts(self, kind: Kind = TRIAL) -> list[RecordedAttempt]:
+        """Every attempt of that kind, oldest first."""
+        runs, token, wanted = [], None, f"tags.`tailor.kind` = '{kind.name}'"
         while True:
             page = self.client.search_runs(
                 [self.experiment_id], wanted, max_results=PAGE, order_by=["start_time ASC"], page_token=token
             )
             runs += page
             if not (token := page.token):
-                return [RecordedAttempt.read(run) for run in runs]
+                return [RecordedAttempt.read(run, kind) for run in runs]
 
     def close_attempt(self, attempt: RecordedAttempt, status: str, reason: str) -> RecordedAttempt:
         """End the run of an attempt that no process writes any more. Returns the attempt as it is then."""

@@ -24,6 +24,7 @@ from ..trials import metrics
 from ..trials.job import EpochReport, TrialJob, TrialResult
 from . import figures, model_files, ui_links
 from .entries import RUN_STATUS, BeginAttempt, DropModel, EndRun, LogMetrics, LogModel, Timed, end_tags
+from .kinds import TRIAL, Kind
 from .lease import Lease
 from .outbox import Outbox
 from .reader import EPOCHS, STUDY_FILE, RecordedStudy, find_study
@@ -42,9 +43,10 @@ class _Live:
 class Tracker:
     """Composes the entries of one study. It belongs to one coordinator."""
 
-    def __init__(self, outbox: Outbox, splits: Splits, tags: Mapping[str, str], lease: Lease) -> None:
+    def __init__(self, outbox: Outbox, splits: Splits, tags: Mapping[str, str], lease: Lease, kind: Kind = TRIAL) -> None:
         self.outbox = outbox
         self._lease = lease
+        self._kind = kind
         self._splits = splits
         self._tags = tags  # of every run
         self._live: dict[tuple[int, int], _Live] = {}
@@ -54,8 +56,7 @@ class Tracker:
         """Open the run of an attempt."""
         suffix = f"-{job.attempt}" if job.attempt > 1 else ""
         tags = {
-            "tailor.kind": "trial",
-            "tailor.trial": str(job.trial),
+            **self._kind.tags(job.trial),
             "tailor.attempt": str(job.attempt),
             "tailor.status": "running",
             "tailor.seed": str(job.seed),
@@ -65,7 +66,7 @@ class Tracker:
             **self._tags,
         }
         params = {name: str(value) for name, value in flatten(hparams).items()}
-        self.outbox.put(BeginAttempt((job.trial, job.attempt), f"trial-{job.trial:03d}{suffix}", tags, params, _now()))
+        self.outbox.put(BeginAttempt((job.trial, job.attempt), f"{self._kind.name_run(job.trial)}{suffix}", tags, params, _now()))
         self._live[job.trial, job.attempt] = _Live([])
 
     def log_epoch(self, report: EpochReport) -> None:
@@ -111,7 +112,7 @@ class Tracker:
         """Log a trial's model as a LoggedModel of its attempt's run."""
         tags = {
             "tailor.study": job.study,
-            "tailor.trial": str(job.trial),
+            self._kind.tag: str(job.trial),
             "tailor.sha256": sha256(model.keras),
             "tailor.dataset_sha256": self._splits.digest,
         }

@@ -16,6 +16,7 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 
 from . import model_files
 from .entries import Attempt, BeginAttempt, DropModel, EndRun, Entry, LogMetrics, LogModel
+from .kinds import TRIAL, Kind
 from .reader import RecordedStudy
 
 MODEL_NAME = "model"
@@ -37,7 +38,8 @@ def is_away(error: Exception) -> bool:
 class Writer:
     """Writes one study's entries. It finds attempts by their tags, so an entry needs no run's id."""
 
-    def __init__(self, study: RecordedStudy) -> None:
+    def __init__(self, study: RecordedStudy, kind: Kind = TRIAL) -> None:
+        self._kind = kind
         self._client = study.client
         self._experiment_id = study.experiment_id
         self._study_run = study.run_id
@@ -62,17 +64,20 @@ class Writer:
                 self._drop_model(entry)
 
     def find_models(self) -> dict[int, list[LoggedModel]]:
-        """The logged models by trial, half-logged ones too."""
+        """The logged models by the numbers of their attempts, half-logged ones too."""
         found: dict[int, list[LoggedModel]] = {}
         for model in self._client.search_logged_models([self._experiment_id], max_results=1000):
-            if "tailor.trial" in model.tags:
-                found.setdefault(int(model.tags["tailor.trial"]), []).append(model)
+            if self._kind.tag in model.tags:
+                found.setdefault(int(model.tags[self._kind.tag]), []).append(model)
         return found
 
     def _find_run(self, attempt: Attempt) -> str | None:
         if attempt not in self._runs:
             trial, number = attempt
-            wanted = f"tags.`tailor.trial` = '{trial}' AND tags.`tailor.attempt` = '{number}'"
+            kind = self._kind
+            wanted = (
+                f"tags.`tailor.kind` = '{kind.name}' AND tags.`{kind.tag}` = '{trial}' AND tags.`tailor.attempt` = '{number}'"
+            )
             for run in self._client.search_runs([self._experiment_id], wanted, max_results=1):
                 self._runs[attempt] = run.info.run_id
         return self._runs.get(attempt)

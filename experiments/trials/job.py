@@ -91,7 +91,7 @@ def make_job(spec: StudySpec, suggestion: Suggestion, attempt: int, data: DataHa
         values=values,
         data=data,
         epochs=suggestion.epochs,
-        seed=derive_seed(spec.search.seed, suggestion.trial),
+        seed=derive_seed(spec.search.seed, suggestion.trial) if suggestion.seed is None else suggestion.seed,
         monitor=spec.objective.metric if steered else "val_loss",
         maximize=spec.objective.direction == "maximize" if steered else False,
         waits=steered and spec.search.pruner.name != "none",
@@ -102,6 +102,6 @@ def make_job(spec: StudySpec, suggestion: Suggestion, attempt: int, data: DataHa
     )
 
 
-def derive_seed(study_seed: int, trial: int) -> int:
-    """A 31-bit seed of (study seed, trial number)."""
-    return int.from_bytes(hashlib.sha256(f"trial/{study_seed}/{trial}".encode()).digest()[:4], "big") >> 1
+def derive_seed(study_seed: int, number: int, kind: str = "trial") -> int:
+    """A 31-bit seed of (study seed, number among its kind)."""
+    return int.from_bytes(hashlib.sha256(f"{kind}/{study_seed}/{number}".encode()).digest()[:4], "big") >> 1

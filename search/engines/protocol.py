@@ -15,7 +15,8 @@ Status = Literal["complete", "pruned", "failed"]
 class Suggestion:
     """A trial to run: its number, its hyperparameters, and the epochs that it is granted.
 
-    `continues` names an earlier trial: this one begins with its weights, after `epochs_done` of those epochs.
+    `continues` names an earlier trial: this one begins with its weights, after `epochs_done` of those epochs. `seed` is None
+    if it follows from the study's seed and the number.
     """
 
     trial: int
@@ -23,6 +24,7 @@ class Suggestion:
     epochs: int
     continues: int | None = None
     epochs_done: int = 0
+    seed: int | None = None
 
 
 @dataclass(frozen=True)

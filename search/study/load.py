@@ -16,12 +16,12 @@ from ..space.space import Space
 from . import capabilities
 from .goal import Goal, Objective
 from .parse_space import read_parameter
-from .sections import DataPlan, Found, SearchPlan, StudyKeys, WorkersPlan, check_name
+from .sections import DataPlan, Found, PromotionPlan, SearchPlan, StudyKeys, WorkersPlan, check_name
 from .spec import StudySpec
 from .validate import make
 
 MAX_BYTES = 1 << 20
-SECTIONS = ("study", "search", "space", "training", "data", "workers")
+SECTIONS = ("study", "search", "space", "training", "data", "workers", "promotion")
 ENQUEUE = "enqueue"  # an array of tables beside the sections
 FOUND = "found"  # a table that Tailor writes into the study that it records
 
@@ -120,6 +120,7 @@ def build(raw: Mapping[str, Any]) -> StudySpec:
         training=training,
         data=make(DataPlan, "data", raw.get("data", {})),
         workers=make(WorkersPlan, "workers", raw.get("workers", {})),
+        promotion=make(PromotionPlan, "promotion", raw.get("promotion", {})),
         enqueue=_enqueue(raw.get(ENQUEUE, [])),
         found=make(Found, FOUND, raw.get(FOUND, {})),
     )

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .sections import DataPlan, SearchPlan, StudyKeys, WorkersPlan
+from .sections import DataPlan, PromotionPlan, SearchPlan, StudyKeys, WorkersPlan
 from .validate import section
 
 HEAD = "| key | default | what it is |\n| --- | --- | --- |\n"
-SECTIONS = {"study": StudyKeys, "search": SearchPlan, "data": DataPlan, "workers": WorkersPlan}
+SECTIONS = {"study": StudyKeys, "search": SearchPlan, "data": DataPlan, "workers": WorkersPlan, "promotion": PromotionPlan}
 
 
 def table(kind: type) -> str:

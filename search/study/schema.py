@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .parse_space import ChoiceKeys, FixedKeys, RangeKeys
-from .sections import SCALAR, STUDY_NAME, DataPlan, Found, SearchPlan, StudyKeys, WorkersPlan
+from .sections import SCALAR, STUDY_NAME, DataPlan, Found, PromotionPlan, SearchPlan, StudyKeys, WorkersPlan
 from .validate import NOTES, section
 
 
@@ -39,6 +39,7 @@ def schema(training: Mapping[str, Any], datasets: Sequence[str], models: Sequenc
             "training": {"type": "object", "properties": dict(training), "description": "what is fixed"},
             "data": _section(DataPlan),
             "workers": _section(WorkersPlan),
+            "promotion": _section(PromotionPlan),
             "enqueue": {"type": "array", "items": {"type": "object", "additionalProperties": SCALAR}},
             "found": _section(Found),
         },

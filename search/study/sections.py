@@ -322,6 +322,26 @@ class WorkersPlan:
 
 
 @dataclass(frozen=True, config=STRICT)
+class PromotionPlan:
+    """[promotion]: how `tailor promote` chooses a model, and the gates that it must pass. It may change at any time."""
+
+    candidates: Annotated[int, Field(ge=1, le=100), key("how many of the best trials are trained again")] = 3
+    seeds: Annotated[int, Field(ge=1, le=99), key("how often each is trained, on fresh seeds, the same for all")] = 3
+    register: Annotated[
+        Literal["median", "average"],
+        key("what is registered of the winner: the median seed's model, or `\"average\"`: one model that averages all seeds'"),
+    ] = "median"
+    minimum_gain: Annotated[float, Field(ge=0), key("the least gain over the champion on test, in the metric that is judged")] = (
+        0.0
+    )
+    recall_drop: Annotated[
+        float | Nothing, Field(ge=0, le=1), key("by how much the recall of the worst class may fall below the champion's")
+    ] = None
+    latency_ms: Annotated[float | Nothing, Field(gt=0), key("the most milliseconds that one image may take")] = None
+    model_bytes: Annotated[int | Nothing, Field(ge=1), key("the largest `.keras` file")] = None
+
+
+@dataclass(frozen=True, config=STRICT)
 class Found:
     """[found]: what Tailor finds out beyond the study file: the names that a Keras Tuner model declares by its hp, and the
     SHA-256 of the file with the space function. Tailor writes it into the study that it records.

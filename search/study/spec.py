@@ -15,7 +15,7 @@ from ..space.parameters import Float, Int, Parameter
 from ..space.source import DeclaredSpace, ModelSpace, SpaceSource
 from ..space.space import Space
 from .goal import Constraint, Goal, Objective
-from .sections import APIS, Component, DataPlan, Found, SearchPlan, WorkersPlan
+from .sections import APIS, Component, DataPlan, Found, PromotionPlan, SearchPlan, WorkersPlan
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class StudySpec:
     training: Mapping[str, Any] = field(default_factory=dict)
     data: DataPlan = field(default_factory=DataPlan)
     workers: WorkersPlan = field(default_factory=WorkersPlan)
+    promotion: PromotionPlan = field(default_factory=PromotionPlan)
     enqueue: tuple[Mapping[str, Value], ...] = ()
     others: tuple[Objective, ...] = ()
     constraints: tuple[Constraint, ...] = ()
@@ -81,6 +82,7 @@ class StudySpec:
             "training": dict(self.training),
             "data": _given(data),
             "workers": _given(dataclasses.asdict(self.workers)),
+            "promotion": _given(dataclasses.asdict(self.promotion)),
             "enqueue": [dict(point) for point in self.enqueue],
             "found": {key: value for key, value in vars(self.found).items() if value},
         }

@@ -1,0 +1,1 @@
+"""From a study to a champion: candidates trained on fresh seeds, ranked on holdout, judged on test, registered."""

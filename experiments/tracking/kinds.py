@@ -1,0 +1,36 @@
+"""The two kinds of attempts that a study's runs record: trials of the search, and candidates of a promotion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+SEEDS = 100  # a candidate's number is its trial's × SEEDS, plus the place of its seed
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How runs, models and lines on the screen name attempts of a kind; each has a number among its kind."""
+
+    name: Literal["trial", "candidate"]
+
+    @property
+    def tag(self) -> str:
+        """The tag that holds the number."""
+        return f"tailor.{self.name}"
+
+    def describe(self, number: int) -> str:
+        """What the screen calls it."""
+        return f"trial {number}" if self.name == "trial" else f"trial {number // SEEDS}, seed {number % SEEDS + 1}"
+
+    def name_run(self, number: int) -> str:
+        """The name of its run."""
+        return f"trial-{number:03d}" if self.name == "trial" else f"candidate-{number // SEEDS:03d}-seed-{number % SEEDS + 1}"
+
+    def tags(self, number: int) -> dict[str, str]:
+        """The tags of its run. A candidate names its trial too."""
+        own = {"tailor.kind": self.name, self.tag: str(number)}
+        return own if self.name == "trial" else {**own, "tailor.trial": str(number // SEEDS)}
+
+
+TRIAL, CANDIDATE = Kind("trial"), Kind("candidate")
