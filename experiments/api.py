@@ -1,4 +1,4 @@
-"""Tailor from Python: read or build a study, run it, look at its trials, take its best model. The same in a notebook."""
+"""Tailor from Python or a notebook: read or build a study, run it, look at its trials, take its best model."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TRUTH = {"True": True, "False": False}
 
 @dataclass(frozen=True)
 class Result:
-    """A study as it stands in the store; its trials are read when they are asked for."""
+    """A study in the store; each call reads its trials anew."""
 
     spec: StudySpec
     store: Store
@@ -50,7 +50,7 @@ class Result:
     @property
     @prefer_installed()
     def trials(self) -> pandas.DataFrame:
-        """A row a trial, best first: its number, status and value, `params.…` with their types, and `metrics.…`."""
+        """One row a trial, best first: its number, status and value, typed `params.…`, and `metrics.…`."""
         import pandas
 
         board = self.leaderboard()
@@ -77,7 +77,7 @@ class Result:
 
     @property
     def best(self) -> Row:
-        """The best complete trial that keeps the constraints. Raises RunError where there is none."""
+        """The best complete trial that keeps the constraints. Raises RunError if there is none."""
         if (row := find_best(self.leaderboard())) is not None:
             return row
         raise RunError(f"study {self.spec.name!r} has no complete trial{self.spec.goal.within}.")
@@ -99,7 +99,7 @@ class Result:
 
 
 class _Silent:
-    """A screen for whoever wants none."""
+    """A screen that shows nothing."""
 
     def show(self, progress: Progress) -> None:
         pass
@@ -120,16 +120,15 @@ def run(
 ) -> Result:
     """Run a study, or resume it: a shipped name, a file, its tables as a mapping, or a spec.
 
-    `settings` are SECTION.KEY with values ({"search.trials": 8}); `store` and `data` are as the command line's options, and where
-    they are left out TAILOR_STORE and TAILOR_DATA hold here too. `enqueue_from` names a study whose best points are tried first.
-    Raises StudyError, ModelError or InputError for what is wrong with the input, RunError where no trial completed or MLflow
-    stayed away, StoreError where the engine's database cannot be used, and KeyboardInterrupt when Ctrl-C stopped it, cleanly: the
-    same call resumes it.
+    `settings` maps SECTION.KEY to a value ({"search.trials": 8}). `store` and `data` are the command line's options; their
+    defaults are TAILOR_STORE and TAILOR_DATA. `enqueue_from` names a study whose best points are tried first.
+    Raises StudyError, ModelError or InputError for wrong input, RunError if no trial completed or MLflow stayed away, StoreError
+    if the engine's database cannot be used, and KeyboardInterrupt after Ctrl-C. The same call then resumes the study.
 
-    Your process stays yours. Only Ctrl-C is handled here, while the search runs in the main thread, and only if it is left to
-    Python (a handler of yours stays); SIGTERM and SIGHUP do what they did before. If one of them ends the process, the same call
-    resumes the study. Dask's client here is not the default one. The variables, log levels and filters of warnings that the
-    search sets are put back, and its processes end with it.
+    Your process stays as it was. The search handles only Ctrl-C, only in the main thread, and only if Python's own handler is
+    set (your handler stays). SIGTERM and SIGHUP do what they did before; if one of them ends the process, the same call resumes
+    the study. Dask's default client stays yours. At its end the search restores the variables, log levels and warning filters
+    that it set, and ends its processes.
     """
     spec = _spec(study, settings or {})
     place = Store.at(None if store is None else str(store))
@@ -146,7 +145,7 @@ def run(
 
 @contextmanager
 def _quiet_libraries() -> Iterator[None]:
-    from ..search.engines import optuna  # noqa: F401 (it sets its logger's level when it is imported: the one to keep)
+    from ..search.engines import optuna  # noqa: F401 (its import sets its logger's level, which is to be kept)
 
     with kept():
         yield

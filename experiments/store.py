@@ -19,7 +19,7 @@ KNOWN_TO_ALL = "password1234"
 
 @dataclass(frozen=True)
 class Store:
-    """The paths and addresses under one root. Nothing is created until `create`."""
+    """The paths and addresses under one root folder. Only `reserved`, `create` and `adopt_database` write."""
 
     root: Path
     tracking_uri: str
@@ -27,9 +27,9 @@ class Store:
 
     @classmethod
     def at(cls, folder: str | None, environ: Mapping[str, str] = os.environ, studies: str | None = None) -> Store:
-        """The store that `--store`, `TAILOR_STORE` or ./mlruns names, with Optuna's database that `--studies` names.
+        """The store that `--store` or TAILOR_STORE names, ./mlruns by default, with Optuna's database that `--studies` names.
 
-        If they are set, MLFLOW_TRACKING_URI wins for MLflow, and TAILOR_STUDIES, a SQLAlchemy URL, for Optuna. If `--store` names
+        MLFLOW_TRACKING_URI, if set, names MLflow, and TAILOR_STUDIES, a SQLAlchemy URL, Optuna's database. If `--store` names
         another store than the one that `tailor env` exported, the exported MLFLOW_TRACKING_URI does not count.
         """
         root = Path(folder or environ.get("TAILOR_STORE") or "mlruns").expanduser().resolve()
@@ -43,12 +43,12 @@ class Store:
         tracking = own if exported or not named else _named_address(named)
         if KNOWN_TO_ALL in (environ.get("MLFLOW_TRACKING_PASSWORD"), urlsplit(tracking).password):
             raise InputError(
-                "MLFLOW_TRACKING_PASSWORD: it is the one that MLflow's older servers give to their administrator, and everyone "
-                "knows it; change it on the server, then here."
+                "MLFLOW_TRACKING_PASSWORD: expected a secret, got the public default of older MLflow servers; "
+                "change it on the server, then here."
             )
         studies = environ.get("TAILOR_STUDIES", "") if studies is None else studies
         if studies == tracking:
-            raise InputError("--studies: it is MLflow's database, which Optuna cannot share; give Optuna another one.")
+            raise InputError("--studies: got MLflow's database, which Optuna cannot share; name another database for Optuna.")
         return cls(root, tracking, studies)
 
     @property
@@ -72,17 +72,17 @@ class Store:
 
     @property
     def optuna_url(self) -> str:
-        """Optuna's storage, as other tools take it."""
+        """Optuna's storage, for other tools."""
         return self.studies or sqlite_address(self.root / "studies.db")
 
     @property
     def studies_url(self) -> str:
-        """Optuna's storage for a writer, which waits 30 s for another's lock (SQLite's `timeout`)."""
+        """Optuna's storage for a writer, which waits 30 s for a lock (SQLite's `timeout`)."""
         return self.studies or f"{self.optuna_url}?timeout=30"
 
     @property
     def oracles(self) -> Path:
-        """Keras Tuner's state, a folder a study."""
+        """Keras Tuner's state, one folder a study."""
         return self.root / "keras_tuner"
 
     @property
@@ -91,7 +91,7 @@ class Store:
 
     @property
     def spool(self) -> Path:
-        """What MLflow lacks while it is away, a folder a study."""
+        """What MLflow lacks while it is away, one folder a study."""
         return self.root / "spool"
 
     @property
@@ -123,13 +123,13 @@ class Store:
                     folder.rmdir()
 
     def create(self) -> None:
-        """Create, for the owner alone, what MLflow and Optuna would make readable to everyone."""
+        """Create, for the owner alone, the folders and files that MLflow and Optuna would make readable to everyone."""
         for folder in (self.artifacts, self.cache, self.checkpoints, self.oracles, self.spool):
             folder.mkdir(exist_ok=True, mode=MODE)
         (self.root / "studies.db").touch(mode=0o600)
 
     def adopt_database(self, draft: Path) -> None:
-        """Put a new MLflow database in its place, whole or not at all; another process may have been first."""
+        """Put a new MLflow database in its place, whole or not at all, unless another process was first."""
         beside = self.root / f".mlflow-{os.getpid()}.db"
         shutil.copyfile(draft, beside)
         beside.chmod(0o600)
@@ -158,12 +158,12 @@ def _named_address(named: str) -> str:
 
 
 def sqlite_address(path: Path) -> str:
-    """A SQLite file's address for SQLAlchemy, MLflow and Optuna, with `%`, `?` and `#` escaped, which mean something there.
+    """A SQLite file's address for SQLAlchemy, MLflow and Optuna, with `%`, `?` and `#` escaped, as URLs need.
 
-    An escaped one names its driver: otherwise MLflow would make an empty folder with the escaped name.
+    An escaped address names its driver; otherwise MLflow makes an empty folder with the escaped name.
     """
     if not set("%?#") & set(str(path)):
-        return f"sqlite:///{path}"  # unchanged, as most paths need
+        return f"sqlite:///{path}"  # most paths need no change
     from sqlalchemy.engine import URL
 
     return URL.create("sqlite+pysqlite", database=str(path)).render_as_string()

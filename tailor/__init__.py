@@ -1,13 +1,13 @@
-"""Tailor's importable face: a few names, loaded when they are first used.
+"""Tailor from Python: a few names, imported at their first use.
 
 import tailor
-result = tailor.run("quickstart")   # or a study file, or its tables as a mapping
+result = tailor.run("quickstart")      # or a study file, or its tables as a mapping
 result.trials                          # a DataFrame, best first
 model = result.model()                 # the best trial's Keras model
 model, labels = tailor.load("got")     # a folder that `tailor pull` wrote
 spec = tailor.read_study("my.toml")    # a study file, or a shipped study's name, as a frozen record
 
-What goes wrong is a StudyError, ModelError, InputError, RunError or StoreError; their messages say what to do.
+Errors are StudyError, ModelError, InputError, RunError or StoreError; their messages say what to do.
 """
 
 from __future__ import annotations

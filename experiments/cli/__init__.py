@@ -1,4 +1,4 @@
-"""The command `tailor`: one small file a command, loaded when it is used; errors and exit codes are decided here alone."""
+"""The command `tailor`: one small file for each command, loaded when you call it. Only this file turns errors into exit codes."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from .exit_codes import DONE, FAILED, WRONG_INPUT, say, say_interrupted
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     code = run(arguments)
-    for number in NUMBERS:  # what is left is to end: a signal does that at once
+    for number in NUMBERS:  # only the exit is left: a signal may end it at once
         signal.signal(number, signal.SIG_DFL)
-    gc.freeze()  # or Python looks through all that the libraries made, for half a second, before it lets go of it
+    gc.freeze()  # otherwise Python's last collection walks the libraries' objects for half a second
     sys.exit(code)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; errors become one line and a code, and a bug shows its traceback."""
+    """Run the command line and return its exit code: an error becomes one line, a bug shows its traceback."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # what a terminal cannot show, a dash in Latin-1 say, is no reason to fail
+            stream.reconfigure(errors="replace")  # a dash that Latin-1 lacks is no reason to fail
     ending = Ending()
-    with ending.installed():  # before anything else is imported, so that a signal ends in one line from the first moment on
+    with ending.installed():  # before any import: a signal ends in one line from the start
         try:
             return _command(arguments)
         except KeyboardInterrupt as error:
             return say_interrupted(error)
         except Exception as error:
-            if ending.caught:  # the import that a signal came into may make another error of it
+            if ending.caught:  # an import that a signal interrupts may raise another error
                 return say_interrupted(Interrupted(ending.caught[-1]))
             return _expected(error)
 
@@ -47,8 +47,8 @@ def _command(arguments: Sequence[str] | None) -> int:
     from ..tracking.timeouts import shorten_timeouts
     from .commands import tailor
 
-    os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"  # a model is a .keras file, or is not loaded
-    os.environ["MPLBACKEND"] = "agg"  # pictures go to files; from Python the backend is the user's
+    os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"  # Tailor loads .keras files only
+    os.environ["MPLBACKEND"] = "agg"  # pictures go to files; from Python the user chooses the backend
     apply_settings(TENSORFLOW_ENV)
     try:
         with prefer_installed(), shorten_timeouts():
@@ -61,7 +61,7 @@ def _command(arguments: Sequence[str] | None) -> int:
     except click.Abort as error:  # at a question
         return say_interrupted(error.__cause__)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `tailor … | head` is no fault
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `tailor … | head` is no error
         return DONE
 
 
@@ -76,7 +76,7 @@ def _expected(error: Exception) -> int:
     if isinstance(error, (RunError, StoreError)):
         say(str(error))
         return FAILED
-    if type(error).__module__ in ("mlflow.exceptions", "sqlalchemy.exc"):  # a server that is away, a database of another version
+    if type(error).__module__ in ("mlflow.exceptions", "sqlalchemy.exc"):  # MLflow is away, or its database has another version
         say(f"MLflow: {str(error).splitlines()[0]}")
         return FAILED
     import traceback

@@ -1,4 +1,4 @@
-"""`tailor check STUDY`: a dry run that resolves the file, builds the ends of the space and estimates memory and time."""
+"""`tailor check STUDY`: a dry run that resolves the file, builds its smallest and largest model, estimates memory and time."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ def command(study: str, name: str | None, settings: tuple[str, ...], as_json: bo
         ]
         for label, size in (("smallest", found.smallest), ("largest", found.largest))
     ]
-    print_table("The ends of the space", columns, rows)
+    print_table("The smallest and the largest model", columns, rows)
     search = spec.search
     low, high = (format_duration(seconds) for seconds in found.search_seconds)
     click.echo(
         f"{found.trials} trials of at most {search.max_epochs} epochs on {found.workers} workers: {low} to {high} "
-        "(less where trials stop early or are pruned)."
+        "(less if trials stop early or are pruned)."
     )
     for line in (explain_repeats(spec), found.note):
         if line:
             click.echo(line)
-    click.echo(f"The study is right. Run it:  {repeat_command('search')}")
+    click.echo(f"The study is valid. Run it:  {repeat_command('search')}")

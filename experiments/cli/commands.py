@@ -1,4 +1,4 @@
-"""The group of Tailor's commands: each is one small file, loaded when it is called."""
+"""The group of Tailor's commands: each is one small file, imported when you call it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .table import COMMANDS
 
 
 class Commands(click.Group):
-    """The commands by name, each imported when it is called."""
+    """The commands by name, each imported when you call it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -32,13 +32,13 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):  # from the table: --help imports no command
+        with formatter.section("Commands"):  # from the table, so that --help imports no command
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt as error:  # click would print an empty line and forget which signal it was
+        except KeyboardInterrupt as error:  # click would print an empty line and lose the signal
             raise click.exceptions.Exit(say_interrupted(error)) from error
 
 
@@ -47,5 +47,5 @@ class Commands(click.Group):
 def tailor() -> None:
     """One study file in, one trusted Keras classifier in the MLflow registry out.
 
-    Begin with:  tailor search quickstart
+    Start with:  tailor search quickstart
     """

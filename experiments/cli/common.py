@@ -1,4 +1,4 @@
-"""What several commands share: their options, the store they open, and how tables and JSON are printed."""
+"""What several commands share: options, the store that they open, tables and JSON."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STUDIES = "tailor.studies"
 
 
 def store_option(command: F) -> F:
-    """`--store`, and `--studies` beside it, which `store_at` knows of."""
+    """Add `--store` and `--studies`; `store_at` reads both."""
 
     def set_studies(context: click.Context, parameter: click.Parameter, url: str | None) -> None:
         context.meta[STUDIES] = url
@@ -38,7 +38,7 @@ def store_option(command: F) -> F:
         callback=set_studies,
         help="Optuna's database, such as postgresql+psycopg://USER@HOST/DB [TAILOR_STUDIES, a file in the store].",
     )(command)
-    return click.option("--store", metavar="DIR", help="Where everything is kept [TAILOR_STORE, ./mlruns].")(command)
+    return click.option("--store", metavar="DIR", help="The folder that holds everything [TAILOR_STORE, ./mlruns].")(command)
 
 
 data_option: Callable[[F], F] = click.option(
@@ -46,7 +46,7 @@ data_option: Callable[[F], F] = click.option(
     envvar="TAILOR_DATA",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Where published data sets lie [TAILOR_DATA].",
+    help="The folder of published data sets [TAILOR_DATA].",
 )
 json_option: Callable[[F], F] = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 name_option: Callable[[F], F] = click.option("--name", metavar="NAME", help="Keep the study under another name.")
@@ -56,27 +56,27 @@ set_option: Callable[[F], F] = click.option(
 
 
 def store_at(folder: str | None) -> Store:
-    """The store that the command's options name; nothing is opened or made."""
+    """The store that the command's options name; opens and creates nothing."""
     from ..store import Store
 
     return Store.at(folder, studies=click.get_current_context().meta.get(STUDIES))
 
 
 def open_store(folder: str | None) -> tuple[Store, MlflowClient]:
-    """The store and a client on it. Raises InputError where nothing was ever recorded in it."""
+    """The store and a client on it. Raises InputError if no study was recorded in it."""
     from ..errors import InputError
     from ..tracking.reader import open_client
 
     store = store_at(folder)
     if not store.exists:
         raise InputError(
-            f"--store: there is no study in {store.root} yet; begin with `tailor search quickstart`, or name another."
+            f"--store: there is no study in {store.root} yet; start with `tailor search quickstart`, or name another store."
         )
     return store, open_client(store)
 
 
 def find_recorded(client: MlflowClient, study: str) -> RecordedStudy:
-    """A recorded study by its name, or by a study file's. Raises InputError listing those there are."""
+    """Find a recorded study by its name, or by its study file. Raises InputError that lists the recorded ones."""
     from ..errors import InputError
     from ..tracking.reader import find_study, list_names
 
@@ -93,7 +93,7 @@ def find_recorded(client: MlflowClient, study: str) -> RecordedStudy:
 
 
 def repair_if_killed(study: RecordedStudy, store: Store) -> tuple[RecordedStudy, list[str]]:
-    """The study as it stands, and a line for each repair after a killed search; none while a search is running."""
+    """Repair what a killed search left. Returns the study and a line for each repair; no repair while a search runs."""
     if not study.running:
         return study, []
     from ..coordinator.fsck import repair
@@ -101,20 +101,20 @@ def repair_if_killed(study: RecordedStudy, store: Store) -> tuple[RecordedStudy,
 
     try:
         lines = repair(study, store)
-    except InputError:  # the lock is held: it runs
+    except InputError:  # a search holds the lock
         return study, []
     return study.refresh(), lines
 
 
 def format_next(*words: str) -> str:
-    """A next command, as a shell takes it, on the store that was named to this one."""
+    """A command to run next, quoted for a shell, with this command's `--store`."""
     context = click.get_current_context(silent=True)
     store = None if context is None else context.params.get("store")
     return shlex.join(["tailor", *words, *([] if store is None else ["--store", store])])
 
 
 def repeat_command(command: str = "", but: str = "") -> str:
-    """What was typed, for another command, or without one option: without its other options the study might lie elsewhere."""
+    """The command line as you typed it, for another command, or without the option `but`; the other options name the study."""
     words, given = ["tailor"], iter(sys.argv[1:])
     for word in given:
         if word == but:
@@ -127,7 +127,7 @@ def repeat_command(command: str = "", but: str = "") -> str:
 
 @contextmanager
 def keep_stdout_for_json(wanted: bool) -> Iterator[None]:
-    """Where that is wanted, send all that is printed meanwhile, by workers and models of one's own too, to standard error."""
+    """If `wanted`, send all other output, also that of workers and custom models, to standard error."""
     if not wanted:
         yield
         return
@@ -143,13 +143,13 @@ def keep_stdout_for_json(wanted: bool) -> Iterator[None]:
 
 
 def print_json(value: Any) -> None:
-    """Plain data on standard output; with escapes if its encoding could not hold every letter."""
+    """Print plain data as JSON; with escapes if the encoding of standard output lacks letters."""
     whole = (sys.stdout.encoding or "").lower().startswith("utf")
     click.echo(json.dumps(value, indent=2, ensure_ascii=not whole, default=str))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table on standard output, 200 columns wide where that is no terminal."""
+    """Print a table, 200 columns wide if standard output is no terminal."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -164,5 +164,5 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
             justify="left" if column in ("", "study", "status", "hyperparameters", "model", "true", "taken for") else "right",
         )
     for row in rows:
-        table.add_row(*map(Text, row))  # what others wrote may hold brackets
+        table.add_row(*map(Text, row))  # as Text: names may hold brackets, which rich would read as markup
     console.print(table)

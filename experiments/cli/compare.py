@@ -17,7 +17,7 @@ def command(runs: tuple[str, ...], as_json: bool, store: str | None) -> None:
     from ..reports.compare import compare
 
     if len(runs) < 2:
-        raise InputError("RUN: give at least two, such as `tailor compare fashion-mlp:best fashion-mlp:3`.")
+        raise InputError(f"RUN: expected at least two, got {len(runs)}; try `tailor compare fashion-mlp:best fashion-mlp:3`.")
     _, client = open_store(store)
     found = compare(client, runs)
     if as_json:
@@ -29,9 +29,7 @@ def command(runs: tuple[str, ...], as_json: bool, store: str | None) -> None:
     metrics = [[key, *(number(v) for v in values)] for key, values in found.metrics.items()]
     print_table("Metrics", ["", *names], metrics)
     if not found.same_images:
-        click.echo(
-            "They were validated on other images, or other cuts of them: their values do not compare, nor their confusions."
-        )
+        click.echo("These runs were validated on different images, so do not compare their metrics or confusions.")
     if found.confusions:
         columns = ["true", "taken for", names[0], names[-1], "difference"]
         cells = [

@@ -25,7 +25,7 @@ ROOMS = ("search", "models", "experiments")
 @store_option
 @data_option
 def command(as_json: bool, store: str | None, data: Path | None) -> int:
-    """Look over the installation: versions, where each room is imported from, the store, the data, the machine."""
+    """Check the installation: versions, the folder of each package, the store, the data, the machine."""
     findings = [*_python(), *_rooms(), *_store(store), *_data(data), *_machine()]
     warnings = [*_shadows()]
     if as_json:
@@ -64,7 +64,7 @@ def _shadows() -> Iterator[str]:
     for name in find_shadows(Path.cwd()):
         yield (
             f"{name} in the current folder has the name of an installed module: Tailor imports the installed one, "
-            "your own scripts and notebooks here import the file → rename it"
+            "your scripts and notebooks here import the file → rename it"
         )
 
 
@@ -72,11 +72,11 @@ def _store(folder: str | None) -> Iterator[Finding]:
     store = store_at(folder)
     parent = next(p for p in (store.root, *store.root.parents) if p.exists())
     writable = os.access(parent, os.W_OK)
-    yield "store", f"{store.root}" + ("" if store.exists else " (new)"), None if writable else f"{parent} may not be written to"
+    yield "store", f"{store.root}" + ("" if store.exists else " (new)"), None if writable else f"you may not write to {parent}"
     yield "tracking", mask_passwords(store.tracking_uri), None
     yield "studies", mask_passwords(store.optuna_url), None
     free = shutil.disk_usage(parent).free / 1e9
-    yield "disk", f"{free:.1f} GB free", None if free > 1 else "less than 1 GB is left; free some, or name another --store"
+    yield "disk", f"{free:.1f} GB free", None if free > 1 else "expected 1 GB free; make room, or name another --store"
 
 
 def _data(data: Path | None) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ SAID: dict[int, str] = {
 
 
 def say_interrupted(error: BaseException | None) -> int:
-    """Say that a signal ended the command; answers its exit code."""
+    """Say that a signal ended the command. Returns its exit code."""
     number = error.number if isinstance(error, Interrupted) else signal.SIGINT
     if number == signal.SIGINT and sys.stderr.isatty():
         say("", mark="")  # below the terminal's ^C
@@ -25,7 +25,7 @@ def say_interrupted(error: BaseException | None) -> int:
 
 
 def choose_exit_code(number: int) -> int:
-    """The exit code of what a signal ended, 0 for none."""
+    """The exit code of a command that a signal ended; 0 without a signal."""
     return 128 + number if number else DONE
 
 

@@ -1,4 +1,4 @@
-"""`tailor fsck STUDY`: engine, MLflow and checkpoints brought to agree."""
+"""`tailor fsck STUDY`: make the engine, MLflow and the checkpoints agree."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .common import find_recorded, open_store, store_option
 @click.argument("study")
 @store_option
 def command(study: str, store: str | None) -> None:
-    """Look whether the engine, MLflow and the checkpoints of STUDY agree, and repair what a killed search left."""
+    """Check that the engine, MLflow and the checkpoints of STUDY agree, and repair what a killed search left."""
     from ..coordinator.fsck import repair
 
     place, client = open_store(store)

@@ -1,4 +1,4 @@
-"""How a study and its leaderboard are told, as a table and as plain data, for `search` and `status`."""
+"""A study and its leaderboard, as a table and as plain data, for `search` and `status`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHORT = {"train_seconds": "seconds"}
 
 
 def describe_state(store: Store, study: RecordedStudy, spec: StudySpec) -> dict[str, Any]:
-    """How far a study is, how its last session ended (None: it runs), and every trial, best first."""
+    """A study's progress, how its last session ended (None: it runs), and every trial, best first."""
     board = read_leaderboard(study)
     return {
         "study": spec.name,
@@ -39,7 +39,7 @@ def describe_state(store: Store, study: RecordedStudy, spec: StudySpec) -> dict[
 
 
 def print_leaderboard(study: str, goal: Goal, board: Sequence[Row], most: int = MOST) -> None:
-    """The best trials with what was chosen for them, and a line for the rest."""
+    """Print the best trials with their hyperparameters, and a line for the rest."""
     also = dict.fromkeys([*(o.key for o in goal.objectives[1:]), *(key_of(c.metric) for c in goal.constraints), *SHOWN])
     metrics = [metric for metric in also if metric != goal.first.key]
     columns = ["trial", goal.first.metric, *(SHORT.get(m, m).removeprefix("best_") for m in metrics), "status"]

@@ -34,7 +34,7 @@ def command(reference: str, images: tuple[Path, ...], top: int, as_json: bool, s
             click.echo(f"{path}: resized from {header.size[0]}×{header.size[1]} to {height}×{width}", err=True)
         rows.append(read_image(path, (height, width), channels))
         if header.deep and is_dim(rows[-1]):
-            click.echo(f"{path}: uses the lower of its 16 bits alone and is read as nearly black; save it with 8 bits", err=True)
+            click.echo(f"{path}: uses only the lower of its 16 bits, so it is nearly black; save it with 8 bits", err=True)
     batch = np.stack(rows)
     model = find_registered_model(client, version)
     with Evaluator() as evaluator:

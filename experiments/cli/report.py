@@ -11,10 +11,10 @@ from .common import find_recorded, open_store, repair_if_killed, store_option
 
 @click.command("report")
 @click.argument("study")
-@click.option("-o", "--out", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="Where to [STUDY.html].")
+@click.option("-o", "--out", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="The file [STUDY.html].")
 @store_option
 def command(study: str, out: Path | None, store: str | None) -> None:
-    """Write the report of STUDY: what was searched, the best, what mattered, what to try next."""
+    """Write the report of STUDY: what it searched, the best trials, what mattered, what to try next."""
     from ..errors import InputError
     from ..reports.report import make
 
@@ -27,5 +27,5 @@ def command(study: str, out: Path | None, store: str | None) -> None:
     try:
         place.write_text(report.page, encoding="utf-8")
     except OSError as error:
-        raise InputError(f"--out: {place} cannot be written ({error.strerror}).") from error
+        raise InputError(f"--out: {place} cannot be written ({error.strerror}); name another file.") from error
     click.echo(f"{place.resolve()}: open it in a browser; it needs no network")

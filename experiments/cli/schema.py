@@ -9,7 +9,7 @@ from .common import print_json
 
 @click.command("schema")
 def command() -> None:
-    """Print the JSON Schema of a study file, for an editor to complete it by."""
+    """Print the JSON Schema of a study file, by which an editor completes it."""
     from ...models.factory import BUILT_IN
     from ...models.training import options
     from ...search.study.schema import schema

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..coordinator.finish import Ended
     from ..store import Store
 
-SHORT = {  # options that are a key of the study file under a shorter name
+SHORT = {  # options that set a key of the study file
     "trials": "search.trials",
     "max_epochs": "search.max_epochs",
     "timeout": "search.timeout",
@@ -41,16 +41,16 @@ SHORT = {  # options that are a key of the study file under a shorter name
 
 @click.command("search")
 @click.argument("study")
-@click.option("--trials", metavar="N", help="How many trials in all.")
-@click.option("--max-epochs", metavar="N", help="How many epochs a trial may take.")
+@click.option("--trials", metavar="N", help="The number of trials, over all sessions.")
+@click.option("--max-epochs", metavar="N", help="The most epochs of one trial.")
 @click.option("--timeout", metavar="TIME", help='Start no trial after this time, such as "30m".')
-@click.option("--workers", metavar="N", help="How many worker processes [one a core].")
-@click.option("--cluster", metavar="ADDRESS", help="Use a Dask scheduler's workers, tcp://HOST:PORT, instead.")
+@click.option("--workers", metavar="N", help="The number of worker processes [one a core].")
+@click.option("--cluster", metavar="ADDRESS", help="Use the workers of a Dask scheduler, tcp://HOST:PORT.")
 @click.option("--seed", metavar="N", help="The seed of the sampler and of every trial.")
 @click.option("--engine", metavar="NAME", help="optuna or keras-tuner.")
-@click.option("--sampler", metavar="NAME", help="tpe, random, grid, …: what the engine offers.")
-@click.option("--pruner", metavar="NAME", help="none, median, hyperband, …: what the engine offers.")
-@click.option("--enqueue-from", metavar="STUDY", help="Try the best points of another study of the store first.")
+@click.option("--sampler", metavar="NAME", help="tpe, random, grid, …, as the engine offers.")
+@click.option("--pruner", metavar="NAME", help="none, median, hyperband, …, as the engine offers.")
+@click.option("--enqueue-from", metavar="STUDY", help="First try the best points of another study in the store.")
 @name_option
 @set_option
 @json_option
@@ -60,7 +60,7 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
     """Run STUDY (a shipped study's name, or a file), or resume it."""
     with keep_stdout_for_json(as_json):
         spec = _resolved(study, name, settings, given)
-        with _workers_loading(cluster):  # first of all: what follows takes as long to import as TensorFlow does there
+        with _workers_loading(cluster):  # first: the imports below take as long as TensorFlow does there
             from rich.console import Console
 
             from ..coordinator.display import open_screen
@@ -78,7 +78,7 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
                 raise RunError(f"{error}:  {repeat_command()}") from error
     again = repeat_command()
     if ended.waiting:
-        lost = "Nothing is lost; when it can, this resumes it:"
+        lost = "Nothing is lost; when MLflow is back, resume with:"
         click.echo(f"MLflow cannot be written to, and {ended.waiting}. {lost}  {again}", err=as_json)
         return choose_exit_code(ended.signal) or FAILED
     if as_json:
@@ -89,14 +89,14 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
 
 
 def _workers_loading(cluster: str | None) -> AbstractContextManager[None]:
-    """Loads what workers are forked from, for the block; nothing for workers that are a cluster's."""
+    """Load the process that workers fork from, for the block; not for a cluster's workers."""
     from ..system.forkserver import loading
 
     return loading() if cluster is None else nullcontext()
 
 
 def _resolved(study: str, name: str | None, settings: tuple[str, ...], given: Mapping[str, Any]) -> StudySpec:
-    """The study with the options laid over it."""
+    """The study, with the options set over its file."""
     from ...search.study.load import read
     from ...search.study.offers import ENGINES, SAMPLERS, offers
     from ..planning.resolve import Overrides, find_file, resolve_study
@@ -104,7 +104,7 @@ def _resolved(study: str, name: str | None, settings: tuple[str, ...], given: Ma
     laid = [f"{key}={given[option]}" for option, key in SHORT.items() if given[option] is not None]
     first: list[str] = []
     if given["engine"] in ENGINES:
-        # What the file names for another engine gives way to this one's own, where this one has no such thing.
+        # If this engine lacks the file's sampler or pruner, its own default takes its place.
         named = read(find_file(study)).get("search")
         sampler, pruner = _named("sampler", named), _named("pruner", named)
         first += [] if offers(given["engine"], sampler) else [f"search.sampler={SAMPLERS[given['engine']][0]}"]
@@ -113,13 +113,13 @@ def _resolved(study: str, name: str | None, settings: tuple[str, ...], given: Ma
 
 
 def _named(key: str, table: Any) -> str:
-    """The sampler or pruner that a file's [search] names, if any; what is wrong with the table is said later."""
+    """The sampler or pruner that a file's [search] names, if any; the table is checked later."""
     value = table.get(key, "") if isinstance(table, dict) else ""
     return str(value.get("name", "") if isinstance(value, dict) else value)
 
 
 def _print(spec: StudySpec, store: Store, ended: Ended) -> None:
-    """The study as `tailor status` has it, with what this session says of its end."""
+    """Print the study as `tailor status --json` does, with how this session ended."""
     from ..tracking.reader import find_study, open_client
     from .leaderboard import describe_state
 
@@ -128,7 +128,7 @@ def _print(spec: StudySpec, store: Store, ended: Ended) -> None:
 
 
 def _close(study: str, store: Store, ended: Ended, again: str) -> None:
-    """The leaderboard, and what a person wants next."""
+    """Print the leaderboard, and the commands to run next."""
     from ..tracking import ui_links
     from ..tracking.leaderboard import read_leaderboard
     from ..tracking.reader import find_study, open_client

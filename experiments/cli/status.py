@@ -1,4 +1,4 @@
-"""`tailor status STUDY`: how far a study is, and its leaderboard."""
+"""`tailor status STUDY`: a study's progress and its leaderboard."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .common import find_recorded, format_next, json_option, open_store, print_j
 @json_option
 @store_option
 def command(study: str, whole: bool, as_json: bool, store: str | None) -> None:
-    """Show how far STUDY is, and its trials best first."""
+    """Show the progress of STUDY, and its trials, best first."""
     from collections import Counter
 
     from ..tracking import ui_links

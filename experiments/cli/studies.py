@@ -39,7 +39,7 @@ def command(as_json: bool, store: str | None) -> None:
         rows = [[r["study"], r["status"], str(r["trials"]), r["best"]] for r in recorded]
         print_table("In the store (tailor status STUDY)", ["study", "status", "trials", "best"], rows)
     else:
-        click.echo("No study in the store yet. Begin with:  tailor search quickstart")
+        click.echo("No study in the store yet. Start with:  tailor search quickstart")
 
 
 def _recorded(folder: str | None) -> list[dict[str, str]]:

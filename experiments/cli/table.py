@@ -6,7 +6,7 @@ COMMANDS = {
     "search": "Run a study, or resume it.",
     "check": "Dry run: resolve a study file, build its smallest and largest model, estimate.",
     "studies": "List the shipped studies and those in the store.",
-    "status": "Show how far a study is, and its leaderboard.",
+    "status": "Show a study's progress and its leaderboard.",
     "compare": "Set trials side by side.",
     "fsck": "Repair what a killed search left.",
     "report": "Write a study's report, one page that opens offline.",

@@ -34,7 +34,7 @@ def command(study: str | None, port: int, no_browser: bool, store: str | None) -
 
     with mlflow_server(place, port) as server:
         _show(pages, no_browser)
-        click.echo("Ctrl-C ends it.")
+        click.echo("Stop it with Ctrl-C.")
         try:
             server.wait()
         except KeyboardInterrupt:

@@ -1,1 +1,1 @@
-"""The loop of a study: a session opens what it needs, the coordinator runs it, and repairs what a killed one left."""
+"""The loop of a study: a session opens its stores and workers, repairs what a killed session left, and runs the coordinator."""

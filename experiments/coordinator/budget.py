@@ -1,4 +1,4 @@
-"""When a search has had enough: its budgets in time and epochs, a target, and patience without an improvement. Pure."""
+"""When a search ends: its budgets in time and epochs, its target, and its patience without improvement. Pure."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from ...search.study.goal import Objective
 from ...search.study.spec import SearchPlan
 
-HOPELESS = 3  # trials that all failed, after which a session asks for no more
+HOPELESS = 3  # a session ends after so many trials if all failed
 
 
 @dataclass
 class Budget:
-    """What a search has spent of its plan, over every session; the time counts from this session's start."""
+    """What a search has spent of its plan, over all sessions; the time counts from this session's start."""
 
     plan: SearchPlan
     objective: Objective
     started: float  # seconds by a clock, as are all times here
     epochs: int = 0
-    ended: int = 0  # in this session, as are the failed
+    ended: int = 0  # in this session, like `failed`
     failed: int = 0
-    stalled: int = 0  # trials ended since one brought something better
+    stalled: int = 0  # trials ended since the last improvement
     best: tuple[int, float] | None = None  # trial and value
 
     @property
@@ -29,13 +29,13 @@ class Budget:
 
     @property
     def hopeless(self) -> bool:
-        """Whether all that this session's trials did was to fail; one that still runs may show that not all do."""
+        """Whether at least HOPELESS trials of this session ended, and all of them failed."""
         return self.failed >= HOPELESS and self.failed == self.ended
 
     def count(self, trial: int, status: str, value: float | None, earlier: bool = False, on_front: bool = False) -> None:
-        """Take an ended trial into account, of this session or an earlier one: what failed then may have been mended.
+        """Count an ended trial. Failures of an `earlier` session do not count: the user may have repaired the cause.
 
-        `value` is the first objective's; `on_front` says that no trial before beats it in all objectives of several.
+        `value` is the first objective's; `on_front` says that no earlier trial beats it in all of several objectives.
         """
         if not earlier:
             self.ended += 1
@@ -46,7 +46,7 @@ class Budget:
             self.best = (trial, value)
 
     def find_end(self, now: float) -> str:
-        """Why no more trials are to be asked for; empty if there are."""
+        """Why the search asks for no more trials; empty if it asks for more."""
         plan = self.plan
         if self.deadline is not None and now >= self.deadline:
             return "the time is up"

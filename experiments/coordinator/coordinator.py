@@ -1,4 +1,4 @@
-"""The coordinator: asks the engine, sends attempts to the workers, passes reports on, records, tells. It owns every store."""
+"""The coordinator: asks the engine for trials, sends attempts to the workers, records how they end. It owns every store."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Parts:
     screen: Screen
     checkpoints: Checkpoints
     precision: str  # in place of "auto"
-    code: Path | None = None  # a copy of the file of a factory named by its file
+    code: Path | None = None  # a copy of the factory's file, if a file names it
     clock: Callable[[], float] = time.monotonic
     name: Callable[[int], str] = TRIAL.describe  # what the screen calls a trial
 
@@ -62,7 +62,7 @@ class Coordinator:
         self._spec = spec = parts.spec
         self._pending: list[Suggestion] = []
         self._running: dict[tuple[int, int], Attempt] = {}
-        self._attempts: dict[int, int] = {}  # the newest of each trial
+        self._attempts: dict[int, int] = {}  # the newest attempt of each trial
         self._retries = Retries(spec.search.retries)
         self._standings = Standings(spec.goal, spec.search.keep_models)
         self._budget = Budget(spec.search, spec.objective, parts.clock())
@@ -74,7 +74,7 @@ class Coordinator:
             deadline=self._budget.deadline,
             name=parts.name,
         )
-        self.exhausted = ""  # why no more trials are asked for
+        self.exhausted = ""  # why the search asks for no more trials
         self.broken = ""  # why the engine could not answer an ask
         self.first_failure = ""
         self.stopping = False
@@ -89,7 +89,7 @@ class Coordinator:
         self._pending = self._parts.engine.unfinished()
         for record in self._parts.engine.records():
             self._count(record.trial, record.outcome, earlier=True)
-        for trial in self._standings.adopt(models):  # displaced, or of a lost attempt, just before a coordinator died
+        for trial in self._standings.adopt(models):  # displaced, or of a lost attempt, when a coordinator died
             self._parts.recorder.drop_model(trial)
 
     def run(self) -> None:
@@ -97,7 +97,7 @@ class Coordinator:
         while True:
             self._fill()
             if not self._running and (self.stopping or (self.exhausted and not self._pending)):
-                if not self.stopping and not continues(self._spec):  # later sessions' trials may go on from these
+                if not self.stopping and not continues(self._spec):  # later trials may continue from these
                     self._parts.checkpoints.clear()
                 return
             for event in self._parts.workers.wait(TICK):
@@ -106,7 +106,7 @@ class Coordinator:
             self._parts.screen.show(self.progress)
 
     def stop(self) -> None:
-        """Ask nothing more and end the running attempts; their trials stay unfinished, and the next start resumes them."""
+        """Ask for no more trials and end the running attempts; the next start resumes their trials."""
         if not self.stopping:
             self.stopping = True
             self._parts.workers.stop()
@@ -122,13 +122,13 @@ class Coordinator:
     def _ask(self) -> Suggestion | None:
         """The engine's next trial; None if there is none now, or none any more."""
         if self._budget.hopeless and self._running:
-            return None  # what still runs may show that not every trial fails
+            return None  # a running trial may still succeed
         self.exhausted = self.exhausted or self._budget.find_end(self._parts.clock())
         if self.exhausted:
             return None
         try:
             answer = self._parts.engine.ask()
-        except StudyError as error:  # of a space that runs, at a trial that nobody foresaw: what runs ends as at a stop
+        except StudyError as error:  # the user's space function failed: the running trials end as at a stop
             self.broken = str(error)
             self.stop()
             return None
@@ -169,7 +169,7 @@ class Coordinator:
             return
         attempt = self._running.get((event.trial, event.attempt))
         if attempt is None:
-            return  # a late word of an attempt that was given up: fenced off
+            return  # an attempt that was given up reports late: ignored
         if isinstance(event, EpochReport):
             self._report(attempt, event)
             return
@@ -208,18 +208,18 @@ class Coordinator:
         self._pending.append(attempt.suggestion)
 
     def _end(self, attempt: Attempt, result: TrialResult) -> None:
-        # MLflow first, then the engine: a trial that the engine knows to have ended has its run. The model before the run is
-        # closed: a trial that MLflow knows to be complete has its model.
+        # MLflow first, then the engine: a trial that has ended in the engine has its run. The model first, then the end of the
+        # run: a trial that is complete in MLflow has its model.
         values = self._spec.goal.measured(result.metrics) if result.status == "complete" else None
         if result.status == "complete" and values is None:
-            reason = "non_finite: its model measures not all that the study is after"
+            reason = "non_finite: the trial has no finite value for each metric of the study"
             result = dataclasses.replace(result, status="failed", reason=reason, model=None)
         displaced = set() if values is None else self._keep_model(attempt.job, result, values)
         self._parts.recorder.end_attempt(attempt.job, result)
         for trial in displaced:
             self._parts.recorder.drop_model(trial)
         if result.status == "stopped":
-            if not self.stopping:  # its worker waited too long for an answer: this process slept, say
+            if not self.stopping:  # its worker waited too long for an answer, perhaps while this process slept
                 self._pending.append(attempt.suggestion)
             return
         self.progress.seconds.append(self._parts.clock() - attempt.began)
@@ -232,7 +232,7 @@ class Coordinator:
         self._tell(result.trial, Outcome(result.status, values or {}, "" if values else result.reason))
 
     def _keep_model(self, job: TrialJob, result: TrialResult, values: Mapping[str, float]) -> set[int]:
-        """Log the model while its trial is among the best. Returns the trials whose models it displaces."""
+        """Log the model if its trial is among the best. Returns the trials whose models it displaces."""
         displaced = None if result.model is None else self._standings.keep(job.trial, values)
         if result.model is None or displaced is None:
             return set()

@@ -1,4 +1,4 @@
-"""What a person sees while a search runs: a live table on a terminal, plain lines elsewhere."""
+"""What you see while a search runs: a live table on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEARTBEAT = 30.0  # seconds between plain lines while trials run
 
 
 class LiveScreen:
-    """A table that redraws itself, with events scrolling above it."""
+    """A live table, with the events above it."""
 
     def __init__(self, live: Live) -> None:
         self._live = live
@@ -30,7 +30,7 @@ class LiveScreen:
 
 
 class PlainScreen:
-    """One line an event, and one every half minute."""
+    """One line for each event, and a summary every half minute."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -50,7 +50,7 @@ class PlainScreen:
 
 
 def _shown(console: Console, text: str) -> Text:
-    """The text, with a ? for what the console's encoding lacks: a search does not fail for a dash."""
+    """The text, with a ? for each letter that the console's encoding lacks."""
     return Text(text.encode(console.encoding, "replace").decode(console.encoding))
 
 
@@ -85,7 +85,7 @@ def summarize(progress: Progress) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Seconds as a person says them: 45s, 3m 20s, 2h 05m."""
+    """Seconds in words: 45s, 3m 20s, 2h 05m."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole}s"

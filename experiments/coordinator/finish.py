@@ -1,4 +1,4 @@
-"""How a session ends: the study's run is closed, what MLflow still lacks is tried once more, the report is drawn."""
+"""The end of a session: close the study's run, retry what MLflow still lacks, draw the report."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .progress import Screen
 
 @dataclass(frozen=True)
 class Ended:
-    """How a session ended: why it asked for no more, the signal that stopped it (0 for none), what MLflow has not taken yet."""
+    """How a session ended: why it asked for no more trials, the signal that stopped it (or 0), what still waits for MLflow."""
 
     experiment_id: str
     reason: str
@@ -54,8 +54,8 @@ def finish(coordinator: Coordinator, tracker: Tracker, caught: int) -> Ended:
 
 
 def warn_of_chance(study: RecordedStudy, splits: Splits, screen: Screen) -> None:
-    """Say so if the best trial's accuracy is that of a guess."""
-    with suppress(MlflowException):  # a server that has gone away meanwhile
+    """Warn if the best trial's accuracy is near chance."""
+    with suppress(MlflowException):  # the server may have gone away
         found = find_best(read_leaderboard(study))
         accuracy = None if found is None else found.metrics.get("best_val_accuracy")
         if found is not None and accuracy is not None:
@@ -65,7 +65,7 @@ def warn_of_chance(study: RecordedStudy, splits: Splits, screen: Screen) -> None
 
 
 def draw_report(study: RecordedStudy, screen: Screen) -> None:
-    """Draw the study's report and log it to its run. A search is not lost for a picture: an error is one line on the screen."""
+    """Draw the study's report and log it to its run. An error is one line on the screen: a plot must not fail a search."""
     from ..reports import report
 
     screen.line("drawing the report")

@@ -1,4 +1,4 @@
-"""A study's stores brought to agree when nobody runs it: its engine opened, what MLflow lacks written, the rest reconciled."""
+"""Repair a study that is not running: write what MLflow lacks, then make the engine, MLflow and the checkpoints agree."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from .reconcile import Stores, reconcile
 
 
 def repair(study: RecordedStudy, store: Store) -> list[str]:
-    """Reconcile a study that nobody runs; a line for each repair. Raises InputError if somebody runs it, or might."""
+    """Repair a study that is not running. Returns a line for each repair. Raises InputError if it runs, or may run."""
     spec = study.read_spec()
     if not was_locked(store.locks, spec.name):
         raise InputError(
-            f"study {spec.name!r} was not run from the store {store.root}: whether it is running now is known only there; "
-            "name that store with --store."
+            f"study {spec.name!r} did not run from the store {store.root}, so it may be running elsewhere; "
+            "name its store with --store."
         )
     with lock_study(store.locks, spec.name):
         lines: list[str] = []
@@ -36,14 +36,14 @@ def repair(study: RecordedStudy, store: Store) -> list[str]:
 
 
 def catch_up(outbox: Outbox) -> None:
-    """See that MLflow has all that an earlier session kept for it. Raises RunError where it still takes nothing."""
+    """Write to MLflow what an earlier session kept for it. Raises RunError if MLflow is still away."""
     outbox.retry(at_once=True)
     if outbox.waiting:
         raise RunError(f"MLflow cannot be written to, and {outbox.waiting} of an earlier session; try again when it can.")
 
 
 def open_engine(spec: StudySpec, store: Store) -> Engine:
-    """The study's engine on the store, created where it is new. Raises StudyError, StoreError."""
-    # One at a time: two that make the tables of one database at once trip over each other.
-    with silence(), hold_lock(store.locks / ".engines"):  # Keras Tuner brings TensorFlow, which chatters
+    """Open the study's engine on the store, and create its study if it is new. Raises StudyError, StoreError."""
+    # One at a time: two processes that create the tables of one database at once fail.
+    with silence(), hold_lock(store.locks / ".engines"):  # Keras Tuner imports TensorFlow, which prints
         return engines.open_engine(spec, store.studies_url, store.oracles)

@@ -1,4 +1,4 @@
-"""How far a search is, as a record that the screens show and the coordinator keeps."""
+"""The progress of a search: the coordinator keeps it, the screens show it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..tracking.kinds import TRIAL
 
 @dataclass
 class RunningTrial:
-    """An attempt under way: the last epoch it reported and the objective's value there."""
+    """A running attempt: the last epoch that it reported, and the objective's value there."""
 
     trial: int
     attempt: int
@@ -23,7 +23,7 @@ class RunningTrial:
 
 @dataclass
 class Progress:
-    """The whole search. `done` counts every ended trial, those of earlier sessions too."""
+    """The whole search. `done` counts every ended trial, also those of earlier sessions."""
 
     study: str
     metric: str
@@ -43,7 +43,7 @@ class Progress:
         return self.complete + self.pruned + self.failed
 
     def time_left(self, now: float) -> float | None:
-        """Seconds until the last trial ends, from the mean of those that ended; None before any did."""
+        """Seconds until the last trial ends, from the mean of the ended trials; None before the first."""
         if not self.seconds:
             return None
         mean = sum(self.seconds) / len(self.seconds)
@@ -53,10 +53,10 @@ class Progress:
 
 
 class Screen(Protocol):
-    """Whoever shows a search to a person."""
+    """Shows a search to the user."""
 
     def show(self, progress: Progress) -> None:
-        """Show how far it is; called several times a second."""
+        """Show the progress; called several times a second."""
 
     def line(self, text: str) -> None:
-        """Tell one event, once."""
+        """Show one event, once."""

@@ -1,4 +1,4 @@
-"""What the coordinator needs of others: workers that run attempts, a recorder that writes what becomes of them, their record."""
+"""What the coordinator needs of others: workers that run attempts, a recorder that writes them down, and their record."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ class Workers(Protocol):
         """Start an attempt; its end comes as a TrialResult or a Lost."""
 
     def wait(self, seconds: float) -> Sequence[WorkerEvent]:
-        """The events that came, in order per worker; waits at most `seconds` for the first. Gives up workers that are silent."""
+        """The new events, in order per worker; waits at most `seconds` for the first. Gives up silent workers."""
 
     def answer(self, job: TrialJob, epoch: int, stop: bool) -> None:
         """Answer the attempt's report of that epoch."""
 
     def forget(self, job: TrialJob) -> None:
-        """Release what is held for an ended attempt."""
+        """Release the memory of an ended attempt."""
 
     def stop(self) -> None:
         """Ask every running attempt to end; their results come as events."""
 
 
 class Recorder(Protocol):
-    """Write a study's attempts down. What a call writes is on a disk, if not in MLflow yet, before it returns."""
+    """Write a study's attempts down. Before a call returns, its data is in MLflow or on the disk."""
 
     def begin_attempt(self, job: TrialJob, hparams: Mapping[str, Any]) -> None:
         """Open the run of an attempt."""
@@ -50,17 +50,17 @@ class Recorder(Protocol):
         """Log a trial's model, of its epoch `step`."""
 
     def drop_model(self, trial: int) -> None:
-        """Delete the model of a trial that is no longer among the kept."""
+        """Delete the model of a trial that is no longer among the best."""
 
     def end_attempt(self, job: TrialJob, result: TrialResult) -> None:
-        """Write all that an ended attempt leaves, and close its run."""
+        """Write the result of an ended attempt, and close its run."""
 
     def lose_attempt(self, job: TrialJob, reason: str, status: str = "lost") -> None:
         """Close the run of an attempt whose worker is gone: lost, or failed if the trial is not tried again."""
 
 
 class Record(Protocol):
-    """A study's attempts as they stand in MLflow."""
+    """A study's attempts in MLflow."""
 
     def close_attempt(self, attempt: RecordedAttempt, status: str, reason: str) -> RecordedAttempt:
-        """End an attempt's run that nobody writes any more. Returns the attempt as it is then."""
+        """Close the run of a dead attempt. Returns the attempt as it is then."""

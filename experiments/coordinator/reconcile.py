@@ -1,6 +1,6 @@
-"""Engine, MLflow and checkpoints brought to agree after a search that died; each repair is one line.
+"""Make engine, MLflow and checkpoints agree after a search died; each repair is one line.
 
-A trial's end is written to MLflow first and told to the engine second, so what MLflow has and the engine lacks is told now.
+The coordinator writes a trial's end to MLflow first, and to the engine second. What only MLflow has is copied to the engine.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Attempts = Sequence[RecordedAttempt]
 
 @dataclass(frozen=True)
 class Stores:
-    """What must agree. The study's lock is held, so that nobody else is writing."""
+    """What must agree. The caller holds the study's lock, so no other process writes."""
 
     study: Record
     engine: Engine
@@ -31,14 +31,14 @@ class Stores:
 
 @dataclass(frozen=True)
 class Repairs:
-    """What was repaired, and what cannot be, a line each; and the study's attempts as they are then."""
+    """A line for each repair, and for what cannot be repaired; the study's attempts after the repairs."""
 
     lines: list[str]
     attempts: Attempts
 
 
 def reconcile(stores: Stores, attempts: Attempts) -> Repairs:
-    """Repair what disagrees with the study's attempts as MLflow has them."""
+    """Repair what disagrees with the study's attempts in MLflow."""
     lines = [f"run {one.run_name}: its coordinator went away; closed as lost" for one in attempts if one.run_status == "RUNNING"]
     attempts = [_reap(stores.study, attempt) for attempt in attempts]
     lines += [*_tell(stores, attempts), *_find_unknown(stores, attempts), *_clean(stores)]
@@ -51,49 +51,49 @@ def _reap(study: Record, attempt: RecordedAttempt) -> RecordedAttempt:
 
 
 def _tell(stores: Stores, attempts: Attempts) -> list[str]:
-    """Tell the engine of trials whose end MLflow has: a coordinator died between the two."""
-    mended = []
+    """Tell the engine how trials ended in MLflow: a coordinator died between the two."""
+    repaired = []
     ends = {one.trial: end for one in attempts if (end := find_outcome(one, stores.goal)) is not None}
     for suggestion in stores.engine.unfinished():
         if suggestion.trial in ends:
             outcome = ends[suggestion.trial]
             stores.engine.tell(suggestion.trial, outcome)
-            mended.append(f"trial {suggestion.trial}: {outcome.status} in MLflow, unfinished in the engine; told")
-    return mended
+            repaired.append(f"trial {suggestion.trial}: {outcome.status} in MLflow, unfinished in the engine; copied there")
+    return repaired
 
 
 def _find_unknown(stores: Stores, attempts: Attempts) -> list[str]:
-    """Trials that one side alone has: nothing can be made of them but a word."""
-    told = {record.trial for record in stores.engine.records() if record.outcome.status == "complete"}
+    """A line for each trial that only one side has: these cannot be repaired."""
+    complete = {record.trial for record in stores.engine.records() if record.outcome.status == "complete"}
     recorded = {attempt.trial for attempt in attempts}
     strange = _find_strange(stores.engine, attempts, stores.goal)
-    return [f"trial {trial}: complete in the engine, without a run in MLflow" for trial in sorted(told - recorded)] + [
+    return [f"trial {trial}: complete in the engine, without a run in MLflow" for trial in sorted(complete - recorded)] + [
         f"trial {trial}: ended in MLflow, and the engine does not know it" for trial in strange
     ]
 
 
 def check_known(study: str, engine: Engine, attempts: Attempts, goal: Goal) -> None:
-    """Raise InputError where trials ended in MLflow that the engine does not know: their numbers would be given out twice.
+    """Raise InputError if trials ended in MLflow that the engine does not know: it would give their numbers out twice.
 
-    One that did not end may be unknown: what an engine wrote last can be lost with a disk, and the number is given out again.
+    A trial that did not end may be unknown: an engine can lose its last write with a disk, and gives the number out again.
     """
     strange = _find_strange(engine, attempts, goal)
     if strange:
         some = ", ".join(map(str, strange[:5])) + (", …" if len(strange) > 5 else "")
         raise InputError(
             f"study {study!r}: in MLflow trials ended that the studies' database does not know ({some}). "
-            "Was it begun with another --studies or TAILOR_STUDIES? Then give that again; if its database is lost, begin a new "
-            "study with --name, and --enqueue-from this one."
+            "If it began with another --studies or TAILOR_STUDIES, give that again; if its database is lost, start a new "
+            "study with --name and --enqueue-from this one."
         )
 
 
 def check_new(study: str, engine: Engine) -> None:
-    """Raise InputError where a study that MLflow does not have was begun already: its runs must be elsewhere, or gone."""
+    """Raise InputError if the engine has trials of a study that MLflow lacks: its runs are elsewhere, or lost."""
     if begun := len(engine.records()) + len(engine.unfinished()):
         raise InputError(
             f"study {study!r}: the studies' database has {begun} trials of it, and this MLflow has none. "
-            "Was it begun with another MLFLOW_TRACKING_URI? Then give that again; if its runs are lost, "
-            "begin a new study with --name."
+            "If it began with another MLFLOW_TRACKING_URI, give that again; if its runs are lost, "
+            "start a new study with --name."
         )
 
 
@@ -103,13 +103,13 @@ def _find_strange(engine: Engine, attempts: Attempts, goal: Goal) -> list[int]:
 
 
 def _clean(stores: Stores) -> list[str]:
-    """Drop the checkpoints of trials that nobody goes on with: they have ended, or their numbers are given out again."""
+    """Delete the checkpoints of trials that do not resume: they ended, or the engine gives their numbers out again."""
     unfinished = {suggestion.trial for suggestion in stores.engine.unfinished()}
-    mended = []
+    repaired = []
     for trial in sorted(stores.checkpoints.trials() - unfinished):
         stores.checkpoints.drop(trial)
-        mended.append(f"trial {trial}: is not under way; its checkpoint is dropped")
-    return mended
+        repaired.append(f"trial {trial}: not running; its checkpoint is deleted")
+    return repaired
 
 
 def find_outcome(attempt: RecordedAttempt, goal: Goal) -> Outcome | None:

@@ -1,4 +1,4 @@
-"""One `tailor search`: checks, opens the stores and the workers, runs the coordinator, and closes everything again."""
+"""One session of a search: check the input, open the stores and the workers, run the coordinator, close everything."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Places:
 
 
 def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
-    """Run a study, or resume it. Raises InputError for what is wrong before anything is created, RunError otherwise."""
+    """Run a study, or resume it. Raises InputError for wrong input, before it creates anything, and RunError otherwise."""
     with silence():
         if spec.search.engine == "keras-tuner":  # it brings Keras into this process
             require_tensorflow()
@@ -70,7 +70,7 @@ def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
     for note in splits.notes:
         screen.line(f"{spec.dataset}: {note}")
     if not spec.source.known:
-        screen.line("the model is called for the hyperparameters that it declares")
+        screen.line("calling the model, to find the hyperparameters that it declares")
         spec = discover(spec, splits)
         screen.line(f"declared: {', '.join(spec.found.declared) or 'none'}")
     if repeats := explain_repeats(spec):
@@ -83,7 +83,7 @@ def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
             found = find_same(open_client(store), spec, splits)
             if found is not None and (ended := _already_done(found, spec, store, screen)) is not None:
                 return ended
-        screen.line("the workers are starting")
+        screen.line("starting the workers")
         with prepare_database(store) as keep_database, _pool(spec, places) as pool:
             shape = splits.train.images.shape[1:]
             preflight = check_model(pool, spec, DataHandle("", shape, len(splits.class_names)))
@@ -108,19 +108,19 @@ def _room_on_disk(store: Store) -> Iterator[None]:
 
 
 def _enqueued(spec: StudySpec, store: Store, study: str, screen: Screen) -> StudySpec:
-    """The spec with another study's best points enqueued."""
+    """The spec with the best points of another study enqueued."""
     if not store.exists:
-        raise InputError(f"--enqueue-from: there is no study {study!r}: the store {store.root} is empty.")
+        raise InputError(f"--enqueue-from: there is no study {study!r}: the store {store.root} is empty; name another --store.")
     if not spec.source.declared:
-        raise InputError("--enqueue-from: points are of a declared [space]; leave it out, or study.space.")
+        raise InputError("--enqueue-from: expected a study with a declared [space]; remove --enqueue-from, or study.space.")
     points = find_best_points(open_client(store), study, spec.space)
-    screen.line(f"{len(points)} points of study {study} are tried first")
+    screen.line(f"trying {len(points)} points of study {study} first")
     return dataclasses.replace(spec, enqueue=(*spec.enqueue, *points))
 
 
 @dataclass(frozen=True)
 class Decided:
-    """What a session has opened and measured before its coordinator begins."""
+    """What a session opened and measured before its coordinator starts."""
 
     client: MlflowClient
     screen: Screen
@@ -139,7 +139,7 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
     attempts: Sequence[RecordedAttempt] = ()
     if before is None:
         check_new(spec.name, engine)
-    else:  # before its run is opened again: what was kept may be the end of it
+    else:  # before its run opens again: the kept entries may hold its end
         if has_code_changed(spec, before, preflight.code, engine):
             checkpoints.clear()
             client.delete_tag(before.run_id, CODE_TAG)
@@ -171,18 +171,18 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
 
 
 def _keep_code(spec: StudySpec, checkpoints: Checkpoints, digest: str) -> Path | None:
-    """A copy of the file of a factory named by its file, which trials are of while somebody edits it for the next study."""
+    """Copy the factory's file, if the study names a file: trials use the copy, so you may edit the file during the search."""
     if not is_file(spec.model):
         return None
     path = Path(spec.model.rpartition(":")[0])
     code = path.read_bytes()
     if hashlib.sha256(code).hexdigest() != digest:
-        raise InputError(f"study.model: {path} was changed while the search was starting; the same command starts it again.")
+        raise InputError(f"study.model: {path} changed while the search started; run the same command again.")
     return checkpoints.keep_code(path.name, code)
 
 
 def check_model(pool: Pool, spec: StudySpec, data: DataHandle) -> Preflight:
-    """Build the space's smallest model on a worker. Raises InputError with what is wrong with it."""
+    """Build the space's smallest model on a worker. Raises InputError if it cannot be built."""
     smallest, _ = find_ends(spec)
     try:
         return pool.preflight(make_job(spec, Suggestion(0, smallest, 1), 0, data))
@@ -195,24 +195,24 @@ def check_model(pool: Pool, spec: StudySpec, data: DataHandle) -> Preflight:
 
 
 def _already_done(study: RecordedStudy, spec: StudySpec, store: Store, screen: Screen) -> Ended | None:
-    """How a study ended of which nothing is left to do; None if there is, even if only its run to close or its report to draw."""
+    """How a finished study ended; None if any work is left, even only a run to close or a report to draw."""
     engine = open_engine(spec, store)
-    told = engine.records()
-    if engine.unfinished() or len(told) < spec.search.trials:
+    records = engine.records()
+    if engine.unfinished() or len(records) < spec.search.trials:
         return None
     catch_up(Outbox(study, Spool(store.spool, spec.name), screen.line))
-    complete = sum(record.outcome.status == "complete" for record in told)
+    complete = sum(record.outcome.status == "complete" for record in records)
     if study.refresh().run.info.status != "FINISHED" or (complete and not study.has_report()):
         return None
     if not complete:
         raise RunError(
-            f"no trial of study {spec.name!r} completed: tailor ui {spec.name} shows why; a larger --trials resumes it."
+            f"no trial of study {spec.name!r} completed; `tailor ui {spec.name}` shows why, and a larger --trials resumes it."
         )
-    return Ended(study.experiment_id, f"all {len(told)} trials were done before; a larger --trials resumes it", 0, complete)
+    return Ended(study.experiment_id, f"all {len(records)} trials were done before; a larger --trials resumes it", 0, complete)
 
 
 def count_workers(spec: StudySpec) -> tuple[int, int]:
-    """How many workers, and threads each: one worker a core, or the cores shared out among fewer workers."""
+    """The number of workers, and of threads in each: by default one worker a core; fewer workers share the cores."""
     count = spec.workers.count or count_cores()
     return count, spec.workers.threads or max(1, count_cores() // count)
 

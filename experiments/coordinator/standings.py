@@ -1,4 +1,4 @@
-"""The complete trials of a study by their values, and which of them keep their models. Pure."""
+"""The complete trials of a study and their values, and which of them keep their models. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ...search.study.goal import Goal, Values
 
 @dataclass
 class Standings:
-    """What the goal makes of the complete trials; `kept` are those whose models are logged, `most` of the best."""
+    """The complete trials, by the goal. `kept` are the trials whose models are logged, at most `most` of the best."""
 
     goal: Goal
     most: int
@@ -18,7 +18,7 @@ class Standings:
     kept: set[int] = field(default_factory=set)
 
     def add(self, trial: int, values: Values) -> bool:
-        """Add a complete trial; True if no trial before beats it in all of several objectives."""
+        """Add a complete trial; True if no earlier trial beats it in all of several objectives."""
         rivals = filter(self.goal.feasible, self.values.values())
         on_front = self.goal.several and self.goal.feasible(values) and not self.goal.beaten(values, rivals)
         self.values[trial] = values

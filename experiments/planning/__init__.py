@@ -1,1 +1,1 @@
-"""A study made ready to run: resolved, checked against its model and its data, compared with what was recorded."""
+"""Prepare a study to run: resolve its file, check it against its model and data, compare it with its record."""

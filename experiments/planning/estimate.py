@@ -1,4 +1,4 @@
-"""How large and how slow the ends of a space are, measured on a few steps in the evaluator process."""
+"""The size and speed of a space's smallest and largest model, measured on a few steps in the evaluator process."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ STEPS = 10
 
 
 class _CannotBuild(Exception):
-    """The model's code raised; the message says what, and the line."""
+    """The model's code raised an error; the message names it and its line."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """One model: its values, parameters, the memory that training takes beside the data, and its speed on one core."""
+    """One model: its values, its parameters, the memory to train it without the data, and its speed on one core."""
 
     values: Mapping[str, Any]
     parameters: int
@@ -46,7 +46,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A study's size: its splits, the ends of its space, and the least and most seconds that the search takes."""
+    """A study's size: its splits, its smallest and largest model, and the least and most seconds of the search."""
 
     splits: Mapping[str, int]
     points: str
@@ -55,11 +55,11 @@ class Estimate:
     smallest: Size
     largest: Size
     search_seconds: tuple[float, float]
-    note: str  # what a search would say when it starts
+    note: str  # what a search prints when it starts
 
 
 def estimate(spec: StudySpec, splits: Splits) -> Estimate:
-    """Measure the ends of the space, known whole. Raises InputError for a model that cannot be built."""
+    """Measure the smallest and the largest model. Raises InputError if one cannot be built."""
     shape = splits.train.images.shape[1:]
     handle = DataHandle("", (shape[0], shape[1], shape[2]), len(splits.class_names))
     trials, described = spec.search.trials, spec.source.describe()
@@ -87,8 +87,8 @@ def _size(values: Mapping[str, Any], parameters: int, numbers: int, batch: int, 
 
 
 def _measure(job: TrialJob) -> tuple[str, tuple[int, int, int, float]]:
-    """What a search would say of the job's model, and its parameters, numbers in one image's activations, batch size, and seconds
-    a step on random images. Raises ModelError for what a search would refuse.
+    """What a search prints about the job's model; and its parameters, numbers in one image's activations, batch size, and
+    seconds a step on random images. Raises ModelError if a search refuses the model.
     """
     import time
 
@@ -102,7 +102,7 @@ def _measure(job: TrialJob) -> tuple[str, tuple[int, int, int, float]]:
         found = inspect_model(job)
     except (ModelError, InputError, RunError):
         raise
-    except Exception as error:  # whatever the user's code raises; its traceback does not cross to the other process
+    except Exception as error:  # an error of the user's code; a traceback cannot cross to the other process
         raise _CannotBuild(describe_error(error)) from error
     with at_work(job):
         model, options = build(job, "mixed_bfloat16" if found.precision == "bfloat16" else "float32")
@@ -121,7 +121,7 @@ def _measure(job: TrialJob) -> tuple[str, tuple[int, int, int, float]]:
 
 
 def activations(model: keras.Model) -> int:
-    """How many numbers all layers put out for one image; a layer may have several outputs."""
+    """The number of outputs of all layers for one image; a layer may have several outputs."""
     import keras
 
     outputs = keras.tree.flatten([layer.output for layer in model.layers if hasattr(layer, "output")])

@@ -1,4 +1,4 @@
-"""Points to begin a study with: the model's own defaults, or those of another study's best trials that lie in its space."""
+"""Points that begin a study: the model's defaults, or the best points of another study that fit this space."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ MOST = 5
 
 
 def add_defaults(spec: StudySpec, first: Mapping[str, Any]) -> StudySpec:
-    """The spec with the usual point enqueued, where it begins with one: a list of all points has it, and a person's own win.
+    """The spec with the point of the defaults enqueued, unless the user enqueues points or the sampler lists all points.
 
-    `first` is what the model's factory says that a search begins with.
+    `first` is the factory's `starts`: the values that a search begins with.
     """
     search = spec.search
     if not search.defaults_first or known_as(search.sampler.name) in LISTED or spec.enqueue or not spec.space.searched:
         return spec
     known = {**vars(TrainOptions()), **first, **spec.training}
-    known = {name: value for name, value in known.items() if name not in spec.found.declared}  # hp's names are its own
+    known = {name: value for name, value in known.items() if name not in spec.found.declared}  # hp declares these itself
     return replace(spec, enqueue=(choose_usual_point(spec.space, known),))
 
 
 def add_recorded(spec: StudySpec, study: RecordedStudy) -> StudySpec:
-    """The spec with the points that the study was begun with, whoever enqueued them, before those that are new."""
+    """The spec with the points that the study began with, before the new ones."""
     before = study.read_spec().enqueue
     return replace(spec, enqueue=(*before, *(point for point in spec.enqueue if point not in before)))
 
 
 def choose_usual_point(space: Space, known: Mapping[str, Any]) -> dict[str, Value]:
-    """What is searched, at its declared default, or else the known one, or else in the middle of its range.
+    """Each searched parameter at its declared default, or else the known one, or else the middle of its range.
 
-    A layer's own width that is None takes what stands under the name without the number (`filters_2`: `filters`).
+    A layer's width that is None takes the value of the name without the number (`filters_2`: `filters`).
     """
 
     def value(parameter: Float | Int | Choice) -> Value:
@@ -63,7 +63,7 @@ def choose_usual_point(space: Space, known: Mapping[str, Any]) -> dict[str, Valu
 
 
 def find_best_points(client: MlflowClient, study: str, space: Space) -> list[dict[str, Value]]:
-    """What is searched here of the study's best trials, each point once. Raises InputError where there is none."""
+    """The points of the study's best trials, in this space's parameters, each once. Raises InputError if there is none."""
     found = find_study(client, study)
     if found is None:
         raise InputError(f"--enqueue-from: there is no study {study!r}; there are: {list_names(client)}.")
@@ -78,7 +78,7 @@ def find_best_points(client: MlflowClient, study: str, space: Space) -> list[dic
     if not points:
         raise InputError(
             f"--enqueue-from: no complete trial of study {study!r} keeps its constraints and has a value for a parameter that is "
-            "searched here."
+            "searched here; name another study."
         )
     return points
 

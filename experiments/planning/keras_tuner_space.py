@@ -1,4 +1,4 @@
-"""The space of a study whose model declares it by Keras Tuner's hp: found by calling the model, in a process of its own."""
+"""The space that a model declares by Keras Tuner's hp: found by calling the model in a separate process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..trials.evaluator import Evaluator
 
 
 def discover(spec: StudySpec, splits: Splits) -> StudySpec:
-    """The spec with its space known whole. Raises ModelError, StudyError, and InputError for a model that cannot be built."""
+    """The spec with its whole space. Raises ModelError, StudyError, and InputError if the model cannot be built."""
     if spec.source.known:
         return spec
     shape = splits.train.images.shape[1:]

@@ -1,4 +1,4 @@
-"""What a study leaves to Tailor's defaults, noted when it begins: a later Tailor with others does not change it unnoticed."""
+"""Tailor's defaults, recorded when a study begins, so that a later Tailor with other defaults does not change the study."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ TAG = "tailor.defaults"
 
 
 def list_defaults(spec: StudySpec) -> dict[str, Any]:
-    """The training options' defaults and, of a built-in model, its hyperparameters' too: as JSON would give them back."""
+    """The defaults of the training options and of a built-in model's hyperparameters, as JSON returns them."""
     options = dataclasses.asdict(TrainOptions())
     if spec.compiled:
-        options = {name: value for name, value in options.items() if name not in COMPILED}  # the model is compiled with its own
+        options = {name: value for name, value in options.items() if name not in COMPILED}  # the compiled model brings its own
     model = resolve(spec.model).defaults if spec.model in BUILT_IN else None
     return json.loads(json.dumps({**options, **(model or {})}))
 
 
 def resolve_training(spec: StudySpec, mine: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
-    """What holds for every trial, said or not, with these defaults.
+    """What holds for every trial, given or by default (`mine`).
 
-    One that the others lack is an option that came later, or went: it compares with nothing.
+    An option that `others` lacks is new or gone, so there is nothing to compare it with: it is omitted.
     """
     varied = spec.source.names() | {*spec.found.declared}
     known = {name: value for name, value in mine.items() if name in others and name not in varied}

@@ -1,4 +1,4 @@
-"""A study made ready to run: the file resolved, its names checked against the model's, the data cut, a job for each trial."""
+"""Prepare a study to run: resolve its file, check its names against the model's, split the data."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from ..datasets.splits import Splits, split
 from ..errors import InputError
 
 MAX_TEXT = 6000  # characters of a value, in MLflow's database
-OF_MLFLOW = "Default"  # the experiment that every database of MLflow's begins with
+OF_MLFLOW = "Default"  # the experiment that MLflow creates in every database
 
 
 @dataclass(frozen=True)
 class Overrides:
-    """What the command line lays over a study file."""
+    """What the command line sets over a study file."""
 
     settings: tuple[str, ...] = ()
     name: str | None = None
@@ -38,7 +38,7 @@ def list_shipped() -> dict[str, Path]:
 
 
 def find_file(study: str) -> Path:
-    """The file of a shipped study's name or a path. Raises InputError listing those there are."""
+    """The file of a shipped study's name, or of a path. Raises InputError if there is none."""
     path = Path(study).expanduser()
     if study in list_shipped():
         return list_shipped()[study]
@@ -52,20 +52,20 @@ def find_file(study: str) -> Path:
 def read_study(study: str | Path, overrides: Iterable[str] = (), name: str | None = None) -> StudySpec:
     """A shipped study, or a study file, as a record. `overrides` are SECTION.KEY=VALUE; `name` renames it.
 
-    Raises InputError where there is none, and StudyError for what is wrong in it.
+    Raises InputError if there is none, and StudyError if the file is wrong.
     """
     return load(find_file(str(study)), overrides, name)
 
 
 def resolve_study(study: str, overrides: Overrides = Overrides()) -> StudySpec:
-    """Read and check a study whole, all but its data and the model's code. Raises StudyError, ModelError or InputError."""
+    """Read and check a study, except its data and the model's code. Raises StudyError, ModelError or InputError."""
     return validate(read_study(study, overrides.settings, overrides.name))
 
 
 def validate(spec: StudySpec) -> StudySpec:
-    """The spec, its data set's name and its parameters' names and ranges looked over. Raises as `resolve_study`."""
+    """Check the names of the study, its data set and its parameters, and their ranges. Raises as `resolve_study`."""
     if spec.name == OF_MLFLOW:
-        raise InputError(f"study.name: {OF_MLFLOW!r} is MLflow's own experiment, whose files lie elsewhere; take another name.")
+        raise InputError(f"study.name: {OF_MLFLOW!r} is MLflow's own experiment, with its files elsewhere; choose another name.")
     check_uri(spec.dataset)
     spec = replace(spec, found=replace(spec.found, space_sha256=spec.source.digest()))
     check_names(spec)
@@ -85,7 +85,7 @@ def check_names(spec: StudySpec) -> None:
 
 
 def _check_values(spec: StudySpec, section: str, values: Mapping[str, Any]) -> None:
-    """Check names and values against what the model and its training take, and what MLflow's database does."""
+    """Check names and values against what the model, its training and MLflow's database take."""
     for name, value in values.items():
         if why := explain_name(name):
             raise InputError(f"{section}: expected {why}.")
@@ -98,14 +98,14 @@ def _check_values(spec: StudySpec, section: str, values: Mapping[str, Any]) -> N
 
 
 def _check_known(spec: StudySpec, sections: Mapping[str, Iterable[str]]) -> None:
-    """Check the names that stand in the study file's sections against those that the model and its training take."""
+    """Check the names in the study file's sections against those that the model and its training take."""
     if spec.compiled:
         if ":" not in spec.model:
             raise InputError(
-                f"study.model: with api keras-tuner it is 'my_pkg.my_module:build' or 'nets/mine.py:build', got {spec.model!r}."
+                f"study.model: expected 'my_pkg.my_module:build' or 'nets/mine.py:build' (api keras-tuner), got {spec.model!r}."
             )
         known = tuple(name for name in options.NAMES if name not in options.COMPILED)
-        what = "no option; hyperparameters are declared by the model"
+        what = "no option; the model declares its hyperparameters"
     elif spec.model in BUILT_IN:
         known = (*options.NAMES, *(resolve(spec.model).defaults or {}))
         what = f"no option, nor a hyperparameter of model {spec.model!r}"
@@ -122,12 +122,12 @@ def _check_known(spec: StudySpec, sections: Mapping[str, Iterable[str]]) -> None
 
 
 def open_data(spec: StudySpec, data_dir: Path | None) -> Splits:
-    """Read the study's data set and cut it."""
+    """Read the study's data set and split it."""
     return split(open_dataset(spec.dataset, data_dir, spec.data.image_size), spec.data)
 
 
 def find_ends(spec: StudySpec) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The values of the smallest and of the largest model of the space."""
+    """The values of the space's smallest and largest model."""
     small, large = spec.source.ends()
     return {**spec.training, **small}, {**spec.training, **large}
 

@@ -1,4 +1,4 @@
-"""A study resumes only as itself: what its file says and leaves unsaid, its data and its model's code are what they were."""
+"""A study resumes only unchanged: its file, the defaults that it relies on, its data and its model's code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def find_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> Recorded
     if found is None:
         return None
     before, today = found.read_spec(), recorded_defaults.list_defaults(spec)
-    noted = json.loads(found.tags.get(recorded_defaults.TAG, "null")) or today  # it began before they were noted
+    noted = json.loads(found.tags.get(recorded_defaults.TAG, "null")) or today  # studies of earlier versions lack the tag
     old, new = recorded_defaults.resolve_training(before, noted, today), recorded_defaults.resolve_training(spec, today, noted)
     changed = list_differences({**before.identity(), "training": old}, {**spec.identity(), "training": new})
     digest = found.tags.get("tailor.dataset_sha256")
@@ -33,22 +33,22 @@ def find_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> Recorded
         by_default = {name for name in {*old, *new} - {*before.training, *spec.training} if old.get(name) != new.get(name)}
         raise InputError(
             f"study {spec.name!r} is in the store already and differs: {'; '.join(changed)}. "
-            "Give the new one another name with --name, or undo the change to resume the old one"
+            "Start a new study with --name, or undo the change to resume the old one"
             f"{': defaults of Tailor changed, so write the old values into [training]' if by_default else ''}."
         )
     return found
 
 
 def has_code_changed(spec: StudySpec, study: RecordedStudy, digest: str, engine: Engine) -> bool:
-    """Whether the file of a model of one's own, given by its SHA-256, is not as it was when the study began.
+    """Whether a custom model's file, given by its SHA-256, has changed since the study began.
 
-    Raises InputError where trials came of it; a mistake that made them all fail may be mended.
+    Raises InputError if any trial did not fail; if all failed, the user may repair the file.
     """
     if study.tags.get(CODE_TAG, digest) == digest:
         return False
     if any(record.outcome.status != "failed" for record in engine.records()):
         raise InputError(
             f"study.model: the file of {spec.model!r} has changed since study {spec.name!r} began. Undo the change to resume, "
-            f"or begin another study with the best points of this one: --name NEW --enqueue-from {spec.name}."
+            f"or start another study with the best points of this one: --name NEW --enqueue-from {spec.name}."
         )
     return True

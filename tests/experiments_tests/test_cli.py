@@ -156,7 +156,7 @@ def test_what_to_run_next_is_what_was_typed(tailor: Shell, write_study: Write) -
 def test_shipped_studies_pass_check(tailor: Shell, data_dir: Path, study: str) -> None:
     done = tailor("check", study)
     assert done.returncode == 0, done.stderr
-    assert "The study is right" in done.stdout
+    assert "The study is valid" in done.stdout
 
 
 def test_doctor_finds_the_rooms_where_they_are(tailor: Shell) -> None:

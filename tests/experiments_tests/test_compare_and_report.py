@@ -57,12 +57,16 @@ def test_runs_on_other_images_are_said_to_be(recorded: Shell) -> None:
         said = recorded("compare", trials[0].info.run_id, trials[1].info.run_id).stdout
     finally:
         mlflow.set_tag(trials[0].info.run_id, "tailor.dataset_sha256", digest)
-    assert "validated on other images" in said and "Confusions that differ most" not in said
+    assert "validated on different images" in said and "Confusions that differ most" not in said
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
-    [(("small:0",), "give at least two"), (("small:0", "small:77"), "has no trial 77"), (("small:0", "nope"), "there is no run")],
+    [
+        (("small:0",), "expected at least two, got 1"),
+        (("small:0", "small:77"), "has no trial 77"),
+        (("small:0", "nope"), "there is no run"),
+    ],
 )
 def test_compare_says_what_is_wrong(recorded: Shell, arguments: tuple[str, ...], says: str) -> None:
     done = recorded("compare", *arguments)

@@ -98,9 +98,9 @@ def test_a_fit_of_ones_own_and_settings_of_the_compiled_are_refused_before_anyth
         (("search", "--set", "study.model=mine.py:Fits"), "overrides fit, which Tailor never calls"),
         (("check", "--set", "study.model=mine.py:Fits"), "overrides fit, which Tailor never calls"),
         (("check", "--set", "training.learning_rate=0.1"), "training.learning_rate: the model is compiled with its own"),
-        (("check", "--set", "training.units=8"), "training (no option; hyperparameters are declared by the model): no such"),
+        (("check", "--set", "training.units=8"), "training (no option; the model declares its hyperparameters): no such"),
         (("check", "--set", "training.layers=8"), "no such name 'layers'"),
-        (("check", "--set", "study.model=mlp"), "study.model: with api keras-tuner it is 'my_pkg.my_module:build'"),
+        (("check", "--set", "study.model=mlp"), "study.model: expected 'my_pkg.my_module:build'"),
     ):
         done = tailor(arguments[0], "kt.toml", *arguments[1:])
         assert (done.returncode, len(done.stderr.strip().splitlines())) == (2, 1), done.stderr

@@ -38,7 +38,7 @@ def test_a_trial_that_mlflow_has_whole_is_told_to_the_engine(copy: Shell) -> Non
     unfinish(copy.folder, complete.number)
     assert optuna_storage(copy.folder)[1][complete.number].state == TrialState.RUNNING
     said = copy("fsck", "small")
-    assert said.stdout == f"trial {complete.number}: complete in MLflow, unfinished in the engine; told\n", said.stderr
+    assert said.stdout == f"trial {complete.number}: complete in MLflow, unfinished in the engine; copied there\n", said.stderr
     assert optuna_storage(copy.folder)[1][complete.number].value == complete.value
     assert copy("fsck", "small").stdout == "nothing to repair\n"
 
@@ -109,5 +109,5 @@ def test_a_study_that_was_deleted_in_mlflow_is_refused_with_the_way_to_restore_i
 def test_checkpoints_of_ended_trials_are_dropped(copy: Shell) -> None:
     place = Checkpoints(Store.at(str(copy.folder / "mlruns"), {}).checkpoints, "small").attempt(2, 1)
     place.write_bytes(b"left over")
-    assert copy("fsck", "small").stdout == "trial 2: is not under way; its checkpoint is dropped\n"
+    assert copy("fsck", "small").stdout == "trial 2: not running; its checkpoint is deleted\n"
     assert not place.exists()

@@ -187,7 +187,7 @@ def test_the_password_that_everyone_knows_is_refused(tailor: Shell) -> None:
         {"MLFLOW_TRACKING_URI": "http://admin:password1234@127.0.0.1:9"},
     ):
         done = tailor("studies", **environment)
-        assert done.returncode == 2 and "everyone knows it" in done.stderr, done.stderr
+        assert done.returncode == 2 and "the public default" in done.stderr, done.stderr
 
 
 def test_the_pages_answer_on_this_machine_alone_and_to_its_own_name(recorded: Shell) -> None:

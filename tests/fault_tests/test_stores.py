@@ -157,7 +157,7 @@ def test_15_state_files_cut_short(tailor: Shell, ledger: Ledger) -> None:
             trials += 1
             to_the_end(tailor, "--trials", str(trials))
         else:
-            assert any("told" in line for line in repair(find_study(mlflow, "small"), store))  # what the state before lacks
+            assert any("copied" in line for line in repair(find_study(mlflow, "small"), store))  # what the state before lacks
         ledger.check("15 the oracle's file cut short", broken(tailor.folder, trials=trials))
         whole = state.read_bytes()
     for file in state.parent.iterdir():
