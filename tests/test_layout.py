@@ -23,7 +23,7 @@ LAYERS = {
     "models": (
         ("keras_tuner",),
         ("factory",),
-        ("factories", "compiled"),
+        ("factories", "compiled", "ensemble"),
         ("interface",),
         ("outputs",),
         ("training",),
@@ -32,6 +32,7 @@ LAYERS = {
     ),
     "experiments": (
         ("cli", "api"),
+        ("promotion",),
         ("coordinator",),
         ("planning", "registry", "reports"),
         ("tracking", "workers"),

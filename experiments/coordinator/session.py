@@ -84,10 +84,10 @@ def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
             if found is not None and (ended := _already_done(found, spec, store, screen)) is not None:
                 return ended
         screen.line("starting the workers")
-        with prepare_database(store) as keep_database, _pool(spec, places) as pool:
+        with prepare_database(store) as keep_database, open_pool(spec, places) as pool:
             shape = splits.train.images.shape[1:]
             preflight = check_model(pool, spec, DataHandle("", shape, len(splits.class_names)))
-            with _room_on_disk(store):
+            with name_full_disk(store):
                 store.create()
                 keep_database()
                 client = open_client(store)
@@ -97,7 +97,7 @@ def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
 
 
 @contextmanager
-def _room_on_disk(store: Store) -> Iterator[None]:
+def name_full_disk(store: Store) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -218,7 +218,7 @@ def count_workers(spec: StudySpec) -> tuple[int, int]:
 
 
 @contextmanager
-def _pool(spec: StudySpec, places: Places) -> Iterator[Pool]:
+def open_pool(spec: StudySpec, places: Places) -> Iterator[Pool]:
     pool = Pool.open(*count_workers(spec), spec.workers.grace, places.cluster)
     try:
         yield pool

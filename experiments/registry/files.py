@@ -43,10 +43,15 @@ def read_labels(model: SavedModel) -> list[str]:
     return json.loads((model.path.parent.parent / "labels.json").read_text(encoding="utf-8"))
 
 
+def find_logged_models(study: RecordedStudy) -> dict[int, str]:
+    """The ids of the trials' logged models, by trial."""
+    logged = study.client.search_logged_models([study.experiment_id], max_results=1000)
+    return {int(m.tags["tailor.trial"]): m.model_id for m in logged if "tailor.trial" in m.tags}
+
+
 def find_best_model(study: RecordedStudy) -> tuple[Row, str]:
     """The best trial that keeps the constraints and has a logged model, and the model's id. Raises RunError."""
-    logged = study.client.search_logged_models([study.experiment_id], max_results=1000)
-    models = {int(m.tags["tailor.trial"]): m.model_id for m in logged if "tailor.trial" in m.tags}
+    models = find_logged_models(study)
     for row in read_leaderboard(study):
         if row.front is not None and row.trial in models:
             return row, models[row.trial]

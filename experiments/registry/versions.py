@@ -15,6 +15,7 @@ from ..errors import InputError
 CHAMPION, CHALLENGER = "champion", "challenger"
 DIGEST = "tailor.dataset_sha256"
 RESCALING, RESCALED, UNSCALED = "tailor.rescaling", "inside the model", "none: the model takes 0 to 255 as they are"
+SETTLED, PENDING = "tailor.alias", "pending"  # the alias that the promotion gave a version; it may have moved since
 NO_ALIAS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's codes for an unknown name or alias
 
 
@@ -54,6 +55,11 @@ def find_alias(client: MlflowClient, name: str, alias: str) -> ModelVersion | No
         if error.error_code not in NO_ALIAS:
             raise
         return None
+
+
+def find_role(version: ModelVersion) -> str:
+    """The alias of the version among the two that promotions give; empty if it has neither. You may give it others."""
+    return next((alias for alias in (CHAMPION, CHALLENGER) if alias in version.aliases), "")
 
 
 def read_input_shape(version: ModelVersion) -> tuple[int, int, int]:

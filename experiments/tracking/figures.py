@@ -27,7 +27,7 @@ INK, PAPER, WRONG = (34, 34, 34), (255, 255, 255), (200, 30, 60)
 BLUES = np.array([[247, 251, 255], [8, 48, 107]], float)  # from a share of 0 to one of 1
 
 
-def draw_confusion_matrix(confusion: Confusion, class_names: Sequence[str]) -> bytes:
+def draw_confusion_matrix(confusion: Confusion, class_names: Sequence[str], split: str = "validation") -> bytes:
     """Counts by true class (rows) and predicted class (columns), coloured by the share of the true class's images.
 
     With more than MOST_DENSE classes, it shows those with the most frequent mistakes.
@@ -41,7 +41,7 @@ def draw_confusion_matrix(confusion: Confusion, class_names: Sequence[str]) -> b
     cell = 46 if numbered else max(4, 800 // classes)
     margin = 24 + (max(_width(name) for name in class_names) if numbered else 10)
     side = cell * classes
-    title = f"Confusion on {confusion.total:,} validation images"
+    title = f"Confusion on {confusion.total:,} {split} images"
     if not whole:
         title += f": the {classes} of {confusion.classes:,} classes of the most frequent mistakes"
     picture = Image.new("RGB", (margin + max(side, int(_font(15).getlength(title))) + 20, margin + side + 40), PAPER)

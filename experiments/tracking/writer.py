@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import sqlalchemy.exc
+from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
@@ -107,21 +108,7 @@ class Writer:
             if before.status == LoggedModelStatus.READY and before.source_run_id == run_id:
                 return
             self._delete(before)  # cut off half-way, or from a lost attempt
-        logged = self._client.create_logged_model(
-            self._experiment_id, MODEL_NAME, run_id, tags=dict(entry.tags), model_type="keras"
-        )
-        with tempfile.TemporaryDirectory() as draft:
-            folder = Path(draft) / "model"
-            folder.mkdir()
-            source = None
-            if entry.source is not None:
-                source = Path(draft) / entry.source
-                source.write_bytes(entry.files[entry.source])
-            model = model_files.ModelFile(entry.files["model.keras"], entry.shape, entry.classes, source)
-            model_files.write(model, folder, logged.model_id, {"labels.json": entry.files["labels.json"].decode()})
-            self._client.log_model_artifacts(logged.model_id, str(folder))
-        self._client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, entry.step)])
-        self._client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
+        log_model(self._client, self._experiment_id, run_id, entry)
 
     def _drop_model(self, entry: DropModel) -> None:
         for model in self.find_models().get(entry.trial, []):
@@ -133,6 +120,24 @@ class Writer:
         self._client.delete_logged_model(model.model_id)
         if model.artifact_location.startswith("file://"):  # <experiment>/models/<model id>/artifacts
             shutil.rmtree(Path(url2pathname(urlsplit(model.artifact_location).path)).parent, ignore_errors=True)
+
+
+def log_model(client: MlflowClient, experiment_id: str, run_id: str, entry: LogModel) -> str:
+    """Log a model with its files as an output of a run; returns the logged model's id."""
+    logged = client.create_logged_model(experiment_id, MODEL_NAME, run_id, tags=dict(entry.tags), model_type="keras")
+    with tempfile.TemporaryDirectory() as draft:
+        folder = Path(draft) / "model"
+        folder.mkdir()
+        source = None
+        if entry.source is not None:
+            source = Path(draft) / entry.source
+            source.write_bytes(entry.files[entry.source])
+        model = model_files.ModelFile(entry.files["model.keras"], entry.shape, entry.classes, source)
+        model_files.write(model, folder, logged.model_id, {"labels.json": entry.files["labels.json"].decode()})
+        client.log_model_artifacts(logged.model_id, str(folder))
+    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, entry.step)])
+    client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
+    return str(logged.model_id)
 
 
 def _to_tags(tags: Mapping[str, str]) -> list[RunTag]:

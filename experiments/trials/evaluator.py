@@ -8,7 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
@@ -16,10 +16,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..datasets.images import Images
 from ..errors import RunError
 from ..system.forkserver import METHOD, begin_loading
-from .metrics import Evaluation, evaluate
 from .saved_model import SavedModel, load_model
 
 T = TypeVar("T")
@@ -40,13 +38,13 @@ class Evaluator:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def score(self, model: SavedModel, images: Images, classes: int) -> Evaluation:
-        """Evaluate a model on raw images."""
-        return self.call(_score, model, images, classes)
-
     def predict(self, model: SavedModel, images: np.ndarray) -> np.ndarray:
         """Probabilities (n, classes) of raw uint8 images (n, height, width, channels)."""
         return self.call(_predict, model, images)
+
+    def average(self, models: Sequence[SavedModel], weights: Sequence[int] | None = None) -> bytes:
+        """The models' average as the bytes of one .keras file."""
+        return self.call(_average, models, weights)
 
     def has_scaling(self, model: SavedModel) -> bool:
         """Whether something in the model scales raw images."""
@@ -90,14 +88,14 @@ def _predict(saved: SavedModel, images: np.ndarray) -> np.ndarray:
     return load_model(saved).predict(images, batch_size=limit_batch(images.shape[1], images.shape[2], 500), verbose=0)
 
 
+def _average(models: Sequence[SavedModel], weights: Sequence[int] | None) -> bytes:
+    from ...models.ensemble import average
+    from .run import serialize
+
+    return serialize(average([load_model(one) for one in models], weights))
+
+
 def _has_scaling(saved: SavedModel) -> bool:
     from ...models.compiled import has_scaling
 
     return has_scaling(load_model(saved))
-
-
-def _score(saved: SavedModel, images: Images, classes: int) -> Evaluation:
-    probabilities = _predict(saved, images.images).astype(np.float64)
-    right = np.clip(probabilities[np.arange(len(images)), images.labels], 1e-7, 1.0)
-    guesses = probabilities.argmax(axis=1)
-    return evaluate(images.labels, guesses, probabilities.max(axis=1), float(-np.log(right).mean()), classes)

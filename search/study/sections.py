@@ -325,8 +325,8 @@ class WorkersPlan:
 class PromotionPlan:
     """[promotion]: how `tailor promote` chooses a model, and the gates that it must pass. It may change at any time."""
 
-    candidates: Annotated[int, Field(ge=1, le=100), key("how many of the best trials are trained again")] = 3
-    seeds: Annotated[int, Field(ge=1, le=99), key("how often each is trained, on fresh seeds, the same for all")] = 3
+    candidates: Annotated[int, Field(ge=1, le=20), key("how many of the best trials are trained again")] = 3
+    seeds: Annotated[int, Field(ge=1, le=50), key("how often each is trained, on fresh seeds, the same for all")] = 3
     register: Annotated[
         Literal["median", "average"],
         key("what is registered of the winner: the median seed's model, or `\"average\"`: one model that averages all seeds'"),

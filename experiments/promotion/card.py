@@ -1,0 +1,153 @@
+"""The card of a registered model: what it is for, where it came from, and what it scored, as Markdown."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...search.study.spec import StudySpec
+from ..datasets.splits import Splits
+from .ranking import Ranked
+from .statistics import Interval, Predictions, measure_calibration, score, score_with_interval
+from .verdict import Verdict
+
+BUILT_IN = ("import keras", 'model = keras.saving.load_model("model.keras", compile=False)')
+OWN_CODE = ("import tailor  # the model has custom layers", 'model, labels = tailor.load("DIR")  # the folder of `tailor pull`')
+MOST_CLASSES = 20  # whose recalls and confusions the card holds; all are in the evidence's run
+MANY_OPENINGS = 2
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a card tells. `how` is how the model was chosen; `params` are its hyperparameters; `versions` name the packages."""
+
+    name: str
+    trial: int
+    how: str
+    run_id: str
+    evidence_url: str
+    metric: str
+    holdout: Interval
+    ranking: Sequence[Ranked]
+    verdict: Verdict
+    openings: int
+    params: Mapping[str, str]
+    costs: Mapping[str, float]
+    tags: Mapping[str, str]
+    versions: Mapping[str, str]
+
+
+def write_card(facts: Facts, spec: StudySpec, splits: Splits, test: Predictions) -> str:
+    """The card, from the facts and the model's predictions on the test split."""
+    names, verdict = splits.class_names, facts.verdict
+    shape = ", ".join(map(str, splits.train.images.shape[1:]))
+    error, _ = measure_calibration(test)
+    lines = [
+        f"# {facts.name}",
+        "",
+        f"Classifies images of `{spec.dataset}` into {len(names)} classes: {_list(names)}. Made {_today()} from trial "
+        f"{facts.trial} of study `{spec.name}` (model `{spec.model}`): {facts.how}, run `{facts.run_id}`.",
+        "",
+        "| measured on | images | accuracy (95 %) | loss |",
+        "| --- | --- | --- | --- |",
+        f"| holdout (chose the model; no search has seen it) | {splits.sizes['holdout']} | {_holdout(facts)} | – |",
+        f"| test (opened {facts.openings} times for this name) | {splits.sizes['test']} | "
+        f"{_show(score_with_interval('accuracy', test))} | {score('loss', test):.4f} |",
+        "",
+        f"**Verdict: {verdict.outcome}** – {verdict.reason}."
+        + (f" {_upper(verdict.evidence.describe())}." if verdict.evidence else "")
+        + (f" [Evidence]({facts.evidence_url})." if facts.evidence_url else ""),
+        *_warn(facts, score("accuracy", test), splits.sizes["test"]),
+        "",
+        f"Calibration error {error:.4f}: so far is its confidence from its accuracy, on average.",
+        *_costs(facts.costs),
+        "",
+        *_seeds(facts),
+        *_classes(test, names),
+        "| hyperparameter | value |",
+        "| --- | --- |",
+        *(f"| {key} | {value[:80]} |" for key, value in sorted(facts.params.items())),
+        "",
+        f"Input: raw uint8 images, 0–255, shaped (n, {shape}); rescaling: {facts.tags['tailor.rescaling']}.",
+        f"Data digest `{splits.digest}`; SHA-256 of model.keras `{facts.tags['tailor.sha256']}`.",
+        f"Versions: {', '.join(f'{name} {version}' for name, version in facts.versions.items())}.",
+        "",
+        "```python",
+        *(OWN_CODE if "tailor.code_sha256" in facts.tags else BUILT_IN),
+        "```",
+    ]
+    return "\n".join(lines)
+
+
+def warn_of_openings(openings: int, accuracy: float, images: int) -> str:
+    """How lucky the best of so many looks at one test set may be; empty for the first look.
+
+    The expected maximum of n equal models' scores is at most sqrt(2 ln n) standard errors above the truth.
+    """
+    if openings < MANY_OPENINGS:
+        return ""
+    luck = float(np.sqrt(2 * np.log(openings)) * np.sqrt(max(accuracy * (1 - accuracy), 1e-9) / images))
+    return (
+        f"The test set was opened {openings} times for this name: the best of so many looks may be up to {100 * luck:.1f} points "
+        "lucky. Fresh test data would end that."
+    )
+
+
+def _warn(facts: Facts, accuracy: float, images: int) -> list[str]:
+    warning = warn_of_openings(facts.openings, accuracy, images)
+    return ["", warning] if warning else []
+
+
+def _holdout(facts: Facts) -> str:
+    """The holdout score, named if it is no accuracy."""
+    return _show(facts.holdout) + ("" if facts.metric == "accuracy" else f" ({facts.metric})")
+
+
+def _show(one: Interval) -> str:
+    return f"{one.value:.4f} ({one.low:.4f}–{one.high:.4f})"
+
+
+def _costs(costs: Mapping[str, float]) -> list[str]:
+    units = {"parameters": "parameters", "model_bytes": "bytes", "latency_ms": "ms an image"}
+    shown = [f"{value:,.{2 if name == 'latency_ms' else 0}f} {units[name]}" for name, value in costs.items() if name in units]
+    return [f"Cost: {', '.join(shown)}."] if shown else []
+
+
+def _seeds(facts: Facts) -> list[str]:
+    if not facts.ranking:
+        return [
+            "Its trial was the best of the search by the search's own validation score, which flatters: it was not trained again.",
+            "",
+        ]
+    rows = [
+        f"| {row.trial} | {row.mean:.4f} | {row.deviation:.4f} | {', '.join(f'{one:.4f}' for one in row.scores)} |"
+        for row in facts.ranking
+    ]
+    return [f"| trial | mean {facts.metric} on holdout | deviation | by seed |", "| --- | --- | --- | --- |", *rows, ""]
+
+
+def _classes(test: Predictions, names: Sequence[str]) -> list[str]:
+    recalls = test.recalls
+    order = np.argsort(np.nan_to_num(recalls, nan=2.0), kind="stable")[:MOST_CLASSES]
+    guesses, lines = test.guesses, ["| class (worst first) | test recall | most often taken for |", "| --- | --- | --- |"]
+    for place in order:
+        wrong = guesses[(test.labels == place) & (guesses != place)]
+        other = "–" if not len(wrong) else f"{names[np.bincount(wrong).argmax()]} ({np.bincount(wrong).max()} times)"
+        lines.append(f"| {names[place]} | {recalls[place]:.4f} | {other} |")
+    return [*lines, ""]
+
+
+def _list(names: Iterable[str]) -> str:
+    names = list(names)
+    return ", ".join(names[:MOST_CLASSES]) + (f", … ({len(names)} in all)" if len(names) > MOST_CLASSES else "")
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _today() -> str:
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
