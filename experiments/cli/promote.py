@@ -103,7 +103,7 @@ def _plan(study: str, spec: StudySpec, given: dict[str, Any]) -> Any:
     from ..planning.resolve import find_file
 
     plan = load(find_file(study)).promotion if study.endswith(".toml") else spec.promotion
-    laid = {key: value for key, value in {**asdict(plan), **{k: given[k] for k in GATES if given[k] is not None}}.items()}
+    laid = {**asdict(plan), **{key: given[key] for key in GATES if given[key] is not None}}
     return make(PromotionPlan, "promotion", {key: value for key, value in laid.items() if value is not None})
 
 

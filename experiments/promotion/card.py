@@ -118,10 +118,7 @@ def _costs(costs: Mapping[str, float]) -> list[str]:
 
 def _seeds(facts: Facts) -> list[str]:
     if not facts.ranking:
-        return [
-            "Its trial was the best of the search by the search's own validation score, which flatters: it was not trained again.",
-            "",
-        ]
+        return ["It is the search's own model, not trained again: its validation score flatters it.", ""]
     rows = [
         f"| {row.trial} | {row.mean:.4f} | {row.deviation:.4f} | {', '.join(f'{one:.4f}' for one in row.scores)} |"
         for row in facts.ranking

@@ -57,8 +57,10 @@ class EvidenceRun:
         )
         self._log({"test_accuracy": scored.accuracy, "test_loss": scored.loss, "test_macro_f1": scored.macro_f1})
         buffer = io.BytesIO()
-        beside = {} if champion is None else {"champion": champion.probabilities.astype("float32")}
-        np.savez_compressed(buffer, labels=test.labels, challenger=test.probabilities.astype("float32"), **beside)
+        arrays = {"labels": test.labels, "challenger": test.probabilities.astype("float32")}
+        if champion is not None:
+            arrays["champion"] = champion.probabilities.astype("float32")
+        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
         self.keep("test_predictions.npz", buffer.getvalue())
         self.keep("verdict.json", json.dumps(asdict(verdict), indent=1).encode())
         confusion = metrics.plain_confusion(scored.confusion, names)

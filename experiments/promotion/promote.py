@@ -25,6 +25,7 @@ from ..registry.versions import (
     CHALLENGER,
     CHAMPION,
     DIGEST,
+    EVIDENCE,
     PENDING,
     RESCALED,
     RESCALING,
@@ -52,7 +53,7 @@ from .verdict import Verdict, check_costs, judge, weigh
 JUDGED = {"val_accuracy": "accuracy", "val_loss": "loss", "val_macro_f1": "macro_f1"}
 AGAIN = "this model is registered already"
 KEPT = ("tailor.study", "tailor.objective", "tailor.direction", "tailor.dataset", DIGEST, "tailor.input_shape")
-AGAINST, EVIDENCE = "tailor.judged_against", "tailor.evidence"  # the champion's version then, and the run of the evidence
+AGAINST = "tailor.judged_against"  # the champion's version then
 
 
 @dataclass(frozen=True)
@@ -191,7 +192,7 @@ def _judge(request: Request, work: Work, choice: Choice, evaluator: Evaluator) -
         verdict = Verdict("promoted" if alias == CHAMPION else "challenger", AGAIN)
         return replace(made, version=str(known.version), alias=alias, verdict=verdict, run_id=known.tags.get(EVIDENCE, ""))
     if known is not None and known.tags[AGAINST] == _number(champion):  # its promotion died before it gave the alias
-        verdict = Verdict(known.tags["tailor.outcome"], known.tags["tailor.verdict"])  # type: ignore[arg-type]
+        verdict = Verdict(known.tags["tailor.outcome"], known.tags["tailor.verdict"])
         return _give_alias(client, replace(made, verdict=verdict, run_id=known.tags[EVIDENCE]), known)
     run = EvidenceRun(work.study, name, choice)
     if refusal := _find_refusal(request, work, choice, champion):

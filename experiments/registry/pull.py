@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from mlflow.entities.model_registry import ModelVersion
 from ..errors import InputError
 from .files import find_registered_model
 from .load import SUMS
-from .versions import RESCALED, RESCALING, read_input_shape
+from .register import MOST_CHARACTERS
+from .versions import EVIDENCE, RESCALED, RESCALING, read_input_shape
 
 
 def pull(client: MlflowClient, version: ModelVersion, folder: Path) -> list[Path]:
@@ -29,7 +31,7 @@ def pull(client: MlflowClient, version: ModelVersion, folder: Path) -> list[Path
         "model.keras": model.path.read_bytes(),
         "labels.json": (model.path.parent.parent / "labels.json").read_bytes(),
         "preprocessing.json": images.encode(),
-        "card.md": (version.description or "").encode(),
+        "card.md": _read_card(client, version).encode(),
     }
     if model.source is not None:
         files[model.source.name] = model.source.read_bytes()
@@ -49,6 +51,15 @@ def pull(client: MlflowClient, version: ModelVersion, folder: Path) -> list[Path
                 path.unlink()
         raise InputError(f"-o: {folder} cannot be written ({error.strerror}); name another folder, or make room.") from error
     return sorted(written)
+
+
+def _read_card(client: MlflowClient, version: ModelVersion) -> str:
+    """The version's whole card: its description, or the file of its evidence if MLflow's column was too short for it."""
+    text = version.description or ""
+    if len(text) < MOST_CHARACTERS or EVIDENCE not in version.tags:
+        return text
+    with tempfile.TemporaryDirectory() as draft:
+        return Path(client.download_artifacts(version.tags[EVIDENCE], "card.md", draft)).read_text(encoding="utf-8")
 
 
 def describe_preprocessing(version: ModelVersion) -> dict[str, Any]:

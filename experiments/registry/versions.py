@@ -16,6 +16,7 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 DIGEST = "tailor.dataset_sha256"
 RESCALING, RESCALED, UNSCALED = "tailor.rescaling", "inside the model", "none: the model takes 0 to 255 as they are"
 SETTLED, PENDING = "tailor.alias", "pending"  # the alias that the promotion gave a version; it may have moved since
+EVIDENCE = "tailor.evidence"  # the run with what its promotion found
 NO_ALIAS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's codes for an unknown name or alias
 
 
