@@ -86,7 +86,15 @@ def promote(request: Request, work: Work) -> Promotion:
     with Evaluator() as evaluator:
         choice = choose_logged(request, work, evaluator) if request.quick else choose_trained(request, work, evaluator)
         if request.dry_run:
-            return Promotion(request.name, "", "", Verdict("challenger", "a dry run: nothing is judged"), work.spec.name, choice)
+            return Promotion(
+                request.name,
+                "",
+                "",
+                Verdict("challenger", "a dry run: nothing is judged"),
+                work.spec.name,
+                work.spec.model,
+                choice,
+            )
         with hold_name(work.client, work.places.store, request.name, work.screen.line):
             return _judge(request, work, choice, evaluator)
 
@@ -185,7 +193,7 @@ def _judge(request: Request, work: Work, choice: Choice, evaluator: Evaluator) -
     """Judge the chosen model against the champion, and register it; the name's lock is held."""
     client, name = work.client, request.name
     settle(client, name)
-    made = Promotion(name, "", "", Verdict("refused", ""), work.spec.name, choice)
+    made = Promotion(name, "", "", Verdict("refused", ""), work.spec.name, work.spec.model, choice)
     known, champion = find_registered(client, name, choice.model_id), find_champion(client, name)
     if known is not None and known.tags.get(SETTLED) != PENDING:
         alias = find_role(known)

@@ -53,6 +53,7 @@ class Promotion:
     alias: str
     verdict: Verdict
     study: str
+    model: str
     choice: Choice
     test: Interval | None = None
     openings: int = 0
