@@ -72,12 +72,12 @@ def write_study(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Shell:
-    """A folder with a finished study `small`, promoted to `digits`; tests only read it, or add under other names."""
+    """A folder with a finished study `small`, promoted to `digits` as it is; tests only read it, or add under other names."""
     shell = Shell(tmp_path_factory.mktemp("recorded für alle"))  # a path as people have them
     (shell.folder / "small.toml").write_text(SMALL)
     done = shell("search", "small.toml", "--workers", "2")
     assert done.returncode == 0, done.stdout + done.stderr
-    done = shell("promote", "small", "--to", "digits")
+    done = shell("promote", "small", "--to", "digits", "--quick")
     assert done.returncode == 0, done.stdout + done.stderr
     return shell
 

@@ -166,7 +166,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 def test_coordinator_stays_free_of_tensorflow() -> None:
     code = (
-        "import sys, tailor.experiments.coordinator.session, tailor.experiments.registry.promote; "
+        "import sys, tailor.experiments.coordinator.session, tailor.experiments.promotion.promote; "
         "print('tensorflow' in sys.modules, 'keras' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

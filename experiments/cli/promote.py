@@ -136,6 +136,8 @@ def _show(promotion: Promotion) -> None:
 
 
 def _show_registered(promotion: Promotion) -> None:
+    from ...models.references import is_file
+
     name, verdict, test = promotion.name, promotion.verdict, promotion.test
     if verdict.evidence is not None:
         click.echo(f"Judged: {verdict.evidence.describe()}.")
@@ -150,6 +152,7 @@ def _show_registered(promotion: Promotion) -> None:
     click.echo(f"  {format_next('predict', by if promotion.alias != 'champion' else name)} IMAGE…    classify images")
     click.echo(f"  {format_next('pull', by, '-o', 'DIR')}    fetch model.keras, its labels and its card")
     click.echo(f"  {format_next('history', name)}    every move of its aliases")
-    click.echo(
-        f'  tailor.load("DIR")    from a script, what was pulled; or mlflow.pyfunc.load_model("models:/{by}"), see `tailor env`'
-    )
+    if is_file(promotion.model):  # its code is in the folder, and tailor.load vouches for it
+        click.echo('  tailor.load("DIR")    from a script, what was pulled there')
+    else:
+        click.echo(f'  mlflow.pyfunc.load_model("models:/{by}")    from a script; see `tailor env`')

@@ -130,7 +130,7 @@ constraints = ["parameters <= 2500"]"""
     assert {row["trial"] for row in board if row["front"] is None} == points.keys() - kept.keys()
     plots = {item.path for item in client(tailor.folder).list_artifacts(parent.info.run_id, "plots")}
     assert "plots/pareto_front.png" in plots
-    promoted = tailor("promote", "small", "--to", "tiny")
+    promoted = tailor("promote", "small", "--to", "tiny", "--quick")
     assert promoted.returncode == 0, promoted.stderr
     version = client(tailor.folder).get_model_version_by_alias("tiny", "champion")
     assert int(version.tags["tailor.trial"]) == board[0]["trial"]

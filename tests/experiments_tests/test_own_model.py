@@ -47,7 +47,7 @@ def test_a_factory_of_ones_own_is_searched_promoted_and_pulled(tailor: Shell, tm
     (tmp_path / "small.toml").write_text(OWN_STUDY)
     for arguments in (
         ("search", "small.toml", "--workers", "1"),
-        ("promote", "small", "--to", "own"),
+        ("promote", "small", "--to", "own", "--seeds", "1"),
         ("pull", "own", "-o", "got"),
     ):
         done = tailor(*arguments)

@@ -18,8 +18,8 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from tailor.experiments.errors import InputError
-from tailor.experiments.registry.promote import _process_uri
 from tailor.experiments.registry.pull import pull
+from tailor.experiments.registry.register import process_uri
 from tailor.experiments.registry.versions import find_champion, find_version, read_input_shape
 
 DIGIT = Path(__file__).resolve().parents[2] / "docs" / "pictures" / "digit.png"
@@ -61,7 +61,7 @@ def test_promoting_again_registers_nothing_and_leaves_the_test_set_closed(record
     mlflow = client(recorded)
     before = len(mlflow.search_model_versions("name = 'digits'"))
     openings = mlflow.get_registered_model("digits").tags["tailor.test_openings"]
-    done = recorded("promote", "small", "--to", "digits")
+    done = recorded("promote", "small", "--to", "digits", "--quick")
     assert done.returncode == 0 and "registered already" in done.stdout
     assert len(mlflow.search_model_versions("name = 'digits'")) == before
     assert mlflow.get_registered_model("digits").tags["tailor.test_openings"] == openings
@@ -71,7 +71,7 @@ def test_an_alias_of_ones_own_is_not_taken_for_a_promotions(recorded: Shell) -> 
     mlflow = client(recorded)
     mlflow.set_registered_model_alias("digits", "a-first-one", "1")
     try:
-        done = recorded("promote", "small", "--to", "digits")
+        done = recorded("promote", "small", "--to", "digits", "--quick")
     finally:
         mlflow.delete_registered_model_alias("digits", "a-first-one")
     assert done.returncode == 0 and "version 1 is champion" in done.stdout
@@ -81,15 +81,15 @@ def test_one_that_is_no_better_becomes_challenger(recorded: Shell) -> None:
     shutil.copy(recorded.folder / "small.toml", recorded.folder / "worse.toml")
     worse = ("--name", "worse", "--trials", "1", "--max-epochs", "1", "--set", "space.learning_rate=0.000001", "--workers", "1")
     assert recorded("search", "worse.toml", *worse).returncode == 0
-    done = recorded("promote", "worse", "--to", "digits")
+    done = recorded("promote", "worse", "--to", "digits", "--quick")
     assert done.returncode == 3, done.stderr
     mlflow = client(recorded)
     aliases = mlflow.get_registered_model("digits").aliases
     assert {name: str(version) for name, version in aliases.items()} == {"champion": "1", "challenger": "2"}
-    assert "no better than" in mlflow.get_model_version("digits", "2").tags["tailor.verdict"]
+    assert "not shown to be better" in mlflow.get_model_version("digits", "2").tags["tailor.verdict"]
     assert mlflow.get_registered_model("digits").tags["tailor.test_openings"] == "2"
     mlflow.delete_registered_model_alias("digits", "challenger")  # as if another one had become it
-    again = recorded("promote", "worse", "--to", "digits")
+    again = recorded("promote", "worse", "--to", "digits", "--quick")
     assert again.returncode == 3 and "version 2 is neither champion nor challenger any more" in again.stdout
     assert "tailor pull digits/2 -o" in again.stdout and "challenger" not in mlflow.get_registered_model("digits").aliases
     mlflow.set_registered_model_alias("digits", "challenger", "2")
@@ -107,7 +107,7 @@ def test_pull_gives_the_model_its_labels_preprocessing_and_card(recorded: Shell,
     assert json.loads((tmp_path / "got" / "labels.json").read_text()) == list("0123456789")
     assert json.loads((tmp_path / "got" / "preprocessing.json").read_text())["shape"] == ["n", 8, 8, 1]
     card = (tmp_path / "got" / "card.md").read_text()
-    assert "study `small`" in card and "test (opened for this card) | 270" in card
+    assert "study `small`" in card and "test (opened 1 times for this name) | 270" in card
     again = recorded("pull", "digits", "-o", str(tmp_path / "got"))
     assert again.returncode == 2 and "is not empty" in again.stderr
     again = recorded("pull", "digits", "-o", str(tmp_path / "got" / "card.md"))
@@ -198,7 +198,7 @@ def register_by_hand(mlflow: MlflowClient, name: str, **changes: str) -> ModelVe
     other = next(model for model in logged if f"models:/{model.model_id}" != first.source)
     mlflow.create_registered_model(name)
     tags = {**first.tags, **{f"tailor.{key}": value for key, value in changes.items()}}
-    with _process_uri(mlflow.tracking_uri):
+    with process_uri(mlflow.tracking_uri):
         version = mlflow.create_model_version(name, f"models:/{other.model_id}", tags=tags)
     mlflow.set_registered_model_alias(name, "champion", version.version)
     return version
@@ -207,17 +207,20 @@ def register_by_hand(mlflow: MlflowClient, name: str, **changes: str) -> ModelVe
 def test_a_champion_of_another_data_set_is_not_challenged(copy: Shell) -> None:
     mlflow = client(copy)
     register_by_hand(mlflow, "fashion", dataset_sha256="elsewhere")
-    done = copy("promote", "small", "--to", "fashion")
-    assert done.returncode == 2
-    assert "--to: the champion of 'fashion', version 1, is of another data set (elsewhere)" in done.stderr
+    done = copy("promote", "small", "--to", "fashion", "--quick")
+    assert done.returncode == 4
+    assert "Refused: the champion of 'fashion', version 1, is of another data set (elsewhere" in done.stdout
     assert len(mlflow.search_model_versions("name = 'fashion'")) == 1
     assert "tailor.test_openings" not in mlflow.get_registered_model("fashion").tags
+    done = copy("promote", "small", "--to", "fashion", "--quick", "--force")
+    assert done.returncode == 0 and "--force: version 1 is of another data set" in done.stdout
+    assert str(find_champion(mlflow, "fashion").version) == "2"
 
 
 def test_a_tag_that_speaks_of_an_alias_moves_with_it(copy: Shell) -> None:
     mlflow = client(copy)
-    register_by_hand(mlflow, "better", value="0.01", alias="champion")
-    assert copy("promote", "small", "--to", "better").returncode == 0
+    register_by_hand(mlflow, "better", dataset_sha256="elsewhere", alias="champion")
+    assert copy("promote", "small", "--to", "better", "--quick", "--force").returncode == 0
     tags = [mlflow.get_model_version("better", number).tags.get("tailor.alias") for number in ("1", "2")]
     assert tags == [None, "champion"] and str(mlflow.get_model_version_by_alias("better", "champion").version) == "2"
 

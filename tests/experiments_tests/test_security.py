@@ -223,7 +223,7 @@ def test_a_pulled_model_file_of_another_content_is_never_opened(recorded: Shell,
         place.write_bytes(pickle.dumps(Bomb(mark)))
         done = recorded("pull", "digits", "-o", str(mark.parent / "out"))
         again = recorded("predict", "digits", str(Path(__file__).resolve().parents[2] / "docs/pictures/digit.png"))
-        promoted = recorded("promote", "small", "--to", "tampered")
+        promoted = recorded("promote", "small", "--to", "tampered", "--quick")
     finally:
         place.write_bytes(kept)
     assert promoted.returncode == 2 and "not the registered" in promoted.stderr

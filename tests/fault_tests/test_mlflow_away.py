@@ -134,7 +134,7 @@ def test_12_uploads_cut_off_half_way_are_made_again(tailor: Shell, ledger: Ledge
         assert sorted(cutter.cut) == names, said
         wrong = broken(tailor.folder, trials=3, environ=environ(server.url)) + doubled_or_missing(server.url, 3)
         wrong += _shas_wrong(server)
-        promoted = tailor("promote", "small", "--to", "cut", **environ(server.url))
+        promoted = tailor("promote", "small", "--to", "cut", "--quick", **environ(server.url))
         wrong += [] if promoted.returncode == 0 else [promoted.stderr]
         for name in names:
             ledger.add(f"12 an upload of {name} cut off half-way", held=not wrong)
