@@ -1,0 +1,174 @@
+"""A promotion from end to end: candidates on fresh seeds, the choice on holdout, gates, averages, and what stays closed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Shell
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from searches import client, copy_study
+
+from tailor.experiments.datasets import splits as splitting
+from tailor.experiments.datasets.catalog import open_dataset
+from tailor.experiments.datasets.splits import split
+from tailor.experiments.promotion.statistics import Predictions
+from tailor.experiments.registry.files import fetch_saved_model
+from tailor.experiments.tracking.kinds import CANDIDATE, SEEDS, TRIAL
+from tailor.search.study.spec import DataPlan
+
+TWICE = ("--candidates", "2", "--seeds", "2")
+
+
+def runs_of(mlflow: MlflowClient, kind: str, study: str = "small") -> list[Run]:
+    experiment = mlflow.get_experiment_by_name(study)
+    assert experiment is not None
+    return list(mlflow.search_runs([experiment.experiment_id], f"tags.`tailor.kind` = '{kind}'", order_by=["start_time ASC"]))
+
+
+@pytest.fixture(scope="module")
+def shell(recorded: Shell, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """The finished study `small` in a folder of this file's own."""
+    folder = tmp_path_factory.mktemp("promoted")
+    copy_study(recorded.folder, folder)
+    return Shell(folder)
+
+
+@pytest.fixture(scope="module")
+def promoted(shell: Shell) -> dict[str, Any]:
+    """The study `small`, promoted to `fresh` by two candidates on two seeds each; what was printed."""
+    done = shell("promote", "small", "--to", "fresh", *TWICE, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_candidates_are_the_best_trials_on_the_same_fresh_seeds(shell: Shell, promoted: dict[str, Any]) -> None:
+    mlflow = client(shell.folder)
+    trials, candidates = runs_of(mlflow, TRIAL.name), runs_of(mlflow, CANDIDATE.name)
+    complete = [run for run in trials if run.data.tags["tailor.status"] == "complete"]
+    best = sorted(complete, key=lambda run: -run.data.metrics["best_val_accuracy"])[:2]
+    assert {run.data.tags["tailor.trial"] for run in candidates} == {run.data.tags["tailor.trial"] for run in best}
+    seeds = {trial: set() for trial in {run.data.tags["tailor.trial"] for run in candidates}}
+    for run in candidates:
+        seeds[run.data.tags["tailor.trial"]].add(run.data.tags["tailor.seed"])
+        twin = next(one for one in best if one.data.tags["tailor.trial"] == run.data.tags["tailor.trial"])
+        assert twin.data.params.items() <= run.data.params.items() and run.info.status == "FINISHED"
+    first, second = seeds.values()
+    assert first == second and len(first) == 2
+    assert not first & {run.data.tags["tailor.seed"] for run in trials}
+
+
+def test_the_choice_is_made_on_holdout_and_recorded_before_the_test_set_is_opened(shell: Shell, promoted: dict[str, Any]) -> None:
+    mlflow, choice = client(shell.folder), promoted["choice"]
+    scores = {}
+    for run in runs_of(mlflow, CANDIDATE.name):
+        scores.setdefault(int(run.data.tags["tailor.trial"]), []).append(run.data.metrics["holdout_accuracy"])
+    ranking = {row["trial"]: row for row in choice["ranking"]}
+    assert {trial: sorted(row["scores"]) for trial, row in ranking.items()} == {t: sorted(s) for t, s in scores.items()}
+    winner = choice["ranking"][0]
+    assert choice["trial"] == winner["trial"] and winner["tied"]
+    assert choice["holdout"]["value"] == pytest.approx(min(winner["scores"]))  # of two seeds, the median is the lower
+    (evidence,) = [run for run in runs_of(mlflow, "promotion") if run.data.tags["tailor.to"] == "fresh"]
+    assert evidence.data.tags["tailor.model_id"] == choice["model_id"] and evidence.info.status == "FINISHED"
+    assert evidence.data.tags["tailor.choice"] == "the median of 2 fresh seeds"
+    version = mlflow.get_model_version_by_alias("fresh", "champion")
+    assert version.source == f"models:/{choice['model_id']}" and version.run_id == choice["run_id"]
+    assert version.tags["tailor.evidence"] == evidence.info.run_id == promoted["run_id"]
+
+
+def test_what_was_judged_is_what_was_registered(shell: Shell, promoted: dict[str, Any], tmp_path: Path) -> None:
+    mlflow = client(shell.folder)
+    path = mlflow.download_artifacts(promoted["run_id"], "test_predictions.npz", str(tmp_path))
+    kept = np.load(path)
+    test = split(open_dataset("digits", None), DataPlan()).test
+    assert (kept["labels"] == test.labels).all()
+    right = Predictions(kept["labels"], kept["challenger"]).right.mean()
+    version = mlflow.get_model_version_by_alias("fresh", "champion")
+    assert float(version.tags["tailor.test_accuracy"]) == pytest.approx(right) == promoted["test"]["value"]
+    done = shell("pull", "fresh", "-o", str(tmp_path / "got"))
+    assert done.returncode == 0, done.stderr
+    import keras
+
+    answers = keras.saving.load_model(tmp_path / "got" / "model.keras", compile=False).predict(test.images, verbose=0)
+    assert np.allclose(answers, kept["challenger"], atol=1e-5)
+    card = (tmp_path / "got" / "card.md").read_text()
+    assert f"{right:.4f} (" in card and "opened 1 times" in card and "Calibration error" in card
+
+
+def test_the_same_command_trains_nothing_again_and_opens_nothing(shell: Shell, promoted: dict[str, Any]) -> None:
+    mlflow = client(shell.folder)
+    before = len(runs_of(mlflow, CANDIDATE.name))
+    done = shell("promote", "small", "--to", "fresh", *TWICE)
+    assert done.returncode == 0 and "this model is registered already" in done.stdout and "training" not in done.stdout
+    assert len(runs_of(mlflow, CANDIDATE.name)) == before
+    assert mlflow.get_registered_model("fresh").tags["tailor.test_openings"] == "1"
+
+
+def test_candidates_are_no_trials(shell: Shell, promoted: dict[str, Any]) -> None:
+    status = json.loads(shell("status", "small", "--json").stdout)
+    assert sorted(row["trial"] for row in status["leaderboard"]) == [0, 1, 2, 3]
+    assert {row["run_id"] for row in status["leaderboard"]}.isdisjoint(
+        run.info.run_id for run in runs_of(client(shell.folder), CANDIDATE.name)
+    )
+
+
+def test_a_dry_run_opens_and_registers_nothing(shell: Shell, promoted: dict[str, Any]) -> None:
+    done = shell("promote", "small", "--to", "dry", *TWICE, "--dry-run")
+    assert done.returncode == 0 and "the test set stays closed, and nothing is registered" in done.stdout
+    assert not client(shell.folder).search_registered_models("name = 'dry'")
+
+
+def test_a_gate_refuses_before_the_test_set_is_opened(shell: Shell, promoted: dict[str, Any]) -> None:
+    done = shell("promote", "small", "--to", "small-ones", *TWICE, "--model-bytes", "1000")
+    assert done.returncode == 4 and "Refused: promotion.model_bytes: it has " in done.stdout
+    assert not client(shell.folder).search_registered_models("name = 'small-ones'")
+    wrong = shell("promote", "small", "--to", "small-ones", "--seeds", "0")
+    assert wrong.returncode == 2 and "promotion.seeds" in wrong.stderr
+
+
+def test_seeds_can_be_registered_as_their_average(shell: Shell, promoted: dict[str, Any], tmp_path: Path) -> None:
+    trial = promoted["choice"]["trial"]
+    done = shell("promote", f"small:{trial}", "--to", "averaged", *TWICE, "--register", "average", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["choice"]["how"] == "the average of 2 fresh seeds" and found["choice"]["members"] == 2
+    mlflow = client(shell.folder)
+    test = split(open_dataset("digits", None), DataPlan()).test
+    assert shell("pull", "averaged", "-o", str(tmp_path / "got")).returncode == 0
+    import keras
+
+    def predict(path: Path) -> np.ndarray:
+        return keras.saving.load_model(path, compile=False).predict(test.images, verbose=0)
+
+    experiment = mlflow.get_experiment_by_name("small")
+    assert experiment is not None
+    wanted = {str(trial * SEEDS + seed) for seed in range(2)}
+    logged = mlflow.search_logged_models([experiment.experiment_id])
+    members = [model.model_id for model in logged if model.tags.get(CANDIDATE.tag) in wanted]
+    parts = [predict(fetch_saved_model(mlflow, member).path) for member in members]
+    assert len(parts) == 2 and np.allclose(predict(tmp_path / "got" / "model.keras"), np.mean(parts, axis=0), atol=1e-5)
+
+
+def test_an_unknown_or_unfinished_trial_is_named(shell: Shell) -> None:
+    done = shell("promote", "small:77", "--to", "none", "--quick")
+    assert done.returncode == 2 and "has no complete trial 77; complete are, best first: " in done.stderr
+
+
+def test_holdout_and_test_are_not_in_the_workers_folder(shell: Shell) -> None:
+    parts = split(open_dataset("digits", None), DataPlan())
+    kept = [np.load(path) for path in (shell.folder / "mlruns" / "cache" / parts.digest).glob("*_images.npy")]
+    assert sorted(len(images) for images in kept) == sorted([len(parts.train), len(parts.val)])
+    seen = {image.tobytes() for images in kept for image in images}
+    for hidden in (parts.holdout, parts.test):
+        assert sum(image.tobytes() in seen for image in hidden.images) <= 1  # equal digits may exist
+
+
+def test_the_cache_takes_train_and_val_alone(tmp_path: Path) -> None:
+    parts = split(open_dataset("digits", None), DataPlan())
+    handle = splitting.cache(parts, tmp_path)
+    names = {path.name for path in Path(handle.folder).iterdir()}
+    assert names == {"train_images.npy", "train_labels.npy", "val_images.npy", "val_labels.npy"}
