@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,16 +14,16 @@ from ..models.references import refuse_function
 from ..search.study.load import build, lay, read
 from ..search.study.settings import overlay
 from ..search.study.spec import StudySpec
-from .coordinator.progress import Progress
+from .coordinator.display import choose_screen
 from .coordinator.session import Places, run_search
-from .errors import RunError
+from .errors import InputError, RunError
 from .planning.resolve import find_file, validate
 from .store import Store
 from .system.forkserver import loading
 from .system.host import kept
 from .system.import_path import prefer_installed
 from .tracking.leaderboard import Row, find_best, read_leaderboard
-from .tracking.reader import find_study, open_client
+from .tracking.reader import find_study, list_names, open_client
 from .tracking.timeouts import shorten_timeouts
 
 if TYPE_CHECKING:
@@ -98,14 +98,18 @@ class Result:
         return load_model(saved)
 
 
-class _Silent:
-    """A screen that shows nothing."""
-
-    def show(self, progress: Progress) -> None:
-        pass
-
-    def line(self, text: str) -> None:
-        pass
+@prefer_installed()
+def open(study: str, *, store: str | Path | None = None) -> Result:
+    """A study that was searched before, by its name. Raises InputError, which lists those there are."""
+    with kept():
+        place = Store.at(None if store is None else str(store))
+        client = open_client(place) if place.exists else None
+        found = None if client is None else find_study(client, study)
+        if client is None or found is None:
+            raise InputError(
+                f"study: there is no study {study!r} in {place.root}; there are: {list_names(client) if client else 'none yet'}."
+            )
+        return Result(found.read_spec(), place)
 
 
 @prefer_installed()
@@ -133,7 +137,7 @@ def run(
     spec = _spec(study, settings or {})
     place = Store.at(None if store is None else str(store))
     folder = data or os.environ.get("TAILOR_DATA")
-    with loading(), _quiet_libraries(), shorten_timeouts(), _screen(quiet) as screen:
+    with loading(), _quiet_libraries(), shorten_timeouts(), choose_screen(quiet) as screen:
         places = Places(place, Path(folder).expanduser() if folder else None, enqueue_from=enqueue_from)
         ended = run_search(spec, places, screen)
     if ended.signal:
@@ -161,13 +165,3 @@ def _spec(study: str | Path | StudySpec | Mapping[str, Any], settings: Mapping[s
         if isinstance(table := tables.get(section), Mapping):
             refuse_function(f"{section}.{key}", table.get(key))
     return validate(build(tables))
-
-
-def _screen(quiet: bool) -> Any:
-    if quiet:
-        return nullcontext(_Silent())
-    from rich.console import Console
-
-    from .coordinator.display import open_screen
-
-    return open_screen(Console())

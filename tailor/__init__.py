@@ -5,6 +5,10 @@ result = tailor.run("quickstart")      # or a study file, or its tables as a map
 result.trials                          # a DataFrame, best first
 model = result.model()                 # the best trial's Keras model
 model, labels = tailor.load("got")     # a folder that `tailor pull` wrote
+tailor.open("quickstart")              # a study that was searched before
+tailor.promote("quickstart", to="digits")
+tailor.predict("digits", images)       # probabilities (n, classes) of raw uint8 images
+tailor.pull("digits", "got")
 spec = tailor.read_study("my.toml")    # a study file, or a shipped study's name, as a frozen record
 
 Errors are StudyError, ModelError, InputError, RunError or StoreError; their messages say what to do.
@@ -16,7 +20,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .experiments.api import Result, run
+    from .experiments.api import Result, open, run
+    from .experiments.deployment import predict, promote, pull
     from .experiments.errors import InputError, RunError
     from .experiments.planning.resolve import read_study
     from .experiments.registry.load import load
@@ -31,6 +36,10 @@ _PLACES = {
     "StoreError": ".search.errors",
     "StudyError": ".search.errors",
     "load": ".experiments.registry.load",
+    "open": ".experiments.api",
+    "predict": ".experiments.deployment",
+    "promote": ".experiments.deployment",
+    "pull": ".experiments.deployment",
     "read_study": ".experiments.planning.resolve",
     "run": ".experiments.api",
 }
@@ -43,6 +52,10 @@ __all__ = [
     "StoreError",
     "StudyError",
     "load",
+    "open",
+    "predict",
+    "promote",
+    "pull",
     "read_study",
     "run",
 ]

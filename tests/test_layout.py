@@ -31,7 +31,7 @@ LAYERS = {
         ("errors",),
     ),
     "experiments": (
-        ("cli", "api"),
+        ("cli", "api", "deployment"),
         ("promotion",),
         ("coordinator",),
         ("planning", "registry", "reports"),

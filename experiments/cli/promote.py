@@ -72,10 +72,10 @@ def _promote(study: str, name: str, as_json: bool, store: str | None, data: Path
     from ..coordinator.session import Places
     from ..planning.resolve import open_data
     from ..promotion.promote import Work, promote
-    from ..promotion.records import Request
+    from ..promotion.records import Request, split_reference
 
     check_name("--to", name)
-    where, trial = _split(study)
+    where, trial = split_reference(study)
     place, client = open_store(store)
     found = find_recorded(client, where)
     spec = found.read_spec()
@@ -83,14 +83,6 @@ def _promote(study: str, name: str, as_json: bool, store: str | None, data: Path
     splits = open_data(spec, data)
     with place.reserved(), open_screen(Console(stderr=as_json)) as screen:
         return promote(request, Work(found, spec, splits, Places(place, data, given["cluster"]), screen))
-
-
-def _split(study: str) -> tuple[str, int | None]:
-    """The study and the trial of STUDY, STUDY:best or STUDY:TRIAL."""
-    where, _, trial = study.rpartition(":")
-    if where and trial == "best":
-        return where, None
-    return (where, int(trial)) if where and trial.isdigit() else (study, None)
 
 
 def _plan(study: str, spec: StudySpec, given: dict[str, Any]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -62,6 +62,21 @@ def open_screen(console: Console) -> Iterator[Screen]:
         return
     with Live(console=console, refresh_per_second=4, transient=True) as live:
         yield LiveScreen(live)
+
+
+class SilentScreen:
+    """Shows nothing."""
+
+    def show(self, progress: Progress) -> None:
+        pass
+
+    def line(self, text: str) -> None:
+        pass
+
+
+def choose_screen(quiet: bool) -> AbstractContextManager[Screen]:
+    """The screen of a call from Python."""
+    return nullcontext(SilentScreen()) if quiet else open_screen(Console())
 
 
 def draw_table(progress: Progress) -> Group:

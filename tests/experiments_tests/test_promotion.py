@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from searches import client, copy_study
 
+import tailor
 from tailor.experiments.datasets import splits as splitting
 from tailor.experiments.datasets.catalog import open_dataset
 from tailor.experiments.datasets.splits import split
@@ -172,3 +173,20 @@ def test_the_cache_takes_train_and_val_alone(tmp_path: Path) -> None:
     handle = splitting.cache(parts, tmp_path)
     names = {path.name for path in Path(handle.folder).iterdir()}
     assert names == {"train_images.npy", "train_labels.npy", "val_images.npy", "val_labels.npy"}
+
+
+def test_the_same_from_python(shell: Shell, promoted: dict[str, Any], tmp_path: Path) -> None:
+    store = shell.folder / "mlruns"
+    result = tailor.open("small", store=store)
+    assert len(result.trials) == 4 and result.best.trial in result.trials["trial"].tolist()
+    done = tailor.promote("small", to="fresh", settings={"candidates": 2, "seeds": 2}, store=store, quiet=True)
+    assert (done.version, done.alias, done.choice.trial) == ("1", "champion", promoted["choice"]["trial"])
+    test = split(open_dataset("digits", None), DataPlan()).test
+    answers = tailor.predict("fresh", test.images, store=store)
+    assert (answers.argmax(axis=1) == test.labels).mean() == pytest.approx(promoted["test"]["value"])
+    assert {path.name for path in tailor.pull("fresh", tmp_path / "got", store=store)} >= {"model.keras", "card.md"}
+    with pytest.raises(tailor.InputError, match=r"images: expected uint8 \(n, 8, 8, 1\), got float32"):
+        tailor.predict("fresh", test.images.astype("float32"), store=store)
+    for call in (tailor.open, lambda name, store: tailor.promote(name, to="x", store=store)):
+        with pytest.raises(tailor.InputError, match=r"there is no study 'smal'.*small"):
+            call("smal", store=store)

@@ -1,0 +1,100 @@
+"""From a study to a model in use, from Python: promote, pull and predict, as the commands of those names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..search.study.sections import PromotionPlan
+from ..search.study.validate import make
+from .coordinator.display import choose_screen
+from .coordinator.session import Places
+from .errors import InputError
+from .planning.resolve import open_data
+from .promotion.promote import Work
+from .promotion.promote import promote as run_promotion
+from .promotion.records import Promotion, Request, split_reference
+from .registry import pull as pulling
+from .registry.files import find_registered_model
+from .registry.versions import find_version, read_input_shape
+from .store import Store
+from .system.forkserver import loading
+from .system.host import kept
+from .system.import_path import prefer_installed
+from .tracking.reader import find_study, list_names, open_client
+from .tracking.timeouts import shorten_timeouts
+from .trials.evaluator import Evaluator
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+@prefer_installed()
+def promote(  # noqa: PLR0913 (the options of the command)
+    study: str,
+    *,
+    to: str,
+    quick: bool = False,
+    dry_run: bool = False,
+    force: bool = False,
+    settings: Mapping[str, Any] | None = None,
+    store: str | Path | None = None,
+    data: str | Path | None = None,
+    quiet: bool = False,
+) -> Promotion:
+    """Choose a recorded study's best model, judge it against the champion of `to`, and register it, as `tailor promote`.
+
+    `study` is a study's name, or STUDY:TRIAL for one trial of it. `settings` are keys of [promotion] ({"seeds": 5}).
+    `.verdict.outcome` of what it returns is promoted, challenger or refused.
+    Raises InputError, RunError, and KeyboardInterrupt if Ctrl-C stopped it: the same call resumes it.
+    """
+    folder = data or os.environ.get("TAILOR_DATA")
+    where = Path(folder).expanduser() if folder else None
+    with kept(), loading(), shorten_timeouts(), choose_screen(quiet) as screen:
+        place, client = _open(store)
+        name, trial = split_reference(study)
+        found = find_study(client, name)
+        if found is None:
+            raise InputError(f"study: there is no study {name!r} in the store; there are: {list_names(client)}.")
+        spec = found.read_spec()
+        laid = {**asdict(spec.promotion), **(settings or {})}
+        plan = make(PromotionPlan, "promotion", {key: value for key, value in laid.items() if value is not None})
+        with place.reserved():
+            work = Work(found, spec, open_data(spec, where), Places(place, where), screen)
+            return run_promotion(Request(to, plan, trial, quick, dry_run, force), work)
+
+
+@prefer_installed()
+def pull(reference: str, folder: str | Path, *, store: str | Path | None = None) -> list[Path]:
+    """Write the version that NAME, NAME@alias or NAME/version names into a new folder; returns its files. Raises InputError."""
+    with kept(), shorten_timeouts():
+        _, client = _open(store)
+        return pulling.pull(client, find_version(client, reference), Path(folder))
+
+
+@prefer_installed()
+def predict(reference: str, images: np.ndarray, *, store: str | Path | None = None) -> np.ndarray:
+    """Probabilities (n, classes) of raw uint8 images (n, height, width, channels), by a registered model. Raises InputError."""
+    with kept(), loading(), shorten_timeouts():
+        _, client = _open(store)
+        version = find_version(client, reference)
+        shape = read_input_shape(version)
+        if images.dtype != np.uint8 or images.shape[1:] != shape:
+            raise InputError(
+                f"images: expected uint8 (n, {', '.join(map(str, shape))}), got {images.dtype} {images.shape}; "
+                "convert them first."
+            )
+        with Evaluator() as evaluator:
+            return evaluator.predict(find_registered_model(client, version), images)
+
+
+def _open(store: str | Path | None) -> tuple[Store, MlflowClient]:
+    place = Store.at(None if store is None else str(store))
+    if not place.exists:
+        raise InputError(f"store: there is no study in {place.root} yet; search one first, or name another.")
+    return place, open_client(place)
