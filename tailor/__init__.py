@@ -5,6 +5,7 @@ result = tailor.run("quickstart")   # or a study file, or its tables as a mappin
 result.trials                          # a DataFrame, best first
 model = result.model()                 # the best trial's Keras model
 model, labels = tailor.load("got")     # a folder that `tailor pull` wrote
+versions = tailor.registered("digits")  # records of a name's versions, or of all there are
 spec = tailor.read_study("my.toml")    # a study file, or a shipped study's name, as a frozen record
 
 What goes wrong is a StudyError, ModelError, InputError, RunError or StoreError; their messages say what to do.
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from .experiments.api import Result, run
     from .experiments.errors import InputError, RunError
     from .experiments.planning.resolve import read_study
+    from .experiments.registry.listing import Registered, registered
     from .experiments.registry.load import load
     from .models.errors import ModelError
     from .search.errors import StoreError, StudyError
@@ -26,24 +28,28 @@ if TYPE_CHECKING:
 _PLACES = {
     "InputError": ".experiments.errors",
     "ModelError": ".models.errors",
+    "Registered": ".experiments.registry.listing",
     "Result": ".experiments.api",
     "RunError": ".experiments.errors",
     "StoreError": ".search.errors",
     "StudyError": ".search.errors",
     "load": ".experiments.registry.load",
     "read_study": ".experiments.planning.resolve",
+    "registered": ".experiments.registry.listing",
     "run": ".experiments.api",
 }
 
 __all__ = [
     "InputError",
     "ModelError",
+    "Registered",
     "Result",
     "RunError",
     "StoreError",
     "StudyError",
     "load",
     "read_study",
+    "registered",
     "run",
 ]
 
