@@ -20,6 +20,13 @@ from tailor.experiments.registry.versions import CHAMPION
 from tailor.experiments.store import Store
 from tailor.experiments.tracking.lease import BEAT, STALE, Owner, Timing
 
+PRELOAD = [  # of the process that others are forked from
+    "tailor.experiments.registry.history",
+    "tailor.experiments.registry.name_lock",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.store.model_registry.sqlalchemy_store",
+]
+
 
 @dataclass
 class Clock:
@@ -190,16 +197,18 @@ def move(uri: str, folder: str, version: str, failed: multiprocessing.Queue[str]
         raise
 
 
-def move_at_once(uri: str, folders: list[Path], source: str) -> None:
+def move_at_once(uri: str, folders: list[Path]) -> None:
     """Moves of one alias by as many processes at once as there are folders: all get through, one after the other."""
     client = MlflowClient(uri, uri)
     client.create_registered_model("digits")
+    run = client.create_run("0").info
     count = len(folders)
     for _ in range(count):
-        client.create_model_version("digits", source)
-    spawn = multiprocessing.get_context("spawn")
-    failed = spawn.Queue()
-    processes = [spawn.Process(target=move, args=(uri, str(folder), str(n + 1), failed)) for n, folder in enumerate(folders)]
+        client.create_model_version("digits", f"{run.artifact_uri}/model", run.run_id)
+    forks = multiprocessing.get_context("forkserver")
+    forks.set_forkserver_preload(PRELOAD)
+    failed = forks.Queue()
+    processes = [forks.Process(target=move, args=(uri, str(folder), str(n + 1), failed)) for n, folder in enumerate(folders)]
     for process in processes:
         process.start()
     for process in processes:
@@ -216,13 +225,11 @@ def move_at_once(uri: str, folders: list[Path], source: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stores", [1, 4], ids=["one store", "four stores"])
-def test_many_at_once_on_sqlite(shared: Shared, stores: int) -> None:
-    folders = [shared.folder / f"store-{n % stores}" for n in range(8)]
-    move_at_once(shared.uri, folders, shared.folder.as_uri())
+def test_many_at_once_on_sqlite_from_four_stores(shared: Shared) -> None:
+    move_at_once(shared.uri, [shared.folder / f"store-{n % 4}" for n in range(8)])
 
 
 @pytest.mark.slow
 def test_many_at_once_through_a_server_from_two_stores(tmp_path: Path) -> None:
     with mlflow_server(tmp_path) as server:
-        move_at_once(server.url, [tmp_path / f"store-{n % 2}" for n in range(8)], "mlflow-artifacts:/models")
+        move_at_once(server.url, [tmp_path / f"store-{n % 2}" for n in range(8)])
