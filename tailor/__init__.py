@@ -9,6 +9,7 @@ tailor.open("quickstart")              # a study that was searched before
 tailor.promote("quickstart", to="digits")
 tailor.predict("digits", images)       # probabilities (n, classes) of raw uint8 images
 tailor.pull("digits", "got")
+versions = tailor.registered("digits")  # records of a name's versions, or of all there are
 spec = tailor.read_study("my.toml")    # a study file, or a shipped study's name, as a frozen record
 
 Errors are StudyError, ModelError, InputError, RunError or StoreError; their messages say what to do.
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from .experiments.deployment import predict, promote, pull
     from .experiments.errors import InputError, RunError
     from .experiments.planning.resolve import read_study
+    from .experiments.registry.listing import Registered, registered
     from .experiments.registry.load import load
     from .models.errors import ModelError
     from .search.errors import StoreError, StudyError
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "InputError": ".experiments.errors",
     "ModelError": ".models.errors",
+    "Registered": ".experiments.registry.listing",
     "Result": ".experiments.api",
     "RunError": ".experiments.errors",
     "StoreError": ".search.errors",
@@ -41,12 +44,14 @@ _PLACES = {
     "promote": ".experiments.deployment",
     "pull": ".experiments.deployment",
     "read_study": ".experiments.planning.resolve",
+    "registered": ".experiments.registry.listing",
     "run": ".experiments.api",
 }
 
 __all__ = [
     "InputError",
     "ModelError",
+    "Registered",
     "Result",
     "RunError",
     "StoreError",
@@ -57,6 +62,7 @@ __all__ = [
     "promote",
     "pull",
     "read_study",
+    "registered",
     "run",
 ]
 

@@ -45,6 +45,8 @@ tailor status quickstart
 tailor compare quickstart:best quickstart:1
 tailor report quickstart
 tailor promote quickstart --to digits
+tailor models digits
+tailor history digits
 tailor predict digits "$root/docs/pictures/digit.png"
 tailor pull digits -o got
 tailor fsck quickstart

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 STUDIES = "tailor.studies"
+LEFT = {"", "study", "status", "hyperparameters", "model", "true", "taken for"}  # the columns of texts
+LEFT |= {"name", "aliases", "who", "alias", "verdict", "reason"}
 
 
 def store_option(command: F) -> F:
@@ -159,10 +161,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
         console = Console(width=200)
     table = Table(title=title, title_justify="left")
     for column in columns:
-        table.add_column(
-            column,
-            justify="left" if column in ("", "study", "status", "hyperparameters", "model", "true", "taken for") else "right",
-        )
+        table.add_column(column, justify="left" if column in LEFT else "right")
     for row in rows:
         table.add_row(*map(Text, row))  # as Text: names may hold brackets, which rich would read as markup
     console.print(table)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -58,13 +58,14 @@ AGAINST = "tailor.judged_against"  # the champion's version then
 
 @dataclass(frozen=True)
 class Work:
-    """What a promotion works with."""
+    """What a promotion works with. `still_mine` raises RunError if another process has taken the registered name over."""
 
     study: RecordedStudy
     spec: StudySpec
     splits: Splits
     places: Places
     screen: Screen
+    still_mine: Callable[[], None] = lambda: None
 
     @property
     def client(self) -> MlflowClient:
@@ -95,8 +96,8 @@ def promote(request: Request, work: Work) -> Promotion:
                 work.spec.model,
                 choice,
             )
-        with hold_name(work.client, work.places.store, request.name, work.screen.line):
-            return _judge(request, work, choice, evaluator)
+        with hold_name(work.client, work.places.store, request.name, work.screen.line) as still_mine:
+            return _judge(request, replace(work, still_mine=still_mine), choice, evaluator)
 
 
 def choose_logged(request: Request, work: Work, evaluator: Evaluator) -> Choice:
@@ -192,7 +193,7 @@ def find_metric(goal: Goal) -> str:
 def _judge(request: Request, work: Work, choice: Choice, evaluator: Evaluator) -> Promotion:
     """Judge the chosen model against the champion, and register it; the name's lock is held."""
     client, name = work.client, request.name
-    settle(client, name)
+    settle(client, name, work.still_mine)
     made = Promotion(name, "", "", Verdict("refused", ""), work.spec.name, work.spec.model, choice)
     known, champion = find_registered(client, name, choice.model_id), find_champion(client, name)
     if known is not None and known.tags.get(SETTLED) != PENDING:
@@ -201,7 +202,7 @@ def _judge(request: Request, work: Work, choice: Choice, evaluator: Evaluator) -
         return replace(made, version=str(known.version), alias=alias, verdict=verdict, run_id=known.tags.get(EVIDENCE, ""))
     if known is not None and known.tags[AGAINST] == _number(champion):  # its promotion died before it gave the alias
         verdict = Verdict(known.tags["tailor.outcome"], known.tags["tailor.verdict"])
-        return _give_alias(client, replace(made, verdict=verdict, run_id=known.tags[EVIDENCE]), known)
+        return _give_alias(work, replace(made, verdict=verdict, run_id=known.tags[EVIDENCE]), known)
     run = EvidenceRun(work.study, name, choice)
     if refusal := _find_refusal(request, work, choice, champion):
         verdict = Verdict("refused", refusal)
@@ -225,7 +226,7 @@ def _judge(request: Request, work: Work, choice: Choice, evaluator: Evaluator) -
         scaled = evaluator.has_scaling(fetch_saved_model(client, choice.model_id))
         known = register(client, _describe(work, made, test, {RESCALING: RESCALED if scaled else UNSCALED}, champion))
         run.keep("card.md", _write_card(work, made, test, known.tags).encode())
-    made = _give_alias(client, made, known)
+    made = _give_alias(work, made, known)
     run.close(verdict)
     return made
 
@@ -254,9 +255,10 @@ def _find_refusal(request: Request, work: Work, choice: Choice, champion: ModelV
     return check_costs(request.plan, choice.latency_ms, choice.model_bytes)
 
 
-def _give_alias(client: MlflowClient, made: Promotion, version: ModelVersion) -> Promotion:
+def _give_alias(work: Work, made: Promotion, version: ModelVersion) -> Promotion:
     alias = CHAMPION if made.verdict.outcome == "promoted" else CHALLENGER
-    move_alias(client, made.name, alias, str(version.version), Why(made.verdict.outcome, made.verdict.reason, made.run_id))
+    why = Why(made.verdict.outcome, made.verdict.reason, made.run_id)
+    move_alias(work.client, made.name, alias, str(version.version), why, work.still_mine)
     return replace(made, version=str(version.version), alias=alias)
 
 

@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from .versions import PENDING, SETTLED
+from .versions import DESCRIPTION, PENDING, SETTLED
 
 OPENINGS = "tailor.test_openings"
 MOST_CHARACTERS = 5000  # of a version's description, on PostgreSQL; the whole card is a file of the evidence's run
@@ -53,7 +53,7 @@ def find_registered(client: MlflowClient, name: str, model_id: str) -> ModelVers
 def open_test(client: MlflowClient, name: str) -> int:
     """Count, on the registered name, that the test set is opened; returns the count. Creates the name if it is new."""
     try:
-        client.create_registered_model(name, description="Promoted by Tailor.")
+        client.create_registered_model(name, description=DESCRIPTION)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise

@@ -6,18 +6,20 @@ import json
 import re
 
 from mlflow import MlflowClient
-from mlflow.entities.model_registry import ModelVersion
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 
 from ...search.study.load import check_name
 from ..errors import InputError
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+SETTLED, PENDING = "tailor.alias", "pending"  # a version's tag: the alias that it has, or that it is yet to get
+DESCRIPTION = "Promoted by Tailor."  # of a registered name
 DIGEST = "tailor.dataset_sha256"
 RESCALING, RESCALED, UNSCALED = "tailor.rescaling", "inside the model", "none: the model takes 0 to 255 as they are"
-SETTLED, PENDING = "tailor.alias", "pending"  # the alias that the promotion gave a version; it may have moved since
 EVIDENCE = "tailor.evidence"  # the run with what its promotion found
-NO_ALIAS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's codes for an unknown name or alias
+MISSING = "RESOURCE_DOES_NOT_EXIST"
+NO_ALIAS = (MISSING, "INVALID_PARAMETER_VALUE")  # MLflow's codes for an unknown name or alias
 
 
 def find_version(client: MlflowClient, reference: str) -> ModelVersion:
@@ -26,12 +28,8 @@ def find_version(client: MlflowClient, reference: str) -> ModelVersion:
     if match is None:
         raise InputError(f"NAME: expected NAME, NAME@ALIAS or NAME/VERSION, got {reference!r}.")
     name = check_name("NAME", match["name"])
-    try:
-        model = client.get_registered_model(name)
-    except MlflowException as error:
-        names = [m.name for m in client.search_registered_models(max_results=50)]
-        raise InputError(f"NAME: there is no registered model {name!r}; there are: {', '.join(names) or 'none yet'}.") from error
-    versions = client.search_model_versions(f"name = '{name}'", max_results=1000)
+    model = find_model(client, name)
+    versions = list_versions(client, name)
     alias = match["alias"] or (None if match["version"] else CHAMPION)
     wanted = match["version"] if alias is None else model.aliases.get(alias)
     for version in versions:
@@ -41,6 +39,28 @@ def find_version(client: MlflowClient, reference: str) -> ModelVersion:
     numbers = ", ".join(sorted((str(v.version) for v in versions), key=int)) or "none"
     aliases = ", ".join(f"{a} (version {v})" for a, v in sorted(model.aliases.items())) or "none"
     raise InputError(f"NAME: {name!r} has no {said}; versions: {numbers}; aliases: {aliases}.")
+
+
+def find_model(client: MlflowClient, name: str) -> RegisteredModel:
+    """The registered model of that name. Raises InputError, which lists the names there are."""
+    try:
+        return client.get_registered_model(check_name("NAME", name))
+    except MlflowException as error:
+        if error.error_code != MISSING:
+            raise
+        names = [model.name for model in client.search_registered_models(max_results=50)]
+        raise InputError(f"NAME: there is no registered model {name!r}; there are: {', '.join(names) or 'none yet'}.") from error
+
+
+def list_versions(client: MlflowClient, name: str | None = None) -> list[ModelVersion]:
+    """Every version of a registered name, or of all names; the newest first. Deleted ones are not among them."""
+    versions, token = [], None
+    while True:
+        wanted = None if name is None else f"name = '{name}'"
+        page = client.search_model_versions(wanted, max_results=1000, page_token=token)
+        versions += page
+        if not (token := page.token):
+            return sorted(versions, key=lambda version: int(version.version), reverse=True)
 
 
 def find_champion(client: MlflowClient, name: str) -> ModelVersion | None:

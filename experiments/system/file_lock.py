@@ -42,10 +42,14 @@ def lock_study(folder: Path, study: str, keep: Callable[[], bool] = lambda: True
 
 
 @contextmanager
-def hold_lock(path: Path) -> Iterator[None]:
-    """Hold a file's lock for the block; waits until it is free."""
+def hold_lock(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold a file's lock for the block; calls `waiting` if another process has it, and waits until it is free."""
     with path.open("a+", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

@@ -37,6 +37,10 @@ class Owner:
     store: str
     beats: int = 0
 
+    @classmethod
+    def of_this_process(cls, store: Store) -> Owner:
+        return cls(uuid.uuid4().hex, os.getpid(), socket.gethostname(), str(store.root))
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -53,7 +57,7 @@ class Lease:
         self._client = client
         self._shared = not store.local
         self._timing = timing
-        self._me = Owner(uuid.uuid4().hex, os.getpid(), socket.gethostname(), str(store.root))
+        self._me = Owner.of_this_process(store)
         self._experiment_id: str | None = None
         self._renewed = 0.0
 
@@ -79,7 +83,7 @@ class Lease:
         held = self._read(experiment_id)
         # A lease from this store and machine belongs to a process that died: this process has the store's lock.
         if held is not None and (held.host, held.store) != (self._me.host, self._me.store):
-            say(f"study {study!r}: {_describe(held)} may be running it; waiting {STALE:g} s for a sign of life")
+            say(f"study {study!r}: {describe_owner(held)} may be running it; waiting {STALE:g} s for a sign of life")
             self._wait_for_silence(experiment_id, study, held)
         self._write(experiment_id)
         self._timing.sleep(SETTLE)
@@ -96,7 +100,9 @@ class Lease:
         try:
             found = self._read(self._experiment_id)
             if found is not None and found.token != self._me.token:
-                raise RunError(f"{_describe(found)} has taken this study over: this process gave no sign of life and stops here.")
+                raise RunError(
+                    f"{describe_owner(found)} has taken this study over: this process gave no sign of life and stops here."
+                )
             self._me = replace(self._me, beats=self._me.beats + 1)
             self._write(self._experiment_id)
         except Exception as away:
@@ -121,9 +127,10 @@ class Lease:
         self._client.set_experiment_tag(experiment_id, TAG, json.dumps(asdict(self._me)))
 
 
-def _describe(owner: Owner) -> str:
+def describe_owner(owner: Owner) -> str:
+    """The process, its machine and its store, for a line on the screen."""
     return f"process {owner.pid} on {owner.host} (store {owner.store})"
 
 
 def _refuse(study: str, owner: Owner) -> InputError:
-    return InputError(f"study {study!r} is being run by {_describe(owner)}; wait for it, or stop it first.")
+    return InputError(f"study {study!r} is being run by {describe_owner(owner)}; wait for it, or stop it first.")

@@ -18,7 +18,7 @@ def describe_origin(folder: Path) -> dict[str, str]:
         f"tailor.version.{name}": importlib.metadata.version(name)
         for name in ("tailor-hpo", "tensorflow", "keras", "optuna", "mlflow")
     }
-    tags["mlflow.user"] = _user()
+    tags["mlflow.user"] = read_user()
     try:
         done = subprocess.run(
             ["git", "rev-parse", "HEAD"],
@@ -54,7 +54,8 @@ def describe_study(spec: StudySpec, splits: Splits) -> dict[str, str]:
     }
 
 
-def _user() -> str:
+def read_user() -> str:
+    """The name of the user who runs this process."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

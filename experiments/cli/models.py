@@ -1,0 +1,55 @@
+"""`tailor models [NAME]`: the registered models, or the versions of one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from .common import format_next, json_option, open_store, print_json, print_table, store_option
+
+if TYPE_CHECKING:
+    from ..registry.listing import Registered
+
+
+@click.command("models")
+@click.argument("name", required=False)
+@json_option
+@store_option
+def command(name: str | None, as_json: bool, store: str | None) -> None:
+    """List the registered models, each by its champion, or every version of NAME."""
+    from dataclasses import asdict
+
+    from ..registry.listing import list_registered
+
+    _, client = open_store(store)
+    versions = list_registered(client, name)
+    if name is None:
+        counts = {v.name: sum(other.name == v.name for other in versions) for v in versions}
+        if as_json:
+            shown = [_find_shown(versions, one) for one in counts]
+            print_json([asdict(v) | {"versions": counts[v.name]} for v in shown])
+            return
+        rows = [[one, str(count), *_format(_find_shown(versions, one))] for one, count in counts.items()]
+        columns = ["name", "versions", "version", "aliases", "test accuracy", "study", "registered"]
+        print_table("Registered models (tailor models NAME lists every version)", columns, rows)
+        if not rows:
+            click.echo(f"No model yet. Next:  {format_next('promote', 'STUDY', '--to', 'NAME')}")
+    elif as_json:
+        print_json([asdict(v) for v in versions])
+    else:
+        columns = ["version", "aliases", "test accuracy", "study", "registered"]
+        print_table(f"Versions of {name}", columns, map(_format, versions))
+        click.echo(f"Who moved its champion:  {format_next('history', name)}")
+
+
+def _find_shown(versions: list[Registered], name: str) -> Registered:
+    """The champion of a name, or else its newest version."""
+    mine = [v for v in versions if v.name == name]
+    return next((v for v in mine if "champion" in v.aliases), mine[0])
+
+
+def _format(version: Registered) -> list[str]:
+    accuracy = "–" if version.test_accuracy is None else f"{version.test_accuracy:.4f}"
+    study = version.study if version.trial is None else f"{version.study}:{version.trial}"
+    return [version.version, ", ".join(version.aliases), accuracy, study or "–", version.when]

@@ -1,0 +1,41 @@
+"""`tailor rollback NAME`: the champion before the present one is champion again."""
+
+from __future__ import annotations
+
+import click
+
+from .common import format_next, json_option, open_store, print_json, store_option
+
+BY_HAND = "from mlflow import MlflowClient; MlflowClient().set_registered_model_alias({!r}, {!r}, {!r})"
+
+
+@click.command("rollback")
+@click.argument("name")
+@json_option
+@store_option
+def command(name: str, as_json: bool, store: str | None) -> None:
+    """Make the version of NAME that was champion before champion again. A second rollback goes one further back."""
+    from dataclasses import asdict
+
+    from ..registry.name_lock import hold_name
+    from ..registry.rollback import rollback
+    from ..registry.versions import CHAMPION, find_model
+
+    place, client = open_store(store)
+    find_model(client, name)  # or a name that is not there is refused
+    with hold_name(client, place, name, lambda line: click.echo(line, err=True)) as still_mine:
+        move = rollback(client, name, still_mine)
+    if as_json:
+        print_json(asdict(move))
+        return
+    click.echo(f"{name} version {move.after} is champion again; {move.reason}. No file was touched, and no version deleted.")
+    click.echo("Next:")
+    click.echo(f"  {format_next('history', name)}    who moved its champion, when and why")
+    if move.before:
+        click.echo(f"To undo it:\n  {_format_undo(BY_HAND.format(name, CHAMPION, move.before))}")
+
+
+def _format_undo(code: str) -> str:
+    import shlex
+
+    return f'eval "$({format_next("env")})"; {shlex.join(["python", "-c", code])}'
