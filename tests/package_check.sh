@@ -43,6 +43,7 @@ tailor check quickstart
 tailor search quickstart --trials 2
 tailor status quickstart
 tailor compare quickstart:best quickstart:1
+tailor reproduce quickstart:best
 tailor report quickstart
 tailor promote quickstart --to digits
 tailor models digits

@@ -8,6 +8,7 @@ COMMANDS = {
     "studies": "List the shipped studies and those in the store.",
     "status": "Show a study's progress and its leaderboard.",
     "compare": "Set trials side by side.",
+    "reproduce": "Train a recorded trial again and compare its numbers.",
     "fsck": "Repair what a killed search left.",
     "report": "Write a study's report, one page that opens offline.",
     "promote": "Register a study's best model.",

@@ -6,7 +6,7 @@ import dataclasses
 import errno
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +37,7 @@ from ..tracking.lease import Lease
 from ..tracking.outbox import Outbox
 from ..tracking.reader import RecordedAttempt, RecordedStudy, find_study, open_client, prepare_database
 from ..tracking.spool import Spool
-from ..tracking.tags import describe_origin, describe_study
+from ..tracking.tags import describe_machine, describe_origin, describe_study
 from ..tracking.tracker import Tracker, open_experiment, open_study
 from ..trials.checkpoints import Checkpoints
 from ..trials.job import make_job
@@ -93,7 +93,8 @@ def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
                 client = open_client(store)
                 with Lease(client, store) as lease:
                     lease.acquire(open_experiment(client, store, spec.name), spec.name, screen.line)
-                    return _coordinate(spec, store, splits, pool, Decided(client, screen, preflight, lease))
+                    machine = describe_machine(count_workers(spec)[1]) if places.cluster is None else {}
+                    return _coordinate(spec, store, splits, pool, Decided(client, screen, preflight, lease, machine))
 
 
 @contextmanager
@@ -126,6 +127,7 @@ class Decided:
     screen: Screen
     preflight: Preflight
     lease: Lease
+    machine: Mapping[str, str]  # tags; empty for a cluster, whose workers are elsewhere
 
 
 def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decided: Decided) -> Ended:
@@ -147,7 +149,7 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
         attempts = before.read_attempts()
         check_known(spec.name, engine, attempts, spec.goal)
     code = _keep_code(spec, checkpoints, preflight.code)
-    tags = {**describe_origin(Path.cwd()), **describe_study(spec, splits)}
+    tags = {**describe_origin(Path.cwd()), **describe_study(spec, splits), **decided.machine}
     study = open_study(client, store, spec, tags)
     tracker = Tracker(Outbox(study, Spool(store.spool, spec.name), screen.line), splits, tags, decided.lease)
     study.record_once(recorded_defaults.TAG, json.dumps(recorded_defaults.list_defaults(spec)))

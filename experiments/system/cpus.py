@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import platform
 from pathlib import Path
 
 import psutil
 
 TOPOLOGY = Path("/sys/devices/system/cpu")
+CPUINFO = Path("/proc/cpuinfo")
 QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container: microseconds of processor time (or "max"), per period in microseconds
 
 
@@ -28,6 +30,13 @@ def read_quota(file: Path) -> int | None:
     """The whole processors that a container may keep busy, at least 1; None if there is no limit."""
     said = file.read_text(encoding="utf-8").split() if file.exists() else ["max"]
     return None if said[0] == "max" else max(1, int(said[0]) // int(said[1]))
+
+
+def name_cpu(file: Path = CPUINFO) -> str:
+    """The processor's model as the system names it, or its architecture."""
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(filter(None, models), "") or platform.processor() or platform.machine()
 
 
 def _allowed() -> list[int]:

@@ -1,4 +1,4 @@
-"""The tags that say what made a run: the study, its data, the versions, the user and the git commit."""
+"""The tags that say what made a run: the study, its data, the versions, the user, the git commit and the machine."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from pathlib import Path
 
 from ...search.study.spec import StudySpec
 from ..datasets.splits import Splits
+from ..system.cpus import name_cpu
+
+VERSION, COMMIT, DIGEST = "tailor.version.", "mlflow.source.git.commit", "tailor.dataset_sha256"
+THREADS, CPU = "tailor.threads", "tailor.cpu"
 
 
 def describe_origin(folder: Path) -> dict[str, str]:
     """What made a run: versions, user, and the git commit of the user's folder, if it has one."""
     tags = {
-        f"tailor.version.{name}": importlib.metadata.version(name)
-        for name in ("tailor-hpo", "tensorflow", "keras", "optuna", "mlflow")
+        f"{VERSION}{name}": importlib.metadata.version(name) for name in ("tailor-hpo", "tensorflow", "keras", "optuna", "mlflow")
     }
     tags["mlflow.user"] = read_user()
     try:
@@ -32,8 +35,13 @@ def describe_origin(folder: Path) -> dict[str, str]:
     except (OSError, subprocess.TimeoutExpired):
         return tags
     if done.returncode == 0:
-        tags["mlflow.source.git.commit"] = done.stdout.strip()
+        tags[COMMIT] = done.stdout.strip()
     return tags
+
+
+def describe_machine(threads: int) -> dict[str, str]:
+    """What else numbers depend on: this machine's processor, and the threads of each of its workers."""
+    return {THREADS: str(threads), CPU: name_cpu()}
 
 
 def describe_study(spec: StudySpec, splits: Splits) -> dict[str, str]:
@@ -49,7 +57,7 @@ def describe_study(spec: StudySpec, splits: Splits) -> dict[str, str]:
         "tailor.spec_sha256": spec.sha256(),
         "tailor.dataset": spec.dataset,
         "tailor.input_shape": json.dumps(list(splits.train.images.shape[1:])),
-        "tailor.dataset_sha256": splits.digest,
+        DIGEST: splits.digest,
         "tailor.split_sizes": json.dumps(splits.sizes),
     }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tailor.experiments.system.cpus import list_cpus, read_quota
+from tailor.experiments.system.cpus import list_cpus, name_cpu, read_quota
 
 
 def test_each_core_gets_a_worker_before_any_gets_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,3 +25,11 @@ def test_a_containers_share_is_counted_in_whole_processors(tmp_path: Path, text:
     if text is not None:
         (tmp_path / "cpu.max").write_text(text)
     assert read_quota(tmp_path / "cpu.max") == whole
+
+
+@pytest.mark.parametrize("text", ["processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\n", "processor\t: 0\n", None])
+def test_a_processor_has_a_name(tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "cpuinfo").write_text(text)
+    name = name_cpu(tmp_path / "cpuinfo")
+    assert name == "Some CPU @ 2 GHz" if text and "model" in text else name
