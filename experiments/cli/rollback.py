@@ -6,7 +6,7 @@ import click
 
 from .common import format_next, json_option, open_store, print_json, store_option
 
-BY_HAND = "from mlflow import MlflowClient; MlflowClient().set_registered_model_alias({!r}, {!r}, {!r})"
+BY_HAND = 'from mlflow import MlflowClient; MlflowClient().set_registered_model_alias("{}", "{}", "{}")'
 
 
 @click.command("rollback")

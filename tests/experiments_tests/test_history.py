@@ -249,33 +249,35 @@ def test_the_champion_before(moves: list[Move], champion: str, previous: str) ->
 
 
 def test_the_commands(copy: Shell) -> None:
-    mlflow = client_of(copy.folder)
-    first = mlflow.get_model_version("digits", "1")
-    mlflow.create_model_version("digits", copy.folder.as_uri(), tags={**first.tags, "tailor.trial": "77"})
-    mlflow.create_registered_model("other")
-    mlflow.create_model_version("other", copy.folder.as_uri())
-    promote(mlflow, "1", "2")
-    listed = json.loads(copy("models", "--json").stdout)
-    assert [(one["name"], one["version"], one["versions"], one["aliases"]) for one in listed] == [
-        ("digits", "2", 2, ["champion"]),
-        ("other", "1", 1, []),
-    ]
-    assert isinstance(listed[0]["test_accuracy"], float) and listed[0]["trial"] == 77 and listed[1]["test_accuracy"] is None
-    table = copy("models", "digits").stdout
-    assert "small:77" in table and f"{listed[0]['test_accuracy']:.4f}" in table and "tailor history digits" in table
-    assert [v.version for v in face.registered("digits", copy.folder / "mlruns")] == ["2", "1"]
+    mlflow = client_of(copy.folder)  # other tests registered names there too
+    tags = mlflow.get_model_version("digits", "1").tags
+    for name, trials in (("mine", ("7", "77")), ("other", ("",))):
+        mlflow.create_registered_model(name)
+        for trial in trials:
+            mlflow.create_model_version(name, copy.folder.as_uri(), tags={**tags, "tailor.trial": trial} if trial else {})
+    for version in ("1", "2"):
+        move_alias(mlflow, "mine", CHAMPION, version, PROMOTED)
+
+    listed = {one["name"]: one for one in json.loads(copy("models", "--json").stdout)}
+    mine, other = listed["mine"], listed["other"]
+    assert (mine["version"], mine["versions"], mine["aliases"], mine["trial"]) == ("2", 2, ["champion"], 77)
+    assert mine["test_accuracy"] == float(tags["tailor.test_accuracy"]) and other["test_accuracy"] is None
+    table = copy("models", "mine").stdout
+    assert "small:77" in table and f"{mine['test_accuracy']:.4f}" in table and "tailor history mine" in table
+    assert "small:77" in copy("models").stdout
+    assert [v.version for v in face.registered("mine", copy.folder / "mlruns")] == ["2", "1"]
     assert face.registered(store=copy.folder / "none") == [] and not (copy.folder / "none").exists()
 
-    done = copy("rollback", "digits")
-    assert done.returncode == 0 and "digits version 1 is champion again; version 2 was taken back" in done.stdout, done.stderr
-    assert "set_registered_model_alias" in done.stdout and "tailor history digits" in done.stdout
-    again = copy("rollback", "digits")
+    done = copy("rollback", "mine")
+    assert done.returncode == 0 and "mine version 1 is champion again; version 2 was taken back" in done.stdout, done.stderr
+    assert "set_registered_model_alias" in done.stdout and "tailor history mine" in done.stdout
+    again = copy("rollback", "mine")
     assert (again.returncode, len(again.stderr.splitlines())) == (2, 1) and "nothing to go back to" in again.stderr
-    history = json.loads(copy("history", "digits", "--json").stdout)
+    history = json.loads(copy("history", "mine", "--json").stdout)
     assert [one["verdict"] for one in history["moves"]][-1] == "rollback" and history["moved_by_hand"] == []
-    assert "was taken back" in copy("history", "digits").stdout
+    assert "was taken back" in copy("history", "mine").stdout
     assert "No move of other" in copy("history", "other").stdout
     for command in ("models", "history", "rollback"):
         unknown = copy(command, "nothing")
-        assert unknown.returncode == 2 and "there are: digits, other" in unknown.stderr
-    assert [model.name for model in mlflow.search_registered_models()] == ["digits", "other"]
+        assert unknown.returncode == 2 and "mine, other" in unknown.stderr
+    assert "nothing" not in [model.name for model in mlflow.search_registered_models()]
