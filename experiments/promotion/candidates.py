@@ -27,7 +27,7 @@ from ..store import Store
 from ..system.signals import Interrupted, stopping
 from ..tracking.kinds import CANDIDATE, SEEDS
 from ..tracking.leaderboard import Row, read_leaderboard
-from ..tracking.lease import Lease
+from ..tracking.lease import CANDIDATES, Lease
 from ..tracking.outbox import Outbox
 from ..tracking.reader import RecordedStudy
 from ..tracking.spool import Spool
@@ -175,8 +175,10 @@ def _train_left(
     failed = [one for one in attempts if one.trial not in outcomes and find_outcome(one, spec.goal)]  # tried once more
     repairs = reconcile(Stores(study, engine, spec.goal, checkpoints), [one for one in attempts if one not in failed])
     tags = {**describe_origin(Path.cwd()), **describe_study(spec, splits)}
-    with open_pool(spec, places) as pool, name_full_disk(places.store):
-        tracker = Tracker(outbox, splits, tags, Lease(study.client, places.store), CANDIDATE)
+    lease = Lease(study.client, places.store, tag=CANDIDATES)
+    with open_pool(spec, places) as pool, name_full_disk(places.store), lease:
+        lease.acquire(study.experiment_id, spec.name, screen.line)
+        tracker = Tracker(outbox, splits, tags, lease, CANDIDATE)
         data, code = splitting.cache(splits, places.store.cache), _keep_code(study, spec, checkpoints)
         parts = Parts(steered, data, engine, tracker, pool, screen, checkpoints, "float32", code, name=CANDIDATE.describe)
         coordinator = Coordinator(parts)

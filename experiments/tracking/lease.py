@@ -22,6 +22,7 @@ from ..store import Store
 from .writer import is_away
 
 TAG = "tailor.lease"
+CANDIDATES = "tailor.lease.candidates"  # of a promotion that trains the study's candidates
 BEAT = 10.0  # seconds between renewals
 STALE = 45.0  # seconds without a renewal; then its owner counts as dead
 SETTLE = 1.0  # seconds after which two processes that write at once have both written; the later one wins
@@ -53,10 +54,11 @@ class Timing:
 class Lease:
     """The lease of one session. It does nothing on a local store: the store's lock is enough there."""
 
-    def __init__(self, client: MlflowClient, store: Store, timing: Timing = Timing()) -> None:
+    def __init__(self, client: MlflowClient, store: Store, timing: Timing = Timing(), tag: str = TAG) -> None:
         self._client = client
         self._shared = not store.local
         self._timing = timing
+        self._tag = tag
         self._me = Owner.of_this_process(store)
         self._experiment_id: str | None = None
         self._renewed = 0.0
@@ -71,7 +73,7 @@ class Lease:
         try:
             found = self._read(self._experiment_id)
             if found is not None and found.token == self._me.token:
-                self._client.set_experiment_tag(self._experiment_id, TAG, "")
+                self._client.set_experiment_tag(self._experiment_id, self._tag, "")
         except Exception as away:
             if not is_away(away):
                 raise
@@ -120,11 +122,11 @@ class Lease:
                 raise _refuse(study, found)
 
     def _read(self, experiment_id: str) -> Owner | None:
-        text = self._client.get_experiment(experiment_id).tags.get(TAG)
+        text = self._client.get_experiment(experiment_id).tags.get(self._tag)
         return Owner(**json.loads(text)) if text else None
 
     def _write(self, experiment_id: str) -> None:
-        self._client.set_experiment_tag(experiment_id, TAG, json.dumps(asdict(self._me)))
+        self._client.set_experiment_tag(experiment_id, self._tag, json.dumps(asdict(self._me)))
 
 
 def describe_owner(owner: Owner) -> str:

@@ -1,4 +1,4 @@
-"""Fault 13: twenty promotions of one study at once."""
+"""Fault 13: promotions killed at any step, and twenty at once."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from conftest import TAILOR, Shell
 from faults import study, times, to_the_end
 from ledger import Ledger, whole_table
 from searches import client
+
+from tailor.experiments.registry.history import read_history
+from tailor.experiments.tracking.kinds import CANDIDATE
+from tailor.experiments.tracking.reader import find_study
 
 HERE = Path(__file__).resolve().parent
 
@@ -40,6 +44,56 @@ def test_13_a_promotion_killed_half_way_is_finished_by_the_next(tailor: Shell, l
     )
     wrong += [] if mlflow.get_registered_model("half").tags["tailor.test_openings"] == "1" else ["opened the test set twice"]
     ledger.check("13 a promotion killed before its alias", wrong)
+
+
+STEPS = (  # in the order in which a promotion takes them
+    ("MlflowClient.create_run", "after"),
+    ("MlflowClient.create_registered_model", "after"),
+    ("MlflowClient.log_artifact", "before"),
+    ("MlflowClient.create_model_version", "before"),
+    ("MlflowClient.create_model_version", "after"),
+    ("MlflowClient.set_registered_model_alias", "before"),
+    ("MlflowClient.set_registered_model_alias", "after"),
+    ("MlflowClient.set_terminated", "before"),
+)
+
+
+@whole_table
+def test_13_a_promotion_killed_at_any_step_has_one_outcome(tailor: Shell, ledger: Ledger) -> None:
+    study(tailor.folder, trials=1)
+    to_the_end(tailor)
+    mlflow = client(tailor.folder)
+    for place, (step, when) in enumerate(STEPS):
+        name = f"step-{place}"
+        driver = [sys.executable, str(HERE / "driver.py"), "call", f"mlflow:{step}", when, "1", "--"]
+        command = ["promote", "small", "--to", name, "--quick"]
+        killed = subprocess.run([*driver, *command], cwd=tailor.folder, capture_output=True, check=False)
+        again = tailor(*command)
+        wrong = [] if killed.returncode == -signal.SIGKILL else [f"{step} was not reached"]
+        wrong += [] if again.returncode == 0 else [again.stdout + again.stderr]
+        wrong += [] if len(mlflow.search_model_versions(f"name = '{name}'")) == 1 else ["not one version"]
+        wrong += [] if str(mlflow.get_model_version_by_alias(name, "champion").version) == "1" else ["no champion"]
+        moves = read_history(mlflow, name)
+        wrong += [] if [(move.after, move.done) for move in moves] == [("1", True)] else [f"history: {moves}"]
+        ledger.check("13 a promotion killed at any step", wrong)
+
+
+def test_13_a_promotion_killed_while_it_trains_trains_no_candidate_twice(tailor: Shell, ledger: Ledger) -> None:
+    study(tailor.folder, trials=2)
+    to_the_end(tailor)
+    driver = [sys.executable, str(HERE / "driver.py"), "entry", "end", "after", "3", "--"]
+    command = ["promote", "small", "--to", "fresh", "--candidates", "2", "--seeds", "2"]
+    killed = subprocess.run([*driver, *command], cwd=tailor.folder, capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    again = tailor(*command)
+    wrong = [] if again.returncode == 0 and "done before" in again.stdout else [again.stdout + again.stderr]
+    found = find_study(client(tailor.folder), "small")
+    assert found is not None
+    attempts = found.read_attempts(CANDIDATE)
+    complete = [one.trial for one in attempts if one.status == "complete"]
+    wrong += [] if sorted(complete) == [0, 1, 100, 101] else [f"complete: {complete}"]
+    wrong += [] if all(one.run_status != "RUNNING" for one in attempts) else ["a run is left open"]
+    ledger.check("13 a promotion killed while it trains", wrong)
 
 
 @whole_table
