@@ -16,9 +16,8 @@ from .coordinator.display import choose_screen
 from .coordinator.session import Places
 from .errors import InputError
 from .planning.resolve import open_data
-from .promotion.promote import Work
 from .promotion.promote import promote as run_promotion
-from .promotion.records import Promotion, Request, split_reference
+from .promotion.records import Promotion, Request, Work, split_reference
 from .registry import pull as pulling
 from .registry.files import find_registered_model
 from .registry.versions import find_version, read_input_shape
@@ -66,7 +65,7 @@ def promote(  # noqa: PLR0913 (the options of the command)
         plan = make(PromotionPlan, "promotion", {key: value for key, value in laid.items() if value is not None})
         with place.reserved():
             work = Work(found, spec, open_data(spec, where), Places(place, where), screen)
-            return run_promotion(Request(to, plan, trial, quick, dry_run, force), work)
+            return run_promotion(Request(to, plan, "quick" if quick else "candidates", trial, dry_run, force), work)
 
 
 @prefer_installed()

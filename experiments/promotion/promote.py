@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 
-import numpy as np
-from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from ...search.study.goal import Goal
 from ...search.study.load import check_name
-from ...search.study.spec import StudySpec
-from ..coordinator.progress import Screen
-from ..coordinator.session import Places
-from ..datasets.images import Images
-from ..datasets.splits import Splits
 from ..errors import InputError
-from ..registry.files import fetch_saved_model, find_logged_models, find_registered_model, read_checksums
+from ..registry.files import fetch_saved_model, find_registered_model, read_checksums
 from ..registry.history import Why, move_alias, settle
 from ..registry.name_lock import hold_name
 from ..registry.register import Registration, find_registered, open_test, register
@@ -35,41 +27,20 @@ from ..registry.versions import (
     find_role,
     read_promoted_tag,
 )
-from ..system.file_lock import hold_lock
-from ..tracking.leaderboard import find_best, read_leaderboard
-from ..tracking.reader import RecordedStudy
 from ..tracking.ui_links import make_base_url
 from ..trials.chance import warn_near_chance
 from ..trials.evaluator import Evaluator
-from .average import Average, log_average
-from .candidates import Trained, choose, find_trial, lock_path, train
 from .card import Facts, warn_of_openings, write_card
+from .choice import choose_ensemble, choose_logged, choose_trained, predict
 from .evidence import EvidenceRun
-from .ranking import Ranked, Scored, find_median, rank
-from .records import Choice, Promotion, Request
+from .records import Choice, Promotion, Request, Work
 from .statistics import Predictions, score, score_with_interval
 from .verdict import Verdict, check_costs, judge, weigh
 
-JUDGED = {"val_accuracy": "accuracy", "val_loss": "loss", "val_macro_f1": "macro_f1"}
+CHOOSE = {"candidates": choose_trained, "quick": choose_logged, "ensemble": choose_ensemble}
 AGAIN = "this model is registered already"
 KEPT = ("tailor.study", "tailor.objective", "tailor.direction", "tailor.dataset", DIGEST, "tailor.input_shape")
 AGAINST = "tailor.judged_against"  # the champion's version then
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a promotion works with. `still_mine` raises RunError if another process has taken the registered name over."""
-
-    study: RecordedStudy
-    spec: StudySpec
-    splits: Splits
-    places: Places
-    screen: Screen
-    still_mine: Callable[[], None] = lambda: None
-
-    @property
-    def client(self) -> MlflowClient:
-        return self.study.client
 
 
 def promote(request: Request, work: Work) -> Promotion:
@@ -85,7 +56,7 @@ def promote(request: Request, work: Work) -> Promotion:
         )
     work = replace(work, spec=replace(work.spec, promotion=request.plan))
     with Evaluator() as evaluator:
-        choice = choose_logged(request, work, evaluator) if request.quick else choose_trained(request, work, evaluator)
+        choice = CHOOSE[request.way](request, work, evaluator)
         if request.dry_run:
             return Promotion(
                 request.name,
@@ -98,96 +69,6 @@ def promote(request: Request, work: Work) -> Promotion:
             )
         with hold_name(work.client, work.places.store, request.name, work.screen.line) as still_mine:
             return _judge(request, replace(work, still_mine=still_mine), choice, evaluator)
-
-
-def choose_logged(request: Request, work: Work, evaluator: Evaluator) -> Choice:
-    """The logged model of the best trial, or of the one named: its rank is the search's own."""
-    models = find_logged_models(work.study)
-    board = read_leaderboard(work.study)
-    if request.trial is not None:
-        row = find_trial(board, request.trial, work.spec.name)
-        if row.trial not in models:
-            raise InputError(
-                f"STUDY:TRIAL: the model of trial {row.trial} is not kept (search.keep_models); promote it without --quick, "
-                "which trains it again."
-            )
-    else:
-        best = find_best([row for row in board if row.trial in models])
-        if best is None:
-            raise InputError(f"study {work.spec.name!r} has no complete trial with a model yet; see `tailor status`.")
-        row = best
-    metric = find_metric(work.study.goal)
-    predictions = _predict(work, evaluator, models[row.trial], work.splits.holdout)
-    holdout = score_with_interval(metric, predictions)
-    costs = row.metrics.get("latency_ms"), int(row.metrics.get("model_bytes", 0))
-    return Choice(row.trial, "the search's own model", models[row.trial], row.run_id, metric, holdout, *costs)
-
-
-def choose_trained(request: Request, work: Work, evaluator: Evaluator) -> Choice:
-    """Train the candidates on fresh seeds, rank them on holdout, and take the median seed of the winner."""
-    metric = find_metric(work.study.goal)
-    candidates = choose(work.study, request.plan.candidates, request.trial)
-    with hold_lock(lock_path(work.places.store, work.spec.name)):
-        trained = train(work.study, work.spec, work.splits, candidates, work.places, work.screen)
-    work.screen.line(f"scoring {sum(map(len, trained.values()))} models on holdout")
-    predictions = {
-        one.model_id: _predict(work, evaluator, one.model_id, work.splits.holdout) for runs in trained.values() for one in runs
-    }
-    ranking = rank(
-        metric,
-        [
-            Scored(
-                trial,
-                [predictions[one.model_id] for one in runs],
-                sum(one.metrics["latency_ms"] for one in runs) / len(runs),
-                int(runs[0].metrics["parameters"]),
-            )
-            for trial, runs in trained.items()
-        ],
-    )
-    winner = ranking[0]
-    for trial, runs in trained.items():
-        scores = next(row.scores for row in ranking if row.trial == trial)
-        for one, value in zip(runs, scores, strict=True):
-            if f"holdout_{metric}" not in one.metrics:
-                work.client.log_metric(one.run_id, f"holdout_{metric}", value)
-    seeds = trained[winner.trial]
-    if request.plan.register == "average" and len(seeds) > 1:
-        return _choose_average(work, evaluator, seeds, predictions, ranking)
-    chosen = seeds[find_median(winner.scores)]
-    holdout = score_with_interval(metric, predictions[chosen.model_id])
-    costs = chosen.metrics.get("latency_ms"), int(chosen.metrics.get("model_bytes", 0))
-    how = f"the median of {len(winner.scores)} fresh seeds" if len(winner.scores) > 1 else "a fresh seed"
-    return Choice(winner.trial, how, chosen.model_id, chosen.run_id, metric, holdout, *costs, ranking=tuple(ranking))
-
-
-def _choose_average(
-    work: Work, evaluator: Evaluator, seeds: Sequence[Trained], predictions: Mapping[str, Predictions], ranking: Sequence[Ranked]
-) -> Choice:
-    """One model that averages the probabilities of the winner's seeds."""
-    metric, members = find_metric(work.study.goal), [one.model_id for one in seeds]
-    model_id, size = log_average(work.study, work.splits, evaluator, Average(members, seeds[0].run_id))
-    mean = np.mean([predictions[member].probabilities for member in members], axis=0)
-    holdout = score_with_interval(metric, Predictions(work.splits.holdout.labels, mean))
-    latency = sum(one.metrics["latency_ms"] for one in seeds)
-    how = f"the average of {len(seeds)} fresh seeds"
-    return Choice(
-        ranking[0].trial,
-        how,
-        model_id,
-        seeds[0].run_id,
-        metric,
-        holdout,
-        latency,
-        size,
-        ranking=tuple(ranking),
-        members=len(seeds),
-    )
-
-
-def find_metric(goal: Goal) -> str:
-    """What is measured on holdout and test: the first objective that is a score of predictions, or accuracy."""
-    return next((JUDGED[one.metric] for one in goal.objectives if one.metric in JUDGED), "accuracy")
 
 
 def _judge(request: Request, work: Work, choice: Choice, evaluator: Evaluator) -> Promotion:
@@ -208,7 +89,7 @@ def _judge(request: Request, work: Work, choice: Choice, evaluator: Evaluator) -
         verdict = Verdict("refused", refusal)
         return replace(made, verdict=verdict, run_id=run.close(verdict))
     openings = open_test(client, name)
-    test, rival = _predict(work, evaluator, choice.model_id, work.splits.test), None
+    test, rival = predict(work, evaluator, choice.model_id, work.splits.test), None
     if champion is not None and _same_data(champion, work):
         saved = find_registered_model(client, champion)
         rival = Predictions(test.labels, evaluator.predict(saved, work.splits.test.images))
@@ -268,10 +149,6 @@ def _same_data(version: ModelVersion, work: Work) -> bool:
 
 def _number(version: ModelVersion | None) -> str:
     return "" if version is None else str(version.version)
-
-
-def _predict(work: Work, evaluator: Evaluator, model_id: str, images: Images) -> Predictions:
-    return Predictions(images.labels, evaluator.predict(fetch_saved_model(work.client, model_id), images.images))
 
 
 def _describe(

@@ -2,24 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
+
+from mlflow import MlflowClient
 
 from ...search.study.sections import PromotionPlan
+from ...search.study.spec import StudySpec
+from ..coordinator.progress import Screen
+from ..coordinator.session import Places
+from ..datasets.splits import Splits
+from ..tracking.reader import RecordedStudy
 from .ranking import Ranked
 from .statistics import Interval
 from .verdict import Verdict
 
+Way = Literal["candidates", "quick", "ensemble"]
+
 
 @dataclass(frozen=True)
 class Request:
-    """What a promotion is asked for. `trial` is None for the study's best ones."""
+    """What a promotion is asked for: by which way the model is chosen, and of which trial (None: the study's best ones)."""
 
     name: str
     plan: PromotionPlan
+    way: Way = "candidates"
     trial: int | None = None
-    quick: bool = False
     dry_run: bool = False
     force: bool = False
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a promotion works with. `still_mine` raises RunError if another process has taken the registered name over."""
+
+    study: RecordedStudy
+    spec: StudySpec
+    splits: Splits
+    places: Places
+    screen: Screen
+    still_mine: Callable[[], None] = lambda: None
+
+    @property
+    def client(self) -> MlflowClient:
+        return self.study.client
 
 
 @dataclass(frozen=True)

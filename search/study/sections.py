@@ -331,6 +331,7 @@ class PromotionPlan:
         Literal["median", "average"],
         key("what is registered of the winner: the median seed's model, or `\"average\"`: one model that averages all seeds'"),
     ] = "median"
+    ensemble: Annotated[int, Field(ge=2, le=100), key("the most parts that `tailor ensemble` weights models by")] = 20
     minimum_gain: Annotated[float, Field(ge=0), key("the least gain over the champion on test, in the metric that is judged")] = (
         0.0
     )

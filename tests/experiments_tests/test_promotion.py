@@ -190,3 +190,19 @@ def test_the_same_from_python(shell: Shell, promoted: dict[str, Any], tmp_path: 
     for call in (tailor.open, lambda name, store: tailor.promote(name, to="x", store=store)):
         with pytest.raises(tailor.InputError, match=r"there is no study 'smal'.*small"):
             call("smal", store=store)
+
+
+def test_an_ensemble_is_one_model_that_loads_like_any_other(shell: Shell, promoted: dict[str, Any], tmp_path: Path) -> None:
+    done = shell("ensemble", "small", "--to", "together", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert "an ensemble of " in found["choice"]["how"]
+    singles = [row["scores"] for row in promoted["choice"]["ranking"]]
+    assert found["choice"]["holdout"]["value"] >= max(map(max, singles))  # greedy begins with the best of all
+    assert shell("pull", "together", "-o", str(tmp_path / "got")).returncode == 0
+    import keras
+
+    test = split(open_dataset("digits", None), DataPlan()).test
+    answers = keras.saving.load_model(tmp_path / "got" / "model.keras", compile=False).predict(test.images, verbose=0)
+    assert np.allclose(answers.sum(axis=1), 1, atol=1e-5)
+    assert (answers.argmax(axis=1) == test.labels).mean() == pytest.approx(found["test"]["value"])
