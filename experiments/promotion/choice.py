@@ -8,7 +8,7 @@ import numpy as np
 
 from ...search.study.goal import Goal
 from ..datasets.images import Images
-from ..errors import InputError
+from ..errors import InputError, RunError
 from ..registry.files import fetch_saved_model, find_logged_models
 from ..system.file_lock import hold_lock
 from ..tracking.leaderboard import find_best, read_leaderboard
@@ -114,7 +114,7 @@ def find_metric(goal: Goal) -> str:
 
 
 def choose_ensemble(request: Request, work: Work, evaluator: Evaluator) -> Choice:
-    """An ensemble of the study's kept models and trained candidates, selected on holdout. Raises InputError."""
+    """An ensemble of the study's kept models and trained candidates, selected on holdout. Raises InputError, RunError."""
     metric = find_metric(work.study.goal)
     board = {row.trial: row for row in read_leaderboard(work.study) if row.status == "complete"}
     kept = {model_id: board[trial].run_id for trial, model_id in find_logged_models(work.study).items() if trial in board}
@@ -129,11 +129,17 @@ def choose_ensemble(request: Request, work: Work, evaluator: Evaluator) -> Choic
     members = select(metric, list(predictions.values()), request.plan.ensemble)
     ids = [list(predictions)[place] for place in members]
     distinct = list(dict.fromkeys(ids))
+    first = work.client.get_run(runs[ids[0]]).data.tags
+    if len(distinct) < 2:
+        trial = f"{work.spec.name}:{first['tailor.trial']}"
+        raise RunError(
+            f"no combination of the {len(runs)} models is better on holdout than one alone, of {trial}; promote that one: "
+            f"tailor promote {trial} --to {request.name}"
+        )
     model_id, size = log_average(work.study, work.splits, evaluator, Average(ids, runs[ids[0]]))
     mean = np.mean([predictions[one].probabilities for one in ids], axis=0)
     holdout = score_with_interval(metric, Predictions(work.splits.holdout.labels, mean))
     latency = sum(work.client.get_run(runs[one]).data.metrics.get("latency_ms", 0.0) for one in distinct)
-    first = work.client.get_run(runs[ids[0]]).data.tags
     how = f"an ensemble of {len(distinct)} models, weighted in {len(ids)} parts"
     return Choice(int(first["tailor.trial"]), how, model_id, runs[ids[0]], metric, holdout, latency, size, members=len(distinct))
 
