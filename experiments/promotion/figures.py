@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
-from ..tracking.figures import INK, PAPER, cut, font, to_png, width_of, write_sideways
+from ..tracking.figures import INK, LONGEST, PAPER, cut, font, to_png, width_of, write_sideways
 from ..trials.metrics import Confusion, count_confusion
 from .ranking import Ranked, find_median
 from .records import Choice
@@ -109,13 +109,13 @@ def draw_confusion_difference(challenger: Predictions, champion: Predictions, cl
     shown = find_changed(difference, MOST_COMPARED)
     counts, classes = difference.among(shown), len(shown)
     limit = max(1, int(np.abs(counts).max()))
-    cell, size = (64, 20) if classes <= 10 else (46, 17)
-    names = [cut(class_names[i], 190, size) for i in shown.tolist()]
+    cell, size = 64 if classes <= 10 else 48, 20
+    names = [cut(class_names[i], LONGEST, size) for i in shown.tolist()]
     lines = [f"Confusion on {len(challenger.labels):,} test images: challenger minus champion"]
     if classes < difference.classes:
         lines.append(f"The {classes} of {difference.classes:,} classes that changed most")
     lines.append("On the diagonal (framed), more is better; elsewhere, less.")
-    margin, side = 40 + max(width_of(name, size) for name in names), cell * classes
+    margin, side = 48 + max(width_of(name, size) for name in names), cell * classes
     top = 70 + 30 * len(lines)
     width = max(margin + side, *(16 + width_of(line, size) for line in lines), 560) + 20
     picture = Image.new("RGB", (width, top + side + margin + 8), PAPER)
@@ -135,7 +135,8 @@ def draw_confusion_difference(challenger: Predictions, champion: Predictions, cl
     for (row, column), count in np.ndenumerate(counts):
         if count:
             place = margin + column * cell + cell // 2, top + row * cell + cell // 2
-            draw.text(place, _sign(count), PAPER if abs(count) > 0.55 * limit else INK, font(size), anchor="mm")
+            text, colour = _sign(count), PAPER if abs(count) > 0.55 * limit else INK
+            draw.text(place, text, colour, font(size if width_of(text, size) < cell else 12), anchor="mm")
     write_sideways(picture, "true", (6, top + side // 2), size, centred=True)
     draw.text((margin + side // 2, picture.height - 6), "predicted", INK, font(size), anchor="ms")
     return to_png(picture)
@@ -185,12 +186,11 @@ def draw_changed_sides(images: np.ndarray, challenger: Predictions, champion: Pr
     draw = ImageDraw.Draw(sheet)
     draw.text((16, 10), f"Examples that changed sides, of {len(images):,} test images", INK, font(22))
     x = 16
-    for text, colour in (*COLOURS.items(), ("✓ right   ✗ wrong   %: its confidence", INK)):
-        if text in COLOURS:
-            draw.rectangle((x, 50, x + 16, 66), fill=colour)
-            x += 24
-        draw.text((x, 58), text, colour, font(18), anchor="lm")
-        x += width_of(text, 18) + 28
+    for text, key in COLOURS.items():
+        draw.rectangle((x, 50, x + 16, 66), fill=key)
+        draw.text((x + 24, 58), text, key, font(18), anchor="lm")
+        x += width_of(text, 18) + 52
+    draw.text((x, 58), "✓ right   ✗ wrong   (%) its confidence", INK, font(18), anchor="lm")
     y = 84
     for (name, rows), taken in zip(groups.items(), heights, strict=True):
         shown = rows[:MOST_SHOWN]
@@ -214,7 +214,7 @@ def _caption(row: int, challenger: Predictions, champion: Predictions, class_nam
     for name, one in ((CHALLENGER, challenger), (CHAMPION, champion)):
         guess = one.guesses[row]
         mark = "✓" if one.right[row] else "✗"
-        lines.append((f"{mark} {class_names[guess]}", f" {one.probabilities[row, guess]:.0%}", COLOURS[name]))
+        lines.append((f"{mark} {class_names[guess]}", f" ({one.probabilities[row, guess]:.0%})", COLOURS[name]))
     return lines
 
 
@@ -241,7 +241,7 @@ def draw_seeds(metric: str, ranking: Sequence[Ranked], chosen: int | None = None
     from scipy.stats import t
 
     many = max(len(row.scores) for row in ranking)
-    ringed = chosen is not None and many > 1
+    ringed = chosen if many > 1 else None
     most = np.inf if metric in LOWER_IS_BETTER else 1.0
 
     def draw(figure: Figure) -> None:
@@ -255,8 +255,8 @@ def draw_seeds(metric: str, ranking: Sequence[Ranked], chosen: int | None = None
                 ends = np.clip([row.mean - half, row.mean + half], 0, most)
                 plot.plot(ends, [y + 0.17] * 2, color=colour, linewidth=2.2, solid_capstyle="butt")
                 plot.plot([row.mean], [y + 0.17], "|", color=colour, markersize=13, markeredgewidth=2.6)
-        if ringed:
-            plot.plot([ranking[0].scores[chosen]], [-0.13], "o", color=COLOURS[CHALLENGER], markersize=13, markerfacecolor="none")
+        if ringed is not None:
+            plot.plot([ranking[0].scores[ringed]], [-0.13], "o", color=COLOURS[CHALLENGER], markersize=13, markerfacecolor="none")
         names = [f"trial {row.trial}" + (" (chosen)" if y == 0 else "") for y, row in enumerate(ranking)]
         plot.set_yticks(range(len(ranking)), names)
         plot.get_yticklabels()[0].set(fontweight="bold", color=COLOURS[CHALLENGER])
@@ -264,7 +264,7 @@ def draw_seeds(metric: str, ranking: Sequence[Ranked], chosen: int | None = None
         plot.grid(axis="x", alpha=0.3)
         better = "lower is better" if metric in LOWER_IS_BETTER else "higher is better"
         plot.set_xlabel(f"{metric.replace('_', ' ')} on holdout ({better})")
-        key = f"\ndot: a seed{' (ringed: the chosen one)' if ringed else ''}, line: mean with 95% interval"
+        key = f"\ndot: a seed{' (ringed: the chosen one)' if ringed is not None else ''}, line: mean with 95% interval"
         figure.suptitle(f"The candidates on {many} fresh seeds{key}" if many > 1 else "The candidates on a fresh seed")
 
     return _plot(draw, 1.6 + 0.5 * len(ranking))

@@ -34,10 +34,10 @@ SHOWN = {
         "Confusion counts of the challenger minus the champion's",
     ),
     "confusion_matrix.png": (
-        "The challenger's confusion matrix",
-        "How often it takes a class (row) for another (column).",
+        "Confusion matrix",
+        "How often the new model takes a class (row) for another (column).",
         "grid",
-        "Confusion matrix of the challenger",
+        "Confusion matrix of the new model",
     ),
     "calibration.png": (
         "Calibration",
@@ -84,9 +84,11 @@ def write_page(found: Findings, splits: Splits, pictures: Mapping[str, bytes]) -
         choice=found.choice,
         verdict=found.verdict,
         outcome={"challenger": "Not promoted"}.get(found.verdict.outcome, found.verdict.outcome.capitalize()),
+        role=CHALLENGER if found.champion is not None else "model",
         against=found.against if found.champion is not None else "",
         sizes=splits.sizes,
         show=_show,
+        signed=_sign,
         numbers=_list_numbers(found),
         worst=_list_worst(found.models, names),
         pictures=[(*texts, inline(pictures[file])) for file, texts in SHOWN.items() if file in pictures],
@@ -99,6 +101,10 @@ def write_page(found: Findings, splits: Splits, pictures: Mapping[str, bytes]) -
 
 def _show(one: Interval) -> str:
     return f"{one.value:.4f} ({one.low:.4f} to {one.high:.4f})"
+
+
+def _sign(value: float) -> str:
+    return f"{value:+.4f}".replace("-", "−")
 
 
 def _list_numbers(found: Findings) -> list[list[str]]:
@@ -125,7 +131,7 @@ def _list_numbers(found: Findings) -> list[list[str]]:
 def _subtract(values: Sequence[float]) -> list[str]:
     if len(values) < 2:
         return []
-    return ["–" if np.isnan(values).any() else f"{values[0] - values[1]:+.4f}".replace("-", "−")]
+    return ["–" if np.isnan(values).any() else _sign(values[0] - values[1])]
 
 
 def _list_worst(models: Mapping[str, Predictions], names: Sequence[str]) -> list[dict[str, Any]]:
@@ -137,7 +143,7 @@ def _list_worst(models: Mapping[str, Predictions], names: Sequence[str]) -> list
         wrong = np.bincount(guesses[guesses != place], minlength=len(names))
         found.append(
             {
-                "model": model,
+                "model": model if len(models) > 1 else "model",
                 "name": names[place],
                 "recall": f"{one.recalls[place]:.4f}",
                 "beside": ", ".join(f"{name} {other.recalls[place]:.4f}" for name, other in models.items() if name != model),
