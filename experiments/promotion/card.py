@@ -11,6 +11,7 @@ import numpy as np
 from ...search.study.spec import StudySpec
 from ..datasets.splits import Splits
 from .ranking import Ranked
+from .report import PAGE
 from .statistics import Interval, Predictions, measure_calibration, score, score_with_interval
 from .verdict import Verdict
 
@@ -59,7 +60,11 @@ def write_card(facts: Facts, spec: StudySpec, splits: Splits, test: Predictions)
         "",
         f"**Verdict: {verdict.outcome}** – {verdict.reason}."
         + (f" {_upper(verdict.evidence.describe())}." if verdict.evidence else "")
-        + (f" [Evidence]({facts.evidence_url})." if facts.evidence_url else ""),
+        + (
+            f" [Evidence]({facts.evidence_url}), and [its report]({facts.evidence_url}/artifacts/{PAGE})."
+            if facts.evidence_url
+            else ""
+        ),
         *_warn(facts, score("accuracy", test), splits.sizes["test"]),
         "",
         f"Calibration error {error:.4f}: so far is its confidence from its accuracy, on average.",

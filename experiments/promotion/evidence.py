@@ -8,7 +8,6 @@ import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from mlflow.entities import Metric, RunTag
@@ -17,11 +16,10 @@ from ..datasets.splits import Splits
 from ..tracking import figures
 from ..tracking.reader import RecordedStudy
 from ..trials import metrics
+from . import report
+from .records import Choice
 from .statistics import Predictions
 from .verdict import Verdict
-
-if TYPE_CHECKING:
-    from .promote import Choice
 
 KIND = "promotion"
 
@@ -31,6 +29,7 @@ class EvidenceRun:
 
     def __init__(self, study: RecordedStudy, name: str, choice: Choice) -> None:
         self._client = study.client
+        self._study, self._name, self._choice = study.name, name, choice
         wanted = (
             f"tags.`tailor.kind` = '{KIND}' AND tags.`tailor.to` = '{name}' AND tags.`tailor.model_id` = '{choice.model_id}' "
             "AND attributes.status = 'RUNNING'"
@@ -49,8 +48,11 @@ class EvidenceRun:
         self.run_id: str = run.info.run_id
         self._log({f"holdout_{choice.metric}": choice.holdout.value})
 
-    def log(self, splits: Splits, verdict: Verdict, test: Predictions, champion: Predictions | None) -> None:
-        """Log what the test set showed: the challenger's scores and predictions, and the champion's beside them."""
+    def log(self, splits: Splits, verdict: Verdict, test: Predictions, champion: Predictions | None, against: str = "") -> None:
+        """Log what the test set showed: the challenger's scores and predictions, the champion's beside them, and the report.
+
+        `against` is the champion's version.
+        """
         names, guesses = splits.class_names, test.guesses
         scored = metrics.evaluate(
             test.labels, guesses, test.probabilities.max(axis=1), float(test.losses.mean()), test.probabilities.shape[1]
@@ -65,9 +67,13 @@ class EvidenceRun:
         self.keep("verdict.json", json.dumps(asdict(verdict), indent=1).encode())
         confusion = metrics.plain_confusion(scored.confusion, names)
         self.keep("confusion_matrix.json", json.dumps(confusion, ensure_ascii=False).encode())
-        self.keep("confusion_matrix.png", figures.draw_confusion_matrix(scored.confusion, names, "test"))
-        report = metrics.make_report(scored.confusion, names)
-        self.keep("classification_report.json", json.dumps(report, ensure_ascii=False).encode())
+        picture = figures.draw_confusion_matrix(scored.confusion, names, "test")
+        self.keep("confusion_matrix.png", picture)
+        by_class = metrics.make_report(scored.confusion, names)
+        self.keep("classification_report.json", json.dumps(by_class, ensure_ascii=False).encode())
+        found = report.Findings(self._name, self._study, self._choice, verdict, test, champion, against)
+        for file, data in report.make(found, splits, picture).items():
+            self.keep(file, data)
 
     def keep(self, name: str, data: bytes) -> None:
         """Log a file."""

@@ -96,7 +96,7 @@ def _judge(request: Request, work: Work, choice: Choice, evaluator: Evaluator) -
     verdict = judge(request.plan, None if rival is None else weigh(choice.metric, test, rival))
     if champion is not None and rival is None:
         verdict = Verdict("promoted", f"--force: version {champion.version} is of another data set, and was not compared")
-    run.log(work.splits, verdict, test, rival)
+    run.log(work.splits, verdict, test, rival, _number(champion))
     found = score_with_interval(choice.metric, test)
     notes = _make_notes(work, choice, test, openings)
     made = replace(made, verdict=verdict, test=found, openings=openings, run_id=run.run_id, notes=notes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import json
 import tempfile
@@ -12,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, select_autoescape
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
@@ -28,6 +26,7 @@ from ..tracking.leaderboard import Row, format_number, read_leaderboard, shorten
 from ..tracking.reader import REPORT, RecordedStudy
 from .advice import advise
 from .compare import compare
+from .pages import inline, render
 
 MOST_ROWS = 15
 MOST_CURVES = 50  # trials whose values by epoch the plots show: a query each
@@ -99,7 +98,8 @@ def _render(
         confusions = found.confusions
     sizes = json.loads(study.tags.get("tailor.split_sizes", "{}"))
     columns, cells = _table(spec, board[:MOST_ROWS])
-    return _template().render(
+    return render(
+        "page.html",
         spec=spec,
         counts=", ".join(f"{count} {status}" for status, count in sorted(Counter(row.status for row in board).items())),
         state=study.state,
@@ -111,13 +111,13 @@ def _render(
         columns=columns,
         leaderboard=cells,
         more=max(0, len(board) - MOST_ROWS),
-        best_pictures=[(name, _inline(_artifact(study.client, best.run_id, name))) for name in BEST_PICTURES] if best else [],
+        best_pictures=[(name, inline(_artifact(study.client, best.run_id, name))) for name in BEST_PICTURES] if best else [],
         runner_up=runner_up,
         differs=differs,
         confusions=confusions,
         mattered=mattered,
         most_on_front=plots.MOST_ON_FRONT,
-        plots=[(name, _inline(pictures[name])) for name in SHOWN_PLOTS if name in pictures],
+        plots=[(name, inline(pictures[name])) for name in SHOWN_PLOTS if name in pictures],
         advice=advise(spec, board, mattered.shares if mattered.firm else {}, int(sizes.get("val", 0))),
     )
 
@@ -159,12 +159,3 @@ def _artifact(client: MlflowClient, run_id: str, name: str) -> bytes:
             return Path(place).read_bytes()
     except (MlflowException, OSError):
         return b""
-
-
-def _inline(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
-def _template() -> Any:
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=select_autoescape())
-    return environment.get_template("page.html")

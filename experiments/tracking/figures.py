@@ -36,31 +36,31 @@ def draw_confusion_matrix(confusion: Confusion, class_names: Sequence[str], spli
     shown = np.arange(confusion.classes) if whole else confusion.worst(MOST_NUMBERED)
     counts = confusion.among(shown)
     classes = len(shown)
-    class_names = [_cut(class_names[i], LONGEST, 12) for i in shown.tolist()]
+    class_names = [cut(class_names[i], LONGEST, 12) for i in shown.tolist()]
     numbered = classes <= MOST_NUMBERED
     cell = 46 if numbered else max(4, 800 // classes)
-    margin = 24 + (max(_width(name) for name in class_names) if numbered else 10)
+    margin = 24 + (max(width_of(name) for name in class_names) if numbered else 10)
     side = cell * classes
     title = f"Confusion on {confusion.total:,} {split} images"
     if not whole:
         title += f": the {classes} of {confusion.classes:,} classes of the most frequent mistakes"
-    picture = Image.new("RGB", (margin + max(side, int(_font(15).getlength(title))) + 20, margin + side + 40), PAPER)
+    picture = Image.new("RGB", (margin + max(side, int(font(15).getlength(title))) + 20, margin + side + 40), PAPER)
     share = counts / np.maximum(confusion.sums(0)[shown, None], 1)
     colours = (BLUES[0] + (BLUES[1] - BLUES[0]) * share[..., None]).round().astype("uint8")
     picture.paste(Image.fromarray(colours).resize((side, side), Image.Resampling.NEAREST), (margin, 40))
     draw = ImageDraw.Draw(picture)
-    draw.text((margin, 10), title, INK, _font(15))
-    draw.text((margin + side // 2, margin + side + 34), "predicted", INK, _font(12), anchor="ms")
-    _sideways(picture, "true", (4, 40 + side // 2), centred=True)
+    draw.text((margin, 10), title, INK, font(15))
+    draw.text((margin + side // 2, margin + side + 34), "predicted", INK, font(12), anchor="ms")
+    write_sideways(picture, "true", (4, 40 + side // 2), centred=True)
     if numbered:
         for (row, column), count in np.ndenumerate(counts):
             if count:
                 place = (margin + column * cell + cell // 2, 40 + row * cell + cell // 2)
-                draw.text(place, str(count), PAPER if share[row, column] > 0.5 else INK, _font(12), anchor="mm")
+                draw.text(place, str(count), PAPER if share[row, column] > 0.5 else INK, font(12), anchor="mm")
         for i, name in enumerate(class_names):
-            draw.text((margin - 6, 40 + i * cell + cell // 2), name, INK, _font(12), anchor="rm")
-            _sideways(picture, name, (margin + i * cell + cell // 2 - 8, 46 + side))
-    return _png(picture)
+            draw.text((margin - 6, 40 + i * cell + cell // 2), name, INK, font(12), anchor="rm")
+            write_sideways(picture, name, (margin + i * cell + cell // 2 - 8, 46 + side))
+    return to_png(picture)
 
 
 def draw_sample_predictions(
@@ -77,10 +77,10 @@ def draw_sample_predictions(
         sheet.paste(picture.resize((tile, tile), Image.Resampling.NEAREST), (x, y + caption))
         colour = INK if label == predicted else WRONG
         sure = f" {confidence:.0%}"
-        draw.text((x, y), _cut(class_names[predicted], tile + 10 - _width(sure, 13), 13) + sure, colour, _font(13))
+        draw.text((x, y), cut(class_names[predicted], tile + 10 - width_of(sure, 13), 13) + sure, colour, font(13))
         if label != predicted:
-            draw.text((x, y + 17), _cut(f"is {class_names[label]}", tile + 10, 13), colour, _font(13))
-    return _png(sheet)
+            draw.text((x, y + 17), cut(f"is {class_names[label]}", tile + 10, 13), colour, font(13))
+    return to_png(sheet)
 
 
 def draw_learning_curves(history: Sequence[Mapping[str, float]], best_epoch: int, first: int = 1) -> bytes:
@@ -122,34 +122,36 @@ def _curves() -> tuple[Figure, list[Axes]]:
     return figure, axes
 
 
-def _sideways(picture: Image.Image, text: str, place: tuple[int, int], centred: bool = False) -> None:
+def write_sideways(picture: Image.Image, text: str, place: tuple[int, int], size: int = 12, centred: bool = False) -> None:
     """Write upwards, ending (or centred) at a place."""
-    note = Image.new("RGB", (_width(text), 16), PAPER)
-    ImageDraw.Draw(note).text((0, 0), text, INK, _font(12))
+    note = Image.new("RGB", (width_of(text, size), size + 4), PAPER)
+    ImageDraw.Draw(note).text((0, 0), text, INK, font(size))
     note = note.rotate(90, expand=True)
     picture.paste(note, (place[0], place[1] - (note.height // 2 if centred else 0)))
 
 
-def _width(text: str, size: int = 12) -> int:
-    return int(_font(size).getlength(text)) + 2
+def width_of(text: str, size: int = 12) -> int:
+    """The pixels that a text takes."""
+    return int(font(size).getlength(text)) + 2
 
 
-def _cut(text: str, width: int, size: int) -> str:
+def cut(text: str, width: int, size: int) -> str:
     """The text, cut if it is wider than `width` pixels."""
-    if _width(text, size) <= width:
+    if width_of(text, size) <= width:
         return text
-    while text and _width(f"{text}…", size) > width:
+    while text and width_of(f"{text}…", size) > width:
         text = text[:-1]
     return f"{text}…"
 
 
 @cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def font(size: int) -> ImageFont.FreeTypeFont:
     """Matplotlib's own font, which has Latin, Greek and Cyrillic letters; Pillow's has none beyond ASCII."""
     return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
 
 
-def _png(picture: Image.Image) -> bytes:
+def to_png(picture: Image.Image) -> bytes:
+    """The picture as the bytes of a PNG file."""
     buffer = io.BytesIO()
     picture.save(buffer, format="png", compress_level=1)
     return buffer.getvalue()
