@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STORE := $(or $(TAILOR_STORE),mlruns)
 
-.PHONY: quickstart test test-slow test-faults test-faults-short soak postgres-check bench bench-searches bench-race bench-defaults lint \
-	types reference audit package package-check clean install
+.PHONY: quickstart test test-slow test-faults test-faults-short soak postgres-check bench bench-searches bench-race bench-defaults \
+	bench-first-look lint types reference audit package package-check clean install
 
 install: $(VENV)/installed
 
@@ -84,6 +84,11 @@ bench: install
 
 bench-defaults: install
 	$(BIN)/python benchmarks/defaults.py --out benchmarks/RESULTS.md
+
+bench-first-look: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/python benchmarks/first_look.py choose --out benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/first_look.py check --out benchmarks/RESULTS.md
 
 bench-race: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'

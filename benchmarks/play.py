@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -45,10 +46,10 @@ class Course:
         return max((value for when, value in self.best if when <= seconds), default=float("-inf"))
 
 
-def play(engine: Engine, problem: StandIn, seconds: float) -> Course:
-    """Run a search of so many seconds. All that is random is in the engine."""
+def play(engine: Engine, problem: StandIn, seconds: float, workers: int = WORKERS, enough: float = math.inf) -> Course:
+    """Run a search of so many seconds, or until it has a value that is enough. All that is random is in the engine."""
     course = Course()
-    idle, events = WORKERS, list[tuple[float, int, Suggestion, Curve, int]]()
+    idle, events = workers, list[tuple[float, int, Suggestion, Curve, int]]()
     now, order = 0.0, 0
     while True:
         while idle:
@@ -62,6 +63,8 @@ def play(engine: Engine, problem: StandIn, seconds: float) -> Course:
             return course
         now, number, trial, curve, epoch = heapq.heappop(events)
         course.add(now, curve.values[epoch - 1])  # what counts is how good it is, not how good it looks
+        if curve.values[epoch - 1] >= enough:
+            return course
         if engine.report(trial.trial, epoch, {METRIC: curve.values[epoch - 1] + curve.luck}):
             engine.tell(trial.trial, Outcome("pruned"))
         elif epoch == min(trial.epochs, len(curve.values)):

@@ -27,9 +27,9 @@ def runs(folder: Path, study: str = "small") -> tuple[list[Run], list[Run]]:
     experiment = mlflow.get_experiment_by_name(study)
     assert experiment is not None
     found = mlflow.search_runs([experiment.experiment_id], max_results=1000)
-    trials = [run for run in found if "mlflow.parentRunId" in run.data.tags]
+    trials = [run for run in found if run.data.tags["tailor.kind"] == "trial"]
     key = lambda r: (int(r.data.tags["tailor.trial"]), int(r.data.tags["tailor.attempt"]))  # noqa: E731
-    return [run for run in found if run not in trials], sorted(trials, key=key)
+    return [run for run in found if run.data.tags["tailor.kind"] == "study"], sorted(trials, key=key)
 
 
 def artifacts(run: Run) -> Path:

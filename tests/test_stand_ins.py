@@ -10,11 +10,12 @@ import pytest
 sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 from play import FIXED, OneEpochEach, optuna_engine, play, spec_of
-from stand_ins import FUNCTIONS, Curve, StandIn, place
+from stand_ins import EPOCHS, FUNCTIONS, Curve, StandIn, place
 
 from tailor.search.space.conditions import Condition
 from tailor.search.space.parameters import Choice, Float, Int
 from tailor.search.space.space import Space
+from tailor.search.study.load import build
 from tailor.search.study.spec import Component, SearchPlan
 
 
@@ -42,6 +43,13 @@ def test_points_lie_in_the_unit_cube_by_their_own_scale() -> None:
     ))  # fmt: skip
     assert place(space, {"rate": 1e-3, "norm": True, "depth": 1}) == pytest.approx([0.5, 0.5, 0.0, 0.0, 0.5])
     assert place(space, {"rate": 1e-2, "norm": False, "depth": 3, "units": 20}) == pytest.approx([1.0, 0.0, 0.5, 1.0, 1.0])
+
+
+def test_on_the_stand_ins_the_default_is_what_it_was_measured_as() -> None:
+    """A trial of theirs has twelve epochs, of which a tenth is the first."""
+    tables = {"study": {"name": "s", "dataset": "digits", "model": "mlp"}, "search": {"max_epochs": EPOCHS}}
+    ours = build({**tables, "space": {"x": {"low": 0.0, "high": 1.0}}}).search.pruner
+    assert ours == Component("successive-halving", {"min_resource": 1})
 
 
 def rising(seconds: float = 1.0) -> StandIn:

@@ -20,7 +20,7 @@ def command(study: str, name: str | None, settings: tuple[str, ...], as_json: bo
     from dataclasses import asdict
 
     from ...search import engines
-    from ...search.study.capabilities import explain_repeats
+    from ...search.study.capabilities import explain_pruner, explain_repeats
     from ..coordinator.display import format_duration
     from ..planning.estimate import estimate
     from ..planning.keras_tuner_space import discover
@@ -59,7 +59,7 @@ def command(study: str, name: str | None, settings: tuple[str, ...], as_json: bo
         f"{found.trials} trials of at most {search.max_epochs} epochs on {found.workers} workers: {low} to {high} "
         "(less if trials stop early or are pruned)."
     )
-    for line in (explain_repeats(spec), found.note):
+    for line in (explain_pruner(spec), explain_repeats(spec), found.note):
         if line:
             click.echo(line)
     click.echo(f"The study is valid. Run it:  {repeat_command('search')}")

@@ -18,7 +18,7 @@ from ...models.references import is_file
 from ...models.training.keras_config import require_tensorflow
 from ...search import engines
 from ...search.engines.protocol import Suggestion
-from ...search.study.capabilities import explain_repeats
+from ...search.study.capabilities import explain_pruner, explain_repeats
 from ...search.study.spec import StudySpec
 from ..datasets import splits as splitting
 from ..datasets.splits import DataHandle, Splits
@@ -135,7 +135,12 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
     client, screen, preflight = decided.client, decided.screen, decided.preflight
     before = find_study(client, spec.name)
     data = splitting.cache(splits, store.cache)
-    spec = add_defaults(spec, preflight.first) if before is None else add_recorded(spec, before)
+    if before is None:
+        spec = add_defaults(spec, preflight.first)
+    else:
+        spec = recorded_defaults.keep_pruner(add_recorded(spec, before), before.read_spec())
+    if pruner := explain_pruner(spec):
+        screen.line(pruner)
     engine = open_engine(spec, store)
     checkpoints = Checkpoints(store.checkpoints, spec.name)
     attempts: Sequence[RecordedAttempt] = ()

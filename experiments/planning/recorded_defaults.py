@@ -9,6 +9,7 @@ from typing import Any
 
 from ...models.factory import BUILT_IN, resolve
 from ...models.training.options import COMPILED, TrainOptions
+from ...search.study.capabilities import HALVING, usual_pruner
 from ...search.study.spec import StudySpec
 
 TAG = "tailor.defaults"
@@ -31,3 +32,15 @@ def resolve_training(spec: StudySpec, mine: Mapping[str, Any], others: Mapping[s
     varied = spec.source.names() | {*spec.found.declared}
     known = {name: value for name, value in mine.items() if name in others and name not in varied}
     return {**known, **spec.training}
+
+
+def keep_pruner(spec: StudySpec, before: StudySpec) -> StudySpec:
+    """The spec of a study that resumes, with the halving of its last start if the file still names no pruner.
+
+    So trials are compared after the same epochs, though `max_epochs` or Tailor's default changed since.
+    """
+    kept = before.search.pruner
+    by_default = spec.search.pruner == usual_pruner(spec) and {*kept.arguments} <= {"min_resource"}
+    if not by_default or not spec.search.pruner.name == kept.name == HALVING:
+        return spec
+    return dataclasses.replace(spec, search=dataclasses.replace(spec.search, pruner=kept))

@@ -22,7 +22,7 @@ def select(metric: str, models: Sequence[Predictions], most: int) -> list[int]:
 
     def rate(mean: np.ndarray) -> tuple[float, float]:
         predictions = Predictions(labels, mean)
-        return sign * score(metric, predictions), -score("loss", predictions)
+        return round(sign * score(metric, predictions), 9), round(-score("loss", predictions), 9)
 
     for step in range(1, most + 1):
         ratings = [rate((total + model.probabilities) / step) for model in models]

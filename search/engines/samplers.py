@@ -14,7 +14,7 @@ import optuna
 
 from .. import references
 from ..errors import StudyError, unknown
-from ..study.capabilities import LISTED, known_as
+from ..study.capabilities import HALVING, LISTED, REDUCTION, known_as
 from ..study.sections import Component, SearchPlan
 from .bounded import BoundedTPE
 
@@ -61,8 +61,8 @@ def make_pruner(plan: SearchPlan) -> optuna.pruners.BasePruner:
     name, arguments = plan.pruner.name, dict(plan.pruner.arguments)
     if name == "hyperband":
         arguments = {"min_resource": 1, "max_resource": plan.max_epochs, **arguments}
-    if name == "successive-halving":
-        arguments = {"min_resource": 1, "reduction_factor": 3, **arguments}
+    if name == HALVING:
+        arguments = {"min_resource": 1, "reduction_factor": REDUCTION, **arguments}
     if name == "percentile":
         arguments = {"percentile": 25.0, **arguments}
     if name == "patient":

@@ -14,6 +14,8 @@ from .sections import Component
 from .spec import StudySpec
 
 NO_PRUNER = Component("none")
+HALVING = "successive-halving"
+REDUCTION = 3  # halving's factor, where nobody gives one
 LISTED = ("grid", "brute-force")  # samplers that give out every point of a finite space, once
 FROM_WHOLE = ("gp", "cmaes", "nsgaii")  # samplers that learn from whole trials alone, and ignore pruned ones
 CLASSES = {  # Optuna's, and their names here
@@ -41,6 +43,11 @@ def known_as(sampler: str) -> str:
     return CLASSES.get(sampler, sampler)
 
 
+def first_look(max_epochs: int) -> int:
+    """The epoch after which the default pruner first compares trials: a tenth of the longest trial, but at least one."""
+    return max(1, max_epochs // 10)
+
+
 def usual_pruner(spec: StudySpec) -> Component:
     """The pruner of a study that names none: the soonest that we measured (docs/decisions.md), or none.
 
@@ -52,7 +59,23 @@ def usual_pruner(spec: StudySpec) -> Component:
     wants_whole = known_as(spec.search.sampler.name) in LISTED + FROM_WHOLE
     if spec.search.engine != "optuna" or wants_whole or not spec.source.varies or not steered:
         return NO_PRUNER
-    return Component("successive-halving")
+    return Component(HALVING, {"min_resource": first_look(spec.search.max_epochs)})
+
+
+def explain_pruner(spec: StudySpec) -> str:
+    """A line about the pruner, with the epoch after which halving first looks; empty if nothing is pruned."""
+    pruner, longest = spec.search.pruner, spec.search.max_epochs
+    if pruner == NO_PRUNER:
+        return ""
+    if pruner.name != HALVING:
+        return f"pruner: {pruner.name}"
+    arguments = {"min_resource": 1, "reduction_factor": REDUCTION, "min_early_stopping_rate": 0, **pruner.arguments}
+    if not isinstance(arguments["min_resource"], int):  # as Optuna reads it
+        return "pruner: successive halving, first look by the epochs of whole trials"
+    look = arguments["min_resource"] * arguments["reduction_factor"] ** arguments["min_early_stopping_rate"]
+    if look >= longest:
+        return f"pruner: successive halving, which prunes nothing: the first look would be after epoch {look} of {longest}"
+    return f"pruner: successive halving, first look after epoch {look} of {longest}"
 
 
 def continues(spec: StudySpec) -> bool:

@@ -255,7 +255,9 @@ class SearchPlan:
         BeforeValidator(check_component),
         WithJsonSchema(_describe_component(PRUNERS)),
         key(
-            "successive halving, or none if it does not fit the study (see the README); likewise with arguments",
+            "successive halving that first looks after a tenth of `max_epochs`, at least one epoch; or none if it does not fit "
+            "the study (see the README); likewise with arguments, such as "
+            '`{ name = "successive-halving", min_resource = 3 }`: a first look after epoch 3',
             shown="by the study",
         ),
     ] = Component("none")

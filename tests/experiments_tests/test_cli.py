@@ -135,6 +135,14 @@ def test_check_estimates_and_creates_nothing(tailor: Shell) -> None:
     assert not (tailor.folder / "mlruns").exists()
 
 
+def test_check_says_where_the_pruner_looks(tailor: Shell, write_study: Write) -> None:
+    write_study(('pruner = "median"', ""), ("max_epochs = 3", "max_epochs = 20"))
+    done = tailor("check", "small.toml")
+    assert "\npruner: successive halving, first look after epoch 2 of 20\n" in done.stdout, done.stderr
+    done = tailor("check", "small.toml", "--json")
+    assert json.loads(done.stdout)["study"]["search"]["pruner"] == {"name": "successive-halving", "min_resource": 2}
+
+
 def test_what_to_run_next_is_what_was_typed(tailor: Shell, write_study: Write) -> None:
     write_study()
     done = tailor("check", "small.toml", "--name", "my study", "--set", "search.trials=2")

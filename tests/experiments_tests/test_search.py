@@ -16,10 +16,12 @@ from searches import artifacts, client, runs
 
 from tailor.experiments.errors import InputError
 from tailor.experiments.planning import resume_check
+from tailor.experiments.planning.recorded_defaults import keep_pruner
 from tailor.experiments.planning.resolve import open_data
 from tailor.experiments.planning.resume_check import find_same
 from tailor.models.training.options import TrainOptions
-from tailor.search.study.load import load
+from tailor.search.study.load import build, load
+from tailor.search.study.spec import Component
 
 Write = Callable[..., Path]
 ARTIFACTS = {
@@ -165,6 +167,47 @@ def test_a_default_that_changed_since_is_noticed_and_can_be_written_down(
     # what is searched has no default, and what says the same as the default is no change
     later = {**later, "schedule": "cosine", "learning_rate": 1.0}
     find_same(store, load(study, ["training.momentum=0.9"]), splits)
+
+
+HALVING = "successive-halving"
+
+
+@pytest.mark.parametrize(
+    ("before", "today", "kept"),
+    [
+        (Component(HALVING), None, Component(HALVING)),  # a default before its first look stood in proportion
+        (Component(HALVING, {"min_resource": 2}), None, Component(HALVING, {"min_resource": 2})),  # trials are longer today
+        (Component(HALVING), {"name": HALVING, "min_resource": 3}, Component(HALVING, {"min_resource": 3})),
+        (Component(HALVING, {"min_resource": 2}), HALVING, Component(HALVING)),
+        (Component(HALVING), "none", Component("none")),
+        (Component("median"), None, Component(HALVING, {"min_resource": 5})),
+        (Component(HALVING, {"reduction_factor": 4}), None, Component(HALVING, {"min_resource": 5})),
+    ],
+)
+def test_a_study_that_names_no_pruner_resumes_with_the_halving_that_it_had(
+    write_study: Write, before: Component, today: object, kept: Component
+) -> None:
+    tables = load(write_study(('pruner = "median"', "")), ["search.max_epochs=50"]).tables()
+    del tables["search"]["pruner"]
+    if today is not None:
+        tables["search"]["pruner"] = today
+    spec = build(tables)
+    earlier = dataclasses.replace(spec, search=dataclasses.replace(spec.search, pruner=before, max_epochs=20))
+    assert keep_pruner(spec, earlier).search.pruner == kept
+
+
+def test_a_study_that_an_earlier_tailor_began_looks_where_it_did(copy: Shell) -> None:
+    (parent,), _ = runs(copy.folder)
+    (recorded,) = artifacts(parent).rglob("study.json")
+    tables = json.loads(recorded.read_text())
+    tables["search"] |= {"pruner": {"name": HALVING}, "max_epochs": 20}  # as it stands there since before
+    recorded.write_text(json.dumps(tables))
+    file = copy.folder / "small.toml"
+    file.write_text(file.read_text().replace('pruner = "median"\n', "").replace("max_epochs = 3", "max_epochs = 20"))
+    done = copy("search", "small.toml", "--workers", "1", "--trials", "5")
+    assert done.returncode == 0, done.stderr
+    assert "pruner: successive halving, first look after epoch 1 of 20" in done.stdout
+    assert json.loads(recorded.read_text())["search"]["pruner"] == {"name": HALVING}
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from tailor.search.space.parameters import Fixed
 from tailor.search.space.points import list_points
 from tailor.search.space.space import Space
 from tailor.search.study.goal import Constraint, Objective
+from tailor.search.study.load import build
 from tailor.search.study.offers import PRUNERS
 from tailor.search.study.spec import Component, SearchPlan, StudySpec
 
@@ -80,6 +81,17 @@ def test_a_trial_that_reached_its_last_epoch_is_whole(opened: Open, epochs: int,
         assert not any(engine.report(suggestion.trial, epoch, {"val_accuracy": 0.9}) for epoch in (1, 3))
         assert engine.report(suggestion.trial, 9, {"val_accuracy": level}) == (pruned and level == 0.1)
         engine.tell(suggestion.trial, Outcome("complete", {"val_accuracy": level}))
+
+
+def test_the_default_prunes_nothing_before_its_first_look_and_does_there(tmp_path: Path) -> None:
+    tables = {"study": {"name": "s", "dataset": "digits", "model": "mlp"}, "search": {"max_epochs": 50, "trials": 9}}
+    spec = build({**tables, "space": {"depth": {"low": 1, "high": 4}}})
+    engine = open_engine(spec, f"sqlite:///{tmp_path / 'studies.db'}", tmp_path)
+    for level in (0.9, 0.9, 0.9, 0.1):
+        trial = ask(engine).trial
+        said = [engine.report(trial, epoch, {"val_accuracy": level}) for epoch in range(1, 6)]
+        assert said == [False, False, False, False, level == 0.1]
+        engine.tell(trial, Outcome("pruned") if said[-1] else Outcome("complete", {"val_accuracy": level}))
 
 
 def test_what_the_pruner_said_outlives_the_attempt_that_died_of_it(opened: Open) -> None:

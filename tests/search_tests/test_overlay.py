@@ -46,6 +46,13 @@ def test_what_somebody_chose_stays() -> None:
         overlay(spec(sampler="gp"), {"search.engine": "keras-tuner"})
 
 
+def test_the_first_look_follows_a_longer_trial_unless_somebody_chose_it() -> None:
+    longer = {"search.max_epochs": 50}
+    assert overlay(spec(max_epochs=20), longer).search.pruner == Component("successive-halving", {"min_resource": 5})
+    chosen = spec(max_epochs=20, pruner="successive-halving")
+    assert overlay(chosen, longer).search.pruner == Component("successive-halving")
+
+
 def test_one_objective_and_several_take_each_others_place() -> None:
     one, several = spec(), spec({"objectives": TWO})
     assert overlay(one, {"study.objectives": TWO}).goal == several.goal
