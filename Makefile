@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STORE := $(or $(TAILOR_STORE),mlruns)
 
-.PHONY: quickstart test test-slow test-faults test-faults-short soak postgres-check bench bench-searches bench-race bench-defaults lint \
-	types reference audit package package-check clean install
+.PHONY: quickstart test test-slow test-faults test-faults-short soak postgres-check bench bench-searches bench-race bench-defaults \
+	bench-promotions lint types reference audit package package-check clean install
 
 install: $(VENV)/installed
 
@@ -81,9 +81,13 @@ bench: install
 	$(MAKE) bench-searches EPOCHS=15
 	$(MAKE) bench-defaults
 	$(MAKE) bench-race
+	$(MAKE) bench-promotions
 
 bench-defaults: install
 	$(BIN)/python benchmarks/defaults.py --out benchmarks/RESULTS.md
+
+bench-promotions: install
+	$(BIN)/python benchmarks/promotions.py --out benchmarks/RESULTS.md
 
 bench-race: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
