@@ -3,7 +3,7 @@
 [TAILOR_DATA=DIR] python benchmarks/promotions.py [--only equal,better,promises] [--studies 40] [--log FILE]
     [--out benchmarks/RESULTS.md]
 
-Some ten minutes. The judge is the product's own, with its default plan; only the tests that it sees are simulated:
+Some twenty minutes on two cores to itself. The judge is the product's own, with its default plan; only the tests that it sees are simulated:
 
 - The models are real ones, trained once a run, and answer a large test part of their data once. This part then stands for
   the world: each simulated promotion draws its own test of it, with replacement, and draws its two models. What is judged is
@@ -167,7 +167,9 @@ def measure_better(folder: Path, options: Any) -> str:
             cells.append(share([is_promoted("accuracy", draw(pair, size, rng)) for pair in drawn]))
         cells += [""] * (len(SIZES) - len(sizes))
         agreed = f"{disagreement(pairs):.1f} % ({len(pairs)} pairs)"
-        rows.append([f"{100 * gain:g} points", agreed, *cells, "≥ 95 % of 10,000" if gain == 0.02 else ""])
+        rows.append(
+            [f"{100 * gain:g} point{'' if gain == 0.01 else 's'}", agreed, *cells, "≥ 95 % of 10,000" if gain == 0.02 else ""]
+        )
     head = ("truly better by", "only one is right on", *(f"promoted, test of {size:,}" for size in SIZES), "aim")
     return f"""
 {len(models)} trials of a random search of dense networks on {dataset}, accuracies {min(accuracies):.3f}–{max(accuracies):.3f};
