@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STORE := $(or $(TAILOR_STORE),mlruns)
 
 .PHONY: quickstart test test-slow test-faults test-faults-short soak postgres-check bench bench-searches bench-race bench-defaults \
-	bench-first-look lint types reference audit package package-check clean install
+	bench-first-look bench-promotions lint types reference audit package package-check clean install
 
 install: $(VENV)/installed
 
@@ -81,6 +81,7 @@ bench: install
 	$(MAKE) bench-searches EPOCHS=15
 	$(MAKE) bench-defaults
 	$(MAKE) bench-race
+	$(MAKE) bench-promotions
 
 bench-defaults: install
 	$(BIN)/python benchmarks/defaults.py --out benchmarks/RESULTS.md
@@ -89,6 +90,9 @@ bench-first-look: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python benchmarks/first_look.py choose --out benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/first_look.py check --out benchmarks/RESULTS.md
+
+bench-promotions: install
+	$(BIN)/python benchmarks/promotions.py --out benchmarks/RESULTS.md
 
 bench-race: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
