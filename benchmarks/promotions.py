@@ -3,7 +3,8 @@
 [TAILOR_DATA=DIR] python benchmarks/promotions.py [--only equal,better,promises] [--studies 40] [--log FILE]
     [--out benchmarks/RESULTS.md]
 
-Some twenty minutes on two cores to itself. The judge is the product's own, with its default plan; only the tests that it sees are simulated:
+Some twenty minutes on two cores to itself. The judge is the product's own, with its default plan; only the tests that it sees are
+simulated:
 
 - The models are real ones, trained once a run, and answer a large test part of their data once. This part then stands for
   the world: each simulated promotion draws its own test of it, with replacement, and draws its two models. What is judged is
