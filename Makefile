@@ -89,7 +89,7 @@ bench-defaults: install
 bench-first-look: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python benchmarks/first_look.py choose --out benchmarks/RESULTS.md
-	$(BIN)/python benchmarks/first_look.py check --out benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/first_look.py check --looks 1 5 --out benchmarks/RESULTS.md
 
 bench-promotions: install
 	$(BIN)/python benchmarks/promotions.py --out benchmarks/RESULTS.md
