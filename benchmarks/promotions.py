@@ -1,10 +1,10 @@
 """Whether promotions can be trusted: equal models (A/A), better ones (A/B), and what they promise against unused data.
 
-[TAILOR_DATA=DIR] python benchmarks/promotions.py [--only equal,better,promises] [--studies 40] [--log FILE]
+[TAILOR_DATA=DIR] python benchmarks/promotions.py [--only equal,better,promises] [--studies 60] [--log FILE]
     [--out benchmarks/RESULTS.md]
 
-Some twenty minutes on two cores to itself. The judge is the product's own, with its default plan; only the tests that it sees are
-simulated:
+Some half an hour on two cores to itself. The judge is the product's own, with its default plan; only the tests that it sees
+are simulated:
 
 - The models are real ones, trained once a run, and answer a large test part of their data once. This part then stands for
   the world: each simulated promotion draws its own test of it, with replacement, and draws its two models. What is judged is
@@ -230,7 +230,7 @@ PARTS: dict[str, Callable[[Path, Any], str]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(PARTS))
-    parser.add_argument("--studies", type=int, default=40)
+    parser.add_argument("--studies", type=int, default=60)
     parser.add_argument("--log", type=Path)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
