@@ -17,6 +17,7 @@ from .exit_codes import DONE, FAILED, WRONG_INPUT, say, say_interrupted
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    gc.set_threshold(100_000)  # or Python looks through MLflow's thousands of records again and again while they are read
     code = run(arguments)
     for number in NUMBERS:  # only the exit is left: a signal may end it at once
         signal.signal(number, signal.SIG_DFL)

@@ -15,10 +15,9 @@ if TYPE_CHECKING:
     from ...search.study.goal import Goal
     from ...search.study.spec import StudySpec
     from ..store import Store
-    from ..tracking.leaderboard import Row
+    from ..tracking.leaderboard import Overview, Row
     from ..tracking.reader import RecordedStudy
 
-MOST = 10
 SHOWN = ("best_val_accuracy", "best_val_loss", "parameters", "train_seconds")
 SHORT = {"train_seconds": "seconds"}
 
@@ -38,17 +37,15 @@ def describe_state(store: Store, study: RecordedStudy, spec: StudySpec) -> dict[
     }
 
 
-def print_leaderboard(study: str, goal: Goal, board: Sequence[Row], most: int = MOST) -> None:
+def print_leaderboard(study: str, goal: Goal, shown: Overview) -> None:
     """Print the best trials with their hyperparameters, and a line for the rest."""
     also = dict.fromkeys([*(o.key for o in goal.objectives[1:]), *(key_of(c.metric) for c in goal.constraints), *SHOWN])
     metrics = [metric for metric in also if metric != goal.first.key]
     columns = ["trial", goal.first.metric, *(SHORT.get(m, m).removeprefix("best_") for m in metrics), "status"]
-    varied = [n for n in dict.fromkeys(n for row in board for n in row.params) if len({row.params.get(n) for row in board}) > 1]
-    shown = board[:most]
     title = f"{study}: the Pareto front first (*)" if goal.several else f"{study}: best first"
-    print_table(title, [*columns, "hyperparameters"], [_cells(row, goal, metrics, varied) for row in shown])
-    if len(board) > most:
-        print(f"… and {len(board) - most} more trials; `{format_next('status', study, '--all')}` shows them")
+    print_table(title, [*columns, "hyperparameters"], [_cells(row, goal, metrics, shown.varied) for row in shown.top])
+    if more := sum(shown.counts.values()) - len(shown.top):
+        print(f"… and {more} more trials; `{format_next('status', study, '--all')}` shows them")
 
 
 def _cells(row: Row, goal: Goal, metrics: Sequence[str], varied: Sequence[str]) -> list[str]:

@@ -130,14 +130,14 @@ def _print(spec: StudySpec, store: Store, ended: Ended) -> None:
 def _close(study: str, store: Store, ended: Ended, again: str) -> None:
     """Print the leaderboard, and the commands to run next."""
     from ..tracking import ui_links
-    from ..tracking.leaderboard import read_leaderboard
+    from ..tracking.leaderboard import read_overview
     from ..tracking.reader import find_study, open_client
     from .leaderboard import print_leaderboard
 
     found = find_study(open_client(store), study)
     if found is None:
         return
-    print_leaderboard(study, found.goal, read_leaderboard(found))
+    print_leaderboard(study, found.goal, read_overview(found))
     if ended.signal:
         click.echo(f"Stopped. Nothing is lost; resume with:  {again}")
         return

@@ -14,11 +14,9 @@ from .common import find_recorded, format_next, json_option, open_store, print_j
 @store_option
 def command(study: str, whole: bool, as_json: bool, store: str | None) -> None:
     """Show the progress of STUDY, and its trials, best first."""
-    from collections import Counter
-
     from ..tracking import ui_links
-    from ..tracking.leaderboard import read_leaderboard
-    from .leaderboard import MOST, describe_state, print_leaderboard
+    from ..tracking.leaderboard import Overview, read_leaderboard, read_overview
+    from .leaderboard import describe_state, print_leaderboard
 
     place, client = open_store(store)
     recorded, repaired = repair_if_killed(find_recorded(client, study), place)
@@ -28,10 +26,9 @@ def command(study: str, whole: bool, as_json: bool, store: str | None) -> None:
         return
     for line in repaired:
         click.echo(f"repaired: {line}")
-    trials = read_leaderboard(recorded)
-    counts = Counter(row.status for row in trials)
-    print_leaderboard(spec.name, recorded.goal, trials, len(trials) if whole else MOST)
-    counted = ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "no trial yet"
+    shown = Overview.of(read_leaderboard(recorded), None) if whole else read_overview(recorded)
+    print_leaderboard(spec.name, recorded.goal, shown)
+    counted = ", ".join(f"{count} {status}" for status, count in sorted(shown.counts.items())) or "no trial yet"
     click.echo(f"{counted}, of {spec.search.trials}; {recorded.state}")
     url = ui_links.make_study_url(ui_links.make_base_url(place.tracking_uri), recorded.experiment_id)
     click.echo(f"Compare (with `{format_next('ui', spec.name)}`): {url}")

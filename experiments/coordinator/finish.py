@@ -12,7 +12,7 @@ from mlflow.exceptions import MlflowException
 from ..datasets.splits import Splits
 from ..errors import RunError
 from ..system.redact import mask_passwords
-from ..tracking.leaderboard import find_best, read_leaderboard
+from ..tracking.leaderboard import read_best, record_overview
 from ..tracking.reader import RecordedStudy
 from ..tracking.tracker import Tracker
 from ..trials.chance import warn_near_chance
@@ -56,7 +56,7 @@ def finish(coordinator: Coordinator, tracker: Tracker, caught: int) -> Ended:
 def warn_of_chance(study: RecordedStudy, splits: Splits, screen: Screen) -> None:
     """Warn if the best trial's accuracy is near chance."""
     with suppress(MlflowException):  # the server may have gone away
-        found = find_best(read_leaderboard(study))
+        found = read_best(study)
         accuracy = None if found is None else found.metrics.get("best_val_accuracy")
         if found is not None and accuracy is not None:
             warning = warn_near_chance(f"the best trial, {found.trial},", accuracy, splits.val.labels, splits.class_names)
@@ -65,14 +65,19 @@ def warn_of_chance(study: RecordedStudy, splits: Splits, screen: Screen) -> None
 
 
 def draw_report(study: RecordedStudy, screen: Screen) -> None:
-    """Draw the study's report and log it to its run. An error is one line on the screen: a plot must not fail a search."""
+    """Draw the report of an ended study, and log it to its run with the study's overview.
+
+    An error is one line on the screen: a plot must not fail a search.
+    """
     from ..reports import report
 
     screen.line("drawing the report")
     try:
-        made = report.make(study.refresh())
+        study = study.refresh()
+        made = report.make(study)
         with tempfile.TemporaryDirectory() as folder:
             report.log(study, made, Path(folder))
+        record_overview(study, made.board)
     except Exception as error:
         screen.line(
             f"the report could not be made ({type(error).__name__}: {mask_passwords(str(error))}); the same command tries again"

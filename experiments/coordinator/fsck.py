@@ -9,6 +9,7 @@ from ..errors import InputError, RunError
 from ..store import Store
 from ..system.file_lock import hold_lock, lock_study, was_locked
 from ..system.silence import silence
+from ..tracking.leaderboard import OVERVIEW
 from ..tracking.outbox import Outbox
 from ..tracking.reader import RecordedStudy
 from ..tracking.spool import Spool
@@ -32,6 +33,8 @@ def repair(study: RecordedStudy, store: Store) -> list[str]:
         if study.running:
             study.client.set_terminated(study.run_id, "KILLED")
             lines.append("the study's run: its search was killed; closed")
+        if lines and OVERVIEW in study.tags:
+            study.client.delete_tag(study.run_id, OVERVIEW)
         return lines
 
 

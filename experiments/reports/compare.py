@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 
 from ...search.study.goal import EPOCH_METRICS
 from ..errors import InputError
-from ..tracking.leaderboard import find_best, read_leaderboard
+from ..tracking.leaderboard import read_best
 from ..tracking.reader import find_study
 from ..trials.metrics import read_confusion
 
@@ -58,13 +58,15 @@ def find_run(client: MlflowClient, name: str) -> tuple[str, Run]:
     found = find_study(client, match[1])
     if found is None:
         raise InputError(f"RUN: there is no study {match[1]!r} in the store; `tailor studies` lists them.")
-    trials = read_leaderboard(found)
-    row = find_best(trials) if match[2] == "best" else next((row for row in trials if str(row.trial) == match[2]), None)
-    if row is not None:
-        return f"{match[1]}:{row.trial}", client.get_run(row.run_id)
     if match[2] == "best":
-        raise InputError(f"RUN: study {match[1]!r} has no complete trial{found.goal.within} yet.")
-    numbers = ", ".join(str(trial) for trial in sorted(row.trial for row in trials)) or "none yet"
+        best = read_best(found)
+        if best is None:
+            raise InputError(f"RUN: study {match[1]!r} has no complete trial{found.goal.within} yet.")
+        return f"{match[1]}:{best.trial}", client.get_run(best.run_id)
+    attempts = found.search_attempts(f"tags.`tailor.trial` = '{match[2]}'")
+    if newest := max(attempts, key=lambda one: one.attempt, default=None):
+        return name, client.get_run(newest.run_id)
+    numbers = ", ".join(map(str, sorted({one.trial for one in found.read_attempts()}))) or "none yet"
     raise InputError(f"RUN: study {match[1]!r} has no trial {match[2]}; it has: {numbers[:200]}.")
 
 

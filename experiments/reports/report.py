@@ -6,8 +6,9 @@ import dataclasses
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,14 @@ SHOWN_PLOTS = (
 
 @dataclass(frozen=True)
 class Report:
-    """The page, and the files beside it by name: PNG pictures and an interactive page of the same plots."""
+    """The page, the leaderboard that it was made of, the plots by name (PNG), and what draws an
+    interactive page of them.
+    """
 
     page: str
-    files: Mapping[str, bytes]
+    board: Sequence[Row]
+    pictures: Mapping[str, bytes]
+    draw_plots: Callable[[], str]
 
 
 def make(study: RecordedStudy) -> Report:
@@ -59,17 +64,16 @@ def make(study: RecordedStudy) -> Report:
     trials = plots.to_optuna(spec, told)
     mattered = plots.measure_importances(spec, trials, told)
     pictures = plots.draw_pictures(trials, mattered)
-    page = _render(study, spec, board, pictures, mattered)
-    files = {f"plots/{name}.png": data for name, data in pictures.items()}
-    return Report(page, {**files, "plots/plots.html": plots.draw_page(trials, mattered).encode()})
+    return Report(_render(study, spec, board, pictures, mattered), board, pictures, partial(plots.draw_page, trials, mattered))
 
 
 def log(study: RecordedStudy, report: Report, folder: Path) -> None:
-    """Log the report and its files to the study's run; `folder` is an empty folder for the files."""
+    """Log the report, its plots and an interactive page of them to the study's run; `folder` is an empty folder for the files."""
     (folder / "plots").mkdir()
     (folder / REPORT).write_text(report.page, encoding="utf-8")
-    for name, data in report.files.items():
-        (folder / name).write_bytes(data)
+    for name, data in report.pictures.items():
+        (folder / "plots" / f"{name}.png").write_bytes(data)
+    (folder / "plots" / "plots.html").write_text(report.draw_plots(), encoding="utf-8")
     study.client.log_artifacts(study.run_id, str(folder))
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ...search.study.goal import EPOCH_METRICS, Goal
-from .reader import RecordedAttempt, RecordedStudy
+from .reader import PAGE, RecordedAttempt, RecordedStudy
 
+FEW = 100  # attempts to fetch at once, if the first of them is likely enough
+TOP = 10  # rows that a screen shows
+LONGEST_TAG = 5000  # characters that every MLflow takes
+OVERVIEW = "tailor.overview"
 DIGITS = {"parameters": 0, "model_bytes": 0, "best_epoch": 0, "train_seconds": 1}
 
 
@@ -85,6 +91,56 @@ def _make_row(attempt: RecordedAttempt, goal: Goal, values: Mapping[str, float],
         start=attempt.start,
         end=attempt.end,
     )
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What a screen shows of a leaderboard: its first rows, the number of trials by status, the hyperparameters that vary."""
+
+    top: Sequence[Row]
+    counts: Mapping[str, int]
+    varied: Sequence[str]
+
+    @classmethod
+    def of(cls, board: Sequence[Row], most: int | None = TOP) -> Overview:
+        names = dict.fromkeys(name for row in board for name in row.params)
+        varied = [name for name in names if len({row.params.get(name) for row in board}) > 1]
+        return cls(board[:most], Counter(row.status for row in board), varied)
+
+
+def record_overview(study: RecordedStudy, board: Sequence[Row]) -> None:
+    """Keep the overview of an ended study on its run; `read_overview` takes it until the run ends anew."""
+    made = Overview.of(board)
+    plain = {"counts": made.counts, "varied": made.varied, "runs": [row.run_id for row in made.top]}
+    text = json.dumps({"end": study.run.info.end_time, **plain})
+    if board and len(text) <= LONGEST_TAG:
+        study.client.set_tag(study.run_id, OVERVIEW, text)
+
+
+def read_overview(study: RecordedStudy) -> Overview:
+    """The overview of a study: as recorded when its search ended, if nothing changed since, with only its first runs fetched."""
+    known = json.loads(study.tags.get(OVERVIEW, "{}"))
+    if known and not study.running and known["end"] == study.run.info.end_time and not study.has_deleted_attempts():
+        ids = ", ".join(f"'{run_id}'" for run_id in known["runs"])
+        attempts = list(study.search_attempts(f"attributes.run_id IN ({ids})"))
+        if len(attempts) == len(known["runs"]):
+            return Overview(rank(attempts, study.goal), known["counts"], known["varied"])
+    return Overview.of(read_leaderboard(study))
+
+
+def read_best(study: RecordedStudy) -> Row | None:
+    """What `find_best` finds on the leaderboard. With one objective MLflow sorts, and Tailor fetches the first page."""
+    goal, best = study.goal, list[RecordedAttempt]()
+    first, page = goal.first, PAGE if goal.several else FEW
+    order = f"metrics.`{first.key}` {'DESC' if first.direction == 'maximize' else 'ASC'}"
+    for one in study.search_attempts("tags.`tailor.status` = 'complete'", order, page):
+        values = goal.measured(one.metrics)
+        if values is None or not goal.feasible(values):
+            continue
+        if best and not goal.several and one.metrics[first.key] != best[0].metrics[first.key]:
+            break  # those before it tie for the first place
+        best.append(one)
+    return find_best(rank(best, goal))
 
 
 def find_best(board: Sequence[Row]) -> Row | None:

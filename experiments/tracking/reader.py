@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Run, RunTag
+from mlflow.entities import Run, RunTag, ViewType
 
 from ...search.study.goal import Constraint, Goal, Objective
 from ...search.study.load import build
@@ -123,14 +123,23 @@ class RecordedStudy:
 
     def read_attempts(self, kind: Kind = TRIAL) -> list[RecordedAttempt]:
         """Every attempt of that kind, oldest first."""
-        runs, token, wanted = [], None, f"tags.`tailor.kind` = '{kind.name}'"
+        return list(self.search_attempts(kind=kind))
+
+    def search_attempts(
+        self, wanted: str = "", order: str = "start_time ASC", page: int = PAGE, kind: Kind = TRIAL
+    ) -> Iterator[RecordedAttempt]:
+        """The attempts that match MLflow's filter, in its order, fetched a page at a time as they are asked for."""
+        wanted, token = " AND ".join(filter(None, [f"tags.`tailor.kind` = '{kind.name}'", wanted])), None
         while True:
-            page = self.client.search_runs(
-                [self.experiment_id], wanted, max_results=PAGE, order_by=["start_time ASC"], page_token=token
-            )
-            runs += page
-            if not (token := page.token):
-                return [RecordedAttempt.read(run, kind) for run in runs]
+            runs = self.client.search_runs([self.experiment_id], wanted, max_results=page, order_by=[order], page_token=token)
+            yield from (RecordedAttempt.read(run, kind) for run in runs)
+            if not (token := runs.token):
+                return
+
+    def has_deleted_attempts(self) -> bool:
+        """Whether a run of an attempt was deleted in MLflow."""
+        wanted = "tags.`tailor.kind` = 'trial'"
+        return bool(self.client.search_runs([self.experiment_id], wanted, ViewType.DELETED_ONLY, max_results=1))
 
     def close_attempt(self, attempt: RecordedAttempt, status: str, reason: str) -> RecordedAttempt:
         """End the run of an attempt that no process writes any more. Returns the attempt as it is then."""

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import optuna
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-from optuna.trial import create_trial
+from optuna.trial import FrozenTrial, create_trial
+
+from ..study.goal import Direction
 
 FEWEST = 4  # trials, of which the best two can be set apart
 FIRM = 5  # best trials; from so many on Optuna calls the figures stable
@@ -38,12 +40,27 @@ class Importance:
         return PedAnovaImportanceEvaluator(target_quantile=(self.best - 0.5) / self.trials)
 
 
+class _Study(optuna.Study):
+    """Gives the plots its trials as they are: Optuna's copies them all, for each plot several times."""
+
+    @property
+    def trials(self) -> list[FrozenTrial]:
+        return self.get_trials(deepcopy=False)
+
+
+def create_study(name: str, directions: Sequence[Direction]) -> optuna.Study:
+    """A study in memory, to draw."""
+    storage = optuna.storages.InMemoryStorage()
+    optuna.create_study(study_name=name, storage=storage, directions=directions)
+    return _Study(name, storage)
+
+
 def measure_importance(study: optuna.Study, places: Sequence[int]) -> Importance:
     """The importances among the trials with these numbers, best first. Their places stand for values: so pruned trials, and
     trials of several objectives or that break constraints, count too.
     """
     trials = study.get_trials(deepcopy=False)
-    placed = optuna.create_study()
+    placed = create_study("places", ["minimize"])
     placed.add_trials(
         [
             create_trial(value=float(place), params=trials[number].params, distributions=trials[number].distributions)

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ..space.parameters import Choice, Float, Int
 from ..study.spec import StudySpec
-from .importance import Importance, measure_importance
+from .importance import Importance, create_study, measure_importance
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -29,6 +29,7 @@ STATES = {
     "running": TrialState.RUNNING,
 }
 WIDEST = 4  # parameters in a slice plot, side by side
+MOST_BARS = 500  # trials in a timeline, the newest; a bar each
 MOST_ON_FRONT = 3  # objectives of a picture of the Pareto front, an axis each
 
 
@@ -52,7 +53,7 @@ class Told:
 def to_optuna(spec: StudySpec, told: Sequence[Told]) -> optuna.Study:
     """The trials as an Optuna study in memory."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(study_name=spec.name, directions=[o.direction for o in spec.goal.objectives])
+    study = create_study(spec.name, [o.direction for o in spec.goal.objectives])
     if spec.others:
         with _calm():
             study.set_metric_names([objective.metric for objective in spec.goal.objectives])
@@ -131,7 +132,7 @@ def _wanted(study: optuna.Study, mattered: Importance, plots: Any) -> dict[str, 
     trials = study.get_trials(deepcopy=False)
     wanted: dict[str, Callable[[], Any]] = {}
     if trials:
-        wanted["timeline"] = lambda: plots.plot_timeline(study)
+        wanted["timeline"] = lambda: plots.plot_timeline(study, n_recent_trials=MOST_BARS)
     if any(trial.intermediate_values for trial in trials):
         wanted["intermediate_values"] = lambda: plots.plot_intermediate_values(study)
     if not complete:

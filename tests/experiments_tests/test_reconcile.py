@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import optuna
@@ -111,3 +112,14 @@ def test_checkpoints_of_ended_trials_are_dropped(copy: Shell) -> None:
     place.write_bytes(b"left over")
     assert copy("fsck", "small").stdout == "trial 2: not running; its checkpoint is deleted\n"
     assert not place.exists()
+
+
+def test_a_repair_after_the_end_counts_on_the_screen(copy: Shell) -> None:
+    """An ended study's overview is recorded; what a repair changes is not shown as it was before."""
+    mlflow, (_, trials) = client(copy.folder), runs(copy.folder)
+    before = json.loads(copy("status", "small", "--json").stdout)["counts"]
+    counted = ", ".join(f"{count} {status}" for status, count in sorted(before.items()))
+    assert counted in copy("status", "small").stdout
+    mlflow.update_run(trials[0].info.run_id, "RUNNING")
+    assert "closed as lost" in copy("fsck", "small").stdout
+    assert counted not in (said := copy("status", "small").stdout) and "1 lost" in said

@@ -83,6 +83,7 @@ def test_trials_keep_their_numbers_and_a_callers_plots_their_style() -> None:
     waiting = TrialState.WAITING
     assert states == [TrialState.COMPLETE, waiting, TrialState.FAIL, waiting, TrialState.COMPLETE, TrialState.RUNNING]
     assert found.best_trial.number == 4
+    assert found.trials[0] is found.trials[0]  # not copied for each plot
     style = {name: value for name, value in dict.items(matplotlib.rcParams) if not name.startswith("backend")}
     drawn = draw_pictures(found, measure_importances(spec, found, trials))
     assert drawn.keys() == OF_ONE

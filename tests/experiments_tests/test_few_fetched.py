@@ -1,0 +1,189 @@
+"""What a screen needs few runs for fetches few, and shows what a read of every run would; on a real store."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow.entities import Metric, Param, RunTag
+
+from tailor.experiments.cli.leaderboard import print_leaderboard
+from tailor.experiments.errors import InputError
+from tailor.experiments.reports.compare import find_run
+from tailor.experiments.store import Store
+from tailor.experiments.tracking import leaderboard
+from tailor.experiments.tracking.entries import RUN_STATUS, end_tags
+from tailor.experiments.tracking.leaderboard import (
+    OVERVIEW,
+    Overview,
+    Row,
+    find_best,
+    read_best,
+    read_leaderboard,
+    read_overview,
+    record_overview,
+)
+from tailor.experiments.tracking.reader import RecordedAttempt, RecordedStudy, find_study, open_client
+
+GOALS = {
+    "one": {"tailor.objective": "val_accuracy", "tailor.direction": "maximize"},
+    "lowest": {"tailor.objective": "latency_ms", "tailor.direction": "minimize"},
+    "constrained": {
+        "tailor.objective": "val_accuracy",
+        "tailor.direction": "maximize",
+        "tailor.goal": '{"constraints": ["latency_ms <= 3"]}',
+    },
+    "several": {
+        "tailor.objective": "val_accuracy",
+        "tailor.direction": "maximize",
+        "tailor.goal": '{"others": [["latency_ms", "minimize"]]}',
+    },
+}
+
+
+class Place:
+    """A store with a study for each goal, and the number of runs that its client fetched."""
+
+    def __init__(self, folder: Path) -> None:
+        self.client = open_client(Store.at(str(folder), {}))
+        self.fetched = 0
+        search_runs, get_run = self.client.search_runs, self.client.get_run
+
+        def count_found(*arguments: Any, **named: Any) -> Any:
+            found = search_runs(*arguments, **named)
+            self.fetched += len(found)
+            return found
+
+        def count_one(run_id: str) -> Any:
+            self.fetched += 1
+            return get_run(run_id)
+
+        self.client.search_runs, self.client.get_run = count_found, count_one  # type: ignore[method-assign]
+
+    def begin(self, name: str, goal: Mapping[str, str]) -> RecordedStudy:
+        experiment = self.client.create_experiment(name)
+        tags = {"tailor.kind": "study", "tailor.study": name, **goal}
+        self.client.create_run(experiment, tags=tags)
+        return self.find(name)
+
+    def find(self, name: str) -> RecordedStudy:
+        found = find_study(self.client, name)
+        assert found is not None
+        return found
+
+    def end(self, study: RecordedStudy, time: int) -> RecordedStudy:
+        self.client.set_terminated(study.run_id, "FINISHED", time)
+        return study.refresh()
+
+    def attempt(self, study: RecordedStudy, number: tuple[int, int], status: str, metrics: Mapping[str, float] = {}) -> str:
+        trial, attempt = number
+        tags = {"tailor.kind": "trial", "tailor.trial": str(trial), "tailor.attempt": str(attempt), "tailor.status": "running"}
+        run_id = self.client.create_run(study.experiment_id, trial * 10 + attempt, tags, f"trial-{trial}").info.run_id
+        params = [Param("depth", str(trial % 3)), Param("optimizer", "adam")]
+        self.client.log_batch(run_id, [Metric(name, value, 0, 0) for name, value in metrics.items()], params)
+        if status != "running":
+            self.client.log_batch(run_id, tags=[RunTag(*tag) for tag in end_tags(status, "").items()])
+            self.client.set_terminated(run_id, RUN_STATUS[status])
+        return run_id
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Studies of 40 trials of every end, with ties for each place, retried and running ones."""
+    made, drawn = Place(tmp_path_factory.mktemp("few") / "store"), random.Random(7)
+    for name, goal in GOALS.items():
+        study = made.begin(name, goal)
+        for trial in range(40):
+            status = drawn.choice(["complete", "complete", "pruned", "failed", "stopped", "running"])
+            attempt = 1
+            if trial % 7 == 3:
+                made.attempt(study, (trial, 1), "lost", {"best_val_accuracy": 2.0})
+                attempt = 2
+            values = {"best_val_accuracy": drawn.randint(1, 4) / 5, "latency_ms": float(drawn.randint(1, 6))}
+            made.attempt(study, (trial, attempt), status, values)
+        made.attempt(study, (99, 1), "complete", {"latency_ms": 0.5})  # without all values
+        made.end(study, 1)
+    return made
+
+
+@pytest.mark.parametrize("name", GOALS)
+def test_the_best_is_that_of_the_leaderboard(place: Place, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(leaderboard, "FEW", 2)  # ties for the first place lie on several pages
+    study = place.find(name)
+    assert (best := read_best(study)) is not None
+    assert best == find_best(read_leaderboard(study))
+    assert find_run(place.client, f"{name}:best")[0] == f"{name}:{best.trial}"
+
+
+def test_the_best_of_a_study_without_one(place: Place) -> None:
+    study = place.begin("none", GOALS["constrained"])
+    place.attempt(study, (0, 1), "complete", {"best_val_accuracy": 0.5, "latency_ms": 4.0})
+    place.attempt(study, (1, 1), "failed")
+    assert read_best(study) is None
+    with pytest.raises(InputError, match="no complete trial that keeps its constraints yet"):
+        find_run(place.client, "none:best")
+    with pytest.raises(InputError, match="has no trial 7; it has: 0, 1"):
+        find_run(place.client, "none:7")
+
+
+def test_two_trials_are_found_by_few_runs(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leaderboard, "FEW", 10)
+    place.fetched = 0
+    _, run = find_run(place.client, "one:3")
+    assert (run.data.tags["tailor.trial"], run.data.tags["tailor.attempt"]) == ("3", "2")  # its newest attempt
+    assert place.fetched == 1 + 2 + 1  # the study's, its attempts', and the newest as it is
+    place.fetched = 0
+    find_run(place.client, "one:best")
+    assert place.fetched <= 1 + 2 * 10 + 1
+
+
+@pytest.mark.parametrize("name", GOALS)
+def test_a_recorded_overview_is_that_of_every_run(place: Place, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    study = place.find(name)
+    board = read_leaderboard(study)
+    record_overview(study, board)
+    place.fetched = 0
+    study = place.find(name)
+    shown = read_overview(study)
+    assert place.fetched == 1 + 10
+    assert shown == Overview.of(board) and (shown.top, shown.varied) == (board[:10], ["depth"])
+    print_leaderboard(name, study.goal, shown)
+    assert "… and 31 more trials" in capsys.readouterr().out
+
+
+def change(place: Place, name: str, how: str) -> None:
+    study = place.begin(name, GOALS["one"])
+    board = [place.attempt(study, (trial, 1), "complete", {"best_val_accuracy": trial / 99}) for trial in range(12)]
+    record_overview(place.end(study, 1), read_leaderboard(study))
+    if how in ("resumed", "resumed and ended"):
+        place.client.update_run(study.run_id, "RUNNING")
+        place.attempt(study, (12, 1), "pruned")
+    if how == "resumed and ended":
+        place.end(study, 2)
+    if how.startswith("deleted"):
+        place.client.delete_run(board[0 if how.endswith("last") else -1])
+
+
+@pytest.mark.parametrize("how", ["resumed", "resumed and ended", "deleted first", "deleted last"])
+def test_an_overview_that_is_out_of_date_is_not_shown(place: Place, how: str) -> None:
+    change(place, how, how)
+    study = place.find(how)
+    assert OVERVIEW in study.tags
+    assert read_overview(study) == Overview.of(read_leaderboard(study))
+    assert sum(read_overview(study).counts.values()) == (13 if how.startswith("resumed") else 11)
+
+
+def test_an_overview_that_mlflow_may_refuse_is_not_recorded(place: Place) -> None:
+    study = place.begin("wide", GOALS["one"])
+    run_id = place.attempt(study, (0, 1), "complete", {"best_val_accuracy": 0.5})
+    one = RecordedAttempt.read(place.client.get_run(run_id))
+    (row,) = leaderboard.rank([replace(one, params={f"{i:0500}": "1" for i in range(12)})], study.goal)
+    board: list[Row] = [row, replace(row, params={}), row]
+    record_overview(place.end(study, 1), board)
+    assert OVERVIEW not in place.find("wide").tags
+    record_overview(study, [])
+    assert OVERVIEW not in place.find("wide").tags
