@@ -63,7 +63,10 @@ class StudySpec:
         return Goal((self.objective, *self.others), self.constraints)
 
     def tables(self) -> dict[str, Any]:
-        """The spec as a study file's tables, every default written out: `load.build` makes the same spec from them."""
+        """The spec as a study file's tables: `load.build` makes the same spec from them.
+
+        Every default is written out but those of [promotion], which came later: a study keeps its digest.
+        """
         search, data = dataclasses.asdict(self.search), dataclasses.asdict(self.data)
         for key in ("sampler", "pruner"):
             component: Component = getattr(self.search, key)
@@ -82,7 +85,7 @@ class StudySpec:
             "training": dict(self.training),
             "data": _given(data),
             "workers": _given(dataclasses.asdict(self.workers)),
-            "promotion": _given(dataclasses.asdict(self.promotion)),
+            **({} if self.promotion == PromotionPlan() else {"promotion": _given(dataclasses.asdict(self.promotion))}),
             "enqueue": [dict(point) for point in self.enqueue],
             "found": {key: value for key, value in vars(self.found).items() if value},
         }

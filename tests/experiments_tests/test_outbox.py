@@ -20,7 +20,8 @@ from tailor.experiments.tracking.reader import RecordedStudy, open_client
 from tailor.experiments.tracking.spool import Spool
 from tailor.experiments.tracking.writer import Writer
 
-BEGIN = BeginAttempt((0, 1), "trial-000", {"tailor.trial": "0", "tailor.attempt": "1"}, {"depth": "2"}, 1000)
+TAGS = {"tailor.kind": "trial", "tailor.trial": "0", "tailor.attempt": "1"}
+BEGIN = BeginAttempt((0, 1), "trial-000", TAGS, {"depth": "2"}, 1000)
 MEASURED = (("val_loss", 0.5, 2000, 1), ("val_loss", 0.4, 3000, 2))
 METRICS = LogMetrics((0, 1), MEASURED, {"tailor.epochs": "1"})  # one of them replayed
 END = EndRun((0, 1), {"tailor.status": "complete"}, "FINISHED", 9000, {"note.txt": b"whole"})
