@@ -71,7 +71,7 @@ class StudySpec:
         for key in ("sampler", "pruner"):
             component: Component = getattr(self.search, key)
             search[key] = {"name": component.name, **component.arguments}
-        plain = {
+        plain: dict[str, Any] = {
             "study": {
                 "name": self.name,
                 "dataset": self.dataset,
@@ -85,10 +85,11 @@ class StudySpec:
             "training": dict(self.training),
             "data": _given(data),
             "workers": _given(dataclasses.asdict(self.workers)),
-            **({} if self.promotion == PromotionPlan() else {"promotion": _given(dataclasses.asdict(self.promotion))}),
             "enqueue": [dict(point) for point in self.enqueue],
             "found": {key: value for key, value in vars(self.found).items() if value},
         }
+        if self.promotion != PromotionPlan():
+            plain["promotion"] = _given(dataclasses.asdict(self.promotion))
         return json.loads(json.dumps(plain))
 
     def _goal_tables(self) -> dict[str, Any]:
