@@ -15,16 +15,6 @@ FIRST = "it is the first model of that name"
 
 
 @dataclass(frozen=True)
-class Model:
-    """What is judged: a version, or the challenger, with its predictions on test and what it costs to use."""
-
-    label: str
-    predictions: Predictions
-    latency_ms: float | None = None
-    model_bytes: int | None = None
-
-
-@dataclass(frozen=True)
 class Evidence:
     """A challenger beside the champion on the same test examples.
 
