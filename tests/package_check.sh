@@ -73,7 +73,7 @@ for name in ("quickstart", "script"):
     assert len(trials) == 2 and all(run.info.status == "FINISHED" and run.data.params["units"] for run in trials), trials
     for run in trials:
         assert "learning_curves.png" in [item.path for item in client.list_artifacts(run.info.run_id)]
-    (study,) = {run.info.run_id for run in runs} - {run.info.run_id for run in trials}
+    (study,) = [run.info.run_id for run in runs if run.data.tags["tailor.kind"] == "study"]
     plots = [item.path for item in client.list_artifacts(study, "plots")]
     assert "plots/optimization_history.png" in plots, plots
 PYTHON
