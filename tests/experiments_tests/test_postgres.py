@@ -42,9 +42,14 @@ def test_a_whole_study_on_postgresql(tailor: Shell, write_study: Write) -> None:
         assert json.loads(said[2].stdout)["counts"]["complete"] >= 3
         assert said[4].stdout == "nothing to repair\n"
         assert not (tailor.folder / "mlruns" / "mlflow.db").exists()
+        kinds = {
+            kind: asked(tracking, f"SELECT COUNT(*) FROM tags WHERE key = 'tailor.kind' AND value = '{kind}'")
+            for kind in ("trial", "study", "candidate", "promotion")
+        }
         trials, runs = asked(studies, "SELECT COUNT(*) FROM trials"), asked(tracking, "SELECT COUNT(*) FROM runs")
         dump = asked(tracking, "SELECT string_agg(value, ' ') FROM tags")
-        assert (trials, runs) == (5, 6)  # as many runs as trials, and the study's own
+        assert kinds == {"trial": trials, "study": 1, "candidate": 9, "promotion": 1}
+        assert (trials, runs) == (5, 16)
         assert SECRET not in dump
         assert all(SECRET not in done.stdout + done.stderr for done in said)
         files = [
