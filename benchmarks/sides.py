@@ -76,7 +76,7 @@ def tailor_side(case: str, batch: int, epochs: int, **augmentation: float) -> Si
     from tailor.models.factory import resolve
     from tailor.models.training.fit import Data, FitHooks, FitPlan, fit
     from tailor.models.training.options import TrainOptions
-    from tailor.models.training.precision import faster
+    from tailor.models.training.precision import choose_precision
 
     factory, hparams = HPARAMS[case]
     options = TrainOptions(batch_size=batch, schedule="constant", **augmentation)
@@ -87,7 +87,7 @@ def tailor_side(case: str, batch: int, epochs: int, **augmentation: float) -> Si
         keras.config.set_dtype_policy(policy)
         return resolve(factory)(hparams, (28, 28, 1), 10)
 
-    policy = {"float32": "float32", "bfloat16": "mixed_bfloat16"}[faster(build, options, 10)]
+    policy = {"float32": "float32", "bfloat16": "mixed_bfloat16"}[choose_precision(build, options, 10)]
     resident = Data(*map(tf.constant, data()), num_classes=10)
     begun = [0.0]
 

@@ -184,3 +184,13 @@ def test_contributors_find_every_folder() -> None:
     units = {(room, name) for room, layers in LAYERS.items() for names in layers for name in names}
     folders = {(room, name) for room, name in units if (ROOT / room / name).is_dir()}
     assert named - {("experiments", "studies")} == folders
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.name)
+def test_what_a_benchmark_imports_of_ours_is_there(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tailor."):
+            place = ROOT.joinpath(*str(node.module).split(".")[1:])
+            file = place.with_suffix(".py") if place.with_suffix(".py").is_file() else place / "__init__.py"
+            for alias in node.names:
+                assert re.search(rf"\b{alias.name}\b", file.read_text()) or (place / f"{alias.name}.py").is_file(), alias.name
