@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from clocks import Clock
 from mlflow import MlflowClient
 
 from tailor.experiments.errors import InputError, RunError
 from tailor.experiments.store import Store
 from tailor.experiments.tracking import lease as leases
 from tailor.experiments.tracking.lease import BEAT, SETTLE, STALE, TAG, Lease, Timing
-
-
-@dataclass
-class Clock:
-    """Passes when somebody sleeps; `events` happen at their times."""
-
-    time: float = 0.0
-    events: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
-
-    def sleep(self, seconds: float) -> None:
-        self.time += seconds
-        while self.events and self.events[0][0] <= self.time:
-            self.events.pop(0)[1]()
 
 
 @dataclass

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from clocks import Clock
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from servers import mlflow_server
@@ -26,19 +26,6 @@ PRELOAD = [  # of the process that others are forked from
     "mlflow.store.tracking.sqlalchemy_store",
     "mlflow.store.model_registry.sqlalchemy_store",
 ]
-
-
-@dataclass
-class Clock:
-    """Passes when somebody sleeps; `events` happen at their times."""
-
-    time: float = 0.0
-    events: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
-
-    def sleep(self, seconds: float) -> None:
-        self.time += seconds
-        while self.events and self.events[0][0] <= self.time:
-            self.events.pop(0)[1]()
 
 
 @dataclass
