@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from mlflow import MlflowClient
 from mlflow.entities import Metric, RunTag
 
 from ..datasets.splits import Splits
@@ -92,3 +93,9 @@ class EvidenceRun:
     def _log(self, values: dict[str, float]) -> None:
         now = int(time.time() * 1000)
         self._client.log_batch(self.run_id, metrics=[Metric(name, value, now, 0) for name, value in values.items()])
+
+
+def close_if_open(client: MlflowClient, run_id: str) -> None:
+    """Close the run of a promotion that was killed after it registered its model."""
+    if run_id and client.get_run(run_id).info.status == "RUNNING":
+        client.set_terminated(run_id)

@@ -32,7 +32,7 @@ from ..trials.chance import warn_near_chance
 from ..trials.evaluator import Evaluator
 from .card import Facts, warn_of_openings, write_card
 from .choice import choose_ensemble, choose_logged, choose_trained, predict
-from .evidence import EvidenceRun
+from .evidence import EvidenceRun, close_if_open
 from .records import Choice, Promotion, Request, Work
 from .statistics import Predictions, score, score_with_interval
 from .verdict import Verdict, check_costs, judge, weigh
@@ -78,12 +78,15 @@ def _judge(request: Request, work: Work, choice: Choice, evaluator: Evaluator) -
     made = Promotion(name, "", "", Verdict("refused", ""), work.spec.name, work.spec.model, choice)
     known, champion = find_registered(client, name, choice.model_id), find_champion(client, name)
     if known is not None and known.tags.get(SETTLED) != PENDING:
+        close_if_open(client, known.tags.get(EVIDENCE, ""))  # its promotion died just before it did
         alias = find_role(known)
         verdict = Verdict("promoted" if alias == CHAMPION else "challenger", AGAIN)
         return replace(made, version=str(known.version), alias=alias, verdict=verdict, run_id=known.tags.get(EVIDENCE, ""))
     if known is not None and known.tags[AGAINST] == _number(champion):  # its promotion died before it gave the alias
         verdict = Verdict(known.tags["tailor.outcome"], known.tags["tailor.verdict"])
-        return _give_alias(work, replace(made, verdict=verdict, run_id=known.tags[EVIDENCE]), known)
+        made = _give_alias(work, replace(made, verdict=verdict, run_id=known.tags[EVIDENCE]), known)
+        close_if_open(client, made.run_id)
+        return made
     run = EvidenceRun(work.study, name, choice)
     if refusal := _find_refusal(request, work, choice, champion):
         verdict = Verdict("refused", refusal)

@@ -73,6 +73,9 @@ def test_13_a_promotion_killed_at_any_step_has_one_outcome(tailor: Shell, ledger
         wrong += [] if again.returncode == 0 else [again.stdout + again.stderr]
         wrong += [] if len(mlflow.search_model_versions(f"name = '{name}'")) == 1 else ["not one version"]
         wrong += [] if str(mlflow.get_model_version_by_alias(name, "champion").version) == "1" else ["no champion"]
+        champion = mlflow.get_model_version_by_alias(name, "champion")
+        status = mlflow.get_run(champion.tags["tailor.evidence"]).info.status
+        wrong += [] if status == "FINISHED" else [f"the evidence's run is {status}"]
         moves = read_history(mlflow, name)
         wrong += [] if [(move.after, move.done) for move in moves] == [("1", True)] else [f"history: {moves}"]
         ledger.check("13 a promotion killed at any step", wrong)
