@@ -95,7 +95,7 @@ class EvidenceRun:
         self._client.log_batch(self.run_id, metrics=[Metric(name, value, now, 0) for name, value in values.items()])
 
 
-def close_if_open(client: MlflowClient, run_id: str) -> None:
+def close_if_open(client: MlflowClient, experiment_id: str, run_id: str) -> None:
     """Close the run of a promotion that was killed after it registered its model."""
-    if run_id and client.get_run(run_id).info.status == "RUNNING":
-        client.set_terminated(run_id)
+    for run in client.search_runs([experiment_id], f"attributes.run_id = '{run_id}' AND attributes.status = 'RUNNING'"):
+        client.set_terminated(run.info.run_id)

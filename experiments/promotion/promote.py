@@ -78,14 +78,14 @@ def _judge(request: Request, work: Work, choice: Choice, evaluator: Evaluator) -
     made = Promotion(name, "", "", Verdict("refused", ""), work.spec.name, work.spec.model, choice)
     known, champion = find_registered(client, name, choice.model_id), find_champion(client, name)
     if known is not None and known.tags.get(SETTLED) != PENDING:
-        close_if_open(client, known.tags.get(EVIDENCE, ""))  # its promotion died just before it did
+        close_if_open(client, work.study.experiment_id, known.tags.get(EVIDENCE, ""))  # its promotion died just before it did
         alias = find_role(known)
         verdict = Verdict("promoted" if alias == CHAMPION else "challenger", AGAIN)
         return replace(made, version=str(known.version), alias=alias, verdict=verdict, run_id=known.tags.get(EVIDENCE, ""))
     if known is not None and known.tags[AGAINST] == _number(champion):  # its promotion died before it gave the alias
         verdict = Verdict(known.tags["tailor.outcome"], known.tags["tailor.verdict"])
         made = _give_alias(work, replace(made, verdict=verdict, run_id=known.tags[EVIDENCE]), known)
-        close_if_open(client, made.run_id)
+        close_if_open(client, work.study.experiment_id, made.run_id)
         return made
     run = EvidenceRun(work.study, name, choice)
     if refusal := _find_refusal(request, work, choice, champion):
