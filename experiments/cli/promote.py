@@ -16,7 +16,7 @@ from .promotion import promotion_options, run_promotion
 @click.option("--quick", is_flag=True, help="Take the best trial's own model: train nothing again.")
 @click.option("--candidates", type=int, metavar="N", help="How many of the best trials are trained again [3].")
 @click.option("--seeds", type=int, metavar="N", help="On how many fresh seeds each [3].")
-@click.option("--register", metavar="median|average", help="What is registered of the winner's seeds [median].")
+@click.option("--register", metavar="median|average|refit", help="What is registered of the winner's seeds [median].")
 @click.option("--cluster", metavar="ADDRESS", help="A Dask scheduler whose workers train the candidates (tcp://HOST:8786).")
 @json_option
 @store_option

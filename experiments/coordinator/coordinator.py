@@ -142,7 +142,7 @@ class Coordinator:
         job, now = self._make_job(suggestion, number), self._parts.clock()
         self._parts.recorder.begin_attempt(job, {**self._spec.training, **suggestion.hparams})
         self._running[job.trial, job.attempt] = Attempt(job, suggestion, now)
-        self.progress.running[job.trial] = RunningTrial(job.trial, number, job.epochs, since=now)
+        self.progress.running[job.trial] = RunningTrial(job.trial, number, job.last_epoch or job.epochs, since=now)
         self._parts.workers.submit(job)
 
     def _make_job(self, suggestion: Suggestion, attempt: int) -> TrialJob:

@@ -1,8 +1,8 @@
-"""Chooses the model that a promotion judges, on holdout: a trained candidate, the search's own model, an average, an ensemble."""
+"""Chooses the model that a promotion judges, on holdout: a candidate, its refit, the search's own, an average, an ensemble."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -10,15 +10,16 @@ from ...search.study.goal import Goal
 from ..datasets.images import Images
 from ..errors import InputError, RunError
 from ..registry.files import fetch_saved_model, find_logged_models
-from ..system.file_lock import hold_lock
 from ..tracking.leaderboard import find_best, read_leaderboard
 from ..trials.evaluator import Evaluator
 from .average import Average, log_average
-from .candidates import Trained, choose, find_trial, lock_path, read_trained, train
+from .candidates import choose, find_trial, train
 from .ensemble import select
-from .ranking import Ranked, Scored, find_median, rank
+from .ranking import Scored, find_median, rank
 from .records import Choice, Request, Work
-from .statistics import Predictions, score_with_interval
+from .refit import refit
+from .statistics import Interval, Predictions, score_with_interval
+from .trainings import Trained, read_trained
 
 JUDGED = {"val_accuracy": "accuracy", "val_loss": "loss", "val_macro_f1": "macro_f1"}
 
@@ -47,65 +48,54 @@ def choose_logged(request: Request, work: Work, evaluator: Evaluator) -> Choice:
 
 
 def choose_trained(request: Request, work: Work, evaluator: Evaluator) -> Choice:
-    """Train the candidates on fresh seeds, rank them on holdout, and take the median seed of the winner."""
+    """Train the candidates on fresh seeds, rank them on holdout, and take what the plan says of the winner's seeds."""
     metric = find_metric(work.study.goal)
-    candidates = choose(work.study, request.plan.candidates, request.trial)
-    with hold_lock(lock_path(work.places.store, work.spec.name)):
-        trained = train(work.study, work.spec, work.splits, candidates, work.places, work.screen)
-    work.screen.line(f"scoring {sum(map(len, trained.values()))} models on holdout")
-    predictions = {
-        one.model_id: predict(work, evaluator, one.model_id, work.splits.holdout) for runs in trained.values() for one in runs
-    }
-    ranking = rank(
-        metric,
-        [
-            Scored(
-                trial,
-                [predictions[one.model_id] for one in runs],
-                sum(one.metrics["latency_ms"] for one in runs) / len(runs),
-                int(runs[0].metrics["parameters"]),
-            )
-            for trial, runs in trained.items()
-        ],
-    )
-    winner = ranking[0]
-    for trial, runs in trained.items():
-        scores = next(row.scores for row in ranking if row.trial == trial)
-        for one, value in zip(runs, scores, strict=True):
+    candidates = {one.trial: one for one in choose(work.study, request.plan.candidates, request.trial)}
+    trained = train(work, list(candidates.values()))
+    runs = {one.model_id: one.run_id for seeds in trained.values() for one in seeds}
+    predictions = _predict_holdout(work, evaluator, runs)
+    ranking = tuple(rank(metric, [_score(trial, seeds, predictions) for trial, seeds in trained.items()]))
+    for row in ranking:
+        for one, value in zip(trained[row.trial], row.scores, strict=True):
             if f"holdout_{metric}" not in one.metrics:
                 work.client.log_metric(one.run_id, f"holdout_{metric}", value)
+    winner = ranking[0]
     seeds = trained[winner.trial]
     if request.plan.register == "average" and len(seeds) > 1:
-        return _choose_average(work, evaluator, seeds, predictions, ranking)
+        average = Average([one.model_id for one in seeds], seeds[0].run_id)
+        model_id, holdout, size = _average(work, evaluator, average, predictions)
+        how, latency = f"the average of {len(seeds)} fresh seeds", sum(one.metrics["latency_ms"] for one in seeds)
+        costs = latency, size, ranking, len(seeds)
+        return Choice(winner.trial, how, model_id, average.run_id, metric, holdout, *costs)
     chosen = seeds[find_median(winner.scores)]
     holdout = score_with_interval(metric, predictions[chosen.model_id])
+    how = f"the median of {len(seeds)} fresh seeds" if len(seeds) > 1 else "a fresh seed"
+    if request.plan.register == "refit":
+        chosen = refit(work, candidates[winner.trial], chosen)
+        epochs = int(chosen.metrics["best_epoch"])
+        how += f", then trained again on train, val and holdout for {epochs} epochs (its holdout score is from before)"
     costs = chosen.metrics.get("latency_ms"), int(chosen.metrics.get("model_bytes", 0))
-    how = f"the median of {len(winner.scores)} fresh seeds" if len(winner.scores) > 1 else "a fresh seed"
-    return Choice(winner.trial, how, chosen.model_id, chosen.run_id, metric, holdout, *costs, ranking=tuple(ranking))
+    return Choice(winner.trial, how, chosen.model_id, chosen.run_id, metric, holdout, *costs, ranking=ranking)
 
 
-def _choose_average(
-    work: Work, evaluator: Evaluator, seeds: Sequence[Trained], predictions: Mapping[str, Predictions], ranking: Sequence[Ranked]
-) -> Choice:
-    """One model that averages the probabilities of the winner's seeds."""
-    metric, members = find_metric(work.study.goal), [one.model_id for one in seeds]
-    model_id, size = log_average(work.study, work.splits, evaluator, Average(members, seeds[0].run_id))
-    mean = np.mean([predictions[member].probabilities for member in members], axis=0)
-    holdout = score_with_interval(metric, Predictions(work.splits.holdout.labels, mean))
-    latency = sum(one.metrics["latency_ms"] for one in seeds)
-    how = f"the average of {len(seeds)} fresh seeds"
-    return Choice(
-        ranking[0].trial,
-        how,
-        model_id,
-        seeds[0].run_id,
-        metric,
-        holdout,
-        latency,
-        size,
-        ranking=tuple(ranking),
-        members=len(seeds),
-    )
+def _score(trial: int, seeds: Sequence[Trained], predictions: Mapping[str, Predictions]) -> Scored:
+    latency = sum(one.metrics["latency_ms"] for one in seeds) / len(seeds)
+    return Scored(trial, [predictions[one.model_id] for one in seeds], latency, int(seeds[0].metrics["parameters"]))
+
+
+def _predict_holdout(work: Work, evaluator: Evaluator, model_ids: Iterable[str]) -> dict[str, Predictions]:
+    ids = list(model_ids)
+    work.screen.line(f"scoring {len(ids)} models on holdout")
+    return {one: predict(work, evaluator, one, work.splits.holdout) for one in ids}
+
+
+def _average(
+    work: Work, evaluator: Evaluator, average: Average, predictions: Mapping[str, Predictions]
+) -> tuple[str, Interval, int]:
+    """One model that averages the members' probabilities: its id, its score on holdout, and its bytes."""
+    model_id, size = log_average(work.study, work.splits, evaluator, average)
+    mean = np.mean([predictions[member].probabilities for member in average.members], axis=0)
+    return model_id, score_with_interval(find_metric(work.study.goal), Predictions(work.splits.holdout.labels, mean)), size
 
 
 def find_metric(goal: Goal) -> str:
@@ -124,8 +114,7 @@ def choose_ensemble(request: Request, work: Work, evaluator: Evaluator) -> Choic
             f"study {work.spec.name!r} keeps {len(runs)} models, and an ensemble needs two; search with a larger "
             "search.keep_models."
         )
-    work.screen.line(f"scoring {len(runs)} models on holdout")
-    predictions = {model_id: predict(work, evaluator, model_id, work.splits.holdout) for model_id in runs}
+    predictions = _predict_holdout(work, evaluator, runs)
     members = select(metric, list(predictions.values()), request.plan.ensemble)
     ids = [list(predictions)[place] for place in members]
     distinct = list(dict.fromkeys(ids))
@@ -136,12 +125,12 @@ def choose_ensemble(request: Request, work: Work, evaluator: Evaluator) -> Choic
             f"no combination of the {len(runs)} models is better on holdout than one alone, of {trial}; promote that one: "
             f"tailor promote {trial} --to {request.name}"
         )
-    model_id, size = log_average(work.study, work.splits, evaluator, Average(ids, runs[ids[0]]))
-    mean = np.mean([predictions[one].probabilities for one in ids], axis=0)
-    holdout = score_with_interval(metric, Predictions(work.splits.holdout.labels, mean))
     latency = sum(work.client.get_run(runs[one]).data.metrics.get("latency_ms", 0.0) for one in distinct)
     how = f"an ensemble of {len(distinct)} models, weighted in {len(ids)} parts"
-    return Choice(int(first["tailor.trial"]), how, model_id, runs[ids[0]], metric, holdout, latency, size, members=len(distinct))
+    average = Average(ids, runs[ids[0]])
+    model_id, holdout, size = _average(work, evaluator, average, predictions)
+    costs = latency, size, (), len(distinct)
+    return Choice(int(first["tailor.trial"]), how, model_id, average.run_id, metric, holdout, *costs)
 
 
 def predict(work: Work, evaluator: Evaluator, model_id: str, images: Images) -> Predictions:

@@ -62,7 +62,7 @@ def promote(request: Request, work: Work) -> Promotion:
                 request.name,
                 "",
                 "",
-                Verdict("challenger", "a dry run: nothing is judged"),
+                Verdict("undecided", "a dry run: nothing is judged"),
                 work.spec.name,
                 work.spec.model,
                 choice,

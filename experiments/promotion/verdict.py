@@ -10,7 +10,7 @@ import numpy as np
 from ...search.study.sections import PromotionPlan
 from .statistics import LEVEL, Interval, Predictions, compare, run_mcnemar, score
 
-Outcome = Literal["promoted", "challenger", "refused"]
+Outcome = Literal["promoted", "challenger", "refused", "undecided"]  # the last of a dry run
 FIRST = "it is the first model of that name"
 
 

@@ -1,18 +1,18 @@
-"""The two kinds of attempts that a study's runs record: trials of the search, and candidates of a promotion."""
+"""The kinds of attempts that a study's runs record: trials of the search, candidates of a promotion, and models fitted again."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-SEEDS = 100  # a candidate's number is its trial's × SEEDS, plus the place of its seed
+SEEDS = 100  # the number of a candidate, or of its refit, is its trial's × SEEDS, plus the place of its seed
 
 
 @dataclass(frozen=True)
 class Kind:
     """How runs, models and lines on the screen name attempts of a kind; each has a number among its kind."""
 
-    name: Literal["trial", "candidate"]
+    name: Literal["trial", "candidate", "refit"]
 
     @property
     def tag(self) -> str:
@@ -21,16 +21,19 @@ class Kind:
 
     def describe(self, number: int) -> str:
         """What the screen calls it."""
-        return f"trial {number}" if self.name == "trial" else f"trial {number // SEEDS}, seed {number % SEEDS + 1}"
+        if self.name == "trial":
+            return f"trial {number}"
+        refit = ", on train, val and holdout" if self.name == "refit" else ""
+        return f"trial {number // SEEDS}, seed {number % SEEDS + 1}{refit}"
 
     def name_run(self, number: int) -> str:
         """The name of its run."""
-        return f"trial-{number:03d}" if self.name == "trial" else f"candidate-{number // SEEDS:03d}-seed-{number % SEEDS + 1}"
+        return f"trial-{number:03d}" if self.name == "trial" else f"{self.name}-{number // SEEDS:03d}-seed-{number % SEEDS + 1}"
 
     def tags(self, number: int) -> dict[str, str]:
-        """The tags of its run. A candidate names its trial too."""
+        """The tags of its run. A candidate and a refit name their trial too."""
         own = {"tailor.kind": self.name, self.tag: str(number)}
         return own if self.name == "trial" else {**own, "tailor.trial": str(number // SEEDS)}
 
 
-TRIAL, CANDIDATE = Kind("trial"), Kind("candidate")
+TRIAL, CANDIDATE, REFIT = Kind("trial"), Kind("candidate"), Kind("refit")

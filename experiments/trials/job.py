@@ -6,15 +6,12 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from ...search.engines.protocol import Suggestion
 from ...search.study.spec import StudySpec
 from ..datasets.splits import DataHandle
 from .metrics import Evaluation
-
-if TYPE_CHECKING:
-    pass
 
 Status = Literal["complete", "pruned", "failed", "stopped"]
 
@@ -39,6 +36,7 @@ class TrialJob:
     in_memory: bool | None = None  # whether the images are held in memory; None: their size decides
     weights: str | None = None  # a .keras file whose weights the model begins with, after `epochs_done` epochs
     epochs_done: int = 0
+    last_epoch: int | None = None  # the trial ends after it and keeps its weights, whichever epoch is best
     declared: tuple[str, ...] | None = None  # the values that go to a Keras Tuner model's hp; None for a factory
     saves_to: str | None = None  # the file for this attempt's checkpoints
     resumes: str | None = None  # an earlier attempt's checkpoint, to resume from
@@ -98,6 +96,7 @@ def make_job(spec: StudySpec, suggestion: Suggestion, attempt: int, data: DataHa
         folder=str(Path.cwd()),
         in_memory=spec.workers.in_memory,
         epochs_done=suggestion.epochs_done,
+        last_epoch=suggestion.last_epoch,
         declared=spec.found.declared if spec.compiled else None,
     )
 

@@ -105,7 +105,7 @@ def _run(job: TrialJob, channel: Channel) -> TrialResult:
     def replay(epoch: int, metrics: Mapping[str, float]) -> None:
         channel.replay(EpochReport(job.trial, job.attempt, epoch, metrics, 0.0, replayed=True))
 
-    plan = FitPlan(job.epochs, job.seed, job.monitor, job.maximize, job.epochs_done)
+    plan = FitPlan(job.epochs, job.seed, job.monitor, job.maximize, job.epochs_done, job.last_epoch)
 
     def restarted() -> None:
         channel.note(f"its checkpoint {job.resumes} cannot be read, or belongs to another training; it starts again")

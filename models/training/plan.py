@@ -28,7 +28,8 @@ class Data:
 class FitPlan:
     """What one fit should do: epochs, the seed of everything random, and the metric that decides which epoch is best.
 
-    A model that was trained for `epochs_done` epochs continues with the next one, in order, schedule and count.
+    A model that was trained for `epochs_done` epochs continues with the next one, in order, schedule and count. With
+    `last_epoch`, the fit ends after that epoch, on the same schedule, and keeps its weights, whichever epoch is best.
     """
 
     epochs: int
@@ -36,6 +37,7 @@ class FitPlan:
     monitor: str = "val_accuracy"
     maximize: bool = True
     epochs_done: int = 0
+    last_epoch: int | None = None
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class Trainer:
             self.hooks.replay(self.plan.epochs_done + past + 1, state.history[past])
         if state.history and state.step == 0 and (stop := self._report(state)) is not None:
             return stop
-        while state.epoch <= self.plan.epochs:
+        while state.epoch <= (self.plan.last_epoch or self.plan.epochs):
             self._epoch(state)
             if (stop := self._report(state)) is not None:
                 return stop
@@ -75,7 +75,7 @@ class Trainer:
         if math.isnan(metrics[self.plan.monitor]):
             raise ModelError(f"{self.plan.monitor}: the model's custom step does not return it; use val_accuracy as objective")
         state.history.append(metrics)
-        if state.best is None or _improves(metrics, state.best, self.plan, 0.0):
+        if state.best is None or self.plan.last_epoch or _improves(metrics, state.best, self.plan, 0.0):
             state.best, state.best_epoch, state.validation = metrics, state.epoch, validation
             state.best_weights = [variable.numpy() for variable in self.program.model.weights]
         state.epoch, state.step, state.totals = state.epoch + 1, 0, Totals()
@@ -126,7 +126,7 @@ def _improves(metrics: Mapping[str, float], best: Mapping[str, float], plan: Fit
 def _stalled(history: list[Mapping[str, float]], plan: FitPlan, options: TrainOptions) -> bool:
     """Whether early stopping ends the fit now: the rule of keras.callbacks.EarlyStopping."""
     rule = options.early_stopping
-    if rule is None:
+    if rule is None or plan.last_epoch is not None:
         return False
     best, since = history[0], 0
     for metrics in history[1:]:

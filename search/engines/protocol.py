@@ -16,7 +16,8 @@ class Suggestion:
     """A trial to run: its number, its hyperparameters, and the epochs that it is granted.
 
     `continues` names an earlier trial: this one begins with its weights, after `epochs_done` of those epochs. `seed` is None
-    if it follows from the study's seed and the number.
+    if it follows from the study's seed and the number. With `last_epoch`, the trial ends after that epoch and keeps its weights,
+    whichever epoch is best.
     """
 
     trial: int
@@ -25,6 +26,7 @@ class Suggestion:
     continues: int | None = None
     epochs_done: int = 0
     seed: int | None = None
+    last_epoch: int | None = None
 
 
 @dataclass(frozen=True)

@@ -330,8 +330,11 @@ class PromotionPlan:
     candidates: Annotated[int, Field(ge=1, le=20), key("how many of the best trials are trained again")] = 3
     seeds: Annotated[int, Field(ge=1, le=50), key("how often each is trained, on fresh seeds, the same for all")] = 3
     register: Annotated[
-        Literal["median", "average"],
-        key("what is registered of the winner: the median seed's model, or `\"average\"`: one model that averages all seeds'"),
+        Literal["median", "average", "refit"],
+        key(
+            "what is registered of the winner: the median seed's model; `\"average\"`: one model that averages all seeds'; "
+            '`"refit"`: the median seed\'s, trained again on train, val and holdout together, for the epochs it was best at'
+        ),
     ] = "median"
     ensemble: Annotated[int, Field(ge=2, le=100), key("the most parts that `tailor ensemble` weights models by")] = 20
     minimum_gain: Annotated[float, Field(ge=0), key("the least gain over the champion on test, in the metric that is judged")] = (

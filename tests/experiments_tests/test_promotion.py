@@ -20,8 +20,10 @@ from tailor.experiments.datasets.splits import split
 from tailor.experiments.promotion import choice
 from tailor.experiments.promotion.ensemble import select
 from tailor.experiments.promotion.statistics import Predictions
+from tailor.experiments.promotion.trainings import read_trained
 from tailor.experiments.registry.files import fetch_saved_model
-from tailor.experiments.tracking.kinds import CANDIDATE, SEEDS, TRIAL
+from tailor.experiments.tracking.kinds import CANDIDATE, REFIT, SEEDS, TRIAL
+from tailor.experiments.tracking.reader import find_study
 from tailor.search.study.spec import DataPlan
 
 TWICE = ("--candidates", "2", "--seeds", "2")
@@ -154,6 +156,33 @@ def test_seeds_can_be_registered_as_their_average(shell: Shell, promoted: dict[s
     members = [model.model_id for model in logged if model.tags.get(CANDIDATE.tag) in wanted]
     parts = [predict(fetch_saved_model(mlflow, member).path) for member in members]
     assert len(parts) == 2 and np.allclose(predict(tmp_path / "got" / "model.keras"), np.mean(parts, axis=0), atol=1e-5)
+
+
+def test_the_winner_can_be_trained_again_on_all_but_test(shell: Shell, promoted: dict[str, Any]) -> None:
+    mlflow, before = client(shell.folder), promoted["choice"]
+    command = ("promote", f"small:{before['trial']}", *TWICE, "--register", "refit")
+    done = shell(*command, "--to", "refitted", "--json")
+    assert done.returncode == 0, done.stderr
+    chosen = json.loads(done.stdout)["choice"]
+    (refit,) = runs_of(mlflow, REFIT.name)
+    median = mlflow.get_run(before["run_id"])
+    assert chosen["run_id"] == refit.info.run_id and chosen["holdout"] == before["holdout"]
+    assert refit.data.tags["tailor.seed"] == median.data.tags["tailor.seed"] and refit.data.params == median.data.params
+    assert refit.data.metrics["best_epoch"] == median.data.metrics["best_epoch"]
+    assert f"trained again on train, val and holdout for {int(median.data.metrics['best_epoch'])} epochs" in chosen["how"]
+    version = mlflow.get_model_version_by_alias("refitted", "champion")
+    assert version.source == f"models:/{chosen['model_id']}" != f"models:/{before['model_id']}"
+
+    parts = split(open_dataset("digits", None), DataPlan())
+    images = np.load(shell.folder / "mlruns" / "cache" / f"{parts.digest}-refit" / "train_images.npy")
+    assert (images == np.concatenate([parts.train.images, parts.val.images, parts.holdout.images])).all()
+    again = shell(*command, "--to", "refitted-too")
+    assert again.returncode == 0 and "training" not in again.stdout.split("Chosen")[0]
+    assert len(runs_of(mlflow, REFIT.name)) == 1
+    study = find_study(mlflow, "small")
+    assert study is not None
+    trained = read_trained(study)  # what an ensemble is selected of: no model that has seen holdout
+    assert {one.run_id for one in trained.values()} == {run.info.run_id for run in runs_of(mlflow, CANDIDATE.name)}
 
 
 def test_an_unknown_or_unfinished_trial_is_named(shell: Shell) -> None:

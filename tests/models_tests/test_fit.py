@@ -279,3 +279,13 @@ def test_bfloat16_trains_as_well_as_float32_and_exports_as_float32(data: Data) -
     assert {layer.compute_dtype for layer in plain.layers} <= {"float32", "uint8"}
     images = data.val_images[:50].numpy()
     assert plain.predict(images, verbose=0) == pytest.approx(net.predict(images, verbose=0), abs=0.05)
+
+
+def test_a_fit_may_end_after_an_epoch_and_keep_its_weights(data: Data) -> None:
+    whole = fit(model(), data, TrainOptions(), FitPlan(5, seed=3))
+    ended, options = model(), TrainOptions(early_stopping=EarlyStopping(patience=1))
+    fitted = fit(ended, data, options, FitPlan(5, seed=3, maximize=False, last_epoch=3))  # by its monitor, the first is best
+    assert [dict(one) for one in fitted.history] == [dict(one) for one in whole.history[:3]]
+    assert fitted.best_epoch == 3 and fitted.best == fitted.history[2]
+    guesses = ended.predict(data.val_images, verbose=0).argmax(axis=1)
+    assert (guesses == data.val_labels.numpy()).mean() == pytest.approx(fitted.history[2]["val_accuracy"], abs=2e-3)

@@ -1,0 +1,41 @@
+"""Trains the chosen seed again on train, val and holdout together, once holdout has made its choice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..datasets.images import Images
+from ..datasets.splits import Splits
+from ..errors import RunError
+from ..tracking.kinds import REFIT
+from .candidates import Candidate
+from .records import Work
+from .trainings import Trained, read_trained, train_left
+
+
+def refit(work: Work, candidate: Candidate, chosen: Trained) -> Trained:
+    """The chosen training again: its seed and schedule, more images, and an end after the epoch that it was best at.
+
+    Raises RunError if that fails, Interrupted if a signal stopped it.
+    """
+    epochs = int(chosen.metrics["best_epoch"])
+    if chosen.number not in read_trained(work.study, REFIT):
+        work.screen.line(f"training trial {candidate.trial} again on train, val and holdout, for {epochs} epochs")
+        wanted = {chosen.number: candidate.suggest(chosen.number, work.spec.search.seed, last_epoch=epochs)}
+        train_left(work, wanted, REFIT, join(work.splits))
+    found = read_trained(work.study, REFIT).get(chosen.number)
+    if found is None:
+        raise RunError(
+            f"trial {candidate.trial} of study {work.study.name!r} could not be trained on train, val and holdout; its run in "
+            "MLflow says why. Without --register refit the model of its median seed is promoted."
+        )
+    return found
+
+
+def join(splits: Splits) -> Splits:
+    """Train, val and holdout together as train; val is still measured, on images that the model trains on."""
+    parts = (splits.train, splits.val, splits.holdout)
+    images, labels = (np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "labels"))
+    return replace(splits, train=Images(images, labels), digest=f"{splits.digest}-refit")
