@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import postgres
+import pytest
 from conftest import TAILOR, Shell
 from faults import study, times, to_the_end
 from ledger import Ledger, whole_table
+from mlflow import MlflowClient
 from searches import client
+from servers import mlflow_server
 
 from tailor.experiments.registry.history import read_history
-from tailor.experiments.tracking.kinds import CANDIDATE
+from tailor.experiments.tracking.kinds import CANDIDATE, REFIT
 from tailor.experiments.tracking.reader import find_study
 
 HERE = Path(__file__).resolve().parent
@@ -84,18 +91,20 @@ def test_13_a_promotion_killed_at_any_step_has_one_outcome(tailor: Shell, ledger
 def test_13_a_promotion_killed_while_it_trains_trains_no_candidate_twice(tailor: Shell, ledger: Ledger) -> None:
     study(tailor.folder, trials=2)
     to_the_end(tailor)
-    driver = [sys.executable, str(HERE / "driver.py"), "entry", "end", "after", "3", "--"]
-    command = ["promote", "small", "--to", "fresh", "--candidates", "2", "--seeds", "2"]
-    killed = subprocess.run([*driver, *command], cwd=tailor.folder, capture_output=True, check=False)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    command = ["promote", "small", "--to", "fresh", "--candidates", "2", "--seeds", "2", "--register", "refit"]
+    for ended in ("3", "2"):  # among the candidates, then after the refit of the one that was chosen
+        driver = [sys.executable, str(HERE / "driver.py"), "entry", "end", "after", ended, "--"]
+        killed = subprocess.run([*driver, *command], cwd=tailor.folder, capture_output=True, check=False)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
     again = tailor(*command)
-    wrong = [] if again.returncode == 0 and "done before" in again.stdout else [again.stdout + again.stderr]
+    wrong = [] if again.returncode == 0 and "training" not in again.stdout else [again.stdout + again.stderr]
     found = find_study(client(tailor.folder), "small")
     assert found is not None
-    attempts = found.read_attempts(CANDIDATE)
+    attempts, refits = found.read_attempts(CANDIDATE), found.read_attempts(REFIT)
     complete = [one.trial for one in attempts if one.status == "complete"]
     wrong += [] if sorted(complete) == [0, 1, 100, 101] else [f"complete: {complete}"]
-    wrong += [] if all(one.run_status != "RUNNING" for one in attempts) else ["a run is left open"]
+    wrong += [] if [one.status for one in refits] == ["complete"] else [f"refits: {refits}"]
+    wrong += [] if all(one.run_status != "RUNNING" for one in [*attempts, *refits]) else ["a run is left open"]
     ledger.check("13 a promotion killed while it trains", wrong)
 
 
@@ -119,3 +128,44 @@ def test_13_promotions_at_once(tailor: Shell, ledger: Ledger) -> None:
     for _ in range(count):
         ledger.add("13 promotions at once", held=not wrong)
     assert not wrong, wrong
+
+
+@whole_table
+@pytest.mark.parametrize("where", ["SQLite", "PostgreSQL", "a server"])
+def test_13_promotions_of_different_models_at_once(tailor: Shell, ledger: Ledger, where: str) -> None:
+    count = 20
+    path = study(tailor.folder, trials=count, epochs=1)
+    path.write_text(path.read_text().replace("keep_models = 2", f"keep_models = {count}"))
+    with _tracking(where, tailor.folder) as environ:
+        to_the_end(tailor, **environ)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "env": {**os.environ, **environ}}
+        commands = [[str(TAILOR), "promote", f"small:{trial}", "--to", "busy", "--quick"] for trial in range(count)]
+        promotions = [subprocess.Popen(command, cwd=tailor.folder, **pipes) for command in commands]
+        said = [promotion.communicate()[0] for promotion in promotions]
+        mlflow = MlflowClient(environ["MLFLOW_TRACKING_URI"]) if environ else client(tailor.folder)
+        wrong = [text for text, promotion in zip(said, promotions, strict=True) if promotion.returncode not in (0, 3)]
+        versions, moves = mlflow.search_model_versions("name = 'busy'"), read_history(mlflow, "busy")
+        wrong += [] if len(versions) == count else [f"{len(versions)} versions"]
+        wrong += [] if len(moves) == count and all(move.done for move in moves) else [f"{len(moves)} records: {moves}"]
+        promoted = [move.after for move in moves if move.alias == "champion"]
+        wrong += [] if len(promoted) == sum(one.returncode == 0 for one in promotions) else [f"promoted: {promoted}"]
+        champion = str(mlflow.get_model_version_by_alias("busy", "champion").version)
+        wrong += [] if champion == promoted[-1] else [f"champion {champion}, promoted {promoted}"]
+        openings = mlflow.get_registered_model("busy").tags["tailor.test_openings"]
+        wrong += [] if openings == str(count) else [f"{openings} openings"]
+    for _ in range(count):
+        ledger.add(f"13 promotions of different models at once, {where}", held=not wrong)
+    assert not wrong, wrong
+
+
+@contextmanager
+def _tracking(where: str, folder: Path) -> Iterator[dict[str, str]]:
+    """The setting that leads to MLflow's records."""
+    if where == "SQLite":
+        yield {}
+    elif where == "PostgreSQL":
+        with postgres.database() as url:
+            yield {"MLFLOW_TRACKING_URI": url}
+    else:
+        with mlflow_server(folder) as server:
+            yield {"MLFLOW_TRACKING_URI": server.url}
