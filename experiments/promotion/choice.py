@@ -65,8 +65,7 @@ def choose_trained(request: Request, work: Work, evaluator: Evaluator) -> Choice
         average = Average([one.model_id for one in seeds], seeds[0].run_id)
         model_id, holdout, size = _average(work, evaluator, average, predictions)
         how, latency = f"the average of {len(seeds)} fresh seeds", sum(one.metrics["latency_ms"] for one in seeds)
-        costs = latency, size, ranking, len(seeds)
-        return Choice(winner.trial, how, model_id, average.run_id, metric, holdout, *costs)
+        return Choice(winner.trial, how, model_id, average.run_id, metric, holdout, latency, size, ranking, len(seeds))
     chosen = seeds[find_median(winner.scores)]
     holdout = score_with_interval(metric, predictions[chosen.model_id])
     how = f"the median of {len(seeds)} fresh seeds" if len(seeds) > 1 else "a fresh seed"
@@ -129,8 +128,8 @@ def choose_ensemble(request: Request, work: Work, evaluator: Evaluator) -> Choic
     how = f"an ensemble of {len(distinct)} models, weighted in {len(ids)} parts"
     average = Average(ids, runs[ids[0]])
     model_id, holdout, size = _average(work, evaluator, average, predictions)
-    costs = latency, size, (), len(distinct)
-    return Choice(int(first["tailor.trial"]), how, model_id, average.run_id, metric, holdout, *costs)
+    number = int(first["tailor.trial"])
+    return Choice(number, how, model_id, average.run_id, metric, holdout, latency, size, members=len(distinct))
 
 
 def predict(work: Work, evaluator: Evaluator, model_id: str, images: Images) -> Predictions:

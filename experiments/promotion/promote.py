@@ -87,6 +87,8 @@ def _judge(request: Request, work: Work, choice: Choice, evaluator: Evaluator) -
         made = _give_alias(work, replace(made, verdict=verdict, run_id=known.tags[EVIDENCE]), known)
         close_if_open(client, work.study.experiment_id, made.run_id)
         return made
+    if known is not None:  # it died too, and there is another champion by now: this version's card and tags would not be true
+        client.delete_model_version(name, str(known.version))
     run = EvidenceRun(work.study, name, choice)
     if refusal := _find_refusal(request, work, choice, champion):
         verdict = Verdict("refused", refusal)
@@ -106,11 +108,10 @@ def _judge(request: Request, work: Work, choice: Choice, evaluator: Evaluator) -
     if verdict.outcome == "refused":
         run.close(verdict)
         return made
-    if known is None:
-        scaled = evaluator.has_scaling(fetch_saved_model(client, choice.model_id))
-        known = register(client, _describe(work, made, test, {RESCALING: RESCALED if scaled else UNSCALED}, champion))
-        run.keep("card.md", _write_card(work, made, test, known.tags).encode())
-    made = _give_alias(work, made, known)
+    scaled = evaluator.has_scaling(fetch_saved_model(client, choice.model_id))
+    version = register(client, _describe(work, made, test, {RESCALING: RESCALED if scaled else UNSCALED}, champion))
+    run.keep("card.md", _write_card(work, made, test, version.tags).encode())
+    made = _give_alias(work, made, version)
     run.close(verdict)
     return made
 

@@ -10,7 +10,8 @@ from mlflow.entities import LoggedModelStatus
 
 from ...models.references import is_file
 from ...search.engines.protocol import Done, Outcome, Record, Suggestion
-from ...search.study.sections import Component, SearchPlan
+from ...search.study.key_values import Component
+from ...search.study.sections import SearchPlan
 from ..coordinator.coordinator import Coordinator, Parts
 from ..coordinator.reconcile import Stores, find_outcome, reconcile
 from ..coordinator.session import name_full_disk, open_pool

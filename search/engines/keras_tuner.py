@@ -19,7 +19,7 @@ from ..space.points import list_values
 from ..space.rules import draw
 from ..space.space import Space, walk
 from ..study.capabilities import order_points
-from ..study.sections import Component
+from ..study.key_values import Component
 from ..study.spec import StudySpec
 from . import state_file
 from .keras_tuner_private import Trial, restore, stop_saving, under

@@ -15,7 +15,8 @@ import optuna
 from .. import references
 from ..errors import StudyError, unknown
 from ..study.capabilities import HALVING, LISTED, REDUCTION, known_as
-from ..study.sections import Component, SearchPlan
+from ..study.key_values import Component
+from ..study.sections import SearchPlan
 from .bounded import BoundedTPE
 
 # What Tailor sets beside Optuna's defaults; a study file's arguments win.

@@ -10,7 +10,7 @@ from ..space.parameters import Choice, Fixed, Float, Int
 from ..space.points import list_points
 from ..space.space import Space
 from .goal import EPOCH_METRICS
-from .sections import Component
+from .key_values import Component
 from .spec import StudySpec
 
 NO_PRUNER = Component("none")

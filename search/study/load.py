@@ -15,8 +15,9 @@ from ..space.points import check_point
 from ..space.space import Space
 from . import capabilities
 from .goal import Goal, Objective
+from .key_values import check_name
 from .parse_space import read_parameter
-from .sections import DataPlan, Found, PromotionPlan, SearchPlan, StudyKeys, WorkersPlan, check_name
+from .sections import DataPlan, Found, PromotionPlan, SearchPlan, StudyKeys, WorkersPlan
 from .spec import StudySpec
 from .validate import make
 

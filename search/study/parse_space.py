@@ -13,7 +13,7 @@ from ..errors import StudyError, unknown
 from ..space.conditions import Value, parse_when
 from ..space.names import explain_name
 from ..space.parameters import Choice, Fixed, Float, Int, Parameter, normalize
-from .sections import SCALAR, STRICT, Nothing, Text
+from .key_values import SCALAR, STRICT, Nothing, Text
 from .validate import key, make, properties
 
 NUMBER = {"type": "number", "expected": "a number"}

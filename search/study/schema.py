@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .key_values import SCALAR, STUDY_NAME
 from .parse_space import ChoiceKeys, FixedKeys, RangeKeys
-from .sections import SCALAR, STUDY_NAME, DataPlan, Found, PromotionPlan, SearchPlan, StudyKeys, WorkersPlan
+from .sections import DataPlan, Found, PromotionPlan, SearchPlan, StudyKeys, WorkersPlan
 from .validate import NOTES, section
 
 

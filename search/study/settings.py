@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import capabilities
+from .key_values import Component
 from .load import build, lay
 from .offers import SAMPLERS
-from .sections import Component
 from .spec import StudySpec
 
 

@@ -15,7 +15,8 @@ from ..space.parameters import Float, Int, Parameter
 from ..space.source import DeclaredSpace, ModelSpace, SpaceSource
 from ..space.space import Space
 from .goal import Constraint, Goal, Objective
-from .sections import APIS, Component, DataPlan, Found, PromotionPlan, SearchPlan, WorkersPlan
+from .key_values import APIS, Component
+from .sections import DataPlan, Found, PromotionPlan, SearchPlan, WorkersPlan
 
 
 @dataclass(frozen=True)

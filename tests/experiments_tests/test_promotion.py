@@ -21,7 +21,8 @@ from tailor.experiments.promotion import choice
 from tailor.experiments.promotion.ensemble import select
 from tailor.experiments.promotion.statistics import Predictions
 from tailor.experiments.promotion.trainings import read_trained
-from tailor.experiments.registry.files import fetch_saved_model
+from tailor.experiments.registry.files import fetch_saved_model, find_logged_models
+from tailor.experiments.registry.register import Registration, register
 from tailor.experiments.tracking.kinds import CANDIDATE, REFIT, SEEDS, TRIAL
 from tailor.experiments.tracking.reader import find_study
 from tailor.search.study.spec import DataPlan
@@ -133,6 +134,24 @@ def test_a_gate_refuses_before_the_test_set_is_opened(shell: Shell, promoted: di
     assert not client(shell.folder).search_registered_models("name = 'small-ones'")
     wrong = shell("promote", "small", "--to", "small-ones", "--seeds", "0")
     assert wrong.returncode == 2 and "promotion.seeds" in wrong.stderr
+
+
+def test_a_promotion_that_died_is_judged_anew_if_there_is_another_champion(shell: Shell, promoted: dict[str, Any]) -> None:
+    mlflow, name = client(shell.folder), "left"
+    ranked = promoted["choice"]["ranking"]
+    first, other = ranked[0]["trial"], ranked[1]["trial"]
+    study = find_study(mlflow, "small")
+    assert study is not None
+    model_id = find_logged_models(study)[first]
+    mlflow.create_registered_model(name)
+    register(mlflow, Registration(name, model_id, "", {"tailor.judged_against": ""}, "a card"))  # and died before its alias
+    assert shell("promote", f"small:{other}", "--to", name, "--quick").returncode in (0, 3)
+    refused = shell("promote", f"small:{first}", "--to", name, "--quick", "--model-bytes", "1")
+    assert refused.returncode == 4 and len(mlflow.search_model_versions(f"name = '{name}'")) == 1
+    done = shell("promote", f"small:{first}", "--to", name, "--quick")
+    assert done.returncode in (0, 3)
+    version = next(one for one in mlflow.search_model_versions(f"name = '{name}'") if one.source == f"models:/{model_id}")
+    assert version.tags["tailor.judged_against"] == "2" and version.tags["tailor.alias"] in ("champion", "challenger")
 
 
 def test_seeds_can_be_registered_as_their_average(shell: Shell, promoted: dict[str, Any], tmp_path: Path) -> None:
