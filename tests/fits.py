@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -17,8 +19,16 @@ def digits() -> Data:
     return Data(*map(tf.constant, (images[:1003], labels[:1003], images[1003:], labels[1003:])), num_classes=10)
 
 
-def keras_history(net: keras.Model, data: Data, optimizer: keras.optimizers.Optimizer, seed: int, epochs: int, **fit_: object):
-    """model.fit in the loop's own order of images: one batch of `train_on_batch` after another."""
+def keras_history(
+    net: keras.Model,
+    data: Data,
+    optimizer: keras.optimizers.Optimizer,
+    seed: int,
+    epochs: int,
+    after: Callable[[int, dict[str, float]], None] = lambda epoch, metrics: None,
+    **fit_: object,
+):
+    """model.fit in the loop's own order of images: one epoch after another, with a callback's `after` each."""
     net.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     images, labels = data.train_images.numpy(), data.train_labels.numpy()
     history = []
@@ -28,4 +38,5 @@ def keras_history(net: keras.Model, data: Data, optimizer: keras.optimizers.Opti
         loss, accuracy = net.evaluate(data.val_images, data.val_labels, verbose=0)
         train = {"train_loss": record["loss"][0], "train_accuracy": record["accuracy"][0]}
         history.append({**train, "val_loss": loss, "val_accuracy": accuracy})
+        after(epoch - 1, dict(history[-1]))
     return history

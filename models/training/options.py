@@ -31,12 +31,18 @@ class TrainOptions:
     clip_norm: Annotated[float, Number(0, 1e9), "of all gradients together; 0 leaves them as they are"] = 0.0
     schedule: Annotated[
         str,
-        Name(("constant", "cosine", "one_cycle", "exponential", "step")),
-        "{names}; over `max_epochs`, or with Keras Tuner's Hyperband over those of a round",
+        Name(("constant", "cosine", "one_cycle", "exponential", "step", "plateau")),
+        "{names}; over `max_epochs`, or with Keras Tuner's Hyperband over those of a round; `plateau` lowers the rate when the "
+        "objective stalls, as Keras's ReduceLROnPlateau does",
     ] = "cosine"  # Keras has none: docs/decisions.md
     warmup_epochs: Annotated[
         float, Number(0, 100_000), "epochs in which the rate rises from 0; not of `one_cycle`, which rises by itself"
     ] = 0.0
+    plateau_factor: Annotated[float, Number(0, 0.999), "what `plateau` multiplies the rate by"] = 0.1
+    plateau_patience: Annotated[
+        int, Number(1, 100_000, whole=True), "epochs without an improvement, before `plateau` lowers the rate; Keras's own is 10"
+    ] = 2
+    plateau_min_rate: Annotated[float, Number(0, 1e3), "where `plateau` lowers the rate no further"] = 0.0
     loss: Annotated[
         str,
         Name(tuple(losses.KERAS), references=True),
@@ -61,8 +67,8 @@ class TrainOptions:
 
 NAMES = tuple(field.name for field in dataclasses.fields(TrainOptions))
 COMPILED = (  # what a compiled model sets itself
-    "learning_rate", "optimizer", "momentum", "nesterov", "weight_decay", "clip_norm", "schedule", "warmup_epochs", "loss",
-    "label_smoothing",
+    "learning_rate", "optimizer", "momentum", "nesterov", "weight_decay", "clip_norm", "schedule", "warmup_epochs",
+    "plateau_factor", "plateau_patience", "plateau_min_rate", "loss", "label_smoothing",
 )  # fmt: skip
 _DECLARED = {  # by name: the rule, and the description in the reference
     name: kind.__metadata__ for name, kind in get_type_hints(TrainOptions, include_extras=True).items()

@@ -39,6 +39,11 @@ class FitPlan:
     epochs_done: int = 0
     last_epoch: int | None = None
 
+    def improves(self, metrics: Mapping[str, float], best: Mapping[str, float], min_delta: float = 0.0) -> bool:
+        """Whether an epoch is better than `best` by more than `min_delta`."""
+        gain = metrics[self.monitor] - best[self.monitor]
+        return (gain if self.maximize else -gain) > min_delta
+
 
 @dataclass(frozen=True)
 class FitHooks:

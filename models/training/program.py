@@ -16,6 +16,7 @@ from .clone import copy_weights, set_values
 from .options import TrainOptions
 from .random import Clock
 from .records import Predictions, Totals, TrialValues
+from .schedules import Schedule
 
 EVALUATION_BATCH = 1000
 
@@ -66,6 +67,11 @@ class Program:
             self.optimizer.weight_decay.assign(options.weight_decay)
         if values.class_weight is not None:
             self.class_weight.assign(values.class_weight)
+
+    def set_rate(self, rate: float) -> None:
+        """Set the rate that the schedule starts from, for the steps to come."""
+        assert isinstance(self.schedule, Schedule)  # the options of a compiled model's schedule have no `plateau`
+        self.schedule.base.assign(rate)
 
     def find_rate(self, steps_back: int = 0) -> float:
         """The learning rate of the next step, or of one that many steps before it."""

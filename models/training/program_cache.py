@@ -69,6 +69,9 @@ def _blank_values(options: TrainOptions) -> TrainOptions:
     values: dict[str, Any] = {
         "learning_rate": 0.0,
         "warmup_epochs": 0.0,
+        "plateau_factor": 0.0,
+        "plateau_patience": 0,
+        "plateau_min_rate": 0.0,
         "early_stopping": None,
         **{name: float(getattr(options, name) > 0) for name in ("label_smoothing", "weight_decay", *STRENGTHS)},
     }

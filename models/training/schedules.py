@@ -31,7 +31,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         step = tf.cast(step, tf.float32) + self.before
-        if self.kind == "constant":
+        if self.kind in ("constant", "plateau"):  # the trainer lowers the base rate of `plateau`
             return self.base * self._warm(step)
         done = tf.clip_by_value(step / self.steps, 0.0, 1.0)
         if self.kind == "one_cycle":

@@ -14,6 +14,7 @@ from .batches import Chunk, read_chunks
 from .checkpoint import FitState, pack
 from .options import TrainOptions
 from .plan import Data, FitHooks, FitPlan
+from .plateau import PLATEAU, find_rate
 from .program import Program
 from .records import Totals
 
@@ -57,6 +58,8 @@ class Trainer:
     def _epoch(self, state: FitState) -> None:
         """Train the rest of an epoch and evaluate; the order of the images is a function of (seed, epoch)."""
         order = np.random.default_rng([self.plan.seed, state.epoch]).permutation(self.count).astype("int32")
+        if self.options.schedule == PLATEAU:
+            self.program.set_rate(find_rate(state.history, self.plan, self.options))
         rate = self.program.find_rate(state.step)
         batch = self.program.batch_size
         for chunk in read_chunks(self.data.train_images, self.data.train_labels, order[state.step * batch :], batch):
@@ -75,7 +78,7 @@ class Trainer:
         if math.isnan(metrics[self.plan.monitor]):
             raise ModelError(f"{self.plan.monitor}: the model's custom step does not return it; use val_accuracy as objective")
         state.history.append(metrics)
-        if state.best is None or self.plan.last_epoch or _improves(metrics, state.best, self.plan, 0.0):
+        if state.best is None or self.plan.last_epoch or self.plan.improves(metrics, state.best):
             state.best, state.best_epoch, state.validation = metrics, state.epoch, validation
             state.best_weights = [variable.numpy() for variable in self.program.model.weights]
         state.epoch, state.step, state.totals = state.epoch + 1, 0, Totals()
@@ -118,11 +121,6 @@ def _next_unit(steps: int, seconds: float) -> int:
     return max(1, min(4 * steps, int(steps * UNIT_SECONDS / max(seconds, 1e-6))))
 
 
-def _improves(metrics: Mapping[str, float], best: Mapping[str, float], plan: FitPlan, min_delta: float) -> bool:
-    gain = metrics[plan.monitor] - best[plan.monitor]
-    return (gain if plan.maximize else -gain) > min_delta
-
-
 def _stalled(history: list[Mapping[str, float]], plan: FitPlan, options: TrainOptions) -> bool:
     """Whether early stopping ends the fit now: the rule of keras.callbacks.EarlyStopping."""
     rule = options.early_stopping
@@ -131,6 +129,6 @@ def _stalled(history: list[Mapping[str, float]], plan: FitPlan, options: TrainOp
     best, since = history[0], 0
     for metrics in history[1:]:
         since += 1
-        if _improves(metrics, best, plan, rule.min_delta):
+        if plan.improves(metrics, best, rule.min_delta):
             best, since = metrics, 0
     return since >= rule.patience

@@ -30,7 +30,14 @@ class Killed(Exception):
 
 
 @pytest.mark.parametrize("where", ["in an epoch", "at a report"])
-@pytest.mark.parametrize("options", [TrainOptions(schedule="cosine"), TrainOptions(optimizer="sgd", learning_rate=0.05)])
+@pytest.mark.parametrize(
+    "options",
+    [
+        TrainOptions(schedule="cosine"),
+        TrainOptions(optimizer="sgd", learning_rate=0.05),
+        TrainOptions(optimizer="sgd", learning_rate=0.6, schedule="plateau", plateau_patience=1, plateau_factor=0.5),
+    ],
+)
 def test_a_fit_goes_on_from_its_checkpoint_to_the_same_numbers(
     data: Data, monkeypatch: pytest.MonkeyPatch, where: str, options: TrainOptions
 ) -> None:
