@@ -40,6 +40,7 @@ grep -q "WARN keras.py in the current folder" said
 tailor studies
 tailor schema
 tailor check quickstart
+tailor lr-range quickstart
 tailor search quickstart --trials 2
 tailor status quickstart
 tailor compare quickstart:best quickstart:1

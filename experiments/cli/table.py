@@ -5,6 +5,7 @@ from __future__ import annotations
 COMMANDS = {
     "search": "Run a study, or resume it.",
     "check": "Dry run: resolve a study file, build its smallest and largest model, estimate.",
+    "lr-range": "Find a learning rate: train while it rises, and see where the loss falls.",
     "studies": "List the shipped studies and those in the store.",
     "status": "Show a study's progress and its leaderboard.",
     "compare": "Set trials side by side.",

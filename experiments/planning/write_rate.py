@@ -1,0 +1,49 @@
+"""Writes a learning rate's range into a study file, and leaves its comments and its order as they are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import tomlkit
+from tomlkit.items import InlineTable, Item, Table
+
+from ...models.training.rate_curve import RateAdvice
+from ...search.study.load import load
+from ..errors import InputError
+from .resolve import find_file, list_shipped
+
+RATE = "learning_rate"
+
+
+def find_writable(study: str) -> Path:
+    """The study's file. Raises InputError if it is a shipped one, or if it has no place for a range."""
+    if study in list_shipped():
+        raise InputError(f"--write: {study} is shipped with Tailor; copy it first: cp {list_shipped()[study]} mine.toml")
+    path = find_file(study)
+    spec = load(path)
+    if not spec.source.known or not spec.source.declared:
+        owner = "study.space is a function" if spec.source.known else "the model declares its own hyperparameters"
+        raise InputError(f"--write: {owner}; set the range there.")
+    if RATE in spec.training:
+        raise InputError(f"--write: training.{RATE} is fixed in {path}; remove that line, and the range goes into [space].")
+    return path
+
+
+def write_range(path: Path, advice: RateAdvice) -> None:
+    """Set [space] learning_rate to the range, with the suggested rate as its default."""
+    document = tomlkit.parse(path.read_text(encoding="utf-8"))
+    space = document.get("space")
+    if not isinstance(space, Table):
+        space = tomlkit.table()
+        document["space"] = space
+    found, entry = space.get(RATE), tomlkit.inline_table()
+    entry.update({"low": advice.low, "high": advice.high, "log": True, "default": advice.rate})
+    if isinstance(found, InlineTable) and "when" in found:
+        entry["when"] = found["when"]
+    if isinstance(found, Item):  # its line's comment
+        entry.trivia.comment_ws, entry.trivia.comment = found.trivia.comment_ws, found.trivia.comment
+    space[RATE] = entry
+    draft = path.with_suffix(".toml.draft")
+    draft.write_text(tomlkit.dumps(document), encoding="utf-8")
+    os.replace(draft, path)

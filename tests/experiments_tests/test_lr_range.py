@@ -1,0 +1,73 @@
+"""`tailor lr-range`: what it prints, records and writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import SMALL, Shell
+from searches import client
+
+from tailor.search.study.load import load
+
+
+def test_a_range_is_suggested_recorded_and_written(tailor: Shell) -> None:
+    path = tailor.folder / "small.toml"
+    path.write_text(SMALL.replace("log = true }", "log = true }  # to be found"))
+    done = tailor("lr-range", "small.toml", "--write", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    advice = found["advice"]
+    text = path.read_text()
+    assert "# to be found" in text and 'units_2 = { choices = [16, 32], when = "depth >= 2" }' in text
+    rate = next(one for one in load(path).space.searched if one.name == "learning_rate")
+    assert (rate.low, rate.high, rate.log, rate.default) == (advice["low"], advice["high"], True, advice["rate"])
+    assert rate.low < rate.default <= rate.high
+
+    mlflow = client(tailor.folder)
+    run = mlflow.get_run(found["run_id"])
+    assert run.info.status == "FINISHED" and run.data.tags["tailor.kind"] == "lr-range"
+    assert run.data.metrics["suggested_rate"] == advice["rate"] and run.data.params["units"] == "32"
+    history = mlflow.get_metric_history(run.info.run_id, "train_loss")
+    assert [point.value for point in sorted(history, key=lambda point: point.step)] == pytest.approx(found["curve"]["losses"])
+    assert {item.path for item in mlflow.list_artifacts(run.info.run_id)} == {"lr_range.png", "lr_range.json"}
+
+    searched = tailor("search", "small.toml", "--trials", "1", "--max-epochs", "1")  # its experiment is there already
+    assert searched.returncode == 0, searched.stderr
+    status = json.loads(tailor("status", "small", "--json").stdout)
+    assert [row["trial"] for row in status["leaderboard"]] == [0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "said"),
+    [
+        ((), ("--low", "1", "--high", "0.1"), "--low, --high: expected 0 < low < high <= 100, got 1 and 0.1"),
+        ((), ("--steps", "50", "--epochs", "50"), "--steps, --epochs: give one of them"),
+        ((), ("--epochs", "3"), "--epochs: expected 20 to 10000 rates, got 3"),
+        (
+            (
+                ("learning_rate = { low = 1e-3, high = 1e-2, log = true }\n", ""),
+                ("units = 32", "units = 32\nlearning_rate = 1e-3"),
+            ),
+            ("--write",),
+            "training.learning_rate is fixed in small.toml; remove that line",
+        ),
+    ],
+)
+def test_wrong_input_is_refused_before_anything_is_trained(
+    tailor: Shell, changes: tuple[tuple[str, str], ...], options: tuple[str, ...], said: str
+) -> None:
+    text = SMALL
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    Path(tailor.folder / "small.toml").write_text(text)
+    done = tailor("lr-range", "small.toml", *options)
+    assert done.returncode == 2 and said in done.stderr
+    assert not (tailor.folder / "mlruns").exists()
+
+
+def test_a_shipped_study_is_not_written_to(tailor: Shell) -> None:
+    done = tailor("lr-range", "quickstart", "--write")
+    assert done.returncode == 2 and "quickstart is shipped with Tailor; copy it first: cp " in done.stderr
