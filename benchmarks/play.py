@@ -85,7 +85,7 @@ def optuna_engine(spec: StudySpec) -> OptunaEngine:
     study = optuna.create_study(
         sampler=make_sampler(spec.search, spec.search.seed), pruner=make_pruner(spec.search), direction="maximize"
     )
-    return OptunaEngine(spec, study, "sqlite://")
+    return OptunaEngine(spec, study, "sqlite://", print)
 
 
 class OneEpochEach:

@@ -33,6 +33,48 @@ def database() -> Iterator[str]:
         _run(SERVER, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
+@dataclass
+class Role:
+    """A user of the server at hand, with a database for Optuna's studies and one for MLflow."""
+
+    name: str
+    studies: str
+    tracking: str
+
+    def lock(self) -> None:
+        """Take the right to log in away, and end the connections, as a password that is changed does once they are lost."""
+        _run(SERVER, f'ALTER ROLE "{self.name}" NOLOGIN')
+        _run(SERVER, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{self.name}'")
+
+    def unlock(self) -> None:
+        _run(SERVER, f'ALTER ROLE "{self.name}" LOGIN')
+
+
+@contextmanager
+def role() -> Iterator[Role]:
+    """A user with two new, empty databases; skips where no server listens."""
+    with database() as studies, database() as tracking:
+        name, names = f"tailor_{uuid.uuid4().hex[:12]}", [url.rpartition("/")[2] for url in (studies, tracking)]
+        _run(SERVER, f'CREATE ROLE "{name}" LOGIN')
+        try:
+            for one in names:
+                _run(SERVER, f'ALTER DATABASE "{one}" OWNER TO "{name}"')
+            yield Role(name, *(url.replace("postgres@", f"{name}@") for url in (studies, tracking)))
+        finally:
+            for one in names:
+                _run(SERVER, f'ALTER DATABASE "{one}" OWNER TO postgres')
+                _run(SERVER.rpartition("/")[0] + f"/{one}", f'DROP OWNED BY "{name}"')
+            _run(SERVER, f'DROP ROLE "{name}"')
+
+
+@contextmanager
+def table(url: str, name: str) -> Iterator[None]:
+    """A table of that name in the database."""
+    _run(url, f"CREATE TABLE {name} (id INTEGER)")
+    yield
+    _run(url, f"DROP TABLE {name}")
+
+
 def _run(url: str, statement: str) -> None:
     engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 3})
     with engine.connect() as connection:

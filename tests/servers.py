@@ -1,7 +1,8 @@
-"""Real servers of a test's own: MLflow's, which can be stopped and started again, and a way to it that cuts uploads off."""
+"""Real servers of a test's own: MLflow's, which can be stopped and started again, and ways to it that cut off or refuse."""
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 import signal
@@ -13,8 +14,9 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from conftest import TAILOR
@@ -100,6 +102,49 @@ class Cutter:
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
             end.close()
+
+
+class Gate:
+    """A way to a server, as a proxy that asks for a password is: it answers 403 to the requests whose paths hold `refused`."""
+
+    def __init__(self, port: int) -> None:
+        self.refused = ""  # nothing
+        gate = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def _pass(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                if gate.refused and gate.refused in self.path:
+                    return self._answer(403, b"the password was changed")
+                far = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+                with closing(far):
+                    far.request(self.command, self.path, body, dict(self.headers))
+                    answer = far.getresponse()
+                    return self._answer(answer.status, answer.read())
+
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _pass
+
+            def _answer(self, status: int, body: bytes) -> None:
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Gate:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
 
 
 @contextmanager

@@ -78,7 +78,9 @@ def _expected(error: Exception) -> int:
         say(str(error))
         return FAILED
     if type(error).__module__ in ("mlflow.exceptions", "sqlalchemy.exc"):  # MLflow is away, or its database has another version
-        say(f"MLflow: {str(error).splitlines()[0]}")
+        from ..tracking.outage import explain
+
+        say(explain(error))
         return FAILED
     import traceback
 

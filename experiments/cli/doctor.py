@@ -25,7 +25,7 @@ ROOMS = ("search", "models", "experiments")
 @store_option
 @data_option
 def command(as_json: bool, store: str | None, data: Path | None) -> int:
-    """Check the installation: versions, the folder of each package, the store, the data, the machine."""
+    """Check the installation: versions, the folder of each package, the store and its servers, the data, the machine."""
     findings = [*_python(), *_rooms(), *_store(store), *_data(data), *_machine()]
     warnings = [*_shadows()]
     if as_json:
@@ -73,10 +73,23 @@ def _store(folder: str | None) -> Iterator[Finding]:
     parent = next(p for p in (store.root, *store.root.parents) if p.exists())
     writable = os.access(parent, os.W_OK)
     yield "store", f"{store.root}" + ("" if store.exists else " (new)"), None if writable else f"you may not write to {parent}"
-    yield "tracking", mask_passwords(store.tracking_uri), None
-    yield "studies", mask_passwords(store.optuna_url), None
+    yield _ask("tracking", store.tracking_uri)
+    yield _ask("studies", store.optuna_url)
     free = shutil.disk_usage(parent).free / 1e9
     yield "disk", f"{free:.1f} GB free", None if free > 1 else "expected 1 GB free; make room, or name another --store"
+
+
+def _ask(what: str, address: str) -> Finding:
+    """The address without a password; a server at it is asked whether it answers. A file's is not: the folder was looked at."""
+    shown = mask_passwords(address)
+    if address.startswith("sqlite"):  # before the import below, which takes seconds
+        return what, shown, None
+    from ..tracking import question
+
+    if not question.is_server(address):
+        return what, shown, None
+    answer = question.ask(address, question.MLFLOW if what == "tracking" else question.OPTUNA)
+    return what, f"{shown} {answer.found}", answer.repair
 
 
 def _data(data: Path | None) -> Iterator[Finding]:

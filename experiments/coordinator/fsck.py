@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ...search import engines
 from ...search.engines.protocol import Engine
 from ...search.study.spec import StudySpec
@@ -29,7 +31,9 @@ def repair(study: RecordedStudy, store: Store) -> list[str]:
         lines: list[str] = []
         catch_up(Outbox(study, Spool(store.spool, spec.name), lines.append))
         checkpoints = Checkpoints(store.checkpoints, spec.name)
-        lines += reconcile(Stores(study, open_engine(spec, store), spec.goal, checkpoints), study.read_attempts()).lines
+        lines += reconcile(
+            Stores(study, open_engine(spec, store, lines.append), spec.goal, checkpoints), study.read_attempts()
+        ).lines
         if study.running:
             study.client.set_terminated(study.run_id, "KILLED")
             lines.append("the study's run: its search was killed; closed")
@@ -45,8 +49,8 @@ def catch_up(outbox: Outbox) -> None:
         raise RunError(f"MLflow cannot be written to, and {outbox.waiting} of an earlier session; try again when it can.")
 
 
-def open_engine(spec: StudySpec, store: Store) -> Engine:
+def open_engine(spec: StudySpec, store: Store, say: Callable[[str], None]) -> Engine:
     """Open the study's engine on the store, and create its study if it is new. Raises StudyError, StoreError."""
     # One at a time: two processes that create the tables of one database at once fail.
     with silence(), hold_lock(store.locks / ".engines"):  # Keras Tuner imports TensorFlow, which prints
-        return engines.open_engine(spec, store.studies_url, store.oracles)
+        return engines.open_engine(spec, store.studies_url, store.oracles, say)

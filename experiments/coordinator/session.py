@@ -141,7 +141,7 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
         spec = recorded_defaults.keep_pruner(add_recorded(spec, before), before.read_spec())
     if pruner := explain_pruner(spec):
         screen.line(pruner)
-    engine = open_engine(spec, store)
+    engine = open_engine(spec, store, screen.line)
     checkpoints = Checkpoints(store.checkpoints, spec.name)
     attempts: Sequence[RecordedAttempt] = ()
     if before is None:
@@ -203,7 +203,7 @@ def check_model(pool: Pool, spec: StudySpec, data: DataHandle) -> Preflight:
 
 def _already_done(study: RecordedStudy, spec: StudySpec, store: Store, screen: Screen) -> Ended | None:
     """How a finished study ended; None if any work is left, even only a run to close or a report to draw."""
-    engine = open_engine(spec, store)
+    engine = open_engine(spec, store, screen.line)
     records = engine.records()
     if engine.unfinished() or len(records) < spec.search.trials:
         return None

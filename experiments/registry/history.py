@@ -17,8 +17,8 @@ from mlflow.entities.model_registry import RegisteredModel
 from mlflow.exceptions import MlflowException
 
 from ..errors import InputError
+from ..tracking.outage import is_away
 from ..tracking.tags import read_user
-from ..tracking.writer import is_away
 from .versions import CHALLENGER, CHAMPION, MISSING, SETTLED, find_model, list_versions
 
 TAG = "tailor.move."  # and the move's number, in five digits

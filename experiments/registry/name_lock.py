@@ -22,7 +22,7 @@ from ..errors import RunError
 from ..store import Store
 from ..system.file_lock import hold_lock
 from ..tracking.lease import BEAT, STALE, Owner, Timing, describe_owner
-from ..tracking.writer import is_away
+from ..tracking.outage import is_away
 from .versions import DESCRIPTION, MISSING, list_versions
 
 TAG = "tailor.turn."  # and the owner's token

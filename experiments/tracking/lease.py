@@ -19,7 +19,7 @@ from mlflow import MlflowClient
 
 from ..errors import InputError, RunError
 from ..store import Store
-from .writer import is_away
+from .outage import is_away, refuses_request
 
 TAG = "tailor.lease"
 CANDIDATES = "tailor.lease.candidates"  # of a promotion that trains the study's candidates
@@ -74,8 +74,8 @@ class Lease:
             found = self._read(self._experiment_id)
             if found is not None and found.token == self._me.token:
                 self._client.set_experiment_tag(self._experiment_id, self._tag, "")
-        except Exception as away:
-            if not is_away(away):
+        except Exception as trouble:
+            if not (is_away(trouble) or refuses_request(trouble)):
                 raise
 
     def acquire(self, experiment_id: str, study: str, say: Callable[[str], None]) -> None:
@@ -107,8 +107,8 @@ class Lease:
                 )
             self._me = replace(self._me, beats=self._me.beats + 1)
             self._write(self._experiment_id)
-        except Exception as away:
-            if not is_away(away):
+        except Exception as trouble:
+            if not (is_away(trouble) or refuses_request(trouble)):
                 raise
 
     def _wait_for_silence(self, experiment_id: str, study: str, held: Owner) -> None:

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 
 from ..errors import RunError
-from ..system.redact import mask_passwords
 from .entries import Entry
 from .kinds import TRIAL, Kind
+from .outage import is_away, refuses_login, refuses_request, shorten
 from .reader import RecordedStudy
 from .spool import Spool
-from .writer import Writer, is_away
+from .writer import Writer
 
 RETRY_SECONDS = 5.0  # between two tries to reach MLflow
 
@@ -25,6 +25,7 @@ class Outbox:
         self._spool = spool
         self._say = say
         self._tried = 0.0
+        self._told = ""  # what the screen last said of MLflow
 
     @property
     def waiting(self) -> str:
@@ -42,12 +43,9 @@ class Outbox:
                 self._writer.write(entry, again=False)
                 return
             except Exception as error:
-                if not is_away(error):
+                if not self._cannot_write(error):
                     raise
-                self._say(
-                    f"MLflow cannot be written to ({_shorten(error)}); training continues, and Tailor keeps the entries in "
-                    f"{self._spool.folder}"
-                )
+                self._tell(error)
                 self._tried = time.monotonic()
         try:
             self._spool.append(entry)
@@ -66,16 +64,30 @@ class Outbox:
             try:
                 self._writer.write(self._spool.first(), again=True)
             except Exception as error:
-                if is_away(error):
+                if self._cannot_write(error):
+                    if not at_once:
+                        self._tell(error)
                     self._tried = time.monotonic()
                     return
                 # MLflow never takes it, if its run was deleted, for example: it must not block the entries that follow.
-                self._say(f"MLflow refuses an entry that Tailor kept; Tailor drops it: {_shorten(error)}")
+                self._say(f"MLflow refuses an entry that Tailor kept; Tailor drops it: {shorten(error)}")
             self._spool.drop()
+        self._told = ""
         self._say(f"MLflow is back; Tailor wrote what it kept ({waited} entries)")
 
+    def _cannot_write(self, error: Exception) -> bool:
+        """Whether MLflow takes nothing at all now. Otherwise it refuses this entry alone, and a retry would not help."""
+        return is_away(error) or (refuses_request(error) and not self._writer.may_write())
 
-def _shorten(error: Exception) -> str:
-    """The error's first line; for a database, the driver's, because SQLAlchemy adds hints and the statement."""
-    said = getattr(error.__cause__, "orig", None) or error
-    return mask_passwords((str(said).strip().splitlines() or [type(error).__name__])[0])[:200]
+    def _tell(self, error: Exception) -> None:
+        """Say once that MLflow is away, and once that it refuses the credentials."""
+        refused = refuses_request(error) or refuses_login(error)
+        trouble = "refuses the credentials" if refused else "cannot be written to"
+        if trouble == self._told:
+            return
+        self._told = trouble
+        kept = f"MLflow {trouble} ({shorten(error)}); training continues, and Tailor keeps the entries in {self._spool.folder}"
+        todo = (
+            ". Restore them on the server, and the search goes on; or press Ctrl-C, and resume with new ones by the same command"
+        )
+        self._say(kept + (todo if refused else ""))

@@ -27,6 +27,7 @@ from .moved import correct_addresses
 
 STUDY_FILE, REPORT = "study.json", "report.html"
 EPOCHS = "tailor.epochs"
+STUDY_TAG = "tailor.study"  # of every run: the study's name
 PAGE = 1000  # runs that MLflow returns at once
 
 
@@ -88,7 +89,7 @@ class RecordedStudy:
 
     @property
     def name(self) -> str:
-        return self.tags["tailor.study"]
+        return self.tags[STUDY_TAG]
 
     @property
     def running(self) -> bool:
@@ -226,7 +227,7 @@ def _check_renamed(client: MlflowClient, name: str) -> None:
     """Raise InputError if a study of that name is in an experiment of another name."""
     others = {e.experiment_id: e.name for e in client.search_experiments(max_results=PAGE)}
     for run in client.search_runs(list(others), "tags.`tailor.kind` = 'study'", max_results=PAGE):
-        if run.data.tags.get("tailor.study") == name:
+        if run.data.tags.get(STUDY_TAG) == name:
             number = run.info.experiment_id
             raise InputError(
                 f"study {name!r}: its experiment was renamed to {others[number]!r} in MLflow. Rename it back: "

@@ -9,7 +9,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-import sqlalchemy.exc
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
@@ -18,22 +17,10 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from . import model_files
 from .entries import Attempt, BeginAttempt, DropModel, EndRun, Entry, LogMetrics, LogModel
 from .kinds import TRIAL, Kind
-from .reader import RecordedStudy
+from .outage import is_away, refuses_request
+from .reader import STUDY_TAG, RecordedStudy
 
 MODEL_NAME = "model"
-CONNECTION = (OSError, sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError, sqlalchemy.exc.PendingRollbackError)
-UNWELL = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")
-
-
-def is_away(error: Exception) -> bool:
-    """Whether MLflow was unreachable or could not write (no connection, a locked or full database, a full disk).
-
-    A refusal, of an invalid name for example, is something else: a retry would not help.
-    """
-    if isinstance(error, MlflowException) and error.error_code in UNWELL:
-        return True
-    # MLflow passes these on, or wraps them as a bad request: errors of requests (they are OSErrors) and of a lost database.
-    return isinstance(error, CONNECTION) or isinstance(error.__cause__, CONNECTION)
 
 
 class Writer:
@@ -43,7 +30,7 @@ class Writer:
         self._kind = kind
         self._client = study.client
         self._experiment_id = study.experiment_id
-        self._study_run = study.run_id
+        self._study_run, self._study_name = study.run_id, study.name
         self._runs: dict[Attempt, str] = {}
 
     def write(self, entry: Entry, again: bool) -> None:
@@ -63,6 +50,14 @@ class Writer:
                 self._log_model(entry, run_id)
             case DropModel():
                 self._drop_model(entry)
+
+    def may_write(self) -> bool:
+        """Whether MLflow takes a write of these credentials at all: a tag of the study's run, as it is already."""
+        try:
+            self._client.set_tag(self._study_run, STUDY_TAG, self._study_name)
+        except Exception as error:
+            return not (is_away(error) or refuses_request(error))
+        return True
 
     def find_models(self) -> dict[int, list[LoggedModel]]:
         """The logged models by the numbers of their attempts, half-logged ones too."""

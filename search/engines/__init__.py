@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,10 +24,10 @@ def check(spec: StudySpec) -> None:
     make_pruner(spec.search)
 
 
-def open_engine(spec: StudySpec, storage_url: str, folder: Path) -> Engine:
+def open_engine(spec: StudySpec, storage_url: str, folder: Path, say: Callable[[str], None] = print) -> Engine:
     """The spec's engine on its store, created if it is new: Optuna's at a database's URL, Keras Tuner's in a folder.
 
-    Heavy libraries load here, not on import.
+    Heavy libraries load here, not on import. `say` prints that a database's server is away, and that it is back.
     """
     if spec.search.engine == "keras-tuner":
         from .keras_tuner import KerasTunerEngine
@@ -34,4 +35,4 @@ def open_engine(spec: StudySpec, storage_url: str, folder: Path) -> Engine:
         return KerasTunerEngine.open(spec, folder)
     from .optuna import OptunaEngine
 
-    return OptunaEngine.open(spec, storage_url)
+    return OptunaEngine.open(spec, storage_url, say)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -35,10 +35,10 @@ PATIENCE = 60.0  # seconds that a database server may be away
 class OptunaEngine:
     """The Engine over one Optuna study."""
 
-    def __init__(self, spec: StudySpec, study: optuna.Study, storage_url: str) -> None:
+    def __init__(self, spec: StudySpec, study: optuna.Study, storage_url: str, say: Callable[[str], None]) -> None:
         self._spec = spec
         self._study = study
-        self.place = place(storage_url)
+        self.place, self.say = place(storage_url), say
         self.patience = 0.0 if storage_url.startswith("sqlite") else PATIENCE  # SQLite waits for its lock by itself
         self._given: set[int] = set()  # the running trials that the coordinator knows of
         self._live: dict[int, Trial] = {}
@@ -47,7 +47,7 @@ class OptunaEngine:
             self._listed += [point for point in order_points(spec) if point not in self._listed]
 
     @classmethod
-    def open(cls, spec: StudySpec, storage_url: str) -> OptunaEngine:
+    def open(cls, spec: StudySpec, storage_url: str, say: Callable[[str], None]) -> OptunaEngine:
         """Create or load the study named by the spec. Raises StudyError for arguments that Optuna refuses."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
@@ -60,7 +60,7 @@ class OptunaEngine:
                 directions=[objective.direction for objective in spec.goal.objectives],
                 load_if_exists=True,
             )
-        return cls(spec, study, storage_url)
+        return cls(spec, study, storage_url, say)
 
     @lasting
     def ask(self) -> Suggestion | Wait | Done:

@@ -23,10 +23,11 @@ R = TypeVar("R")
 
 
 class Patient(Protocol):
-    """Something that waits for a database: its readable name, and for how many seconds."""
+    """Something that waits for a database: its readable name, for how many seconds, and how it says so on the screen."""
 
     place: str
     patience: float
+    say: Callable[[str], None]
 
 
 S = TypeVar("S", bound=Patient)
@@ -66,24 +67,36 @@ def lasting(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P
 
     @functools.wraps(method)
     def lasts(self: S, *arguments: P.args, **named: P.kwargs) -> R:
-        deadline = time.monotonic() + self.patience
+        deadline, waits = time.monotonic() + self.patience, False
         while True:
             try:
-                return method(self, *arguments, **named)
+                result = method(self, *arguments, **named)
             except AWAY as error:
                 if time.monotonic() >= deadline:
                     raise _store_error(self.place, error) from error
+                if not waits:
+                    said = f"the studies' database {self.place} cannot be used ({_explain(error)})"
+                    self.say(f"{said}; repair it within {self.patience:g} s, and the search goes on")
+                waits = True
                 time.sleep(AGAIN_SECONDS)
+                continue
+            if waits:
+                self.say(f"the studies' database {self.place} is back")
+            return result
 
     return lasts
 
 
 def _store_error(where: str, error: Exception) -> StoreError:
-    cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ is not None else error
     return StoreError(
-        f"the studies' database {where} cannot be used ({_first_line(cause)}); repair it, or wait until it is "
+        f"the studies' database {where} cannot be used ({_explain(error)}); repair it, or wait until it is "
         "free; the same command resumes."
     )
+
+
+def _explain(error: Exception) -> str:
+    """The first line of what went wrong: Optuna's error only says that something did."""
+    return _first_line(error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ is not None else error)
 
 
 def _first_line(error: BaseException) -> str:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from postgres import role
+from servers import Gate, mlflow_server
 
 from tailor.experiments.errors import RunError
 from tailor.experiments.store import Store
@@ -30,11 +32,11 @@ END = EndRun((0, 1), {"tailor.status": "complete"}, "FINISHED", 9000, {"note.txt
 class Place:
     """A study in an MLflow of its own, its outbox, and what was said of it."""
 
-    def __init__(self, folder: Path) -> None:
-        store = Store.at(str(folder), {})
+    def __init__(self, folder: Path, address: str = "") -> None:
+        store = Store.at(str(folder), {"MLFLOW_TRACKING_URI": address})
         self.client: MlflowClient = open_client(store)
-        experiment = self.client.create_experiment("small", (folder / "artifacts").as_uri())
-        self.study = RecordedStudy(self.client, experiment, self.client.create_run(experiment))
+        experiment = self.client.create_experiment("small", None if store.served else (folder / "artifacts").as_uri())
+        self.study = RecordedStudy(self.client, experiment, self.client.create_run(experiment, tags={"tailor.study": "small"}))
         self.database, self.spool, self.said = folder / "mlflow.db", folder / "spool", list[str]()
 
     def outbox(self) -> Outbox:
@@ -140,6 +142,38 @@ def test_where_nothing_can_be_kept_it_says_so(place: Place) -> None:
     place.spool.write_text("a file where the folder should be")
     with place.away(), pytest.raises(RunError, match=r"neither MLflow nor .*spool"):
         put_all(place.outbox())
+
+
+def test_a_database_that_refuses_the_login_counts_as_away(tmp_path: Path) -> None:
+    with role() as owned:
+        place = Place(tmp_path / "store", owned.tracking)
+        outbox = place.outbox()
+        owned.lock()
+        put_all(outbox)
+        outbox.retry(at_once=True)
+        assert len(place.said) == 1 and "MLflow refuses the credentials (" in place.said[0]
+        assert "is not permitted to log in" in place.said[0] and "Restore them on the server" in place.said[0]
+        owned.unlock()
+        outbox.retry(at_once=True)
+        check_written(place)
+
+
+@pytest.mark.slow
+def test_a_server_that_refuses_all_counts_as_away_and_one_that_refuses_one_entry_does_not(tmp_path: Path) -> None:
+    with mlflow_server(tmp_path) as server, Gate(server.port) as gate:
+        place = Place(tmp_path / "store", gate.url)
+        gate.refused = "/runs/create"  # and nothing else: the right to write is there
+        with pytest.raises(MlflowException, match="403"):
+            place.outbox().put(BEGIN)
+        gate.refused = "/"
+        outbox = place.outbox()
+        outbox.put(DropModel(None, 3))
+        put_all(outbox)
+        assert len(place.said) == 1 and "MLflow refuses the credentials (" in place.said[0]
+        gate.refused = "/logged-models"  # of the first entry, for good: it is dropped, and those that follow are written
+        outbox.retry(at_once=True)
+        check_written(place)
+        assert "Tailor drops it" in place.said[1] and "MLflow is back" in place.said[2] and len(place.said) == 3
 
 
 def test_a_password_in_mlflows_address_is_not_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

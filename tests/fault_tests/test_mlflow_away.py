@@ -96,7 +96,7 @@ def test_11_a_search_that_ends_while_mlflow_is_away_is_written_when_it_is_back(t
         running = cut_off(tailor, server)
         said = finish(running)
         assert running.returncode == 1
-        assert "entries wait in" in said and "when it can, this resumes it:  tailor search small.toml" in said, said
+        assert "entries wait in" in said and "when MLflow is back, resume with:  tailor search small.toml" in said, said
         again = tailor("search", "small.toml", **environ(server.url))
         assert again.returncode == 1 and "Traceback" not in again.stderr
         server.start()

@@ -1,0 +1,121 @@
+"""Asks MLflow's server, or a database, whether it answers and is what it should be; the answer comes within seconds."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import requests
+import sqlalchemy
+import sqlalchemy.exc
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException, RestException
+
+from ..system.redact import mask_passwords
+from .outage import LOGIN, refuses_login, refuses_request, shorten
+
+PATIENCE = 10.0  # seconds, whatever hangs: a name, a connection or an answer
+CONNECT_SECONDS = 5
+BACKENDS = ("postgresql", "mysql", "mariadb")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was found, and what to repair; `repair` is None if nothing is wrong."""
+
+    found: str
+    repair: str | None = None
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose a database is: the name, a table that only it has, and the setting that names the database."""
+
+    name: str
+    table: str
+    setting: str
+
+
+MLFLOW = Owner("MLflow", "experiments", "MLFLOW_TRACKING_URI")
+OPTUNA = Owner("Optuna", "studies", "--studies or TAILOR_STUDIES")
+
+
+def is_server(url: str) -> bool:
+    """Whether the address is that of a server that can be asked: MLflow's, PostgreSQL or MySQL."""
+    return url.startswith(("http://", "https://", *BACKENDS))
+
+
+def ask(url: str, owner: Owner) -> Answer:
+    """Ask the server at the address, which should be the owner's; writes nothing."""
+    question = _ask_http if url.startswith(("http://", "https://")) else _ask_database
+    answer: Future[Answer] = Future()
+
+    def fetch() -> None:
+        try:
+            answer.set_result(question(url, owner))
+        except Exception as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=fetch, daemon=True).start()  # one that hangs ends with the process
+    try:
+        return answer.result(PATIENCE)
+    except TimeoutError:
+        repair = f"correct the host and port in {owner.setting}, or let the firewall between pass them"
+        return Answer(f"gave no answer within {PATIENCE:g} s", repair)
+
+
+def _ask_http(url: str, owner: Owner) -> Answer:
+    try:
+        MlflowClient(url, url).search_experiments(max_results=1)
+    except (MlflowException, requests.RequestException) as error:
+        return _explain_http(error, owner)
+    return Answer("answers")
+
+
+def _explain_http(error: MlflowException | requests.RequestException, owner: Owner) -> Answer:
+    broken = error if isinstance(error, requests.RequestException) else error.__context__  # MLflow names no cause
+    if isinstance(broken, requests.exceptions.SSLError):
+        repair = "name the server's own certificate in MLFLOW_TRACKING_SERVER_CERT_PATH, or write http:// if it speaks no TLS"
+        return Answer(f"has no certificate that is trusted here ({_find_root(broken)})", repair)
+    if isinstance(broken, requests.RequestException) and not isinstance(broken, requests.exceptions.RetryError):
+        repair = f"start the server, or correct the host and port in {owner.setting}"
+        return Answer(f"cannot be reached ({_find_root(broken)})", repair)
+    if refuses_request(error):
+        return Answer(f"refuses the credentials ({shorten(error)})", f"set {LOGIN} to those that the server knows")
+    of_mlflow = isinstance(error, RestException) and "error_code" in error.json
+    if of_mlflow or broken is not None:
+        return Answer(f"answers with an error ({_find_root(error)})", "look at the server's own log")
+    return Answer(f"answers, but not as MLflow does ({shorten(error)})", f"correct the host and port in {owner.setting}")
+
+
+def _find_root(error: BaseException) -> str:
+    """What is below the libraries' errors about each other: "Connection refused", "too many 502 error responses"."""
+    while (below := error.__cause__ or error.__context__) is not None:
+        error = below
+    return mask_passwords((isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__)[:200]
+
+
+def _ask_database(url: str, owner: Owner) -> Answer:
+    try:
+        options = {"connect_timeout": CONNECT_SECONDS}
+        engine = sqlalchemy.create_engine(url, connect_args=options, poolclass=sqlalchemy.NullPool)
+        with engine.connect() as connection:
+            tables = set(sqlalchemy.inspect(connection).get_table_names())
+    except (ImportError, sqlalchemy.exc.SQLAlchemyError) as error:
+        return _explain_database(error, owner)
+    if not tables:
+        return Answer("answers; empty, so the first search makes its tables")
+    if owner.table not in tables:
+        held = ", ".join(sorted(tables)[:3])
+        return Answer(f"answers, but holds other tables ({held}, …)", f"name a database of {owner.name}'s own in {owner.setting}")
+    return Answer("answers")
+
+
+def _explain_database(error: ImportError | sqlalchemy.exc.SQLAlchemyError, owner: Owner) -> Answer:
+    said = shorten(error)
+    if isinstance(error, ImportError):
+        return Answer(f"cannot be asked ({said})", "install its driver; PostgreSQL's by `pip install -e '.[postgres]'`")
+    if refuses_login(error):
+        return Answer(f"refuses the credentials ({said})", f"correct the user and password in {owner.setting}")
+    return Answer(f"cannot be used ({said})", f"start the server, or correct the host, port and database in {owner.setting}")
