@@ -38,11 +38,13 @@ def command(
     Tailor runs what it wrote on 200 held-out images. The probabilities must agree with the original's; in int8 the likeliest
     class must be the same on 95 % of them. How closely they agree is printed, and recorded in DIR/export.json and on the version.
     """
-    from ..export.export import Wanted, export
-    from ..registry.versions import find_version
+    from ..system.forkserver import loading
 
-    _, client = open_store(store)
-    with keep_stdout_for_json(as_json):
+    with keep_stdout_for_json(as_json), loading():  # TensorFlow, while this process imports MLflow
+        from ..export.export import Wanted, export
+        from ..registry.versions import find_version
+
+        _, client = open_store(store)
         done = export(client, find_version(client, reference), Wanted(form, output, **flags), data)
     if as_json:
         print_json({"folder": str(done.folder), **done.about})

@@ -17,7 +17,6 @@ from ..errors import InputError
 from ..registry.files import find_registered_model, read_labels
 from ..registry.pull import describe_preprocessing
 from ..registry.versions import read_input_shape
-from ..system.forkserver import begin_loading
 from ..trials.evaluator import Evaluator
 from . import convert
 from .agreement import Agreement, compare, require
@@ -68,7 +67,6 @@ def export(client: MlflowClient, version: ModelVersion, wanted: Wanted, data_dir
     kind = f"{form.name}-int8" if wanted.int8 else form.name
     folder = wanted.folder or Path(f"{version.name}-{version.version}-{kind}")
     require_room(folder, wanted.force)
-    begin_loading()
     preprocessing = describe_preprocessing(version)
     model = find_registered_model(client, version)
     labels = read_labels(model)
