@@ -32,6 +32,7 @@ test: install
 	$(BIN)/python -m pytest -q -m "not slow and not faults" $(AT_ONCE) --durations=10
 
 test-slow: install
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[litert]'
 	$(BIN)/python -m pytest -q -m "slow and not faults" $(AT_ONCE) --durations=10
 
 lint: install

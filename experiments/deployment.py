@@ -1,4 +1,4 @@
-"""From a study to a model in use, from Python: promote, pull and predict, as the commands of those names."""
+"""From a study to a model in use, from Python: promote, pull, export and predict, as the commands of those names."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from ..search.study.validate import make
 from .coordinator.display import choose_screen
 from .coordinator.session import Places
 from .errors import InputError
+from .export.export import Exported, Wanted
+from .export.export import export as run_export
 from .planning.resolve import open_data
 from .promotion.promote import promote as run_promotion
 from .promotion.records import Promotion, Request, Work, split_reference
@@ -52,8 +54,7 @@ def promote(  # noqa: PLR0913 (the options of the command)
     `.verdict.outcome` of what it returns is promoted, challenger or refused.
     Raises InputError, RunError, and KeyboardInterrupt if Ctrl-C stopped it: the same call resumes it.
     """
-    folder = data or os.environ.get("TAILOR_DATA")
-    where = Path(folder).expanduser() if folder else None
+    where = _find_data(data)
     with kept(), loading(), shorten_timeouts(), choose_screen(quiet) as screen:
         place, client = _open(store)
         name, trial = split_reference(study)
@@ -77,6 +78,28 @@ def pull(reference: str, folder: str | Path, *, store: str | Path | None = None)
 
 
 @prefer_installed()
+def export(  # noqa: PLR0913 (the options of the command)
+    reference: str,
+    format: str,
+    folder: str | Path | None = None,
+    *,
+    int8: bool = False,
+    unchecked: bool = False,
+    force: bool = False,
+    store: str | Path | None = None,
+    data: str | Path | None = None,
+) -> Exported:
+    """Write a registered version as "onnx", "litert" or "savedmodel", as `tailor export`; returns how it agrees.
+
+    The default folder is NAME-VERSION-FORMAT in the current one. Raises InputError, and RunError if the model does not agree.
+    """
+    wanted = Wanted(format, None if folder is None else Path(folder), int8, unchecked, force)
+    with kept(), loading(), shorten_timeouts():
+        _, client = _open(store)
+        return run_export(client, find_version(client, reference), wanted, _find_data(data))
+
+
+@prefer_installed()
 def predict(reference: str, images: np.ndarray, *, store: str | Path | None = None) -> np.ndarray:
     """Probabilities (n, classes) of raw uint8 images (n, height, width, channels), by a registered model. Raises InputError."""
     with kept(), loading(), shorten_timeouts():
@@ -97,3 +120,8 @@ def _open(store: str | Path | None) -> tuple[Store, MlflowClient]:
     if not place.exists:
         raise InputError(f"store: there is no study in {place.root} yet; search one first, or name another.")
     return place, open_client(place)
+
+
+def _find_data(data: str | Path | None) -> Path | None:
+    folder = data or os.environ.get("TAILOR_DATA")
+    return Path(folder).expanduser() if folder else None

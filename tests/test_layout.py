@@ -32,7 +32,7 @@ LAYERS = {
     ),
     "experiments": (
         ("cli", "api", "deployment"),
-        ("promotion",),
+        ("promotion", "export"),
         ("coordinator",),
         ("planning", "registry", "reports"),
         ("tracking", "workers"),

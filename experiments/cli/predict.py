@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,37 +17,57 @@ from .common import json_option, open_store, print_json, store_option
 @json_option
 @store_option
 def command(reference: str, images: tuple[Path, ...], top: int, as_json: bool, store: str | None) -> None:
-    """Print the likeliest classes of each image, with probabilities."""
+    """Print the likeliest classes of each image, with probabilities.
+
+    What Tailor changes about an image, and if it looks unlike the images that the model was trained on, stands on standard error.
+    """
+    from ..system.forkserver import loading
+
+    with loading():  # TensorFlow, while this process imports MLflow
+        answers = _classify(reference, images, top, store)
+    if as_json:
+        print_json(answers)
+        return
+    for answer in answers:
+        click.echo(f"{answer['image']}: " + "  ".join(f"{c['label']} {c['probability']:.1%}" for c in answer["classes"]))
+
+
+def _classify(reference: str, images: tuple[Path, ...], top: int, store: str | None) -> list[dict[str, Any]]:
+    """For each image its path, its likeliest classes, what was changed about it, and what is strange about it."""
     import numpy as np
 
     from ..datasets.folder import is_dim, read_header, read_image
+    from ..datasets.looks import Looks, find_strangeness
     from ..registry.files import find_registered_model, read_labels
-    from ..registry.versions import find_version, read_input_shape
+    from ..registry.versions import LOOKS, find_version, read_input_shape
     from ..trials.evaluator import Evaluator
 
     _, client = open_store(store)
     version = find_version(client, reference)
     height, width, channels = read_input_shape(version)
-    rows = []
+    rows: list[np.ndarray] = []
+    notes: list[dict[str, Any]] = []
     for path in images:
         header = read_header(path)
-        if header.size != (height, width):
-            click.echo(f"{path}: resized from {header.size[0]}×{header.size[1]} to {height}×{width}", err=True)
+        changes = header.list_changes((height, width), channels)
         rows.append(read_image(path, (height, width), channels))
+        warnings = []
         if header.deep and is_dim(rows[-1]):
-            click.echo(f"{path}: uses only the lower of its 16 bits, so it is nearly black; save it with 8 bits", err=True)
-    batch = np.stack(rows)
+            warnings.append("uses only the lower of its 16 bits, so it is nearly black; save it with 8 bits")
+        elif LOOKS in version.tags and (strange := find_strangeness(rows[-1], Looks.parse(version.tags[LOOKS]))):
+            warnings.append(strange)
+        for line in ([", ".join(changes)] if changes else []) + warnings:
+            click.echo(f"{path}: {line}", err=True)
+        notes.append({"changes": changes, "warnings": warnings})
     model = find_registered_model(client, version)
     with Evaluator() as evaluator:
-        probabilities = evaluator.predict(model, batch)
+        probabilities = evaluator.predict(model, np.stack(rows))
     names = read_labels(model)
-    answers = []
-    for path, row in zip(images, probabilities, strict=True):
-        best = row.argsort()[::-1][:top]
-        classes = [{"label": names[i], "probability": float(row[i])} for i in best]
-        answers.append((str(path), classes))
-    if as_json:
-        print_json([{"image": image, "classes": classes} for image, classes in answers])
-        return
-    for image, classes in answers:
-        click.echo(f"{image}: " + "  ".join(f"{c['label']} {c['probability']:.1%}" for c in classes))
+    return [
+        {
+            "image": str(path),
+            "classes": [{"label": names[i], "probability": float(row[i])} for i in row.argsort()[::-1][:top]],
+            **note,
+        }
+        for path, row, note in zip(images, probabilities, notes, strict=True)
+    ]

@@ -18,6 +18,7 @@ COMMANDS = {
     "rollback": "Make the champion before the present one champion again.",
     "ensemble": "Combine a study's models into one, and register it.",
     "pull": "Fetch a registered model into a folder.",
+    "export": "Write a registered model as ONNX, LiteRT or SavedModel.",
     "predict": "Classify images with a registered model.",
     "ui": "Open MLflow's pages on the store.",
     "env": "Print what other tools need to find the store.",

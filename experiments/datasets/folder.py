@@ -35,12 +35,32 @@ DEEP = "I;16"  # how Pillow's modes of 16 bits of gray begin
 
 @dataclass(frozen=True)
 class Header:
-    """An image file's header: (height, width) as Tailor reads it, Pillow's mode, 16 bits a channel, several frames."""
+    """An image file's header: (height, width) as Tailor reads it, and Pillow's mode.
+
+    `deep`: 16 bits a channel; `animated`: several frames; `turned`: its camera was; `transparent`: in parts.
+    """
 
     size: tuple[int, int]
     mode: str
     deep: bool
     animated: bool
+    turned: bool
+    transparent: bool
+
+    def list_changes(self, size: tuple[int, int], channels: int) -> list[str]:
+        """What `read_image` changes for images of that size: nothing, if the file has 8 bits, the size and the channels."""
+        gray = self.mode in ("1", "L", "LA") or self.mode.startswith(DEEP)
+        changes = {
+            "its first frame": self.animated,
+            "16 bits reduced to 8": self.deep,
+            "turned as its camera was": self.turned,
+            "transparent parts filled with white": self.transparent,
+            "converted to gray": channels == 1 and not gray,
+            "converted to RGB": channels == 3 and gray,
+            f"resized from {self.size[0]}×{self.size[1]} to {size[0]}×{size[1]}": self.size != size,
+            "stretched": not 0.9 < self.size[0] * size[1] / (self.size[1] * size[0]) < 1.1,
+        }
+        return [change for change, made in changes.items() if made]
 
 
 def load(name: str, folder: Path, image_size: tuple[int, int] | None) -> Dataset:
@@ -110,12 +130,13 @@ def _opened(path: Path) -> Image.Image:
 def read_header(path: Path) -> Header:
     """The header of an image file. Raises InputError if it is no image."""
     image = _opened(path)
-    size = (image.width, image.height) if _turn(image) in QUARTERS else (image.height, image.width)
+    turn = _turn(image)
+    size = (image.width, image.height) if turn in QUARTERS else (image.height, image.width)
     deep = image.mode.startswith(DEEP) or any(";16" in str(tile) for tile in getattr(image, "tile", ()))
     animated = False
     with suppress(Exception):  # decoding finds the faults of a damaged file
         animated = image.format != "MPO" and getattr(image, "is_animated", False)  # MPO: the other frames are a camera's previews
-    return Header(size, image.mode, deep, animated)
+    return Header(size, image.mode, deep, animated, turn is not None, image.has_transparency_data)
 
 
 def is_dim(image: np.ndarray) -> bool:

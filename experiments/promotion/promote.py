@@ -8,6 +8,7 @@ from dataclasses import replace
 from mlflow.entities.model_registry import ModelVersion
 
 from ...search.study.load import check_name
+from ..datasets.looks import measure_looks
 from ..errors import InputError
 from ..registry.files import fetch_saved_model, find_registered_model, read_checksums
 from ..registry.history import Why, move_alias, settle
@@ -18,6 +19,7 @@ from ..registry.versions import (
     CHAMPION,
     DIGEST,
     EVIDENCE,
+    LOOKS,
     PENDING,
     RESCALED,
     RESCALING,
@@ -173,6 +175,7 @@ def _describe(
         "tailor.verdict": made.verdict.reason,
         AGAINST: _number(champion),
         EVIDENCE: made.run_id,
+        LOOKS: str(measure_looks(work.splits.train.images)),
         **({} if choice.latency_ms is None else {"tailor.latency_ms": repr(choice.latency_ms)}),
     }
     return Registration(made.name, choice.model_id, choice.run_id, tags, _write_card(work, made, test, tags))

@@ -17,6 +17,7 @@ SETTLED, PENDING = "tailor.alias", "pending"  # a version's tag: the alias that 
 DESCRIPTION = "Promoted by Tailor."  # of a registered name
 DIGEST = "tailor.dataset_sha256"
 RESCALING, RESCALED, UNSCALED = "tailor.rescaling", "inside the model", "none: the model takes 0 to 255 as they are"
+LOOKS = "tailor.looks"  # of the training images; older versions lack it
 EVIDENCE = "tailor.evidence"  # the run with what its promotion found
 MISSING = "RESOURCE_DOES_NOT_EXIST"
 NO_ALIAS = (MISSING, "INVALID_PARAMETER_VALUE")  # MLflow's codes for an unknown name or alias

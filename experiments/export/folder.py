@@ -1,0 +1,74 @@
+"""The folder of an export: written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ..errors import InputError
+
+ABOUT = "export.json"
+
+
+def require_room(folder: Path, force: bool) -> None:
+    """Raise InputError if the folder is a file, or holds something that is not to be replaced."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"-o: {folder} is a file; name a new folder.")
+    if folder.exists() and any(folder.iterdir()) and not force:
+        raise InputError(f"-o: {folder} is not empty; name a new folder, or replace the export in it with --force.")
+
+
+@contextmanager
+def draft(folder: Path) -> Iterator[Path]:
+    """A folder to write to. At the end of the block its files move to `folder`; after an error there is nothing new.
+
+    They replace the files of an export that is there, and those of the same names; other files stay. Raises InputError if
+    `folder` cannot be written to.
+    """
+    new = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        place = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder))
+        try:
+            yield place
+            _remove_earlier(folder)
+            for path in list_files(place):
+                target = folder / path.relative_to(place)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(path, target)
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+    except OSError as error:
+        raise InputError(f"-o: {folder} cannot be written ({error.strerror}); name another folder, or make room.") from error
+    finally:
+        if new:
+            with suppress(OSError):  # it has files, if all went well
+                folder.rmdir()
+
+
+def list_files(folder: Path) -> list[Path]:
+    """Every file in the folder, sorted."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def sum_files(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each file by its path within the folder."""
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in list_files(folder)}
+
+
+def _remove_earlier(folder: Path) -> None:
+    """Remove the files of the export that the folder holds, if it holds one: a model in two formats would be two exports."""
+    try:
+        listed = json.loads((folder / ABOUT).read_text(encoding="utf-8"))["files"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return
+    for name in listed:
+        path = folder / name
+        if path.resolve().is_relative_to(folder.resolve()):
+            path.unlink(missing_ok=True)

@@ -1,0 +1,67 @@
+"""What `tailor predict` says about an image: what it changed, and whether it looks unlike the training images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Shell
+from PIL import Image
+
+from tailor.experiments.datasets.folder import read_header
+from tailor.experiments.datasets.looks import Looks, find_strangeness, measure_looks
+
+DIGIT = Path(__file__).resolve().parents[2] / "docs" / "pictures" / "digit.png"
+
+
+def turned(image: Image.Image) -> Image.Exif:
+    exif = image.getexif()
+    exif[0x0112] = 6  # a quarter turn
+    return exif
+
+
+def test_what_is_changed_about_an_image_is_listed(tmp_path: Path) -> None:
+    gray = Image.new("L", (8, 8))
+    gray.save(tmp_path / "as_it_is.png")
+    Image.new("RGBA", (20, 10)).save(tmp_path / "wide.png")
+    photo = Image.new("RGB", (40, 30))
+    photo.save(tmp_path / "photo.jpg", exif=turned(photo))
+    gray.save(tmp_path / "moving.gif", save_all=True, append_images=[Image.new("L", (8, 8), 255)])
+    Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(tmp_path / "deep.png")
+    found = {path.stem: read_header(path).list_changes((8, 8), 1) for path in tmp_path.iterdir()}
+    assert found == {
+        "as_it_is": [],
+        "wide": ["transparent parts filled with white", "converted to gray", "resized from 10×20 to 8×8", "stretched"],
+        "photo": ["turned as its camera was", "converted to gray", "resized from 40×30 to 8×8", "stretched"],
+        "moving": ["its first frame", "converted to gray"],
+        "deep": ["16 bits reduced to 8"],
+    }
+    assert read_header(tmp_path / "as_it_is.png").list_changes((8, 8), 3) == ["converted to RGB"]
+
+
+def test_training_images_are_like_themselves_and_inverted_ones_are_not() -> None:
+    from sklearn.datasets import load_digits
+
+    digits = (load_digits().images * (255 / 16)).round().astype(np.uint8)[..., None]
+    looks = measure_looks(digits)
+    assert Looks.parse(str(looks)) == looks
+    assert sum(bool(find_strangeness(image, looks)) for image in digits) <= 5  # of 1,797
+    assert all(find_strangeness(255 - image, looks).endswith("; inverted it would not") for image in digits[:100])
+    blank = find_strangeness(np.zeros((8, 8, 1), np.uint8), looks)
+    assert blank.startswith("looks unlike the training images (mean 0, those") and "; contrast 0, those" in blank
+    assert "inverted" not in blank
+
+
+@pytest.mark.parametrize("invert", [False, True])
+def test_predict_says_what_it_did_and_what_is_strange(recorded: Shell, tmp_path: Path, invert: bool) -> None:
+    digit = Image.open(DIGIT).convert("L")
+    pixels = np.asarray(digit)
+    Image.fromarray(255 - pixels if invert else pixels).convert("RGB").save(tmp_path / "digit.png")
+    done = recorded("predict", "digits", str(tmp_path / "digit.png"), "--json")
+    assert done.returncode == 0
+    (answer,) = json.loads(done.stdout)
+    assert "converted to gray" in answer["changes"] and f"digit.png: {', '.join(answer['changes'])}\n" in done.stderr
+    assert any("looks unlike the training images" in warning for warning in answer["warnings"]) == invert
+    assert ("looks unlike the training images" in done.stderr) == invert
