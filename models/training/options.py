@@ -43,6 +43,14 @@ class TrainOptions:
         int, Number(1, 100_000, whole=True), "epochs without an improvement, before `plateau` lowers the rate; Keras's own is 10"
     ] = 2
     plateau_min_rate: Annotated[float, Number(0, 1e3), "where `plateau` lowers the rate no further"] = 0.0
+    frozen_epochs: Annotated[
+        int, Number(0, 100_000, whole=True), "the first epochs, in which layers are frozen; 0 freezes none"
+    ] = 0
+    frozen_share: Annotated[
+        float, Number(0, 1), "of the layers with weights, from the images on, are frozen then; 1 freezes all but the last"
+    ] = 1.0
+    fine_tune_share: Annotated[float, Number(0, 1), "of the frozen layers, the last ones, train after these epochs"] = 1.0
+    fine_tune_factor: Annotated[float, Number(0, 1), "what the rate is multiplied by after these epochs"] = 0.1
     loss: Annotated[
         str,
         Name(tuple(losses.KERAS), references=True),
@@ -68,7 +76,8 @@ class TrainOptions:
 NAMES = tuple(field.name for field in dataclasses.fields(TrainOptions))
 COMPILED = (  # what a compiled model sets itself
     "learning_rate", "optimizer", "momentum", "nesterov", "weight_decay", "clip_norm", "schedule", "warmup_epochs",
-    "plateau_factor", "plateau_patience", "plateau_min_rate", "loss", "label_smoothing",
+    "plateau_factor", "plateau_patience", "plateau_min_rate", "frozen_epochs", "frozen_share", "fine_tune_share",
+    "fine_tune_factor", "loss", "label_smoothing",
 )  # fmt: skip
 _DECLARED = {  # by name: the rule, and the description in the reference
     name: kind.__metadata__ for name, kind in get_type_hints(TrainOptions, include_extras=True).items()

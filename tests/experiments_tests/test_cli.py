@@ -93,6 +93,7 @@ def test_status_and_studies_as_json(recorded: Shell) -> None:
         "fashion-cnn",
         "fashion-resnet",
         "fashion-separable",
+        "fashion-transfer",
     } <= {study["study"] for study in studies["shipped"]}
 
 
@@ -172,6 +173,7 @@ def test_what_to_run_next_is_what_was_typed(tailor: Shell, write_study: Write) -
         "fashion-cnn",
         "fashion-resnet",
         "fashion-separable",
+        "fashion-transfer",
     ],
 )
 def test_shipped_studies_pass_check(tailor: Shell, data_dir: Path, study: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 from tailor.models.errors import ModelError
 from tailor.models.factory import BUILT_IN, resolve
 from tailor.models.keras_tuner import hypermodel
+from tailor.models.training.clone import walk_layers
 
 OWN = """
 import keras
@@ -113,7 +114,7 @@ def test_a_users_module_is_a_factory(own: str) -> None:
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("cnm", "expected one of mlp, cnn, resnet"),
+        ("cnm", "expected one of mlp, cnn, resnet, separable, transfer"),
         ("nets/none.py:build", "there is no file 'nets/none.py'"),
         ("nets/mine.py:bild", "has no factory 'bild'; it has: Doubling, build, undeclared, flat, headless, nothing"),
         ("nets/mine.py:VALUE", "has no factory 'VALUE'"),
@@ -186,7 +187,7 @@ def test_running_averages_settle_within_a_small_epoch(name: str) -> None:
     def momenta(**hparams: float) -> set[float]:
         switch = {"batch_norm": True} if "batch_norm" in (resolve(name).defaults or {}) else {}
         model = resolve(name)({**switch, **hparams}, (8, 8, 1), 10)
-        return {layer.momentum for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)}
+        return {layer.momentum for layer in walk_layers(model) if isinstance(layer, keras.layers.BatchNormalization)}
 
     assert momenta() == {0.9}
     assert momenta(batch_norm_momentum=0.99) == {0.99}
