@@ -38,7 +38,7 @@ class Freezer:
     """Freezes a share of a model's layers; `release` leaves each as trainable as it was."""
 
     def __init__(self, model: keras.Model) -> None:
-        self._layers = [layer for layer in _walk_units(model) if layer.weights]
+        self._layers = [layer for layer in walk_units(model) if layer.weights]
         self._before = [(layer, layer.trainable) for layer in flatten_layers(model)]  # outer layers first: they set inner ones
 
     def freeze(self, share: float) -> None:
@@ -53,10 +53,10 @@ class Freezer:
             layer.trainable = trainable
 
 
-def _walk_units(model: keras.Model) -> Iterator[Any]:
+def walk_units(model: keras.Model) -> Iterator[Any]:
     """The layers from the images on, also those of models inside the model."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            yield from _walk_units(layer)
+            yield from walk_units(layer)
         else:
             yield layer

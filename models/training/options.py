@@ -24,16 +24,22 @@ class TrainOptions:
 
     learning_rate: Annotated[float, Number(1e-12, 1e3), "at its highest; the schedule lowers it"] = 1e-3
     batch_size: Annotated[int, Number(1, 1_000_000, whole=True), "images"] = 32
-    optimizer: Annotated[str, Name(("adam", "adamw", "sgd", "rmsprop", "nadam", "adagrad", "lion")), "{names}"] = "adam"
+    optimizer: Annotated[
+        str,
+        Name(("adam", "adamw", "sgd", "rmsprop", "nadam", "adagrad", "lion", "muon", "schedule_free_adamw")),
+        "{names}; `muon` is for matrices, and trains biases, convolutions and the last layer by AdamW",
+    ] = "adam"
     momentum: Annotated[float, Number(0, 1), "of `sgd` and `rmsprop`"] = 0.9
     nesterov: Annotated[bool, Flag(), "of `sgd`"] = False
-    weight_decay: Annotated[float, Number(0, 1e3), "a step, decoupled (AdamW's); the default of `adamw` is 0.004"] = 0.0
+    weight_decay: Annotated[float, Number(0, 1e3), "a step, decoupled (AdamW's); the default of `adamw` and `muon` is 0.004"] = (
+        0.0
+    )
     clip_norm: Annotated[float, Number(0, 1e9), "of all gradients together; 0 leaves them as they are"] = 0.0
     schedule: Annotated[
         str,
         Name(("constant", "cosine", "one_cycle", "exponential", "step", "plateau")),
         "{names}; over `max_epochs`, or with Keras Tuner's Hyperband over those of a round; `plateau` lowers the rate when the "
-        "objective stalls, as Keras's ReduceLROnPlateau does",
+        "objective stalls, as Keras's ReduceLROnPlateau does; the default of `schedule_free_adamw` is `constant`",
     ] = "cosine"  # Keras has none: docs/decisions.md
     warmup_epochs: Annotated[
         float, Number(0, 100_000), "epochs in which the rate rises from 0; not of `one_cycle`, which rises by itself"
@@ -92,8 +98,10 @@ def check(name: str, value: Any) -> Any:
 def split(values: Mapping[str, Any]) -> tuple[TrainOptions, dict[str, Any]]:
     """Split a trial's values into the training options and the factory's values. Raises ModelError naming the option."""
     mine = {name: check(name, value) for name, value in values.items() if name in NAMES}
-    if mine.get("optimizer") == "adamw":
+    if mine.get("optimizer") in ("adamw", "muon"):
         mine.setdefault("weight_decay", ADAMW_DECAY)
+    if mine.get("optimizer") == "schedule_free_adamw":
+        mine.setdefault("schedule", "constant")
     return TrainOptions(**mine), {name: value for name, value in values.items() if name not in NAMES}
 
 
