@@ -60,10 +60,6 @@ def _optimizer(name: str, optimizer: keras.optimizers.Optimizer) -> tuple[str, f
         (bool(optimizer.gradient_accumulation_steps), "gradient_accumulation_steps; raise batch_size instead"),
         (optimizer.use_ema, "use_ema; remove it, as Tailor keeps the weights of the best epoch"),
         (not isinstance(get_learning_rate(optimizer), RATES), "a function for its rate; give a number or a LearningRateSchedule"),
-        (
-            isinstance(optimizer, keras.optimizers.ScheduleFreeAdamW),
-            "its own weights, which begin as copies of the model's; use AdamW",
-        ),
         (excludes_weights_from_decay(optimizer), "exclude_from_weight_decay; remove it"),
     ):
         if wrong:

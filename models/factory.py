@@ -21,7 +21,7 @@ from .training.options import TrainOptions
 if TYPE_CHECKING:
     import keras
 
-BUILT_IN = ("mlp", "cnn")
+BUILT_IN = ("mlp", "cnn", "resnet", "separable", "transfer")
 FIELD = "study.model"
 Shape = tuple[int, int, int]
 

@@ -29,6 +29,7 @@ def keras_history(
     **fit_: object,
 ):
     """model.fit in the loop's own order of images: one epoch after another, with a callback's `after` each."""
+    optimizer.build(net.trainable_variables)  # in Keras 3.15's fit, ScheduleFreeAdamW would begin with zeros for weights
     net.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     images, labels = data.train_images.numpy(), data.train_labels.numpy()
     history = []

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tailor.experiments.datasets.splits import DEFAULT
-from tailor.models.factories import cnn, mlp
+from tailor.models.factories import cnn, mlp, resnet, separable, transfer
 from tailor.models.training import options
 from tailor.models.training.options import TrainOptions
 from tailor.search.study import reference
@@ -41,6 +41,9 @@ def left_out(section: str) -> dict[str, str]:
         ("[training]", vars(TrainOptions()), vars(TrainOptions())),
         ("Hyperparameters of `mlp`", mlp.DEFAULTS, mlp.DEFAULTS),
         ("Hyperparameters of `cnn`", cnn.DEFAULTS, cnn.DEFAULTS),
+        ("Hyperparameters of `resnet`", resnet.DEFAULTS, resnet.DEFAULTS),
+        ("Hyperparameters of `separable`", separable.DEFAULTS, separable.DEFAULTS),
+        ("Hyperparameters of `transfer`", transfer.DEFAULTS, transfer.DEFAULTS),
     ],
 )
 def test_every_key_stands_there_with_its_default(section: str, keys: Any, defaults: Mapping[str, Any]) -> None:

@@ -20,6 +20,8 @@ import tensorflow as tf
 from .program import Program
 from .records import Predictions, Totals
 
+DAMAGED = (ValueError, OSError, EOFError, KeyError, zlib.error, zipfile.BadZipFile)  # what reading a cut file raises
+
 
 @dataclass
 class FitState:
@@ -29,6 +31,7 @@ class FitState:
     step: int = 0
     totals: Totals = field(default_factory=Totals)
     seconds: float = 0.0
+    phase: int = 0  # the one whose program trains: freezing.py
     history: list[Mapping[str, float]] = field(default_factory=list)
     best: Mapping[str, float] | None = None
     best_epoch: int = 0
@@ -44,6 +47,7 @@ def pack(state: FitState, program: Program, identity: str) -> bytes:
         "step": state.step,
         "totals": dataclasses.asdict(state.totals),
         "seconds": state.seconds,
+        "phase": state.phase,
         "history": [dict(metrics) for metrics in state.history],
         "best": None if state.best is None else dict(state.best),
         "best_epoch": state.best_epoch,
@@ -60,13 +64,23 @@ def pack(state: FitState, program: Program, identity: str) -> bytes:
     return file.getvalue()
 
 
+def read_phase(checkpoint: bytes, identity: str) -> int | None:
+    """The phase whose program the checkpoint fits; None if it is damaged or of another fit."""
+    try:
+        with np.load(io.BytesIO(checkpoint), allow_pickle=False) as file:
+            header = json.loads(file["header"].tobytes())
+        return int(header["phase"]) if header["identity"] == identity else None
+    except DAMAGED:
+        return None
+
+
 def unpack(checkpoint: bytes, program: Program, identity: str) -> FitState | None:
     """Set the program's variables from the checkpoint. If it is damaged or of another fit, returns None and changes nothing."""
     try:
         with np.load(io.BytesIO(checkpoint), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         header = json.loads(arrays["header"].tobytes())
-    except (ValueError, OSError, EOFError, KeyError, zlib.error, zipfile.BadZipFile):
+    except DAMAGED:
         return None
     if header["identity"] != identity:
         return None
@@ -86,6 +100,7 @@ def unpack(checkpoint: bytes, program: Program, identity: str) -> FitState | Non
         step=header["step"],
         totals=Totals(**header["totals"]),
         seconds=header["seconds"],
+        phase=header["phase"],
         history=header["history"],
         best=header["best"],
         best_epoch=header["best_epoch"],

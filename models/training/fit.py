@@ -11,13 +11,12 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from .checkpoint import FitState, unpack
-from .clone import copy_weights
-from .keras_step import choose_program
+from .checkpoint import FitState, read_phase, unpack
 from .options import TrainOptions
 from .plan import NO_HOOKS, Data, FitHooks, FitPlan
 from .program import Program
-from .records import Predictions, TrialValues
+from .programs import Programs
+from .records import Predictions
 from .trainer import Trainer
 
 
@@ -39,17 +38,18 @@ def fit(model: keras.Model, data: Data, options: TrainOptions, plan: FitPlan, ho
     """Train `model` in place. Raises NonFiniteLoss, ModelError if the monitor is not measured, and what a hook raises."""
     steps = math.ceil(int(data.train_images.shape[0]) / options.batch_size)
     weights = balance_classes(data) if options.class_weight == "balanced" else None
-    program = choose_program(model, options, data.num_classes, (plan.epochs - plan.epochs_done) * steps)
-    program.load(model, TrialValues(options, plan.seed, steps, plan.epochs, plan.epochs_done, weights))
+    programs = Programs(model, options, plan, data.num_classes, steps, weights)
     state = None
-    if hooks.checkpoint is not None and (state := unpack(hooks.checkpoint, program, repr((plan, options)))) is None:
+    if hooks.checkpoint is not None and (state := _resume(hooks.checkpoint, programs, repr((plan, options)))) is None:
         hooks.restarted()
-    state = state or FitState(plan.epochs_done + 1)
-    pruned = Trainer(program, data, options, plan, hooks).run(state)
-    for variable, value in zip(program.model.weights, state.best_weights, strict=True):
-        variable.assign(value)
-    if model is not program.model:
-        copy_weights(program.model, model)
+    state = state or FitState(plan.epochs_done + 1, phase=programs.phase)
+    try:
+        pruned = Trainer(programs, data, options, plan, hooks).run(state)
+        for variable, value in zip(programs.program.model.weights, state.best_weights, strict=True):
+            variable.assign(value)
+        programs.copy_back()
+    finally:
+        programs.release()
     assert state.best is not None and state.validation is not None  # there is at least one epoch
     return Fitted(
         history=tuple(state.history),
@@ -59,8 +59,21 @@ def fit(model: keras.Model, data: Data, options: TrainOptions, plan: FitPlan, ho
         validation=state.validation,
         seconds=state.seconds,
         samples=len(state.history) * int(data.train_images.shape[0]),
-        latency_ms=measure_latency(program, data),
+        latency_ms=measure_latency(programs.program, data),
     )
+
+
+def _resume(checkpoint: bytes, programs: Programs, identity: str) -> FitState | None:
+    """The state in the checkpoint, with the program of its phase loaded. Returns None as `unpack` does."""
+    if (phase := read_phase(checkpoint, identity)) is None:
+        return None
+    first = programs.phase
+    if phase != first:
+        programs.load(phase)
+    state = unpack(checkpoint, programs.program, identity)
+    if state is None and phase != first:
+        programs.load(first)
+    return state
 
 
 def measure_latency(program: Program, data: Data) -> float:

@@ -44,8 +44,11 @@ def excludes_weights_from_decay(optimizer: keras.optimizers.Optimizer) -> bool:
     return any(getattr(optimizer, f"_exclude_from_weight_decay{part}", None) for part in ("", "_pattern"))
 
 
-def get_adam_slots(optimizer: keras.optimizers.Adam, variable: Any) -> tuple[Any, Any]:
-    """A weight's first and second moment, which the fused kernel updates. Only the flat list of variables is public."""
+def get_adam_slots(optimizer: keras.optimizers.Adam | keras.optimizers.ScheduleFreeAdamW, variable: Any) -> tuple[Any, Any]:
+    """A weight's first and second moment, which the fused kernel updates. Only the flat list of variables is public.
+
+    The first of ScheduleFreeAdamW is a second copy of the weight.
+    """
     index = optimizer._get_variable_index(variable)
     return optimizer._momentums[index], optimizer._velocities[index]
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from .freezing import walk_units
 from .keras_private import get_adam_slots, get_momentum_slot, skip_all_reduce
 from .options import TrainOptions
 from .schedules import Schedule, ShiftedSchedule
@@ -52,6 +54,14 @@ class FusedSGD(keras.optimizers.SGD):
 
 FUSED = {keras.optimizers.Adam: FusedAdam, keras.optimizers.AdamW: FusedAdam, keras.optimizers.SGD: FusedSGD}
 
+KERAS = {
+    "rmsprop": "RMSprop",
+    "nadam": "Nadam",
+    "adagrad": "Adagrad",
+    "lion": "Lion",
+    "schedule_free_adamw": "ScheduleFreeAdamW",
+}
+
 
 def make_schedule(options: TrainOptions) -> Schedule | ShiftedSchedule:
     """The schedule that the options name, or the one that a compiled model's optimizer brings."""
@@ -61,11 +71,25 @@ def make_schedule(options: TrainOptions) -> Schedule | ShiftedSchedule:
     return ShiftedSchedule(keras.optimizers.schedules.deserialize(rate)) if isinstance(rate, dict) else Schedule("constant")
 
 
-def make(options: TrainOptions, schedule: keras.optimizers.schedules.LearningRateSchedule) -> keras.optimizers.Optimizer:
-    """The optimizer that the options name, on a schedule whose values are set trial by trial."""
-    optimizer = _make_from_config(options, schedule) if is_config(options) else _make_by_name(options, schedule)
+def make(
+    options: TrainOptions, schedule: keras.optimizers.schedules.LearningRateSchedule, model: keras.Model
+) -> keras.optimizers.Optimizer:
+    """The optimizer of the model's weights that the options name, on a schedule whose values are set trial by trial."""
+    optimizer = _make_from_config(options, schedule) if is_config(options) else _make_by_name(options, schedule, model)
     skip_all_reduce(optimizer)
+    optimizer.build(model.trainable_variables)
+    if options.weight_decay:
+        optimizer.weight_decay = tf.Variable(0.0, trainable=False)
+        if options.optimizer == "muon":
+            optimizer.adam_weight_decay = optimizer.weight_decay
     return optimizer
+
+
+def begin(optimizer: keras.optimizers.Optimizer, weights: list[Any]) -> None:
+    """Set what an optimizer derives from the weights that it begins with."""
+    if isinstance(optimizer, keras.optimizers.ScheduleFreeAdamW):
+        for weight in weights:
+            get_adam_slots(optimizer, weight)[0].assign(weight)
 
 
 def is_config(options: TrainOptions) -> bool:
@@ -73,7 +97,9 @@ def is_config(options: TrainOptions) -> bool:
     return options.optimizer.startswith("{")
 
 
-def _make_by_name(options: TrainOptions, schedule: keras.optimizers.schedules.LearningRateSchedule) -> keras.optimizers.Optimizer:
+def _make_by_name(
+    options: TrainOptions, schedule: keras.optimizers.schedules.LearningRateSchedule, model: keras.Model
+) -> keras.optimizers.Optimizer:
     rules: dict[str, Any] = {"learning_rate": schedule}
     if options.clip_norm:
         rules["global_clipnorm"] = options.clip_norm
@@ -85,8 +111,12 @@ def _make_by_name(options: TrainOptions, schedule: keras.optimizers.schedules.Le
         return FusedAdam(**rules)
     if options.optimizer == "rmsprop":
         rules["momentum"] = options.momentum
-    kind = {"rmsprop": "RMSprop", "nadam": "Nadam", "adagrad": "Adagrad", "lion": "Lion"}[options.optimizer]
-    return getattr(keras.optimizers, kind)(**rules)
+    if options.optimizer == "muon":  # Keras asks for the names of what it shall not train
+        last = [layer for layer in walk_units(model) if layer.weights][-1]
+        decay = options.weight_decay or None
+        names = [f"^{re.escape(weight.path)}$" for weight in last.weights]
+        return keras.optimizers.Muon(exclude_layers=names, adam_weight_decay=decay, **{"weight_decay": None, **rules})
+    return getattr(keras.optimizers, KERAS[options.optimizer])(**rules)
 
 
 def _make_from_config(

@@ -24,16 +24,22 @@ class TrainOptions:
 
     learning_rate: Annotated[float, Number(1e-12, 1e3), "at its highest; the schedule lowers it"] = 1e-3
     batch_size: Annotated[int, Number(1, 1_000_000, whole=True), "images"] = 32
-    optimizer: Annotated[str, Name(("adam", "adamw", "sgd", "rmsprop", "nadam", "adagrad", "lion")), "{names}"] = "adam"
+    optimizer: Annotated[
+        str,
+        Name(("adam", "adamw", "sgd", "rmsprop", "nadam", "adagrad", "lion", "muon", "schedule_free_adamw")),
+        "{names}; `muon` is for matrices, and trains biases, convolutions and the last layer by AdamW",
+    ] = "adam"
     momentum: Annotated[float, Number(0, 1), "of `sgd` and `rmsprop`"] = 0.9
     nesterov: Annotated[bool, Flag(), "of `sgd`"] = False
-    weight_decay: Annotated[float, Number(0, 1e3), "a step, decoupled (AdamW's); the default of `adamw` is 0.004"] = 0.0
+    weight_decay: Annotated[float, Number(0, 1e3), "a step, decoupled (AdamW's); the default of `adamw` and `muon` is 0.004"] = (
+        0.0
+    )
     clip_norm: Annotated[float, Number(0, 1e9), "of all gradients together; 0 leaves them as they are"] = 0.0
     schedule: Annotated[
         str,
         Name(("constant", "cosine", "one_cycle", "exponential", "step", "plateau")),
         "{names}; over `max_epochs`, or with Keras Tuner's Hyperband over those of a round; `plateau` lowers the rate when the "
-        "objective stalls, as Keras's ReduceLROnPlateau does",
+        "objective stalls, as Keras's ReduceLROnPlateau does; the default of `schedule_free_adamw` is `constant`",
     ] = "cosine"  # Keras has none: docs/decisions.md
     warmup_epochs: Annotated[
         float, Number(0, 100_000), "epochs in which the rate rises from 0; not of `one_cycle`, which rises by itself"
@@ -43,6 +49,14 @@ class TrainOptions:
         int, Number(1, 100_000, whole=True), "epochs without an improvement, before `plateau` lowers the rate; Keras's own is 10"
     ] = 2
     plateau_min_rate: Annotated[float, Number(0, 1e3), "where `plateau` lowers the rate no further"] = 0.0
+    frozen_epochs: Annotated[
+        int, Number(0, 100_000, whole=True), "the first epochs, in which layers are frozen; 0 freezes none"
+    ] = 0
+    frozen_share: Annotated[
+        float, Number(0, 1), "of the layers with weights, from the images on, are frozen then; 1 freezes all but the last"
+    ] = 1.0
+    fine_tune_share: Annotated[float, Number(0, 1), "of the frozen layers, the last ones, train after these epochs"] = 1.0
+    fine_tune_factor: Annotated[float, Number(0, 1), "what the rate is multiplied by after these epochs"] = 0.1
     loss: Annotated[
         str,
         Name(tuple(losses.KERAS), references=True),
@@ -68,7 +82,8 @@ class TrainOptions:
 NAMES = tuple(field.name for field in dataclasses.fields(TrainOptions))
 COMPILED = (  # what a compiled model sets itself
     "learning_rate", "optimizer", "momentum", "nesterov", "weight_decay", "clip_norm", "schedule", "warmup_epochs",
-    "plateau_factor", "plateau_patience", "plateau_min_rate", "loss", "label_smoothing",
+    "plateau_factor", "plateau_patience", "plateau_min_rate", "frozen_epochs", "frozen_share", "fine_tune_share",
+    "fine_tune_factor", "loss", "label_smoothing",
 )  # fmt: skip
 _DECLARED = {  # by name: the rule, and the description in the reference
     name: kind.__metadata__ for name, kind in get_type_hints(TrainOptions, include_extras=True).items()
@@ -83,8 +98,10 @@ def check(name: str, value: Any) -> Any:
 def split(values: Mapping[str, Any]) -> tuple[TrainOptions, dict[str, Any]]:
     """Split a trial's values into the training options and the factory's values. Raises ModelError naming the option."""
     mine = {name: check(name, value) for name, value in values.items() if name in NAMES}
-    if mine.get("optimizer") == "adamw":
+    if mine.get("optimizer") in ("adamw", "muon"):
         mine.setdefault("weight_decay", ADAMW_DECAY)
+    if mine.get("optimizer") == "schedule_free_adamw":
+        mine.setdefault("schedule", "constant")
     return TrainOptions(**mine), {name: value for name, value in values.items() if name not in NAMES}
 
 

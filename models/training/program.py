@@ -32,8 +32,7 @@ class Program:
         self.clock = clock
         self.batch_size = options.batch_size
         self.schedule = optimizers.make_schedule(options)
-        self.optimizer = optimizers.make(options, self.schedule)
-        self.optimizer.build(model.trainable_variables)
+        self.optimizer = optimizers.make(options, self.schedule, model)
         self._fresh = [variable.numpy() for variable in self.optimizer.variables]
         self.augmentation = Augmentation(options, clock)
         self.soft = options.label_smoothing > 0 or self.augmentation.mixes or options.loss != losses.CROSSENTROPY
@@ -42,8 +41,6 @@ class Program:
         self.class_weight = tf.Variable(tf.ones(num_classes), trainable=False)
         self.weighted = options.class_weight != "none"
         self.num_classes = num_classes
-        if options.weight_decay:
-            self.optimizer.weight_decay = tf.Variable(0.0, trainable=False)
         image = tf.TensorSpec([None, *model.inputs[0].shape[1:]], tf.uint8)
         step = tf.TensorSpec([], tf.int32)
         self._signature = (image, tf.TensorSpec([None], tf.int64), tf.TensorSpec([None], tf.int32), step, step)
@@ -59,6 +56,7 @@ class Program:
             set_values(model, self.model)
         for variable, value in zip(self.optimizer.variables, self._fresh, strict=True):
             variable.assign(value)
+        optimizers.begin(self.optimizer, self.model.trainable_variables)
         self.schedule.set(values)
         self.clock.seed.assign(values.seed)
         self.augmentation.set(options)

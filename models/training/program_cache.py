@@ -72,6 +72,10 @@ def _blank_values(options: TrainOptions) -> TrainOptions:
         "plateau_factor": 0.0,
         "plateau_patience": 0,
         "plateau_min_rate": 0.0,
+        "frozen_epochs": 0,  # which layers are frozen stands in the model's signature
+        "frozen_share": 0.0,
+        "fine_tune_share": 0.0,
+        "fine_tune_factor": 0.0,
         "early_stopping": None,
         **{name: float(getattr(options, name) > 0) for name in ("label_smoothing", "weight_decay", *STRENGTHS)},
     }

@@ -16,6 +16,7 @@ from .options import TrainOptions
 from .plan import Data, FitHooks, FitPlan
 from .plateau import PLATEAU, find_rate
 from .program import Program
+from .programs import Programs
 from .records import Totals
 
 T = TypeVar("T")
@@ -30,8 +31,13 @@ class NonFiniteLoss(ArithmeticError):
 class Trainer:
     """One fit's epochs."""
 
-    def __init__(self, program: Program, data: Data, options: TrainOptions, plan: FitPlan, hooks: FitHooks) -> None:
-        self.program, self.data, self.options, self.plan, self.hooks = program, data, options, plan, hooks
+    @property
+    def program(self) -> Program:
+        """What trains the present phase."""
+        return self.programs.program
+
+    def __init__(self, programs: Programs, data: Data, options: TrainOptions, plan: FitPlan, hooks: FitHooks) -> None:
+        self.programs, self.data, self.options, self.plan, self.hooks = programs, data, options, plan, hooks
         self.count = int(data.train_images.shape[0])
         self.unit = FIRST_UNIT
         self.saved = time.monotonic()
@@ -44,6 +50,7 @@ class Trainer:
         if state.history and state.step == 0 and (stop := self._report(state)) is not None:
             return stop
         while state.epoch <= (self.plan.last_epoch or self.plan.epochs):
+            state.phase = self.programs.advance(state.epoch)
             self._epoch(state)
             if (stop := self._report(state)) is not None:
                 return stop
@@ -59,7 +66,8 @@ class Trainer:
         """Train the rest of an epoch and evaluate; the order of the images is a function of (seed, epoch)."""
         order = np.random.default_rng([self.plan.seed, state.epoch]).permutation(self.count).astype("int32")
         if self.options.schedule == PLATEAU:
-            self.program.set_rate(find_rate(state.history, self.plan, self.options))
+            factor = self.programs.phases[state.phase].factor
+            self.program.set_rate(factor * find_rate(state.history, self.plan, self.options))
         rate = self.program.find_rate(state.step)
         batch = self.program.batch_size
         for chunk in read_chunks(self.data.train_images, self.data.train_labels, order[state.step * batch :], batch):

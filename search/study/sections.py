@@ -49,7 +49,9 @@ class StudyKeys:
             "(see [data of your own](#data-of-your-own))"
         ),
     ]
-    model: Annotated[Text, key('`mlp`, `cnn`, `"my_pkg.my_module:factory"` or `"nets/mine.py:factory"`')]
+    model: Annotated[
+        Text, key('`mlp`, `cnn`, `resnet`, `separable`, `transfer`, `"my_pkg.my_module:factory"` or `"nets/mine.py:factory"`')
+    ]
     api: Annotated[
         Literal["tailor", "keras-tuner"],
         key('what `model` names: a factory, or with `"keras-tuner"` a `build(hp)` or a `HyperModel`'),

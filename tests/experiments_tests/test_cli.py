@@ -91,6 +91,9 @@ def test_status_and_studies_as_json(recorded: Shell) -> None:
         "mlp-512-256-128",
         "fashion-mlp",
         "fashion-cnn",
+        "fashion-resnet",
+        "fashion-separable",
+        "fashion-transfer",
     } <= {study["study"] for study in studies["shipped"]}
 
 
@@ -159,7 +162,19 @@ def test_what_to_run_next_is_what_was_typed(tailor: Shell, write_study: Write) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "study", ["mlp-512-128", "mlp-4-4", "mlp-4-4-4", "cnn-32-64-64", "mlp-512-256-128", "fashion-mlp", "fashion-cnn"]
+    "study",
+    [
+        "mlp-512-128",
+        "mlp-4-4",
+        "mlp-4-4-4",
+        "cnn-32-64-64",
+        "mlp-512-256-128",
+        "fashion-mlp",
+        "fashion-cnn",
+        "fashion-resnet",
+        "fashion-separable",
+        "fashion-transfer",
+    ],
 )
 def test_shipped_studies_pass_check(tailor: Shell, data_dir: Path, study: str) -> None:
     done = tailor("check", study)

@@ -12,6 +12,7 @@ import pytest
 from tailor.models.errors import ModelError
 from tailor.models.factory import BUILT_IN, resolve
 from tailor.models.keras_tuner import hypermodel
+from tailor.models.training.clone import walk_layers
 
 OWN = """
 import keras
@@ -58,6 +59,10 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         ("mlp", {"depth": 3, "units_2": 7, "batch_norm": True, "dropout": 0.3}),
         ("cnn", {}),
         ("cnn", {"blocks": 2, "convolutions": 2, "batch_norm": True, "head": "average", "dense_units": 0, "dropout": 0.2}),
+        ("resnet", {}),
+        ("resnet", {"depth": 2, "width": 8, "stages": 2, "dropout": 0.2}),
+        ("separable", {}),
+        ("separable", {"depth": 1, "width": 8, "kernel": 5, "dropout": 0.2}),
     ],
 )
 def test_built_in_models_take_raw_images_and_give_probabilities(name: str, hparams: dict, shape: tuple) -> None:
@@ -80,6 +85,22 @@ def test_the_networks_that_the_shipped_studies_describe() -> None:
     assert resolve("cnn")(cnn, (28, 28, 1), 10).count_params() == convolutions + 256 * (3 * 3 * 64 + 1) + 10 * 257
 
 
+def test_a_resnet_of_three_blocks_in_three_stages_is_resnet_20() -> None:
+    model = resolve("resnet")({"depth": 3}, (32, 32, 3), 10)
+    kernels = [layer.kernel for layer in model.layers if isinstance(layer, (keras.layers.Conv2D, keras.layers.Dense))]
+    assert len(kernels) == 20 + 2  # two shortcuts change the width
+    assert 270_000 < model.count_params() < 280_000  # He et al. count 0.27 million
+    assert [layer.output.shape[1:] for layer in model.layers if isinstance(layer, keras.layers.Add)][::3] == [
+        (32, 32, 16), (16, 16, 32), (8, 8, 64),
+    ]  # fmt: skip
+
+
+def test_separable_convolutions_need_a_fraction_of_the_weights() -> None:
+    small = resolve("separable")({"width": 16, "depth": 1, "stages": 2}, (28, 28, 1), 10)
+    convolutions = 9 * 16 + (9 * 16 + 16 * 16) + (9 * 16 + 16 * 32)
+    assert small.count_params() == convolutions + 4 * (16 + 2 * 16 + 16 + 32) + 33 * 10
+
+
 def test_a_users_file_is_a_factory(own: str) -> None:
     factory = resolve(f"{own}:build")
     assert factory({}, (8, 8, 1), 4).output_shape == (None, 4)
@@ -93,7 +114,7 @@ def test_a_users_module_is_a_factory(own: str) -> None:
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("cnm", "expected one of mlp, cnn"),
+        ("cnm", "expected one of mlp, cnn, resnet, separable, transfer"),
         ("nets/none.py:build", "there is no file 'nets/none.py'"),
         ("nets/mine.py:bild", "has no factory 'bild'; it has: Doubling, build, undeclared, flat, headless, nothing"),
         ("nets/mine.py:VALUE", "has no factory 'VALUE'"),
@@ -164,8 +185,9 @@ def test_a_built_in_model_takes_no_name_that_it_does_not_know() -> None:
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_running_averages_settle_within_a_small_epoch(name: str) -> None:
     def momenta(**hparams: float) -> set[float]:
-        model = resolve(name)({"batch_norm": True, **hparams}, (8, 8, 1), 10)
-        return {layer.momentum for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)}
+        switch = {"batch_norm": True} if "batch_norm" in (resolve(name).defaults or {}) else {}
+        model = resolve(name)({**switch, **hparams}, (8, 8, 1), 10)
+        return {layer.momentum for layer in walk_layers(model) if isinstance(layer, keras.layers.BatchNormalization)}
 
     assert momenta() == {0.9}
     assert momenta(batch_norm_momentum=0.99) == {0.99}

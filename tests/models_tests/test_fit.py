@@ -51,8 +51,37 @@ def model(seed: int = 1, **hparams: object) -> keras.Model:
         (TrainOptions(optimizer="rmsprop"), lambda: keras.optimizers.RMSprop(1e-3, momentum=0.9)),
         (TrainOptions(optimizer="nadam"), lambda: keras.optimizers.Nadam(1e-3)),
         (TrainOptions(optimizer="adagrad", learning_rate=0.05), lambda: keras.optimizers.Adagrad(0.05)),
+        (
+            TrainOptions(optimizer="muon"),
+            lambda: keras.optimizers.Muon(1e-3, weight_decay=None, adam_weight_decay=None, exclude_layers=["dense_2"]),
+        ),
+        (
+            TrainOptions(optimizer="muon", weight_decay=0.1, clip_norm=0.5),
+            lambda: keras.optimizers.Muon(
+                1e-3, weight_decay=0.1, adam_weight_decay=0.1, global_clipnorm=0.5, exclude_layers=["dense_2"]
+            ),
+        ),
+        (TrainOptions(optimizer="schedule_free_adamw"), lambda: keras.optimizers.ScheduleFreeAdamW(1e-3)),
+        (
+            TrainOptions(optimizer="schedule_free_adamw", weight_decay=0.01),
+            lambda: keras.optimizers.ScheduleFreeAdamW(1e-3, weight_decay=0.01),
+        ),
     ],
-    ids=["adam", "adamw", "clipped", "sgd", "nesterov", "plain-sgd", "rmsprop", "nadam", "adagrad"],
+    ids=[
+        "adam",
+        "adamw",
+        "clipped",
+        "sgd",
+        "nesterov",
+        "plain-sgd",
+        "rmsprop",
+        "nadam",
+        "adagrad",
+        "muon",
+        "clipped-muon",
+        "schedule-free",
+        "schedule-free-decay",
+    ],
 )
 def test_the_loop_is_keras_fit_to_rounding(data: Data, options: TrainOptions, optimizer) -> None:
     options = dataclasses.replace(options, schedule="constant")  # as Keras has it

@@ -22,6 +22,14 @@ def test_adamw_decays_weights_as_kerass_does_unless_told_otherwise() -> None:
     assert split({"optimizer": "adam"})[0].weight_decay == 0
 
 
+def test_other_optimizers_have_kerass_defaults_too() -> None:
+    from keras.optimizers import Muon
+
+    assert split({"optimizer": "muon"})[0].weight_decay == Muon().weight_decay == Muon().adam_weight_decay
+    assert split({"optimizer": "schedule_free_adamw"})[0].schedule == "constant"  # it needs none
+    assert split({"optimizer": "schedule_free_adamw", "schedule": "cosine"})[0].schedule == "cosine"
+
+
 @pytest.mark.parametrize(
     ("values", "says"),
     [

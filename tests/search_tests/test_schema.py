@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 from tailor.experiments.errors import InputError
 from tailor.experiments.planning.resolve import list_shipped, validate
 from tailor.models.errors import ModelError
+from tailor.models.factory import BUILT_IN
 from tailor.models.training import options
 from tailor.search.errors import StudyError
 from tailor.search.study.load import ENQUEUE, FOUND, SECTIONS, build
@@ -18,7 +19,7 @@ from tailor.search.study.offers import SAMPLERS
 from tailor.search.study.schema import schema
 from tailor.search.study.sections import SearchPlan
 
-SCHEMA = schema(options.schema(), ("digits", "fashion-mnist", "mnist"), ("mlp", "cnn"))
+SCHEMA = schema(options.schema(), ("digits", "fashion-mnist", "mnist"), BUILT_IN)
 
 
 def test_it_is_a_schema_and_knows_every_section_and_key() -> None:
