@@ -64,7 +64,7 @@ def train(work: Work, candidates: Sequence[Candidate]) -> dict[int, list[Trained
     left = wanted.keys() - read_trained(work.study).keys()
     if left:
         done = f", {len(wanted) - len(left)} done before" if len(left) < len(wanted) else ""
-        trials = f"the best {len(candidates)} trials"
+        trials = f"the best {len(candidates)} trials" if len(candidates) > 1 else f"trial {candidates[0].trial}"
         work.screen.line(
             f"training {trials} again, on {seeds} fresh seeds{' each' * (len(candidates) > 1)} ({len(wanted)} trainings{done})"
         )
