@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from ...search.study.goal import EPOCH_METRICS
 from ..errors import InputError
+from .kinds import TRIAL
 from .reader import RecordedStudy
 
 TIMES = ("train_seconds", "samples_per_second", "latency_ms")  # measured anew each time
@@ -42,7 +43,10 @@ class RecordedTrial:
 
 
 def read_trial(study: RecordedStudy, run: Run) -> RecordedTrial:
-    """Read a trial's run. Raises InputError if it was not trained to its end, or if its trial.json is missing."""
+    """Read a trial's run. Raises InputError if it was not trained to its end, is a promotion's, or lacks its trial.json."""
+    kind = run.data.tags.get("tailor.kind", TRIAL.name)
+    if kind != TRIAL.name:
+        raise InputError(f"RUN: expected a trial of a search, got a run of kind {kind!r}; give {study.name}:TRIAL.")
     name, status = f"trial {run.data.tags['tailor.trial']} of study {study.name}", run.data.tags.get("tailor.status", "running")
     if status not in ("complete", "pruned"):
         reason = run.data.tags.get("tailor.status_reason", "")

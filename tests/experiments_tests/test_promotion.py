@@ -114,6 +114,12 @@ def test_the_same_command_trains_nothing_again_and_opens_nothing(shell: Shell, p
     assert mlflow.get_registered_model("fresh").tags["tailor.test_openings"] == "1"
 
 
+def test_a_promotions_runs_are_no_trials_to_reproduce(shell: Shell, promoted: dict[str, Any]) -> None:
+    for kind, run_id in (("candidate", promoted["choice"]["run_id"]), ("promotion", promoted["run_id"])):
+        done = shell("reproduce", run_id)
+        assert done.returncode == 2 and f"got a run of kind {kind!r}; give small:TRIAL" in done.stderr
+
+
 def test_candidates_are_no_trials(shell: Shell, promoted: dict[str, Any]) -> None:
     status = json.loads(shell("status", "small", "--json").stdout)
     assert sorted(row["trial"] for row in status["leaderboard"]) == [0, 1, 2, 3]
