@@ -51,6 +51,7 @@ tailor models digits
 tailor history digits
 tailor predict digits "$root/docs/pictures/digit.png"
 tailor pull digits -o got
+tailor export digits --format savedmodel
 tailor fsck quickstart
 tailor env
 
