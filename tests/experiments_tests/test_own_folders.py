@@ -1,4 +1,4 @@
-"""Data of one's own: folders of images and .npz files, and what is refused of them."""
+"""Folders of images of your own: read whole, or refused by name."""
 
 from __future__ import annotations
 
@@ -131,55 +131,6 @@ def test_a_damaged_image_is_named(tmp_path: Path) -> None:
         path.write_bytes(damaged)
         with pytest.raises(InputError, match=r"odd\.png: (not an image|the image is damaged)"):
             read_image(path, (8, 8), 1)
-
-
-def test_npz_with_class_names(tmp_path: Path) -> None:
-    path = tmp_path / "set.npz"
-    np.savez(path, images=np.zeros((9, 4, 4), "uint8"), labels=np.arange(9) % 3, class_names=["a", "b", "c"])
-    dataset = open_dataset(f"npz:{path}", None)
-    assert dataset.class_names == ("a", "b", "c") and dataset.pool.images.shape == (9, 4, 4, 1)
-
-
-@pytest.mark.parametrize(
-    ("arrays", "says"),
-    [
-        ({"images": np.zeros((9, 4, 4)), "labels": np.arange(9) % 3}, "expected images of uint8"),
-        ({"images": np.zeros((9, 4, 4, 2), "uint8"), "labels": np.arange(9) % 3}, "expected images shaped"),
-        ({"images": np.zeros((9, 4, 4), "uint8"), "labels": np.arange(8) % 3}, "9 images but 8 labels"),
-        ({"images": np.zeros((9, 4, 4), "uint8"), "labels": np.arange(9) - 1}, "labels out of range"),
-        ({"images": np.zeros((9, 4, 4), "uint8"), "labels": np.arange(9), "class_names": ["a", "b"]}, "labels out of range"),
-        ({"images": np.zeros((9, 4, 4), "uint8"), "labels": np.arange(9) * 10**12}, "a class needs several images"),
-        ({"images": np.zeros((9, 4, 4), "uint8"), "labels": np.zeros(9, int)}, "at least two classes"),
-        ({"pictures": np.zeros(3)}, "expected arrays x_train and y_train"),
-        ({"images": np.array([{}], object), "labels": np.zeros(1)}, "without pickles"),
-    ],
-)
-def test_a_wrong_npz_is_refused(tmp_path: Path, arrays: dict, says: str) -> None:
-    np.savez(tmp_path / "set.npz", **arrays)
-    with pytest.raises(InputError) as error:
-        open_dataset(f"npz:{tmp_path / 'set.npz'}", None)
-    assert says in str(error.value)
-
-
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", "array"])
-def test_a_file_that_is_no_npz_is_refused_in_one_line(tmp_path: Path, content: bytes | str) -> None:
-    path = tmp_path / "set.npz"
-    if isinstance(content, bytes):
-        path.write_bytes(content)
-    else:
-        with path.open("wb") as file:
-            np.save(file, np.zeros(3))
-    with pytest.raises(InputError, match=r"cannot be read as \.npz"):
-        open_dataset(f"npz:{path}", None)
-
-
-def test_npz_class_names_as_bytes(tmp_path: Path) -> None:
-    arrays = {"images": np.zeros((6, 4, 4), "uint8"), "labels": np.arange(6) % 2}
-    np.savez(tmp_path / "set.npz", **arrays, class_names=np.array([b"cat", b"dog"]))
-    assert open_dataset(f"npz:{tmp_path / 'set.npz'}", None).class_names == ("cat", "dog")
-    np.savez(tmp_path / "set.npz", **arrays, class_names=np.array(["cat", "cat"]))
-    with pytest.raises(InputError, match="one row of different names"):
-        open_dataset(f"npz:{tmp_path / 'set.npz'}", None)
 
 
 def tree(root: Path, *files: str, value: int = 0) -> str:
@@ -344,74 +295,3 @@ def test_what_another_program_would_draw_is_no_image(tmp_path: Path) -> None:
     (tmp_path / "1.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n%%EndComments\n")
     with pytest.raises(InputError, match="not an image"):
         read_image(tmp_path / "1.png", (4, 4), 1)
-
-
-X = np.zeros((8, 4, 4), "uint8")
-
-
-@pytest.mark.parametrize(
-    ("values", "names"),
-    [
-        ((1001, 2005, 30117, 99999), ("1001", "2005", "30117", "99999")),
-        ((1, 2, 3, 4), tuple("1234")),
-        ((0, 1, 3, 4), tuple("0134")),
-    ],
-)
-def test_labels_with_gaps_are_the_classes_of_their_values(
-    tmp_path: Path, values: tuple[int, ...], names: tuple[str, ...]
-) -> None:
-    path = tmp_path / "set.npz"
-    np.savez(path, x_train=X, y_train=np.array(values * 2), x_test=X[:2], y_test=np.array(values[2:]))
-    dataset = open_dataset(f"npz:{path}", None)
-    assert dataset.class_names == names and dataset.pool.labels.tolist() == [0, 1, 2, 3] * 2
-    assert dataset.test is not None and dataset.test.labels.tolist() == [2, 3]
-    np.savez(path, x_train=X, y_train=np.array(values * 2), x_test=X[:2], y_test=np.array([values[0], 5]))
-    with pytest.raises(InputError, match=r"\(test\): labels that no training image has: 5"):
-        open_dataset(f"npz:{path}", None)
-
-
-def test_an_npz_with_validation_arrays_and_what_of_it_is_not_read(tmp_path: Path) -> None:
-    path, y = tmp_path / "set.npz", np.arange(8) % 2
-    np.savez(path, x_train=X, y_train=y, x_val=X[:4], y_val=y[:4], groups=y)
-    dataset = open_dataset(f"npz:{path}", None)
-    assert dataset.val is not None and len(dataset.val) == 4
-    assert dataset.notes == ("not read: the arrays groups",)
-    for arrays, says in (
-        ({"x_val": X}, "there is no y_val"),
-        ({"x_test": np.zeros((8, 5, 5), "uint8"), "y_test": y}, r"\(test\): its images are \(5, 5, 1\)"),
-    ):
-        np.savez(path, x_train=X, y_train=y, **arrays)
-        with pytest.raises(InputError, match=says):
-            open_dataset(f"npz:{path}", None)
-
-
-@pytest.mark.parametrize(
-    ("images", "says"),
-    [
-        (np.zeros((8, 4, 4)), r"from 0 to 0; convert them: \(x \* 255\)"),
-        (np.full((8, 4, 4), 255.0), r"from 255 to 255; convert them: x\.round"),
-        (np.full((8, 4, 4), -0.5), r"from -0\.5 to -0\.5; scale them to 0…255"),
-        (np.full((8, 4, 4), np.nan), "remove what is no number"),
-        (np.full((8, 4, 4), 7, "int64"), r"from 7 to 7; convert them: x\.astype"),
-        (np.full((8, 4, 4), 4095, "uint16"), "scale them to 0…255"),
-        (np.ones((8, 4, 4), bool), r"x\.astype\('uint8'\) \* 255"),
-        (np.zeros((8, 20)), r"a table\? Tailor classifies images"),
-        (np.array(["a text"] * 8), "no numbers; Tailor classifies images"),
-    ],
-)
-def test_what_is_advised_fits_what_came(tmp_path: Path, images: np.ndarray, says: str) -> None:
-    np.savez(tmp_path / "set.npz", images=images, labels=np.arange(8) % 2)
-    with pytest.raises(InputError, match=says):
-        open_dataset(f"npz:{tmp_path / 'set.npz'}", None)
-
-
-@pytest.mark.parametrize(
-    ("content", "kind"), [(b"PAR1....", "Parquet"), (b"\x80\x04.", "a pickle"), (b"a,b\n1,2\n", "something else")]
-)
-def test_another_format_is_named_and_no_pickle_is_advised(tmp_path: Path, content: bytes, kind: str) -> None:
-    (tmp_path / "file.parquet").write_bytes(content)
-    with pytest.raises(InputError, match=rf"it is {kind}; save the arrays with numpy\.savez") as error:
-        open_dataset(f"npz:{tmp_path / 'file.parquet'}", None)
-    assert "pickle=" not in str(error.value)
-    with pytest.raises(InputError, match="is a folder; a folder of images is folder:"):
-        open_dataset(f"npz:{tmp_path}", None)
