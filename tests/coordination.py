@@ -229,6 +229,10 @@ class World:
         return coordinator, pool
 
 
+def world(folder: Path, trials: int = 2, spec: StudySpec | None = None, **search: object) -> World:
+    return World(folder, spec or spec_of(trials=trials, **search), FakeEngine(trials))
+
+
 def report(trial: int, epoch: int, value: float = 0.5, attempt: int = 1, replayed: bool = False) -> EpochReport:
     return EpochReport(trial, attempt, epoch, {"val_accuracy": value}, 1.0, replayed)
 
