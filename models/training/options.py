@@ -57,6 +57,11 @@ class TrainOptions:
     ] = 1.0
     fine_tune_share: Annotated[float, Number(0, 1), "of the frozen layers, the last ones, train after these epochs"] = 1.0
     fine_tune_factor: Annotated[float, Number(0, 1), "what the rate is multiplied by after these epochs"] = 0.1
+    ema: Annotated[
+        float,
+        Number(0, 0.9999),
+        "momentum of an average of the weights (Keras's `use_ema`), such as 0.99: the average is validated and kept; 0 for none",
+    ] = 0.0
     loss: Annotated[
         str,
         Name(tuple(losses.KERAS), references=True),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -13,6 +15,7 @@ from . import losses, optimizers
 from .augmentation import Augmentation
 from .batches import limit_batch
 from .clone import copy_weights, set_values
+from .keras_private import get_averages
 from .options import TrainOptions
 from .random import Clock
 from .records import Predictions, Totals, TrialValues
@@ -63,8 +66,26 @@ class Program:
         self.smoothing.assign(options.label_smoothing)
         if options.weight_decay:
             self.optimizer.weight_decay.assign(options.weight_decay)
+        if options.ema:
+            self.optimizer.ema_momentum.assign(options.ema)
         if values.class_weight is not None:
             self.class_weight.assign(values.class_weight)
+
+    @contextmanager
+    def average_weights(self) -> Iterator[None]:
+        """Inside the block the model has its averaged weights, if the options ask for an average.
+
+        What is no weight to train, such as the running averages of batch normalisation, stays as it is.
+        """
+        raw = [variable.numpy() for variable in self.model.trainable_variables] if self.optimizer.use_ema else []
+        averages = get_averages(self.optimizer) if raw else []
+        try:
+            for variable, average in zip(self.model.trainable_variables, averages, strict=bool(raw)):
+                variable.assign(average)
+            yield
+        finally:
+            for variable, value in zip(self.model.trainable_variables, raw, strict=bool(raw)):
+                variable.assign(value)
 
     def set_rate(self, rate: float) -> None:
         """Set the rate that the schedule starts from, for the steps to come."""
