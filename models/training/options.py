@@ -76,6 +76,12 @@ class TrainOptions:
     erase: Annotated[float, Number(0, 0.9), "share of the image that a random box blanks"] = 0.0
     mixup: Annotated[float, Number(0, 100), "alpha of its Beta distribution"] = 0.0
     cutmix: Annotated[float, Number(0, 100), "alpha of its Beta distribution"] = 0.0
+    tta: Annotated[
+        str,
+        Name(("none", "flip", "shift", "flip_shift")),
+        "{names}: test-time augmentation. `val_tta_accuracy` and `val_tta_loss` are of the best epoch's mean predictions, over "
+        "each image as it is, flipped, moved by a pixel each way, or both; the model is the same",
+    ] = "none"
     early_stopping: Annotated[
         EarlyStopping | None,
         Stopping(),

@@ -117,6 +117,30 @@ def test_other_momenta_of_an_average_share_the_trace(data: Data) -> None:
     assert fresh == again != other
 
 
+@pytest.mark.parametrize(("kind", "count"), [("flip", 2), ("shift", 5), ("flip_shift", 10)])
+def test_test_time_augmentation_averages_over_views(data: Data, kind: str, count: int) -> None:
+    net = model()
+    fitted = fit(net, data, TrainOptions(learning_rate=0.02, tta=kind), FitPlan(1, seed=5))
+    padded = np.pad(data.val_images.numpy(), [(0, 0), (1, 1), (1, 1), (0, 0)])
+    corners = [(1, 1)] if kind == "flip" else [(1, 1), (0, 1), (2, 1), (1, 0), (1, 2)]
+    views = [padded[:, y : y + 8, x : x + 8] for y, x in corners]
+    if "flip" in kind:
+        views += [np.pad(data.val_images.numpy()[:, :, ::-1], [(0, 0), (1, 1), (1, 1), (0, 0)])[:, y : y + 8, x : x + 8]
+                  for y, x in corners]  # fmt: skip
+    assert len(views) == count
+    mean = np.mean([net.predict(view, verbose=0) for view in views], axis=0)
+    assert fitted.augmented is not None and fitted.augmented.loss != pytest.approx(fitted.validation.loss, rel=1e-2)
+    right = mean[np.arange(len(mean)), data.val_labels.numpy()]
+    assert fitted.augmented.loss == pytest.approx(-np.log(right).mean(), rel=1e-4)
+    assert fitted.augmented.accuracy == pytest.approx((mean.argmax(axis=1) == data.val_labels.numpy()).mean(), abs=2e-3)
+
+
+def test_nothing_is_augmented_unless_asked_nor_of_what_is_stopped(data: Data) -> None:
+    stop = FitHooks(report=lambda epoch, metrics: True)
+    assert fit(model(), data, TrainOptions(), FitPlan(1, seed=5)).augmented is None
+    assert fit(model(), data, TrainOptions(tta="flip"), FitPlan(1, seed=5), stop).augmented is None
+
+
 @pytest.mark.parametrize("batch", [32, 50])
 def test_images_streamed_from_a_file_train_to_the_same_numbers(
     data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int
