@@ -58,7 +58,7 @@ def _optimizer(name: str, optimizer: keras.optimizers.Optimizer) -> tuple[str, f
     for wrong, what in (
         (isinstance(optimizer, keras.optimizers.LossScaleOptimizer), "a LossScaleOptimizer; give the optimizer inside it"),
         (bool(optimizer.gradient_accumulation_steps), "gradient_accumulation_steps; raise batch_size instead"),
-        (optimizer.use_ema, "use_ema; remove it, as Tailor keeps the weights of the best epoch"),
+        (optimizer.use_ema, "use_ema; remove it, and set `ema` in the study"),
         (not isinstance(get_learning_rate(optimizer), RATES), "a function for its rate; give a number or a LearningRateSchedule"),
         (excludes_weights_from_decay(optimizer), "exclude_from_weight_decay; remove it"),
     ):

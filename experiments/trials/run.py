@@ -131,8 +131,10 @@ def _run(job: TrialJob, channel: Channel) -> TrialResult:
 
 
 def _metrics(model: keras.Model, fitted: Fitted, evaluation: Evaluation) -> dict[str, float]:
+    augmented = fitted.augmented
     return {
         **{f"best_{name}": value for name, value in fitted.best.items() if name != "learning_rate"},
+        **({} if augmented is None else {"val_tta_accuracy": augmented.accuracy, "val_tta_loss": augmented.loss}),
         "best_epoch": float(fitted.best_epoch),
         "val_macro_f1": evaluation.macro_f1,
         "parameters": float(model.count_params()),

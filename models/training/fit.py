@@ -29,6 +29,7 @@ class Fitted:
     best_epoch: int
     pruned: bool
     validation: Predictions
+    augmented: Predictions | None  # the same images with test-time augmentation, if the options ask for it
     seconds: float
     samples: int
     latency_ms: float  # of one image, median
@@ -48,6 +49,8 @@ def fit(model: keras.Model, data: Data, options: TrainOptions, plan: FitPlan, ho
         for variable, value in zip(programs.program.model.weights, state.best_weights, strict=True):
             variable.assign(value)
         programs.copy_back()
+        averages = options.tta != "none" and not pruned
+        augmented = programs.program.evaluate(data.val_images, data.val_labels, views=True) if averages else None
     finally:
         programs.release()
     assert state.best is not None and state.validation is not None  # there is at least one epoch
@@ -57,6 +60,7 @@ def fit(model: keras.Model, data: Data, options: TrainOptions, plan: FitPlan, ho
         best_epoch=state.best_epoch,
         pruned=pruned,
         validation=state.validation,
+        augmented=augmented,
         seconds=state.seconds,
         samples=len(state.history) * int(data.train_images.shape[0]),
         latency_ms=measure_latency(programs.program, data),

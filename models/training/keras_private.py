@@ -58,6 +58,11 @@ def get_momentum_slot(optimizer: keras.optimizers.SGD, variable: Any) -> Any:
     return optimizer.momentums[optimizer._get_variable_index(variable)]
 
 
+def get_averages(optimizer: keras.optimizers.Optimizer) -> list[Any]:
+    """The averages of the weights that an optimizer with `use_ema` trains, in their order. Nothing public lists them."""
+    return optimizer._model_variables_moving_average
+
+
 def skip_all_reduce(optimizer: keras.optimizers.Optimizer) -> None:
     """Leave gradients as they are: there is one replica, so there is nothing to reduce.
 

@@ -78,6 +78,8 @@ def make(
     optimizer = _make_from_config(options, schedule) if is_config(options) else _make_by_name(options, schedule, model)
     skip_all_reduce(optimizer)
     optimizer.build(model.trainable_variables)
+    if options.ema:
+        optimizer.ema_momentum = tf.Variable(0.0, trainable=False)
     if options.weight_decay:
         optimizer.weight_decay = tf.Variable(0.0, trainable=False)
         if options.optimizer == "muon":
@@ -100,7 +102,7 @@ def is_config(options: TrainOptions) -> bool:
 def _make_by_name(
     options: TrainOptions, schedule: keras.optimizers.schedules.LearningRateSchedule, model: keras.Model
 ) -> keras.optimizers.Optimizer:
-    rules: dict[str, Any] = {"learning_rate": schedule}
+    rules: dict[str, Any] = {"learning_rate": schedule, "use_ema": options.ema > 0}
     if options.clip_norm:
         rules["global_clipnorm"] = options.clip_norm
     if options.weight_decay:
@@ -124,6 +126,6 @@ def _make_from_config(
 ) -> keras.optimizers.Optimizer:
     """A compiled model's own optimizer, from its class and config, in one kernel if there is one."""
     own = keras.optimizers.deserialize(json.loads(options.optimizer))
-    config = {**own.get_config(), "learning_rate": schedule}
+    config = {**own.get_config(), "learning_rate": schedule, "use_ema": options.ema > 0}
     kind = type(own) if config.get("amsgrad") else FUSED.get(type(own), type(own))
     return kind.from_config(config)

@@ -57,6 +57,11 @@ class TrainOptions:
     ] = 1.0
     fine_tune_share: Annotated[float, Number(0, 1), "of the frozen layers, the last ones, train after these epochs"] = 1.0
     fine_tune_factor: Annotated[float, Number(0, 1), "what the rate is multiplied by after these epochs"] = 0.1
+    ema: Annotated[
+        float,
+        Number(0, 0.9999),
+        "momentum of an average of the weights (Keras's `use_ema`), such as 0.99: the average is validated and kept; 0 for none",
+    ] = 0.0
     loss: Annotated[
         str,
         Name(tuple(losses.KERAS), references=True),
@@ -71,6 +76,12 @@ class TrainOptions:
     erase: Annotated[float, Number(0, 0.9), "share of the image that a random box blanks"] = 0.0
     mixup: Annotated[float, Number(0, 100), "alpha of its Beta distribution"] = 0.0
     cutmix: Annotated[float, Number(0, 100), "alpha of its Beta distribution"] = 0.0
+    tta: Annotated[
+        str,
+        Name(("none", "flip", "shift", "flip_shift")),
+        "{names}: test-time augmentation. `val_tta_accuracy` and `val_tta_loss` are of the best epoch's mean predictions, over "
+        "each image as it is, flipped, moved by a pixel each way, or both; the model is the same",
+    ] = "none"
     early_stopping: Annotated[
         EarlyStopping | None,
         Stopping(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -13,10 +15,12 @@ from . import losses, optimizers
 from .augmentation import Augmentation
 from .batches import limit_batch
 from .clone import copy_weights, set_values
+from .keras_private import get_averages
 from .options import TrainOptions
 from .random import Clock
 from .records import Predictions, Totals, TrialValues
 from .schedules import Schedule
+from .views import make_views
 
 EVALUATION_BATCH = 1000
 
@@ -46,7 +50,9 @@ class Program:
         self._signature = (image, tf.TensorSpec([None], tf.int64), tf.TensorSpec([None], tf.int32), step, step)
         self._full = self._compile(options.batch_size, compiled)
         self._tails: dict[int, Any] = {}  # by size: another data set's last batch may have another size
-        self._evaluate = tf.function(self._evaluate_batch, input_signature=[image, tf.TensorSpec([None], tf.int64)])
+        batch = [image, tf.TensorSpec([None], tf.int64)]
+        self._evaluate = tf.function(partial(self._evaluate_batch, "none"), input_signature=batch)
+        self._evaluate_views = tf.function(partial(self._evaluate_batch, options.tta), input_signature=batch)
 
     def load(self, model: keras.Model, values: TrialValues) -> None:
         """Take a fresh model's weights and Dropout rates and all of a trial's values; reset the optimizer."""
@@ -63,8 +69,26 @@ class Program:
         self.smoothing.assign(options.label_smoothing)
         if options.weight_decay:
             self.optimizer.weight_decay.assign(options.weight_decay)
+        if options.ema:
+            self.optimizer.ema_momentum.assign(options.ema)
         if values.class_weight is not None:
             self.class_weight.assign(values.class_weight)
+
+    @contextmanager
+    def average_weights(self) -> Iterator[None]:
+        """Inside the block the model has its averaged weights, if the options ask for an average.
+
+        What is no weight to train, such as the running averages of batch normalisation, stays as it is.
+        """
+        raw = [variable.numpy() for variable in self.model.trainable_variables] if self.optimizer.use_ema else []
+        averages = get_averages(self.optimizer) if raw else []
+        try:
+            for variable, average in zip(self.model.trainable_variables, averages, strict=bool(raw)):
+                variable.assign(average)
+            yield
+        finally:
+            for variable, value in zip(self.model.trainable_variables, raw, strict=bool(raw)):
+                variable.assign(value)
 
     def set_rate(self, rate: float) -> None:
         """Set the rate that the schedule starts from, for the steps to come."""
@@ -90,14 +114,18 @@ class Program:
             loss, correct = loss + float(part[0]), correct + float(part[1])
         return Totals(loss, correct, min(steps.stop * self.batch_size, count) - steps.start * self.batch_size)
 
-    def evaluate(self, images: tf.Tensor, labels: tf.Tensor) -> Predictions:
-        """Loss (plain cross-entropy, mean), accuracy and predictions on images, resident or mapped."""
+    def evaluate(self, images: tf.Tensor, labels: tf.Tensor, views: bool = False) -> Predictions:
+        """Loss (plain cross-entropy, mean), accuracy and predictions on images, resident or mapped.
+
+        With `views`, predictions are averaged over the views of each image that the options ask for.
+        """
         count = int(images.shape[0])
         total, predicted, confidence = 0.0, [], []
         size = limit_batch(images.shape[1], images.shape[2], EVALUATION_BATCH)
         for start in range(0, count, size):
             stop = min(start + size, count)
-            loss, best, sure = self._evaluate(images[start:stop], labels[start:stop])
+            evaluate = self._evaluate_views if views else self._evaluate
+            loss, best, sure = evaluate(images[start:stop], labels[start:stop])
             total += float(loss)
             predicted.append(best.numpy())
             confidence.append(sure.numpy())
@@ -147,8 +175,11 @@ class Program:
     def _weigh(self, each: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         return each * tf.gather(self.class_weight, labels) if self.weighted else each
 
-    def _evaluate_batch(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        outputs = tf.cast(self.model(_cast_input(images, self.model), training=False), tf.float32)
+    def _evaluate_batch(self, kind: str, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        views = [
+            tf.cast(self.model(_cast_input(view, self.model), training=False), tf.float32) for view in make_views(kind, images)
+        ]
+        outputs = tf.add_n(views) / len(views) if len(views) > 1 else views[0]
         losses = keras.losses.sparse_categorical_crossentropy(labels, outputs)
         return tf.reduce_sum(losses), tf.argmax(outputs, axis=-1), tf.reduce_max(outputs, axis=-1)
 

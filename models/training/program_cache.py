@@ -77,6 +77,6 @@ def _blank_values(options: TrainOptions) -> TrainOptions:
         "fine_tune_share": 0.0,
         "fine_tune_factor": 0.0,
         "early_stopping": None,
-        **{name: float(getattr(options, name) > 0) for name in ("label_smoothing", "weight_decay", *STRENGTHS)},
+        **{name: float(getattr(options, name) > 0) for name in ("label_smoothing", "weight_decay", "ema", *STRENGTHS)},
     }
     return dataclasses.replace(options, **values)

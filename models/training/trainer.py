@@ -63,7 +63,7 @@ class Trainer:
         return False if _stalled(state.history, self.plan, self.options) else None
 
     def _epoch(self, state: FitState) -> None:
-        """Train the rest of an epoch and evaluate; the order of the images is a function of (seed, epoch)."""
+        """Train the rest of an epoch and validate; the order of the images is a function of (seed, epoch)."""
         order = np.random.default_rng([self.plan.seed, state.epoch]).permutation(self.count).astype("int32")
         if self.options.schedule == PLATEAU:
             factor = self.programs.phases[state.phase].factor
@@ -73,6 +73,13 @@ class Trainer:
         for chunk in read_chunks(self.data.train_images, self.data.train_labels, order[state.step * batch :], batch):
             self._train_chunk(chunk, state)
         begun = time.perf_counter()
+        with self.program.average_weights():
+            self._validate(state, rate)
+        state.epoch, state.step, state.totals = state.epoch + 1, 0, Totals()
+        state.seconds += time.perf_counter() - begun
+
+    def _validate(self, state: FitState, rate: float) -> None:
+        """Evaluate the epoch, note its metrics, and keep its weights if it is the best."""
         validation = self.program.evaluate(self.data.val_images, self.data.val_labels)
         if not math.isfinite(validation.loss):
             raise NonFiniteLoss(f"the validation loss is {validation.loss} in epoch {state.epoch}; lower the learning rate")
@@ -89,8 +96,6 @@ class Trainer:
         if state.best is None or self.plan.last_epoch or self.plan.improves(metrics, state.best):
             state.best, state.best_epoch, state.validation = metrics, state.epoch, validation
             state.best_weights = [variable.numpy() for variable in self.program.model.weights]
-        state.epoch, state.step, state.totals = state.epoch + 1, 0, Totals()
-        state.seconds += time.perf_counter() - begun
 
     def _train_chunk(self, chunk: Chunk, state: FitState) -> None:
         step, end = 0, math.ceil(int(chunk.order.shape[0]) / self.program.batch_size)

@@ -92,6 +92,55 @@ def test_the_loop_is_keras_fit_to_rounding(data: Data, options: TrainOptions, op
             assert mine[name] == pytest.approx(value, rel=2e-3, abs=3e-3 if "accuracy" in name else 0), name
 
 
+def test_averaged_weights_are_keras_own_and_are_what_is_validated_and_kept(data: Data) -> None:
+    """Keras's fit ends with the average in place of the weights, so it is compared after one epoch."""
+    options = TrainOptions(schedule="constant", ema=0.9)
+    (ours,) = fit(model(batch_norm=True), data, options, FitPlan(1, seed=5)).history
+    (theirs,) = keras_history(
+        model(batch_norm=True), data, keras.optimizers.Adam(1e-3, use_ema=True, ema_momentum=0.9), seed=5, epochs=1
+    )
+    assert ours["val_loss"] == pytest.approx(theirs["val_loss"], rel=2e-3)
+    net = model()
+    averaged = fit(net, data, options, FitPlan(3, seed=5))
+    raw = fit(model(), data, dataclasses.replace(options, ema=0.0), FitPlan(3, seed=5))
+    for mine, plain in zip(averaged.history, raw.history, strict=True):
+        assert mine["train_loss"] == pytest.approx(plain["train_loss"], rel=1e-5)  # an average changes no step
+        assert mine["val_loss"] != pytest.approx(plain["val_loss"], rel=1e-3)
+    guesses = net.predict(data.val_images, verbose=0).argmax(axis=1)
+    assert (guesses == data.val_labels.numpy()).mean() == pytest.approx(averaged.best["val_accuracy"], abs=1e-6)
+
+
+def test_other_momenta_of_an_average_share_the_trace(data: Data) -> None:
+    program_cache._programs.clear()
+    fresh, other, again = (fit(model(), data, TrainOptions(ema=ema), FitPlan(1, seed=5)).history for ema in (0.9, 0.99, 0.9))
+    assert len(program_cache._programs) == 1
+    assert fresh == again != other
+
+
+@pytest.mark.parametrize(("kind", "count"), [("flip", 2), ("shift", 5), ("flip_shift", 10)])
+def test_test_time_augmentation_averages_over_views(data: Data, kind: str, count: int) -> None:
+    net = model()
+    fitted = fit(net, data, TrainOptions(learning_rate=0.02, tta=kind), FitPlan(1, seed=5))
+    padded = np.pad(data.val_images.numpy(), [(0, 0), (1, 1), (1, 1), (0, 0)])
+    corners = [(1, 1)] if kind == "flip" else [(1, 1), (0, 1), (2, 1), (1, 0), (1, 2)]
+    views = [padded[:, y : y + 8, x : x + 8] for y, x in corners]
+    if "flip" in kind:
+        views += [np.pad(data.val_images.numpy()[:, :, ::-1], [(0, 0), (1, 1), (1, 1), (0, 0)])[:, y : y + 8, x : x + 8]
+                  for y, x in corners]  # fmt: skip
+    assert len(views) == count
+    mean = np.mean([net.predict(view, verbose=0) for view in views], axis=0)
+    assert fitted.augmented is not None and fitted.augmented.loss != pytest.approx(fitted.validation.loss, rel=1e-2)
+    right = mean[np.arange(len(mean)), data.val_labels.numpy()]
+    assert fitted.augmented.loss == pytest.approx(-np.log(right).mean(), rel=1e-4)
+    assert fitted.augmented.accuracy == pytest.approx((mean.argmax(axis=1) == data.val_labels.numpy()).mean(), abs=2e-3)
+
+
+def test_nothing_is_augmented_unless_asked_nor_of_what_is_stopped(data: Data) -> None:
+    stop = FitHooks(report=lambda epoch, metrics: True)
+    assert fit(model(), data, TrainOptions(), FitPlan(1, seed=5)).augmented is None
+    assert fit(model(), data, TrainOptions(tta="flip"), FitPlan(1, seed=5), stop).augmented is None
+
+
 @pytest.mark.parametrize("batch", [32, 50])
 def test_images_streamed_from_a_file_train_to_the_same_numbers(
     data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int

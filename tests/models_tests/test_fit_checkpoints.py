@@ -35,7 +35,7 @@ class Killed(Exception):
     [
         TrainOptions(schedule="cosine"),
         TrainOptions(optimizer="sgd", learning_rate=0.05),
-        TrainOptions(optimizer="muon"),
+        TrainOptions(optimizer="muon", ema=0.95),
         TrainOptions(optimizer="schedule_free_adamw", schedule="constant"),
         TrainOptions(optimizer="sgd", learning_rate=0.6, schedule="plateau", plateau_patience=1, plateau_factor=0.5),
     ],

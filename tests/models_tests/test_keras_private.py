@@ -50,6 +50,9 @@ def test_an_optimizers_slots_rate_and_exclusions(kind: type[keras.optimizers.Opt
     else:
         assert keras_private.get_momentum_slot(optimizer, weights[1]).shape == weights[1].shape
     keras_private.skip_all_reduce(optimizer)
+    averaging = kind(0.1, use_ema=True)
+    averaging.build(weights)
+    assert [one.shape for one in keras_private.get_averages(averaging)] == [one.shape for one in weights]
     excluded = kind(0.1, weight_decay=0.1)
     assert not keras_private.excludes_weights_from_decay(excluded)
     excluded.exclude_from_weight_decay(var_names=["bias"])
