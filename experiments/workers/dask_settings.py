@@ -22,6 +22,7 @@ DASK_CONFIG: dict[str, Any] = {
     "distributed.worker.multiprocessing-method": METHOD,
     "distributed.scheduler.worker-ttl": None,  # Dask reads the wall clock, which may jump; see liveness.py
     "distributed.nanny.pre-spawn-environ": {},  # Dask's default trims malloc at 64 KiB, which slows TensorFlow by 10–20 %
+    "distributed.worker.profile.enabled": False,  # nobody reads it, and it takes a megabyte of each second for an hour
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import os
 import signal
 import threading
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from ..system import memory
 from ..system.cpus import list_cpus
 from ..system.environment import TENSORFLOW_ENV, inherit_settings
 from ..system.gpus import claim
@@ -70,8 +72,12 @@ def prepare() -> None:
         if threads:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(1)
+        # It would fuse layers, speeds nothing up that Tailor trains, and keeps a fifth of a megabyte of each graph for ever.
+        tf.config.optimizer.set_experimental_options({"remapping": False})
         claim(int(os.environ.get(INDEX, "0")), int(os.environ.get(COUNT, "0")))
         tf.constant(0)  # the first operation prints the rest of the log
+    if INDEX in os.environ:  # a worker that Tailor started
+        gc.freeze()  # the libraries' half a million objects stay: `release` need not look through them
 
 
 def preflight(job: TrialJob) -> Preflight:
@@ -90,6 +96,8 @@ def attempt(job: TrialJob, line: str) -> TrialResult:
     with _pulse(job, line):
         prepare()
         result = run_trial(job, DaskChannel(job, line))
+    if INDEX in os.environ:
+        memory.release()
     _growth.measure(psutil.Process().memory_info().rss)
     return result
 
