@@ -76,7 +76,7 @@ def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
     if repeats := explain_repeats(spec):
         screen.line(repeats)
     store = places.store
-    with store.reserved(), lock_study(store.locks, spec.name, keep=lambda: store.exists):
+    with store.reserved(), lock_study(store.locks, spec.name, keep=store.spool.is_dir):
         if places.enqueue_from is not None:
             spec = _enqueued(spec, store, places.enqueue_from, screen)
         if store.exists:
