@@ -45,8 +45,14 @@ def find_strangeness(image: np.ndarray, looks: Looks) -> str:
     ]
     if not said:
         return ""
-    inverted = _is_near(255 - mean, looks.mean) and _is_near(contrast, looks.contrast)
-    return f"looks unlike the training images ({'; '.join(said)})" + ("; inverted it would not" if inverted else "")
+    ending = "; inverted it would not" if is_inverted(image, looks) else ""
+    return f"looks unlike the training images ({'; '.join(said)}){ending}"
+
+
+def is_inverted(image: np.ndarray, looks: Looks) -> bool:
+    """Whether a raw uint8 image looks unlike those of the ranges, and its negative looks like them."""
+    mean, contrast = _measure(image)
+    return not _is_near(mean, looks.mean) and _is_near(255 - mean, looks.mean) and _is_near(contrast, looks.contrast)
 
 
 def _measure(image: np.ndarray) -> tuple[float, float]:
