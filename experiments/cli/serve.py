@@ -13,9 +13,10 @@ from .common import open_store, store_option
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Listen on this address: no password.")
 @store_option
 def command(reference: str, port: int, host: str, store: str | None) -> None:
-    """Answer requests with a registered model, until Ctrl-C: POST /predict (an image file), POST /invocations (MLflow's JSON).
+    """Answer requests with a registered model, until Ctrl-C: a page for images, and a REST API.
 
-    GET /healthz, /metrics (Prometheus), /model, /card. Anybody on this machine may ask; with --host, anybody who reaches ADDRESS.
+    POST /predict (an image file), /invocations (MLflow's JSON); GET /healthz, /metrics (Prometheus), /model, /card.
+    Anybody on this machine may ask; with --host, anybody who reaches ADDRESS.
     """
     from ..registry.versions import find_version
     from ..serving.server import HERE, Application, serve

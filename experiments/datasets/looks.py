@@ -45,14 +45,14 @@ def find_strangeness(image: np.ndarray, looks: Looks) -> str:
     ]
     if not said:
         return ""
-    ending = "; inverted it would not" if is_inverted(image, looks) else ""
-    return f"looks unlike the training images ({'; '.join(said)}){ending}"
+    inverted = _is_near(255 - mean, looks.mean) and _is_near(contrast, looks.contrast)
+    return f"looks unlike the training images ({'; '.join(said)})" + ("; inverted it would not" if inverted else "")
 
 
 def is_inverted(image: np.ndarray, looks: Looks) -> bool:
-    """Whether a raw uint8 image looks unlike those of the ranges, and its negative looks like them."""
-    mean, contrast = _measure(image)
-    return not _is_near(mean, looks.mean) and _is_near(255 - mean, looks.mean) and _is_near(contrast, looks.contrast)
+    """Whether a raw uint8 image is too bright or too dark for those of the ranges, and its negative less so."""
+    mean = _measure(image)[0]
+    return not _is_near(mean, looks.mean) and _distance(255 - mean, looks.mean) < _distance(mean, looks.mean)
 
 
 def _measure(image: np.ndarray) -> tuple[float, float]:
@@ -62,3 +62,7 @@ def _measure(image: np.ndarray) -> tuple[float, float]:
 def _is_near(figure: float, ends: tuple[float, float]) -> bool:
     margin = MARGIN * (ends[1] - ends[0])
     return ends[0] - margin <= figure <= ends[1] + margin
+
+
+def _distance(figure: float, ends: tuple[float, float]) -> float:
+    return max(ends[0] - figure, figure - ends[1], 0)

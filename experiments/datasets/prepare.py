@@ -34,8 +34,8 @@ def prepare(
 ) -> Prepared:
     """Read an image file as (height, width, channels). Raises InputError if it is no image, or too large.
 
-    "auto" inverts an image that looks unlike the training images, if its negative looks like them: black on white for white
-    on black. Without `looks` nothing is strange, and "auto" inverts nothing.
+    "auto" inverts an image that is brighter or darker than the training images, if its negative is nearer to them: black on
+    white for white on black. Without `looks` nothing is strange, and "auto" inverts nothing.
     """
     header = read_header(source)
     if header.size[0] * header.size[1] > most_pixels:

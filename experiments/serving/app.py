@@ -1,4 +1,4 @@
-"""The server's routes: predictions of image files, MLflow's scoring protocol, health and metrics."""
+"""The server's routes: the page, predictions of image files, MLflow's scoring protocol, health and metrics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Query, Request
 from fastapi.middleware import Middleware
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from pydantic import BaseModel
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -21,12 +21,13 @@ from ..datasets.prepare import Invert, prepare
 from ..errors import InputError
 from .metrics import Measure, Metrics
 from .model import ServedModel
+from .page import as_data_url, read_page
 from .scoring import parse_images
 
 MOST_BYTES = 20_000_000  # of a request's body
 MOST_PIXELS = 25_000_000  # of an image file: a phone's photo has 12 million
 AT_ONCE = 2  # predictions of one process: each may hold a decoded photo
-PATHS = ("/predict", "/invocations", "/model", "/card", "/healthz", "/metrics", "/ping", "/version", "/openapi.json")
+PATHS = ("/", "/predict", "/invocations", "/model", "/card", "/healthz", "/metrics", "/ping", "/version", "/openapi.json")
 IMAGE_BODY = {"requestBody": {"required": True, "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}}}
 JSON_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}
 
@@ -39,7 +40,10 @@ class ClassProbability(BaseModel):
 
 
 class Answer(BaseModel):
-    """What /predict returns. `changes` is what was done to the image, `warnings` what is strange about it."""
+    """What /predict returns. `changes` is what was done to the image, `warnings` what is strange about it.
+
+    `seen` is a PNG of what the model took, as a data URL.
+    """
 
     name: str
     version: str
@@ -47,6 +51,7 @@ class Answer(BaseModel):
     changes: list[str]
     warnings: list[str]
     latency_ms: float
+    seen: str | None = None
 
 
 def make_app(model: ServedModel, hosts: Sequence[str]) -> FastAPI:
@@ -63,13 +68,16 @@ def make_app(model: ServedModel, hosts: Sequence[str]) -> FastAPI:
             Middleware(RequestBodyLimitMiddleware, max_body_size=MOST_BYTES),
         ],
     )
+    page, headers = read_page()
     limiter = CapacityLimiter(AT_ONCE)
 
     @app.post("/predict", openapi_extra=IMAGE_BODY)
-    async def predict(request: Request, top: int = Query(3, ge=1, le=1000), invert: Invert = "auto") -> Answer:
-        """The likeliest classes of an image file, which is the body."""
+    async def predict(
+        request: Request, top: int = Query(3, ge=1, le=1000), invert: Invert = "auto", seen: bool = False
+    ) -> Answer:
+        """The likeliest classes of an image file, which is the body; with `seen` also the image as the model took it (a PNG)."""
         body = await request.body()
-        return await to_thread.run_sync(_classify, model, body, top, invert, limiter=limiter)
+        return await to_thread.run_sync(_classify, model, body, top, invert, seen, limiter=limiter)
 
     @app.post("/invocations", openapi_extra=JSON_BODY)
     async def invocations(request: Request) -> Response:
@@ -79,6 +87,10 @@ def make_app(model: ServedModel, hosts: Sequence[str]) -> FastAPI:
             return await to_thread.run_sync(_score, model, body, limiter=limiter)
         except InputError as error:
             return JSONResponse({"error_code": "BAD_REQUEST", "message": str(error)}, 400)
+
+    @app.get("/", include_in_schema=False)
+    async def show_page() -> HTMLResponse:
+        return HTMLResponse(page, headers=headers)
 
     @app.get("/model")
     async def describe() -> dict[str, Any]:
@@ -112,7 +124,7 @@ def make_app(model: ServedModel, hosts: Sequence[str]) -> FastAPI:
     return app
 
 
-def _classify(model: ServedModel, body: bytes, top: int, invert: Invert) -> Answer:
+def _classify(model: ServedModel, body: bytes, top: int, invert: Invert, seen: bool) -> Answer:
     start = time.perf_counter()
     ready = prepare(Upload(body), model.shape, model.looks, invert, MOST_PIXELS)
     probabilities = model.predict(ready.image[np.newaxis])[0]
@@ -126,6 +138,7 @@ def _classify(model: ServedModel, body: bytes, top: int, invert: Invert) -> Answ
         changes=ready.changes,
         warnings=ready.warnings,
         latency_ms=round((time.perf_counter() - start) * 1000, 3),
+        seen=as_data_url(ready.image) if seen else None,
     )
 
 

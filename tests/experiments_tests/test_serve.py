@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import io
 import json
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browsers import WITH_BROWSER, keep_picture, open_browser
 from conftest import Shell
 from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 from PIL import Image
@@ -144,3 +146,44 @@ def test_a_model_that_is_not_there_and_a_port_that_is_taken_are_one_line(recorde
     assert done.returncode == 2 and "there is no registered model 'nothing'" in done.stderr
     done = recorded("serve", "digits", "--port", address.rpartition(":")[2])
     assert done.returncode == 2 and "--port" in done.stderr and "cannot be used" in done.stderr
+
+
+@WITH_BROWSER
+def test_a_png_that_is_dropped_on_the_page_is_answered_there(address: str, tmp_path: Path) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    drop = """
+        const bytes = Uint8Array.from(atob(arguments[0]), (letter) => letter.charCodeAt(0)), data = new DataTransfer();
+        data.items.add(new File([bytes], "digit.png", { type: "image/png" }));
+        const event = new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true });
+        document.getElementById("zone").dispatchEvent(event);
+    """
+    pixels = np.asarray(Image.open(DIGIT).convert("L"))
+    sent = as_png(Image.fromarray(255 - pixels).resize((80, 80), Image.Resampling.NEAREST))
+    wanted = json.loads(ask(f"{address}/predict?top=5", sent)[1])
+    with open_browser(tmp_path) as browser:
+        browser.get(address)
+        browser.execute_script(drop, base64.b64encode(sent).decode())
+        lines = WebDriverWait(browser, 60).until(lambda b: b.find_elements(By.CSS_SELECTOR, "#classes li"))
+        shown = [line.text.split() for line in lines]
+        assert shown == [[one["label"], f"{100 * one['probability']:.1f}", "%"] for one in wanted["classes"]]
+        text = browser.find_element(By.TAG_NAME, "body").text
+        assert "digits" in text and "version 1" in text and "ms in the server" in text
+        assert "resized from 80×80 to 8×8" in text and "inverted, light for dark" in text
+        seen = browser.find_element(By.ID, "seen")
+        assert [seen.get_property("naturalWidth"), seen.get_property("naturalHeight")] == [8, 8]
+        keep_picture(browser, "serve.png")
+
+        browser.find_element(By.ID, "draw").click()
+        pad = browser.find_element(By.ID, "pad")
+        ActionChains(browser).move_to_element_with_offset(pad, 0, -100).click_and_hold().move_by_offset(
+            0, 190
+        ).release().perform()
+        WebDriverWait(browser, 60).until(lambda b: "resized from 280×280 to 8×8" in b.find_element(By.ID, "changes").text)
+        browser.execute_script(drop, base64.b64encode(b"no image").decode())
+        error = browser.find_element(By.ID, "error")
+        WebDriverWait(browser, 60).until(lambda _: "not an image that can be read" in error.text)
+        refused = [entry["message"] for entry in browser.get_log("browser") if "400" not in entry["message"]]
+        assert refused == []  # neither a script, nor a style, nor an address that the policy forbids
