@@ -150,9 +150,25 @@ class Gate:
 @contextmanager
 def tailor_ui(folder: Path, port: int, *study: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     """`tailor ui` and the addresses that it prints, while it serves."""
+    with _until_interrupted(folder, ["ui", *study, "--port", str(port), "--no-browser"], environment) as server:
+        yield server
+
+
+@contextmanager
+def tailor_serve(folder: Path, *arguments: str) -> Iterator[str]:
+    """`tailor serve` while it serves; yields its address."""
+    with _until_interrupted(folder, ["serve", *arguments, "--port", str(free_port())], {}) as (_, found):
+        yield found[0]
+
+
+@contextmanager
+def _until_interrupted(
+    folder: Path, arguments: list[str], environment: dict[str, str]
+) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+    """A command that serves, and the addresses that it prints; Ctrl-C ends it, with exit code 0."""
     folder.mkdir(exist_ok=True)
     server = subprocess.Popen(
-        [str(TAILOR), "ui", *study, "--port", str(port), "--no-browser"],
+        [str(TAILOR), *arguments],
         cwd=folder,
         stdout=subprocess.PIPE,
         text=True,
@@ -165,6 +181,8 @@ def tailor_ui(folder: Path, port: int, *study: str, **environment: str) -> Itera
             found.append(match[0])
         if "Ctrl-C" in line:
             break
-    yield server, found
-    server.send_signal(signal.SIGINT)
-    assert server.wait(timeout=30) == 0
+    try:
+        yield server, found
+    finally:
+        server.send_signal(signal.SIGINT)
+        assert server.wait(timeout=30) == 0

@@ -32,7 +32,7 @@ LAYERS = {
     ),
     "experiments": (
         ("cli", "api", "deployment"),
-        ("promotion", "export"),
+        ("promotion", "export", "serving"),
         ("coordinator",),
         ("planning", "registry", "reports"),
         ("tracking", "workers"),

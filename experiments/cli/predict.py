@@ -36,29 +36,22 @@ def _classify(reference: str, images: tuple[Path, ...], top: int, store: str | N
     """For each image its path, its likeliest classes, what was changed about it, and what is strange about it."""
     import numpy as np
 
-    from ..datasets.folder import is_dim, read_header, read_image
-    from ..datasets.looks import Looks, find_strangeness
+    from ..datasets.prepare import prepare
     from ..registry.files import find_registered_model, read_labels
-    from ..registry.versions import LOOKS, find_version, read_input_shape
+    from ..registry.versions import find_version, read_input_shape, read_looks
     from ..trials.evaluator import Evaluator
 
     _, client = open_store(store)
     version = find_version(client, reference)
-    height, width, channels = read_input_shape(version)
+    shape, looks = read_input_shape(version), read_looks(version)
     rows: list[np.ndarray] = []
     notes: list[dict[str, Any]] = []
     for path in images:
-        header = read_header(path)
-        changes = header.list_changes((height, width), channels)
-        rows.append(read_image(path, (height, width), channels))
-        warnings = []
-        if header.deep and is_dim(rows[-1]):
-            warnings.append("uses only the lower of its 16 bits, so it is nearly black; save it with 8 bits")
-        elif LOOKS in version.tags and (strange := find_strangeness(rows[-1], Looks.parse(version.tags[LOOKS]))):
-            warnings.append(strange)
-        for line in ([", ".join(changes)] if changes else []) + warnings:
+        ready = prepare(path, shape, looks)
+        rows.append(ready.image)
+        for line in ([", ".join(ready.changes)] if ready.changes else []) + ready.warnings:
             click.echo(f"{path}: {line}", err=True)
-        notes.append({"changes": changes, "warnings": warnings})
+        notes.append({"changes": ready.changes, "warnings": ready.warnings})
     model = find_registered_model(client, version)
     with Evaluator() as evaluator:
         probabilities = evaluator.predict(model, np.stack(rows))

@@ -20,6 +20,7 @@ COMMANDS = {
     "pull": "Fetch a registered model into a folder.",
     "export": "Write a registered model as ONNX, LiteRT or SavedModel.",
     "predict": "Classify images with a registered model.",
+    "serve": "Answer requests with a registered model: a web server on this machine.",
     "ui": "Open MLflow's pages on the store.",
     "env": "Print what other tools need to find the store.",
     "schema": "Print the JSON Schema of a study file.",

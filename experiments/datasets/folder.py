@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -31,6 +32,13 @@ TURNS = {
 }
 QUARTERS = [TURNS[orientation] for orientation in (5, 6, 7, 8)]
 DEEP = "I;16"  # how Pillow's modes of 16 bits of gray begin
+
+
+class Upload(io.BytesIO):
+    """An image file that lies in memory; errors call it "the image"."""
+
+    def __str__(self) -> str:
+        return "the image"
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,7 @@ def load(name: str, folder: Path, image_size: tuple[int, int] | None) -> Dataset
     return assemble(name, parts, found.class_names, (*found.notes, *notes))
 
 
-def read_image(path: Path, size: tuple[int, int], channels: int) -> np.ndarray:
+def read_image(path: Path | Upload, size: tuple[int, int], channels: int) -> np.ndarray:
     """One image file as uint8 (height, width, channels), resized if it has another size. Raises InputError.
 
     It is turned as its camera recorded; transparent parts become white.
@@ -94,7 +102,7 @@ def read_image(path: Path, size: tuple[int, int], channels: int) -> np.ndarray:
     return np.asarray(image, np.uint8).reshape(*size, channels)
 
 
-def decode(path: Path) -> Image.Image:
+def decode(path: Path | Upload) -> Image.Image:
     """One image file, its first frame, turned, on white, as gray or RGB. Raises InputError."""
     image = _opened(path)
     if image.mode in ("I", "F"):
@@ -113,7 +121,7 @@ def decode(path: Path) -> Image.Image:
         raise InputError(f"{path}: the image is damaged ({error}); remove it or replace it.") from error
 
 
-def _opened(path: Path) -> Image.Image:
+def _opened(path: Path | Upload) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -127,7 +135,7 @@ def _opened(path: Path) -> Image.Image:
     return image
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path | Upload) -> Header:
     """The header of an image file. Raises InputError if it is no image."""
     image = _opened(path)
     turn = _turn(image)

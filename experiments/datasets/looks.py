@@ -49,6 +49,12 @@ def find_strangeness(image: np.ndarray, looks: Looks) -> str:
     return f"looks unlike the training images ({'; '.join(said)})" + ("; inverted it would not" if inverted else "")
 
 
+def is_inverted(image: np.ndarray, looks: Looks) -> bool:
+    """Whether a raw uint8 image is too bright or too dark for those of the ranges, and its negative less so."""
+    mean = _measure(image)[0]
+    return not _is_near(mean, looks.mean) and _distance(255 - mean, looks.mean) < _distance(mean, looks.mean)
+
+
 def _measure(image: np.ndarray) -> tuple[float, float]:
     return float(image.mean()), float(image.std())
 
@@ -56,3 +62,7 @@ def _measure(image: np.ndarray) -> tuple[float, float]:
 def _is_near(figure: float, ends: tuple[float, float]) -> bool:
     margin = MARGIN * (ends[1] - ends[0])
     return ends[0] - margin <= figure <= ends[1] + margin
+
+
+def _distance(figure: float, ends: tuple[float, float]) -> float:
+    return max(ends[0] - figure, figure - ends[1], 0)

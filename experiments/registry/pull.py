@@ -31,7 +31,7 @@ def pull(client: MlflowClient, version: ModelVersion, folder: Path) -> list[Path
         "model.keras": model.path.read_bytes(),
         "labels.json": (model.path.parent.parent / "labels.json").read_bytes(),
         "preprocessing.json": images.encode(),
-        "card.md": _read_card(client, version).encode(),
+        "card.md": read_card(client, version).encode(),
     }
     if model.source is not None:
         files[model.source.name] = model.source.read_bytes()
@@ -53,7 +53,7 @@ def pull(client: MlflowClient, version: ModelVersion, folder: Path) -> list[Path
     return sorted(written)
 
 
-def _read_card(client: MlflowClient, version: ModelVersion) -> str:
+def read_card(client: MlflowClient, version: ModelVersion) -> str:
     """The version's whole card: its description, or the file of its evidence if MLflow's column was too short for it."""
     text = version.description or ""
     if len(text) < MOST_CHARACTERS or EVIDENCE not in version.tags:

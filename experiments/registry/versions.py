@@ -10,6 +10,7 @@ from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 
 from ...search.study.load import check_name
+from ..datasets.looks import Looks
 from ..errors import InputError
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -87,6 +88,11 @@ def find_role(version: ModelVersion) -> str:
 def read_input_shape(version: ModelVersion) -> tuple[int, int, int]:
     """(height, width, channels) of the images that a version takes."""
     return tuple(json.loads(read_promoted_tag(version, "tailor.input_shape")))
+
+
+def read_looks(version: ModelVersion) -> Looks | None:
+    """What a version's training images look like; None for an older version, which has no tag for it."""
+    return Looks.parse(version.tags[LOOKS]) if LOOKS in version.tags else None
 
 
 def read_promoted_tag(version: ModelVersion, name: str) -> str:

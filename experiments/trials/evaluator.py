@@ -68,6 +68,11 @@ def _end_with_parent() -> None:
 
 def _prepare(threads: int | None) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    start_tensorflow(threads)
+
+
+def start_tensorflow(threads: int | None) -> None:
+    """Import TensorFlow into this process, silently, and set Keras up; `threads` for one operation, None: all cores."""
     from ..system.silence import silence
 
     with silence():

@@ -11,7 +11,7 @@ from conftest import Shell
 from PIL import Image
 
 from tailor.experiments.datasets.folder import read_header
-from tailor.experiments.datasets.looks import Looks, find_strangeness, measure_looks
+from tailor.experiments.datasets.looks import Looks, find_strangeness, is_inverted, measure_looks
 
 DIGIT = Path(__file__).resolve().parents[2] / "docs" / "pictures" / "digit.png"
 
@@ -49,6 +49,10 @@ def test_training_images_are_like_themselves_and_inverted_ones_are_not() -> None
     assert Looks.parse(str(looks)) == looks
     assert sum(bool(find_strangeness(image, looks)) for image in digits) <= 5  # of 1,797
     assert all(find_strangeness(255 - image, looks).endswith("; inverted it would not") for image in digits[:100])
+    assert not any(is_inverted(image, looks) for image in digits) and all(is_inverted(255 - image, looks) for image in digits)
+    thin = np.zeros((8, 8, 1), np.uint8)
+    thin[1:7, 4] = 200  # a drawing that is darker than the training images
+    assert not is_inverted(thin, looks) and is_inverted(255 - thin, looks)
     blank = find_strangeness(np.zeros((8, 8, 1), np.uint8), looks)
     assert blank.startswith("looks unlike the training images (mean 0, those") and "; contrast 0, those" in blank
     assert "inverted" not in blank

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from browsers import WITH_BROWSER, keep_picture, open_browser
 from conftest import Shell
 from faults import free_port
 from servers import tailor_ui
 
 selenium = pytest.importorskip("selenium", reason="the browser tests need selenium (pip install -e '.[dev]')")
 from selenium import webdriver  # noqa: E402
-from selenium.webdriver.chrome.service import Service  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs Debian's chromium and chromium-driver")
-FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--window-size=1600,1000",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
+pytestmark = WITH_BROWSER
 WAIT = 90
 # MLflow's assistant opens itself on a first visit and takes a quarter of the page.
 CLOSED = "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')"
@@ -32,14 +24,9 @@ CLOSED = "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(flag)
-    driver = webdriver.Chrome(options, Service(DRIVER))
-    driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": CLOSED})
-    yield driver
-    driver.quit()
+    with open_browser(tmp_path_factory.mktemp("chromium")) as driver:
+        driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": CLOSED})
+        yield driver
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +34,6 @@ def pages(recorded: Shell) -> Iterator[list[str]]:
     """The addresses that `tailor ui small` prints, while it serves."""
     with tailor_ui(recorded.folder, free_port(), "small") as (_, found):
         yield found
-
-
-def keep_picture(browser: webdriver.Chrome, name: str) -> None:
-    """Save what the browser shows, for a person to look at, where TAILOR_TEST_PICTURES names a folder."""
-    if folder := os.environ.get("TAILOR_TEST_PICTURES"):
-        browser.save_screenshot(str(Path(folder) / name))
 
 
 def ranked(browser: webdriver.Chrome, column: str) -> list[str]:

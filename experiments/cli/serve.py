@@ -1,0 +1,36 @@
+"""`tailor serve NAME`: a registered model as a web server on this machine."""
+
+from __future__ import annotations
+
+import click
+
+from .common import open_store, store_option
+
+
+@click.command("serve")
+@click.argument("reference", metavar="NAME[@ALIAS|/VERSION]")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Listen on this address: no password.")
+@store_option
+def command(reference: str, port: int, host: str, store: str | None) -> None:
+    """Answer requests with a registered model, until Ctrl-C: a page for images, and a REST API.
+
+    POST /predict (an image file), /invocations (MLflow's JSON); GET /healthz, /metrics (Prometheus), /model, /card.
+    Anybody on this machine may ask; with --host, anybody who reaches ADDRESS.
+    """
+    from ..registry.versions import find_version
+    from ..serving.server import HERE, Application, serve
+    from ..system.cpus import count_cores
+
+    place, client = open_store(store)
+    version = find_version(client, reference)
+    application = Application(place, reference, tuple(dict.fromkeys((*HERE, host))), count_cores())
+
+    def announce() -> None:
+        click.echo(f"{version.name} version {version.version}: http://{host}:{port}")
+        click.echo("Stop it with Ctrl-C.")
+
+    try:
+        serve(application, host, port, announce)
+    except KeyboardInterrupt:
+        click.echo("")

@@ -1,0 +1,146 @@
+"""The server's routes: the page, predictions of image files, MLflow's scoring protocol, health and metrics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import mlflow
+import numpy as np
+from anyio import CapacityLimiter, to_thread
+from fastapi import FastAPI, Query, Request
+from fastapi.middleware import Middleware
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from pydantic import BaseModel
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from ..datasets.folder import Upload
+from ..datasets.prepare import Invert, prepare
+from ..errors import InputError
+from .metrics import Measure, Metrics
+from .model import ServedModel
+from .page import as_data_url, read_page
+from .scoring import parse_images
+
+MOST_BYTES = 20_000_000  # of a request's body
+MOST_PIXELS = 25_000_000  # of an image file: a phone's photo has 12 million
+AT_ONCE = 2  # predictions of one process: each may hold a decoded photo
+PATHS = ("/", "/predict", "/invocations", "/model", "/card", "/healthz", "/metrics", "/ping", "/version", "/openapi.json")
+IMAGE_BODY = {"requestBody": {"required": True, "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}}}
+JSON_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}
+
+
+class ClassProbability(BaseModel):
+    """A class and its probability, 0 to 1."""
+
+    label: str
+    probability: float
+
+
+class Answer(BaseModel):
+    """What /predict returns. `changes` is what was done to the image, `warnings` what is strange about it.
+
+    `seen` is a PNG of what the model took, as a data URL.
+    """
+
+    name: str
+    version: str
+    classes: list[ClassProbability]
+    changes: list[str]
+    warnings: list[str]
+    latency_ms: float
+    seen: str | None = None
+
+
+def make_app(model: ServedModel, hosts: Sequence[str]) -> FastAPI:
+    """The application that answers with the model, for requests whose Host is one of `hosts`."""
+    metrics = Metrics()
+    metrics.version.labels(model.name).set(int(model.version))
+    app = FastAPI(
+        title=f"Tailor: {model.name}",
+        docs_url=None,  # FastAPI's pages load scripts from another server
+        redoc_url=None,
+        middleware=[
+            Middleware(Measure, metrics=metrics, paths=PATHS),
+            Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False),
+            Middleware(RequestBodyLimitMiddleware, max_body_size=MOST_BYTES),
+        ],
+    )
+    page, headers = read_page()
+    limiter = CapacityLimiter(AT_ONCE)
+
+    @app.post("/predict", openapi_extra=IMAGE_BODY)
+    async def predict(
+        request: Request, top: int = Query(3, ge=1, le=1000), invert: Invert = "auto", seen: bool = False
+    ) -> Answer:
+        """The likeliest classes of an image file, which is the body; with `seen` also the image as the model took it (a PNG)."""
+        body = await request.body()
+        return await to_thread.run_sync(_classify, model, body, top, invert, seen, limiter=limiter)
+
+    @app.post("/invocations", openapi_extra=JSON_BODY)
+    async def invocations(request: Request) -> Response:
+        """MLflow's scoring protocol: {"instances": [IMAGE, …]} of raw pixels, 0 to 255, to {"predictions": [[…], …]}."""
+        body = await request.body()
+        try:
+            return await to_thread.run_sync(_score, model, body, limiter=limiter)
+        except InputError as error:
+            return JSONResponse({"error_code": "BAD_REQUEST", "message": str(error)}, 400)
+
+    @app.get("/", include_in_schema=False)
+    async def show_page() -> HTMLResponse:
+        return HTMLResponse(page, headers=headers)
+
+    @app.get("/model")
+    async def describe() -> dict[str, Any]:
+        """The model that answers."""
+        return {"name": model.name, "version": model.version, "shape": model.shape, "labels": model.labels}
+
+    @app.get("/card")
+    async def card() -> PlainTextResponse:
+        """The model's card, in Markdown."""
+        return PlainTextResponse(model.card)
+
+    @app.get("/healthz")
+    @app.get("/ping", include_in_schema=False)  # MLflow's name for it
+    async def healthz() -> dict[str, Any]:
+        """Whether the server answers, and with which version."""
+        return {"status": "ok", "name": model.name, "version": model.version}
+
+    @app.get("/version", include_in_schema=False)  # of MLflow, in its protocol
+    async def version() -> PlainTextResponse:
+        return PlainTextResponse(mlflow.__version__)
+
+    @app.get("/metrics")
+    async def show_metrics() -> PlainTextResponse:
+        """Counters for Prometheus."""
+        return PlainTextResponse(metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @app.exception_handler(InputError)
+    async def refuse(request: Request, error: InputError) -> JSONResponse:
+        return JSONResponse({"detail": str(error)}, 400)
+
+    return app
+
+
+def _classify(model: ServedModel, body: bytes, top: int, invert: Invert, seen: bool) -> Answer:
+    start = time.perf_counter()
+    ready = prepare(Upload(body), model.shape, model.looks, invert, MOST_PIXELS)
+    probabilities = model.predict(ready.image[np.newaxis])[0]
+    classes = [
+        ClassProbability(label=model.labels[i], probability=float(probabilities[i])) for i in probabilities.argsort()[::-1][:top]
+    ]
+    return Answer(
+        name=model.name,
+        version=model.version,
+        classes=classes,
+        changes=ready.changes,
+        warnings=ready.warnings,
+        latency_ms=round((time.perf_counter() - start) * 1000, 3),
+        seen=as_data_url(ready.image) if seen else None,
+    )
+
+
+def _score(model: ServedModel, body: bytes) -> JSONResponse:
+    return JSONResponse({"predictions": model.predict(parse_images(body, model.shape)).tolist()})
