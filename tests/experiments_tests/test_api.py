@@ -45,6 +45,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.slow
 def test_a_script_without_a_main_guard_searches_once_and_gets_its_result(
     tmp_path: Path, write_study: Callable[..., Path]
 ) -> None:

@@ -90,6 +90,7 @@ def test_a_factory_that_raises_shows_its_traceback_and_creates_nothing(tailor: S
     assert not (tmp_path / "mlruns").exists()
 
 
+@pytest.mark.slow
 def test_a_file_that_is_edited_while_its_study_runs_changes_no_trial(tailor: Shell, tmp_path: Path) -> None:
     (tmp_path / "nets").mkdir()
     (tmp_path / "nets" / "mine.py").write_text(OWN)

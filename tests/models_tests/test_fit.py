@@ -268,6 +268,7 @@ def find_graphs() -> list[object]:
     return [one for one in gc.get_objects() if type(one).__name__ == "FuncGraph"]
 
 
+@pytest.mark.slow
 def test_a_program_that_is_no_longer_kept_is_freed(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(program_cache, "KEPT_PROGRAMS", 2)
     monkeypatch.setattr(program_cache, "_programs", OrderedDict())

@@ -60,6 +60,7 @@ def test_images_are_resized_coloured_and_scaled_inside(tmp_path: Path, backbone:
     assert keras.models.load_model(tmp_path / "net.keras", safe_mode=True).predict(images, verbose=0) == pytest.approx(out)
 
 
+@pytest.mark.slow
 def test_weights_of_a_file_are_the_backbones_and_stay_while_it_is_frozen(data: Data, tmp_path: Path) -> None:
     keras.utils.set_random_seed(7)
     trained = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(32, 32, 3), pooling="avg")
