@@ -19,6 +19,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from ..datasets.folder import Upload
 from ..datasets.prepare import Invert, prepare
 from ..errors import InputError
+from .live import Live
 from .metrics import Measure, Metrics
 from .model import ServedModel
 from .page import as_data_url, read_page
@@ -54,12 +55,11 @@ class Answer(BaseModel):
     seen: str | None = None
 
 
-def make_app(model: ServedModel, hosts: Sequence[str]) -> FastAPI:
-    """The application that answers with the model, for requests whose Host is one of `hosts`."""
+def make_app(live: Live, hosts: Sequence[str]) -> FastAPI:
+    """The application that answers with the model of `live`, for requests whose Host is one of `hosts`."""
     metrics = Metrics()
-    metrics.version.labels(model.name).set(int(model.version))
     app = FastAPI(
-        title=f"Tailor: {model.name}",
+        title=f"Tailor: {live.model.name}",
         docs_url=None,  # FastAPI's pages load scripts from another server
         redoc_url=None,
         middleware=[
@@ -77,14 +77,14 @@ def make_app(model: ServedModel, hosts: Sequence[str]) -> FastAPI:
     ) -> Answer:
         """The likeliest classes of an image file, which is the body; with `seen` also the image as the model took it (a PNG)."""
         body = await request.body()
-        return await to_thread.run_sync(_classify, model, body, top, invert, seen, limiter=limiter)
+        return await to_thread.run_sync(_classify, live.model, body, top, invert, seen, limiter=limiter)
 
     @app.post("/invocations", openapi_extra=JSON_BODY)
     async def invocations(request: Request) -> Response:
         """MLflow's scoring protocol: {"instances": [IMAGE, …]} of raw pixels, 0 to 255, to {"predictions": [[…], …]}."""
         body = await request.body()
         try:
-            return await to_thread.run_sync(_score, model, body, limiter=limiter)
+            return await to_thread.run_sync(_score, live.model, body, limiter=limiter)
         except InputError as error:
             return JSONResponse({"error_code": "BAD_REQUEST", "message": str(error)}, 400)
 
@@ -95,18 +95,19 @@ def make_app(model: ServedModel, hosts: Sequence[str]) -> FastAPI:
     @app.get("/model")
     async def describe() -> dict[str, Any]:
         """The model that answers."""
+        model = live.model
         return {"name": model.name, "version": model.version, "shape": model.shape, "labels": model.labels}
 
     @app.get("/card")
     async def card() -> PlainTextResponse:
         """The model's card, in Markdown."""
-        return PlainTextResponse(model.card)
+        return PlainTextResponse(live.model.card)
 
     @app.get("/healthz")
     @app.get("/ping", include_in_schema=False)  # MLflow's name for it
     async def healthz() -> dict[str, Any]:
-        """Whether the server answers, and with which version."""
-        return {"status": "ok", "name": model.name, "version": model.version}
+        """Whether the server answers, and with which version; `trouble` says why it is not the one that the registry names."""
+        return {"status": "ok", "name": live.model.name, "version": live.model.version, "trouble": live.trouble}
 
     @app.get("/version", include_in_schema=False)  # of MLflow, in its protocol
     async def version() -> PlainTextResponse:
@@ -115,6 +116,7 @@ def make_app(model: ServedModel, hosts: Sequence[str]) -> FastAPI:
     @app.get("/metrics")
     async def show_metrics() -> PlainTextResponse:
         """Counters for Prometheus."""
+        metrics.version.labels(live.model.name).set(int(live.model.version))
         return PlainTextResponse(metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @app.exception_handler(InputError)
