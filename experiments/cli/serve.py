@@ -11,12 +11,13 @@ from .common import open_store, store_option
 @click.argument("reference", metavar="NAME[@ALIAS|/VERSION]")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Listen on this address: no password.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that answer.")
 @store_option
-def command(reference: str, port: int, host: str, store: str | None) -> None:
+def command(reference: str, port: int, host: str, workers: int, store: str | None) -> None:
     """Answer requests with a registered model, until Ctrl-C: a page for images, and a REST API.
 
     POST /predict (an image file), /invocations (MLflow's JSON); GET /healthz, /metrics (Prometheus), /model, /card.
-    Anybody on this machine may ask; with --host, anybody who reaches ADDRESS.
+    When the champion changes, the new one answers. Anybody on this machine may ask; with --host, anybody who reaches ADDRESS.
     """
     from ..registry.versions import find_version
     from ..serving.server import HERE, Application, serve
@@ -24,13 +25,13 @@ def command(reference: str, port: int, host: str, store: str | None) -> None:
 
     place, client = open_store(store)
     version = find_version(client, reference)
-    application = Application(place, reference, tuple(dict.fromkeys((*HERE, host))), count_cores())
+    application = Application(place, reference, tuple(dict.fromkeys((*HERE, host))), max(1, count_cores() // workers))
 
     def announce() -> None:
         click.echo(f"{version.name} version {version.version}: http://{host}:{port}")
         click.echo("Stop it with Ctrl-C.")
 
     try:
-        serve(application, host, port, announce)
+        serve(application, host, port, workers, announce)
     except KeyboardInterrupt:
         click.echo("")

@@ -1,10 +1,14 @@
-"""Runs the web server, uvicorn, on a port of this machine until a signal ends it."""
+"""Runs the web server, uvicorn, on a port of this machine until a signal ends it; in one process, or several on the one port."""
 
 from __future__ import annotations
 
+import os
 import socket
+import sys
+import tempfile
 import threading
 import time
+import traceback
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -13,9 +17,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
 
-from ..errors import InputError
-from ..registry.versions import find_version
+from ..errors import InputError, RunError
 from ..store import Store
 from ..tracking.reader import open_client
 from ..trials.evaluator import start_tensorflow
@@ -23,9 +28,11 @@ from ..trials.evaluator import start_tensorflow
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+SHARED = "PROMETHEUS_MULTIPROC_DIR"  # the folder in which several processes count together
 HERE = ("127.0.0.1", "localhost")  # names that a browser on this machine uses
 BACKLOG = 2048  # connections that wait to be accepted
 MOST_CONNECTIONS = 500  # of one process; further ones get 503
+SILENT_SECONDS = 60  # until a process that does not respond is replaced: importing TensorFlow takes several
 LAST_SECONDS = 5  # for requests that run when a signal comes
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy from the environment would get these requests
 
@@ -42,27 +49,56 @@ class Application:
     def __call__(self) -> FastAPI:
         start_tensorflow(self.threads)
         from .app import make_app
-        from .model import load_served_model
+        from .live import Live
 
-        client = open_client(self.store)
-        return make_app(load_served_model(client, find_version(client, self.reference)), self.hosts)
+        live = Live(open_client(self.store), self.reference)
+        live.follow()
+        return make_app(live, self.hosts)
+
+    def start(self) -> FastAPI:
+        """As a call, in one of several processes: an error is printed and ends them all."""
+        try:
+            return self()
+        except Exception as error:
+            expected = isinstance(error, (InputError, RunError))
+            print(f"tailor: {error}" if expected else traceback.format_exc().rstrip(), file=sys.stderr, flush=True)
+            sys.exit(STARTUP_FAILURE)
 
 
-def serve(application: Application, host: str, port: int, ready: Callable[[], None]) -> None:
-    """Serve until a signal comes, which is raised again; `ready` is called when the server answers. Raises InputError."""
+def serve(application: Application, host: str, port: int, workers: int, ready: Callable[[], None]) -> None:
+    """Serve until a signal comes; `ready` is called when the server answers. Raises InputError and RunError."""
     with closing(_bind(host, port)) as listener:
         config = uvicorn.Config(
-            application(),
+            application() if workers == 1 else application.start,
             access_log=False,
+            factory=workers > 1,
             lifespan="off",
             limit_concurrency=MOST_CONNECTIONS,
             log_level="warning",
             proxy_headers=False,
             server_header=False,
             timeout_graceful_shutdown=LAST_SECONDS,
+            timeout_worker_healthcheck=SILENT_SECONDS,
+            workers=workers,
         )
         threading.Thread(target=_announce, args=(host, port, ready), daemon=True).start()
-        uvicorn.Server(config).run(sockets=[listener])
+        if workers == 1:
+            uvicorn.Server(config).run(sockets=[listener])
+        else:
+            _supervise(config, listener)
+
+
+def _supervise(config: uvicorn.Config, listener: socket.socket) -> None:
+    """Run the processes, which count together, and replace one that dies."""
+    with tempfile.TemporaryDirectory(prefix="tailor-serve-") as folder:
+        os.environ[SHARED] = folder
+        try:
+            supervisor = Multiprocess(config, [listener])
+            supervisor.run()
+        finally:
+            del os.environ[SHARED]
+    if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+        raise RunError("a process of the server did not start; see above.")
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -6,23 +6,33 @@ import base64
 import http.client
 import io
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 from browsers import WITH_BROWSER, keep_picture, open_browser
 from conftest import Shell
+from mlflow.exceptions import MlflowException
 from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 from PIL import Image
 from servers import tailor_serve
 
 from tailor import predict
 from tailor.experiments.errors import InputError
+from tailor.experiments.registry.files import SHA256
+from tailor.experiments.registry.register import Registration, register
+from tailor.experiments.registry.versions import find_version
 from tailor.experiments.serving.app import MOST_BYTES, MOST_PIXELS
+from tailor.experiments.serving.live import Live
 from tailor.experiments.serving.scoring import parse_images
+from tailor.experiments.store import Store
+from tailor.experiments.tracking.reader import open_client
 
 DIGIT = Path(__file__).resolve().parents[2] / "docs" / "pictures" / "digit.png"
 
@@ -130,7 +140,7 @@ def test_another_host_is_refused(address: str) -> None:
 
 
 def test_health_and_metrics(address: str) -> None:
-    assert json.loads(ask(f"{address}/healthz")[1]) == {"status": "ok", "name": "digits", "version": "1"}
+    assert json.loads(ask(f"{address}/healthz")[1]) == {"status": "ok", "name": "digits", "version": "1", "trouble": ""}
     assert "digits" in ask(f"{address}/card")[1]
     ask(f"{address}/predict", DIGIT.read_bytes())
     ask(f"{address}/nowhere/{'x' * 50}")
@@ -187,3 +197,47 @@ def test_a_png_that_is_dropped_on_the_page_is_answered_there(address: str, tmp_p
         WebDriverWait(browser, 60).until(lambda _: "not an image that can be read" in error.text)
         refused = [entry["message"] for entry in browser.get_log("browser") if "400" not in entry["message"]]
         assert refused == []  # neither a script, nor a style, nor an address that the policy forbids
+
+
+def add_champion(recorded: Shell, name: str, **tags: str) -> str:
+    """Register the model of `digits` once more, under another name, as its champion; returns the version."""
+    client = open_client(Store.at(str(recorded.folder / "mlruns"), {}))
+    first = find_version(client, "digits")
+    with suppress(MlflowException):  # it is there
+        client.create_registered_model(name)
+    model = first.source.removeprefix("models:/")
+    made = register(client, Registration(name, model, first.run_id, {**first.tags, **tags}, "A card."))
+    client.set_registered_model_alias(name, "champion", made.version)
+    return str(made.version)
+
+
+def test_a_champion_that_does_not_load_leaves_the_old_one(recorded: Shell, capfd: pytest.CaptureFixture[str]) -> None:
+    add_champion(recorded, "renewed")
+    live = Live(open_client(Store.at(str(recorded.folder / "mlruns"), {})), "renewed")
+    before = live.model
+    live.refresh()
+    assert live.model is before and not live.trouble
+    add_champion(recorded, "renewed", **{SHA256: "0" * 64})
+    for _ in range(2):
+        live.refresh()
+        assert live.model is before and "SHA-256" in live.trouble
+    add_champion(recorded, "renewed")
+    live.refresh()
+    assert live.model.version == "3" and not live.trouble
+    said = capfd.readouterr().err
+    assert said.count("version 1 still answers") == 1 and said.count("version 3 answers now") == 1
+
+
+@pytest.mark.slow
+def test_two_processes_follow_the_champion_and_count_together(recorded: Shell) -> None:
+    add_champion(recorded, "followed")
+    with tailor_serve(recorded.folder, "followed", "--workers", "2") as address:
+        add_champion(recorded, "followed")
+        deadline = time.monotonic() + 100
+        while json.loads(ask(f"{address}/healthz")[1])["version"] == "1":
+            assert time.monotonic() < deadline
+        with ThreadPoolExecutor(8) as clients:
+            answers = list(clients.map(lambda _: ask(f"{address}/predict", DIGIT.read_bytes())[0], range(200)))
+        text = ask(f"{address}/metrics")[1]
+    assert answers == [200] * 200
+    assert 'tailor_requests_total{path="/predict",status="200"} 200.0' in text  # of both processes together

@@ -1,0 +1,55 @@
+"""The model that a server answers with, which follows its alias in the registry."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+
+from mlflow import MlflowClient
+
+from ..registry.versions import find_version
+from ..system.redact import mask_passwords
+from .model import ServedModel, load_served_model
+
+SECONDS = 3  # between two looks at the registry
+MOST_CHARACTERS = 500  # of a trouble
+
+
+class Live:
+    """`model` is replaced as a whole: a request reads it once, and one version answers all of it.
+
+    `trouble` says why the version that the reference names now does not answer; empty if it does.
+    """
+
+    def __init__(self, client: MlflowClient, reference: str) -> None:
+        self._client, self._reference = client, reference
+        self.model: ServedModel = load_served_model(client, find_version(client, reference))
+        self.trouble = ""
+
+    def refresh(self) -> None:
+        """Load the version that the reference names now, if it is another one; the present one stays if that fails."""
+        try:
+            version = find_version(self._client, self._reference)
+            if str(version.version) != self.model.version:
+                self.model = load_served_model(self._client, version)
+                _say(f"version {version.version} answers now")
+            trouble = ""
+        except Exception as error:  # the registry, its files and a model's own code may raise anything
+            trouble = mask_passwords(str(error) or type(error).__name__)[:MOST_CHARACTERS]
+        if trouble and trouble != self.trouble:
+            _say(f"version {self.model.version} still answers: {trouble}")
+        self.trouble = trouble
+
+    def follow(self) -> None:
+        """Refresh it every few seconds, in a thread, as long as this process lives."""
+        threading.Thread(target=self._follow, daemon=True).start()
+
+    def _follow(self) -> None:
+        while True:
+            time.sleep(SECONDS)
+            self.refresh()
+
+
+def _say(text: str) -> None:
+    print(f"tailor: {text}", file=sys.stderr, flush=True)
