@@ -36,6 +36,7 @@ def _classify(reference: str, images: tuple[Path, ...], top: int, store: str | N
     """For each image its path, its likeliest classes, what was changed about it, and what is strange about it."""
     import numpy as np
 
+    from ..datasets.folder import read_header
     from ..datasets.prepare import prepare
     from ..registry.files import find_registered_model, read_labels
     from ..registry.versions import find_version, read_input_shape, read_looks
@@ -47,7 +48,7 @@ def _classify(reference: str, images: tuple[Path, ...], top: int, store: str | N
     rows: list[np.ndarray] = []
     notes: list[dict[str, Any]] = []
     for path in images:
-        ready = prepare(path, shape, looks)
+        ready = prepare(path, read_header(path), shape, looks)
         rows.append(ready.image)
         for line in ([", ".join(ready.changes)] if ready.changes else []) + ready.warnings:
             click.echo(f"{path}: {line}", err=True)

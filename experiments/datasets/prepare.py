@@ -8,8 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..errors import InputError
-from .folder import MOST_PIXELS, Upload, is_dim, read_header, read_image
+from .folder import Header, Upload, is_dim, read_image
 from .looks import Looks, find_strangeness, is_inverted
 
 Invert = Literal["never", "auto", "always"]
@@ -26,20 +25,13 @@ class Prepared:
 
 
 def prepare(
-    source: Path | Upload,
-    shape: tuple[int, int, int],
-    looks: Looks | None,
-    invert: Invert = "never",
-    most_pixels: int = MOST_PIXELS,
+    source: Path | Upload, header: Header, shape: tuple[int, int, int], looks: Looks | None, invert: Invert = "never"
 ) -> Prepared:
-    """Read an image file as (height, width, channels). Raises InputError if it is no image, or too large.
+    """Read an image file as (height, width, channels). `header` is the file's own. Raises InputError if it is damaged.
 
     "auto" inverts an image that is brighter or darker than the training images, if its negative is nearer to them: black on
     white for white on black. Without `looks` nothing is strange, and "auto" inverts nothing.
     """
-    header = read_header(source)
-    if header.size[0] * header.size[1] > most_pixels:
-        raise InputError(f"{source}: expected at most {most_pixels:,} pixels, got {header.size[0]}×{header.size[1]}; reduce it.")
     image = read_image(source, shape[:2], shape[2])
     changes = header.list_changes(shape[:2], shape[2])
     if header.deep and is_dim(image):

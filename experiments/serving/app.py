@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import mlflow
@@ -16,7 +17,7 @@ from pydantic import BaseModel
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from ..datasets.folder import Upload
+from ..datasets.folder import Header, Upload, read_header
 from ..datasets.prepare import Invert, prepare
 from ..errors import InputError
 from .live import Live
@@ -24,13 +25,25 @@ from .metrics import Measure, Metrics
 from .model import ServedModel
 from .page import as_data_url, read_page
 from .scoring import parse_images
+from .server import FEW_PIXELS
 
 MOST_BYTES = 20_000_000  # of a request's body
 MOST_PIXELS = 25_000_000  # of an image file: a phone's photo has 12 million
+FEW_BYTES = 16_000  # of a file: a smaller one of few pixels is answered at once; a thread would cost more time
 AT_ONCE = 2  # predictions of one process: each may hold a decoded photo
 PATHS = ("/", "/predict", "/invocations", "/model", "/card", "/healthz", "/metrics", "/ping", "/version", "/openapi.json")
 IMAGE_BODY = {"requestBody": {"required": True, "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}}}
 JSON_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What a request asks for; `header` is the file's, if it was read already."""
+
+    top: int
+    invert: Invert
+    seen: bool
+    header: Header | None = None
 
 
 class ClassProbability(BaseModel):
@@ -71,13 +84,19 @@ def make_app(live: Live, hosts: Sequence[str]) -> FastAPI:
     page, headers = read_page()
     limiter = CapacityLimiter(AT_ONCE)
 
-    @app.post("/predict", openapi_extra=IMAGE_BODY)
+    @app.post("/predict", openapi_extra=IMAGE_BODY, response_model=Answer)
     async def predict(
         request: Request, top: int = Query(3, ge=1, le=1000), invert: Invert = "auto", seen: bool = False
-    ) -> Answer:
+    ) -> Response:
         """The likeliest classes of an image file, which is the body; with `seen` also the image as the model took it (a PNG)."""
-        body = await request.body()
-        return await to_thread.run_sync(_classify, live.model, body, top, invert, seen, limiter=limiter)
+        upload, model = Upload(await request.body()), live.model
+        if len(upload.getbuffer()) > FEW_BYTES:
+            return await to_thread.run_sync(_classify, model, upload, _Wanted(top, invert, seen), limiter=limiter)
+        header = _read_header(upload)
+        wanted = _Wanted(top, invert, seen, header)
+        if max(header.size) <= FEW_PIXELS and max(model.shape) <= FEW_PIXELS:
+            return _classify(model, upload, wanted)
+        return await to_thread.run_sync(_classify, model, upload, wanted, limiter=limiter)
 
     @app.post("/invocations", openapi_extra=JSON_BODY)
     async def invocations(request: Request) -> Response:
@@ -126,22 +145,33 @@ def make_app(live: Live, hosts: Sequence[str]) -> FastAPI:
     return app
 
 
-def _classify(model: ServedModel, body: bytes, top: int, invert: Invert, seen: bool) -> Answer:
+def _read_header(upload: Upload) -> Header:
+    """The header of an image file. Raises InputError if it is no image, or too large."""
+    header = read_header(upload)
+    if header.size[0] * header.size[1] > MOST_PIXELS:
+        size = f"{header.size[0]}×{header.size[1]}"
+        raise InputError(f"{upload}: expected at most {MOST_PIXELS:,} pixels, got {size}; reduce it.")
+    return header
+
+
+def _classify(model: ServedModel, upload: Upload, wanted: _Wanted) -> Response:
     start = time.perf_counter()
-    ready = prepare(Upload(body), model.shape, model.looks, invert, MOST_PIXELS)
+    ready = prepare(upload, wanted.header or _read_header(upload), model.shape, model.looks, wanted.invert)
     probabilities = model.predict(ready.image[np.newaxis])[0]
     classes = [
-        ClassProbability(label=model.labels[i], probability=float(probabilities[i])) for i in probabilities.argsort()[::-1][:top]
+        ClassProbability(label=model.labels[i], probability=float(probabilities[i]))
+        for i in probabilities.argsort()[::-1][: wanted.top]
     ]
-    return Answer(
+    answer = Answer(
         name=model.name,
         version=model.version,
         classes=classes,
         changes=ready.changes,
         warnings=ready.warnings,
         latency_ms=round((time.perf_counter() - start) * 1000, 3),
-        seen=as_data_url(ready.image) if seen else None,
+        seen=as_data_url(ready.image) if wanted.seen else None,
     )
+    return Response(answer.model_dump_json(), media_type="application/json")  # FastAPI would check and copy it first
 
 
 def _score(model: ServedModel, body: bytes) -> JSONResponse:
