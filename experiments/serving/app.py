@@ -20,12 +20,12 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from ..datasets.folder import Header, Upload, read_header
 from ..datasets.prepare import Invert, prepare
 from ..errors import InputError
+from .limits import FEW_PIXELS
 from .live import Live
 from .metrics import Measure, Metrics
 from .model import ServedModel
 from .page import as_data_url, read_page
 from .scoring import parse_images
-from .server import FEW_PIXELS
 
 MOST_BYTES = 20_000_000  # of a request's body
 MOST_PIXELS = 25_000_000  # of an image file: a phone's photo has 12 million

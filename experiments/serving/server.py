@@ -25,12 +25,11 @@ from ..store import Store
 from ..system.cpus import count_cores
 from ..tracking.reader import open_client
 from ..trials.evaluator import start_tensorflow
+from .limits import FEW_PIXELS, SHARED
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-SHARED = "PROMETHEUS_MULTIPROC_DIR"  # the folder in which several processes count together
-FEW_PIXELS = 96  # of a side: such images are small
 HERE = ("127.0.0.1", "localhost")  # names that a browser on this machine uses
 BACKLOG = 2048  # connections that wait to be accepted
 MOST_CONNECTIONS = 500  # of one process; further ones get 503
