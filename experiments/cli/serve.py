@@ -19,13 +19,14 @@ def command(reference: str, port: int, host: str, workers: int, store: str | Non
     POST /predict (an image file), /invocations (MLflow's JSON); GET /healthz, /metrics (Prometheus), /model, /card.
     When the champion changes, the new one answers. Anybody on this machine may ask; with --host, anybody who reaches ADDRESS.
     """
-    from ..registry.versions import find_version
-    from ..serving.server import HERE, Application, serve
-    from ..system.cpus import count_cores
+    from ..registry.versions import find_version, read_input_shape
+    from ..serving.server import HERE, Application, choose_threads, serve
 
     place, client = open_store(store)
     version = find_version(client, reference)
-    application = Application(place, reference, tuple(dict.fromkeys((*HERE, host))), max(1, count_cores() // workers))
+    application = Application(
+        place, reference, tuple(dict.fromkeys((*HERE, host))), choose_threads(read_input_shape(version), workers)
+    )
 
     def announce() -> None:
         click.echo(f"{version.name} version {version.version}: http://{host}:{port}")

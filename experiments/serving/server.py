@@ -22,13 +22,14 @@ from uvicorn.supervisors import Multiprocess
 
 from ..errors import InputError, RunError
 from ..store import Store
+from ..system.cpus import count_cores
 from ..tracking.reader import open_client
 from ..trials.evaluator import start_tensorflow
+from .limits import FEW_PIXELS, SHARED
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-SHARED = "PROMETHEUS_MULTIPROC_DIR"  # the folder in which several processes count together
 HERE = ("127.0.0.1", "localhost")  # names that a browser on this machine uses
 BACKLOG = 2048  # connections that wait to be accepted
 MOST_CONNECTIONS = 500  # of one process; further ones get 503
@@ -47,7 +48,7 @@ class Application:
     threads: int
 
     def __call__(self) -> FastAPI:
-        start_tensorflow(self.threads)
+        start_tensorflow(self.threads, at_once=1)
         from .app import make_app
         from .live import Live
 
@@ -63,6 +64,11 @@ class Application:
             expected = isinstance(error, (InputError, RunError))
             print(f"tailor: {error}" if expected else traceback.format_exc().rstrip(), file=sys.stderr, flush=True)
             sys.exit(STARTUP_FAILURE)
+
+
+def choose_threads(shape: tuple[int, int, int], workers: int) -> int:
+    """The threads of a process for one operation: one for small images, whose operations are shorter than sharing them takes."""
+    return 1 if max(shape) <= FEW_PIXELS else max(1, count_cores() // workers)
 
 
 def serve(application: Application, host: str, port: int, workers: int, ready: Callable[[], None]) -> None:

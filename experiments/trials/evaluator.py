@@ -71,8 +71,11 @@ def _prepare(threads: int | None) -> None:
     start_tensorflow(threads)
 
 
-def start_tensorflow(threads: int | None) -> None:
-    """Import TensorFlow into this process, silently, and set Keras up; `threads` for one operation, None: all cores."""
+def start_tensorflow(threads: int | None, at_once: int | None = None) -> None:
+    """Import TensorFlow into this process, silently, and set Keras up.
+
+    `threads` for one operation, None: all cores; `at_once`: operations that run side by side, None: TensorFlow's choice.
+    """
     from ..system.silence import silence
 
     with silence():
@@ -84,6 +87,8 @@ def start_tensorflow(threads: int | None) -> None:
         tf.get_logger().setLevel("ERROR")
         if threads is not None:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
+        if at_once is not None:
+            tf.config.threading.set_inter_op_parallelism_threads(at_once)
         tf.constant(0)
 
 
