@@ -29,7 +29,6 @@ from .scoring import parse_images
 
 MOST_BYTES = 20_000_000  # of a request's body
 MOST_PIXELS = 25_000_000  # of an image file: a phone's photo has 12 million
-FEW_BYTES, FEW_PIXELS = 16_000, 96  # of a file, and of a side: what is smaller is answered at once; a thread would cost more time
 FEW_BYTES = 16_000  # of a file: a smaller one of few pixels is answered at once; a thread would cost more time
 AT_ONCE = 2  # predictions of one process: each may hold a decoded photo
 PATHS = ("/", "/predict", "/invocations", "/model", "/card", "/healthz", "/metrics", "/ping", "/version", "/openapi.json")
