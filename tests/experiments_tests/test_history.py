@@ -279,5 +279,5 @@ def test_the_commands(copy: Shell) -> None:
     assert "No move of other" in copy("history", "other").stdout
     for command in ("models", "history", "rollback"):
         unknown = copy(command, "nothing")
-        assert unknown.returncode == 2 and "mine, other" in unknown.stderr
+        assert unknown.returncode == 2 and ", mine, " in unknown.stderr and "other" in unknown.stderr
     assert "nothing" not in [model.name for model in mlflow.search_registered_models()]
