@@ -35,7 +35,7 @@ def command(
 ) -> None:
     """Write a registered model (its champion by default) as ONNX, LiteRT or SavedModel, for tools without Keras.
 
-    Tailor runs what it wrote on 200 held-out images. The probabilities must agree with the original's; in int8 the likeliest
+    Tailor runs what it wrote on 200 holdout images. The probabilities must agree with the original's; in int8 the likeliest
     class must be the same on 95 % of them. How closely they agree is printed, and recorded in DIR/export.json and on the version.
     """
     from ..system.forkserver import loading

@@ -17,16 +17,15 @@ def command(reference: str, port: int, host: str, workers: int, store: str | Non
     """Answer requests with a registered model, until Ctrl-C: a page for images, and a REST API.
 
     POST /predict (an image file), /invocations (MLflow's JSON); GET /healthz, /metrics (Prometheus), /model, /card.
-    When the champion changes, the new one answers. Anybody on this machine may ask; with --host, anybody who reaches ADDRESS.
+    When the champion changes, the new one answers. Anybody on this machine may ask; with --host, anybody who reaches ADDRESS, by
+    any name.
     """
     from ..registry.versions import find_version, read_input_shape
-    from ..serving.server import HERE, Application, choose_threads, serve
+    from ..serving.server import ANY, HERE, Application, choose_threads, serve
 
     place, client = open_store(store)
     version = find_version(client, reference)
-    application = Application(
-        place, reference, tuple(dict.fromkeys((*HERE, host))), choose_threads(read_input_shape(version), workers)
-    )
+    application = Application(place, reference, HERE if host in HERE else ANY, choose_threads(read_input_shape(version), workers))
 
     def announce() -> None:
         click.echo(f"{version.name} version {version.version}: http://{host}:{port}")

@@ -117,7 +117,7 @@ def decode(path: Path | Upload) -> Image.Image:
         if image.has_transparency_data:
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
         return image.convert("L" if image.mode in ("1", "L") else "RGB")
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow's errors for broken chunks and for text that unpacks to too much
+    except (OSError, SyntaxError, ValueError, RuntimeError) as error:  # what Pillow and its codecs raise for broken files
         raise InputError(f"{path}: the image is damaged ({error}); remove it or replace it.") from error
 
 
@@ -125,10 +125,10 @@ def _opened(path: Path | Upload) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path, formats=formats())
+            image = Image.open(path, formats=formats(measured=isinstance(path, Upload)))
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file.") from error
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError, RuntimeError) as error:
         raise InputError(f"{path}: not an image that can be read ({type(error).__name__}).") from error
     if image.width * image.height > MOST_PIXELS:
         raise InputError(f"{path}: {image.width}×{image.height} pixels are more than the {MOST_PIXELS:,} that Tailor reads.")

@@ -84,7 +84,7 @@ def stratify(labels: np.ndarray, count: int, rng: np.random.Generator) -> np.nda
 
 
 def cache(splits: Splits, root: Path) -> DataHandle:
-    """Write train and val once as .npy under `root`/<digest>, never holdout and test."""
+    """Write train and val once as .npy under `root`/<digest>, never holdout and test (a refit joins holdout to train)."""
     folder = root / splits.digest
     if not folder.is_dir():
         root.mkdir(parents=True, exist_ok=True)

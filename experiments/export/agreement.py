@@ -14,7 +14,7 @@ SHARE = 0.95  # of equal top classes, in int8, which rounds
 
 @dataclass(frozen=True)
 class Agreement:
-    """On so many held-out images: the largest difference of a probability, and the share of images with the same top class."""
+    """On so many images of holdout: the largest difference of a probability, and the share of images with the same top class."""
 
     images: int
     largest_difference: float
@@ -22,7 +22,7 @@ class Agreement:
 
     def __str__(self) -> str:
         return (
-            f"same top class on {self.same_top_class:.1%} of {self.images} held-out images, "
+            f"same top class on {self.same_top_class:.1%} of {self.images} holdout images, "
             f"largest difference of a probability {self.largest_difference:.1e}"
         )
 

@@ -38,7 +38,9 @@ def write(saved: SavedModel, form: Format, path: Path, calibration: np.ndarray |
 
     with _quiet():
         model = load_model(saved)
+        # Keras's exporters call it without `training`, and a layer such as Resizing would take that for training=True.
         images = model.inputs[0]
+        model = keras.Model(images, model(images, training=False))
         signature = [keras.InputSpec(shape=(None, *images.shape[1:]), dtype=images.dtype, name=INPUT)]
         options = {} if calibration is None else _quantize(calibration.astype(images.dtype))
         if form.name == "onnx":

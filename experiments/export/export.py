@@ -106,4 +106,5 @@ def export(client: MlflowClient, version: ModelVersion, wanted: Wanted, data_dir
 def _read_versions(form: Format) -> dict[str, str]:
     """The versions of the packages that wrote and ran the model."""
     names = (*DISTRIBUTIONS, *(package.replace("_", "-") for package in form.packages))
-    return {name: importlib.metadata.version(name) for name in names}
+    known = {one.name: one.version for one in importlib.metadata.distributions()}  # onnxruntime may be onnxruntime-gpu
+    return {name: known[name] for name in names if name in known}

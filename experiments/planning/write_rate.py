@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import tomlkit
+from tomlkit import TOMLDocument
 from tomlkit.items import InlineTable, Item, Table
 
 from ...models.training.rate_curve import RateAdvice
@@ -27,21 +28,31 @@ def find_writable(study: str) -> Path:
         raise InputError(f"--write: {owner}; set the range there.")
     if RATE in spec.training:
         raise InputError(f"--write: training.{RATE} is fixed in {path}; remove that line, and the range goes into [space].")
+    _read_space(tomlkit.parse(path.read_text(encoding="utf-8")), path)
     return path
+
+
+def _read_space(document: TOMLDocument, path: Path) -> Table:
+    """The document's [space], which is made if there is none. Raises InputError if it is no plain table."""
+    if "space" not in document:
+        document["space"] = tomlkit.table()
+    space = document["space"]
+    if not isinstance(space, Table):
+        raise InputError(
+            f"--write: the space of {path} is written in several places or in one line; put it into one table [space]."
+        )
+    return space
 
 
 def write_range(path: Path, advice: RateAdvice) -> None:
     """Set [space] learning_rate to the range, with the suggested rate as its default."""
     document = tomlkit.parse(path.read_text(encoding="utf-8"))
-    space = document.get("space")
-    if not isinstance(space, Table):
-        space = tomlkit.table()
-        document["space"] = space
+    space = _read_space(document, path)
     found, entry = space.get(RATE), tomlkit.inline_table()
     entry.update({"low": advice.low, "high": advice.high, "log": True, "default": advice.rate})
-    if isinstance(found, InlineTable) and "when" in found:
+    if isinstance(found, (InlineTable, Table)) and "when" in found:
         entry["when"] = found["when"]
-    if isinstance(found, Item):  # its line's comment
+    if isinstance(found, Item) and not isinstance(found, Table):  # its line's comment
         entry.trivia.comment_ws, entry.trivia.comment = found.trivia.comment_ws, found.trivia.comment
     space[RATE] = entry
     draft = path.with_suffix(".toml.draft")

@@ -32,6 +32,7 @@ class Facts:
     evidence_url: str
     metric: str
     holdout: Interval
+    refit: bool
     ranking: Sequence[Ranked]
     verdict: Verdict
     openings: int
@@ -54,7 +55,7 @@ def write_card(facts: Facts, spec: StudySpec, splits: Splits, test: Predictions)
         "",
         "| measured on | images | accuracy (95 %) | loss |",
         "| --- | --- | --- | --- |",
-        f"| holdout (chose the model; no search has seen it) | {splits.sizes['holdout']} | {_holdout(facts)} | – |",
+        f"| holdout ({_explain_holdout(facts)}) | {splits.sizes['holdout']} | {_holdout(facts)} | – |",
         f"| test (opened {facts.openings} times for this name) | {splits.sizes['test']} | "
         f"{_show(score_with_interval('accuracy', test))} | {score('loss', test):.4f} |",
         "",
@@ -104,6 +105,10 @@ def warn_of_openings(openings: int, accuracy: float, images: int) -> str:
 def _warn(facts: Facts, accuracy: float, images: int) -> list[str]:
     warning = warn_of_openings(facts.openings, accuracy, images)
     return ["", warning] if warning else []
+
+
+def _explain_holdout(facts: Facts) -> str:
+    return "chose the seed; this model was trained on it afterwards" if facts.refit else "chose the model; no search has seen it"
 
 
 def _holdout(facts: Facts) -> str:

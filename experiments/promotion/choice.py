@@ -17,7 +17,7 @@ from .candidates import choose, find_trial, train
 from .ensemble import select
 from .ranking import Scored, find_median, rank
 from .records import Choice, Request, Work
-from .refit import refit
+from .refit import check_refits, refit
 from .statistics import Interval, Predictions, score_with_interval
 from .trainings import Trained, read_trained
 
@@ -51,6 +51,8 @@ def choose_trained(request: Request, work: Work, evaluator: Evaluator) -> Choice
     """Train the candidates on fresh seeds, rank them on holdout, and take what the plan says of the winner's seeds."""
     metric = find_metric(work.study.goal)
     candidates = {one.trial: one for one in choose(work.study, request.plan.candidates, request.trial)}
+    if request.plan.register == "refit":
+        check_refits(list(candidates.values()))
     trained = train(work, list(candidates.values()))
     runs = {one.model_id: one.run_id for seeds in trained.values() for one in seeds}
     predictions = _predict_holdout(work, evaluator, runs)
@@ -74,7 +76,8 @@ def choose_trained(request: Request, work: Work, evaluator: Evaluator) -> Choice
         epochs = int(chosen.metrics["best_epoch"])
         how += f", then trained again on train, val and holdout for {epochs} epochs (its holdout score is from before)"
     costs = chosen.metrics.get("latency_ms"), int(chosen.metrics.get("model_bytes", 0))
-    return Choice(winner.trial, how, chosen.model_id, chosen.run_id, metric, holdout, *costs, ranking=ranking)
+    again = request.plan.register == "refit"
+    return Choice(winner.trial, how, chosen.model_id, chosen.run_id, metric, holdout, *costs, ranking=ranking, refit=again)
 
 
 def _score(trial: int, seeds: Sequence[Trained], predictions: Mapping[str, Predictions]) -> Scored:

@@ -199,6 +199,7 @@ def _write_card(work: Work, made: Promotion, test: Predictions, tags: Mapping[st
         evidence_url=f"{base}/#/experiments/{work.study.experiment_id}/runs/{made.run_id}",
         metric=choice.metric,
         holdout=choice.holdout,
+        refit=choice.refit,
         ranking=choice.ranking,
         verdict=made.verdict,
         openings=made.openings,

@@ -53,7 +53,7 @@ class Work:
 class Choice:
     """The model that was chosen, before the test set was opened: of which trial, how, and its score on holdout.
 
-    `members` is how many trained models are in it.
+    `members` is how many trained models are in it; with `refit` it was trained on holdout too, after that score.
     """
 
     trial: int
@@ -66,6 +66,7 @@ class Choice:
     model_bytes: int
     ranking: tuple[Ranked, ...] = ()
     members: int = 1
+    refit: bool = False
 
 
 @dataclass(frozen=True)

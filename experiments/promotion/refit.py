@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from ..datasets.images import Images
 from ..datasets.splits import Splits
-from ..errors import RunError
+from ..errors import InputError, RunError
 from ..tracking.kinds import REFIT
 from .candidates import Candidate
 from .records import Work
 from .trainings import Trained, read_trained, train_left
+
+PLATEAU = "plateau"
+
+
+def check_refits(candidates: Sequence[Candidate]) -> None:
+    """Raise InputError if the learning rates of one follow validation: without unseen images there are no such rates."""
+    for one in candidates:
+        if one.values.get("schedule") == PLATEAU:
+            raise InputError(
+                f"--register refit: trial {one.trial} trains by schedule {PLATEAU!r}, whose rates follow validation, and a refit "
+                "trains on those images; register the median seed's model, or the average."
+            )
 
 
 def refit(work: Work, candidate: Candidate, chosen: Trained) -> Trained:

@@ -13,6 +13,7 @@ from ..system.redact import mask_passwords
 from .model import ServedModel, load_served_model
 
 SECONDS = 3  # between two looks at the registry
+PAUSE = 60  # until a version that did not load is tried again
 MOST_CHARACTERS = 500  # of a trouble
 
 
@@ -26,15 +27,20 @@ class Live:
         self._client, self._reference = client, reference
         self.model: ServedModel = load_served_model(client, find_version(client, reference))
         self.trouble = ""
+        self._refused, self._again = "", 0.0  # a version that did not load, and when it is tried again: each try downloads it
 
     def refresh(self) -> None:
         """Load the version that the reference names now, if it is another one; the present one stays if that fails."""
         try:
             version = find_version(self._client, self._reference)
-            if str(version.version) != self.model.version:
+            number = str(version.version)
+            if number == self._refused and time.monotonic() < self._again:
+                return
+            if number != self.model.version:
+                self._refused, self._again = number, time.monotonic() + PAUSE
                 self.model = load_served_model(self._client, version)
-                _say(f"version {version.version} answers now")
-            trouble = ""
+                _say(f"version {number} answers now")
+            trouble, self._refused = "", ""
         except Exception as error:  # the registry, its files and a model's own code may raise anything
             trouble = mask_passwords(str(error) or type(error).__name__)[:MOST_CHARACTERS]
         if trouble and trouble != self.trouble:

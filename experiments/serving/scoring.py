@@ -21,7 +21,7 @@ def parse_images(body: bytes, shape: tuple[int, int, int]) -> np.ndarray:
     try:
         given = json.loads(body)
         values = parse_tf_serving_input(given)
-    except (ValueError, RecursionError, AttributeError, MlflowException) as error:
+    except (ValueError, TypeError, RecursionError, AttributeError, MlflowException) as error:
         said = str(getattr(error, "message", error)).splitlines()[0][:200]
         raise InputError(f"body: expected JSON, {FORM}, got another form ({said}).") from error
     if isinstance(values, dict):

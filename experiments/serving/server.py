@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 HERE = ("127.0.0.1", "localhost")  # names that a browser on this machine uses
+ANY = ("*",)  # names by which others may reach another address
 BACKLOG = 2048  # connections that wait to be accepted
-MOST_CONNECTIONS = 500  # of one process; further ones get 503
+MOST_CONNECTIONS = 64  # of one process, each with at most MOST_BYTES; further ones get 503
 SILENT_SECONDS = 60  # until a process that does not respond is replaced: importing TensorFlow takes several
 LAST_SECONDS = 5  # for requests that run when a signal comes
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy from the environment would get these requests

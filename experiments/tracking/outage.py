@@ -48,7 +48,7 @@ def explain(error: Exception) -> str:
         return f"MLflow refuses the credentials ({shorten(error)}); set {LOGIN} to those that the server knows."
     if refuses_login(error):
         return f"MLflow's database refuses the credentials ({shorten(error)}); correct them in MLFLOW_TRACKING_URI."
-    return f"MLflow: {str(error).splitlines()[0]}"
+    return f"MLflow: {shorten(error)}"
 
 
 def shorten(error: Exception) -> str:

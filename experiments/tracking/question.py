@@ -102,6 +102,8 @@ def _ask_database(url: str, owner: Owner) -> Answer:
         engine = sqlalchemy.create_engine(url, connect_args=options, poolclass=sqlalchemy.NullPool)
         with engine.connect() as connection:
             tables = set(sqlalchemy.inspect(connection).get_table_names())
+    except ValueError as error:  # a port that is no number
+        return Answer(f"is no address of a database ({shorten(error)})", f"correct {owner.setting}")
     except (ImportError, sqlalchemy.exc.SQLAlchemyError) as error:
         return _explain_database(error, owner)
     if not tables:

@@ -40,7 +40,8 @@ def build(hparams: Mapping[str, Any], input_shape: tuple[int, int, int], num_cla
     make, size = _find(hparams["backbone"]), hparams["image_size"]
     backbone = _load(make, hparams, (size, size, 3))
     inputs = keras.Input(input_shape, dtype="uint8")
-    x = layers.Resizing(size, size, dtype="float32")(inputs)
+    # Resizing's default is training=True, and Keras 3.15 hands that on to all later layers if the model is called without it.
+    x = layers.Resizing(size, size, dtype="float32")(inputs, training=False)
     x = layers.Concatenate(dtype="float32")([x, x, x]) if input_shape[2] == 1 else x
     x = inspect.getmodule(make).preprocess_input(x)  # type: ignore[union-attr]
     x = backbone(x)

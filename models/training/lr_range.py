@@ -11,6 +11,8 @@ import numpy as np
 
 from ..errors import ModelError
 from .batches import read_chunks
+from .fit import balance_classes
+from .freezing import Freezer, list_phases
 from .keras_step import choose_program
 from .options import TrainOptions
 from .plan import Data
@@ -25,10 +27,13 @@ def measure_losses(model: keras.Model, data: Data, options: TrainOptions, plan: 
     options = replace(options, schedule="constant", warmup_epochs=0.0, learning_rate=plan.low)
     count = int(data.train_images.shape[0])
     steps = math.ceil(count / options.batch_size)
+    freezer, frozen = Freezer(model), list_phases(options)[0].frozen  # the rate that is searched is that of the first phase
+    freezer.freeze(frozen)
     program = choose_program(model, options, data.num_classes, plan.points * (steps if plan.by_epoch else 1))
     if not isinstance(program.schedule, Schedule):
         raise ModelError("the model is compiled with a learning-rate schedule: a range test needs a constant rate")
-    program.load(model, TrialValues(options, seed, steps, plan.points))
+    weights = balance_classes(data) if options.class_weight == "balanced" else None
+    program.load(model, TrialValues(options, seed, steps, plan.points, class_weight=weights))
     rates = plan.list_rates().tolist()
     losses: list[float] = []
     while len(losses) < len(rates):

@@ -123,6 +123,8 @@ def test_a_database_that_refuses_the_login_or_is_not_there(tailor: Shell) -> Non
     assert code == 1 and "cannot be used (" in said and todo is not None and "host, port and database" in todo
     code, said, todo = diagnose(tailor, "studies", TAILOR_STUDIES=f"postgresql+nosuch://me:{SECRET}@127.0.0.1:1/x")
     assert code == 1 and todo is not None
+    code, said, todo = diagnose(tailor, "studies", TAILOR_STUDIES=f"postgresql+psycopg://me:{SECRET}@127.0.0.1:abc/x")
+    assert code == 1 and "is no address of a database (" in said and todo == "correct --studies or TAILOR_STUDIES"
 
 
 @pytest.mark.slow

@@ -83,7 +83,7 @@ def test_int8_is_calibrated_and_says_how_often_it_agrees(recorded: Shell, tmp_pa
     need("litert")
     done = recorded("export", "digits", "--format", "litert", "--int8", "-o", str(tmp_path / "got"))
     assert (done.returncode, done.stderr) == (0, "")
-    assert "same top class on 100.0% of 180 held-out images" in done.stdout
+    assert "same top class on 100.0% of 180 holdout images" in done.stdout
     about = json.loads((tmp_path / "got" / "export.json").read_text())
     assert about["calibration_images"] == 200 and about["agreement"]["largest_difference"] > 1e-4  # it is rounded
     expected = public.predict("digits", RAW, store=recorded.folder / "mlruns")
@@ -194,8 +194,11 @@ def test_what_disagrees_is_not_kept(tmp_path: Path) -> None:
     assert not (tmp_path / "got").exists()
 
 
+USUAL = {"activation": "gelu", "batch_norm": True, "dropout": 0.3}
 BUILT = [
-    (name, values) for name in factory.BUILT_IN for values in ({}, {"activation": "gelu", "batch_norm": True, "dropout": 0.3})
+    (name, {key: value for key, value in values.items() if key in (factory.resolve(name).defaults or ())})
+    for name in factory.BUILT_IN
+    for values in ({}, USUAL)
 ]
 
 

@@ -68,6 +68,18 @@ def test_wrong_input_is_refused_before_anything_is_trained(
     assert not (tailor.folder / "mlruns").exists()
 
 
+@pytest.mark.parametrize("place", ["space = { depth = [1, 2] }\n[study]", "[space.depth]\nlow = 1\nhigh = 2\n[study]"])
+def test_a_space_that_is_no_plain_table_is_not_written_over(tailor: Shell, place: str) -> None:
+    study, _, rest = SMALL.partition("[space]")
+    training = rest[rest.index("[training]") :]
+    other = "" if place.startswith("space") else "[space.learning_rate]\nlow = 1e-3\nhigh = 1e-2\n"
+    text = study.replace("[study]", place) + other + training
+    (tailor.folder / "small.toml").write_text(text)
+    done = tailor("lr-range", "small.toml", "--write")
+    assert done.returncode == 2 and "put it into one table [space]" in done.stderr, done.stderr
+    assert (tailor.folder / "small.toml").read_text() == text
+
+
 def test_a_shipped_study_is_not_written_to(tailor: Shell) -> None:
     done = tailor("lr-range", "quickstart", "--write")
     assert done.returncode == 2 and "quickstart is shipped with Tailor; copy it first: cp " in done.stderr

@@ -18,7 +18,9 @@ from tailor.experiments.datasets import splits as splitting
 from tailor.experiments.datasets.catalog import open_dataset
 from tailor.experiments.datasets.splits import split
 from tailor.experiments.promotion import choice
+from tailor.experiments.promotion.candidates import Candidate
 from tailor.experiments.promotion.ensemble import select
+from tailor.experiments.promotion.refit import check_refits
 from tailor.experiments.promotion.statistics import Predictions
 from tailor.experiments.promotion.trainings import read_trained
 from tailor.experiments.registry.files import fetch_saved_model, find_logged_models
@@ -208,6 +210,12 @@ def test_the_winner_can_be_trained_again_on_all_but_test(shell: Shell, promoted:
     assert study is not None
     trained = read_trained(study)  # what an ensemble is selected of: no model that has seen holdout
     assert {one.run_id for one in trained.values()} == {run.info.run_id for run in runs_of(mlflow, CANDIDATE.name)}
+
+
+def test_rates_that_follow_validation_are_not_refitted() -> None:
+    check_refits([Candidate(1, {"schedule": "cosine"}, 5)])
+    with pytest.raises(tailor.InputError, match="--register refit: trial 2 trains by schedule 'plateau'"):
+        check_refits([Candidate(1, {}, 5), Candidate(2, {"schedule": "plateau"}, 5)])
 
 
 def test_an_unknown_or_unfinished_trial_is_named(shell: Shell) -> None:

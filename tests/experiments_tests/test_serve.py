@@ -98,6 +98,8 @@ def test_images_in_json_have_to_be_raw_pixels_of_the_models_shape() -> None:
     for body, said in {
         b"x": "expected JSON",
         b"[]": "expected JSON",
+        b"5": "expected JSON",
+        b"null": "expected JSON",
         b'{"dataframe_split": {}}': "expected JSON",
         b'{"inputs": {"a": [1], "b": [2]}}': "expected one tensor, got 2",
         b'{"inputs": [[1], [1, 2]]}': "expected JSON",
@@ -122,6 +124,10 @@ def test_what_is_no_image_or_too_large_is_refused(address: str) -> None:
     side = int(MOST_PIXELS**0.5) + 1
     status, text = ask(f"{address}/predict", as_png(Image.new("1", (side, side))))
     assert status == 400 and f"at most {MOST_PIXELS:,} pixels" in json.loads(text)["detail"]
+    icon = io.BytesIO()  # Pillow decodes it to tell its size
+    Image.new("1", (256, 256)).save(icon, "ICO")
+    status, text = ask(f"{address}/predict", icon.getvalue())
+    assert status == 400 and "not an image" in json.loads(text)["detail"]
     connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=60)
     connection.request("POST", "/predict", headers={"Content-Length": str(MOST_BYTES + 1)})  # no byte of it is read
     assert connection.getresponse().status == 413
