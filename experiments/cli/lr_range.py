@@ -59,7 +59,7 @@ def command(study: str, as_json: bool, write: bool, store: str | None, data: Pat
     place = store_at(store)
     with keep_stdout_for_json(as_json), loading(), place.reserved(), open_screen(Console(stderr=as_json)) as screen:
         found = run_rate_test(spec, place, data, plan, screen)
-        if path is not None:
+        if path is not None and not found.compiled:
             write_range(path, found.advice)
     if as_json:
         from dataclasses import asdict
@@ -101,6 +101,9 @@ def _show(found: RateTest, place: Store, path: Path | None, study: str) -> None:
     address = f"{make_base_url(place.tracking_uri)}/#/experiments/{found.experiment_id}/runs/{found.run_id}"
     click.echo(f"Recorded: {address}/artifacts/lr_range.png (`{format_next('ui')}` serves it)")
     entry = f"learning_rate = {{ low = {advice.low:g}, high = {advice.high:g}, log = true, default = {advice.rate:g} }}"
+    if found.compiled:
+        click.echo(f"The model is compiled with its own optimizer: set the rate, {advice.rate:g}, in its code.")
+        return
     if path is None:
         click.echo(f"For [space] in the study file: {entry}")
         return

@@ -28,7 +28,7 @@ from ..tracking.tags import describe_origin, describe_study
 from ..tracking.tracker import flatten, open_experiment
 from ..trials.evaluator import Evaluator
 from ..trials.job import make_job
-from ..trials.preflight import inspect_model
+from ..trials.preflight import OWN_COMPILE, inspect_model
 from ..trials.rate_range import measure_rates
 from .progress import Screen
 
@@ -47,6 +47,7 @@ class RateTest:
     advice: RateAdvice
     run_id: str
     experiment_id: str
+    compiled: bool  # the model brings its own optimizer, so the rate is set in its code
 
     @property
     def diverged(self) -> bool:
@@ -72,7 +73,7 @@ def run_rate_test(spec: StudySpec, store: Store, data_dir: Path | None, plan: Ra
     client = open_client(store)
     experiment = open_experiment(client, store, spec.name)
     tags = {**describe_origin(Path.cwd()), **describe_study(spec, splits), "tailor.seed": str(job.seed)}
-    made = RateTest(spec.name, plan, job.values, curve, advice, "", experiment)
+    made = RateTest(spec.name, plan, job.values, curve, advice, "", experiment, OWN_COMPILE in found.note)
     return _record(client, made, tags)
 
 
