@@ -233,6 +233,10 @@ def world(folder: Path, trials: int = 2, spec: StudySpec | None = None, **search
     return World(folder, spec or spec_of(trials=trials, **search), FakeEngine(trials))
 
 
+def states(made: World) -> list[tuple[int, int, str, str]]:
+    return [(run.trial, run.attempt, run.status, run.run_status) for run in made.recorder.read_attempts()]
+
+
 def report(trial: int, epoch: int, value: float = 0.5, attempt: int = 1, replayed: bool = False) -> EpochReport:
     return EpochReport(trial, attempt, epoch, {"val_accuracy": value}, 1.0, replayed)
 

@@ -9,7 +9,10 @@ import numpy as np
 import tensorflow as tf
 from sklearn.datasets import load_digits
 
+from tailor.models.factory import resolve
 from tailor.models.training.fit import Data
+
+SHAPE = (8, 8, 1)
 
 
 def digits() -> Data:
@@ -17,6 +20,13 @@ def digits() -> Data:
     images = (bunch.images * (255 / 16)).round().astype("uint8")[..., None]
     labels = bunch.target.astype("int64")
     return Data(*map(tf.constant, (images[:1003], labels[:1003], images[1003:], labels[1003:])), num_classes=10)
+
+
+def model(seed: int = 1, **hparams: object) -> keras.Model:
+    """A small dense network for the digits, the same for the same seed."""
+    keras.utils.clear_session(free_memory=False)
+    keras.utils.set_random_seed(seed)
+    return resolve("mlp")({"units": 24, **hparams}, SHAPE, 10)
 
 
 def keras_history(

@@ -51,7 +51,8 @@ def choose_trained(request: Request, work: Work, evaluator: Evaluator) -> Choice
     """Train the candidates on fresh seeds, rank them on holdout, and take what the plan says of the winner's seeds."""
     metric = find_metric(work.study.goal)
     candidates = {one.trial: one for one in choose(work.study, request.plan.candidates, request.trial)}
-    if request.plan.register == "refit":
+    refitted = request.plan.register == "refit"
+    if refitted:
         check_refits(list(candidates.values()))
     trained = train(work, list(candidates.values()))
     runs = {one.model_id: one.run_id for seeds in trained.values() for one in seeds}
@@ -71,13 +72,12 @@ def choose_trained(request: Request, work: Work, evaluator: Evaluator) -> Choice
     chosen = seeds[find_median(winner.scores)]
     holdout = score_with_interval(metric, predictions[chosen.model_id])
     how = f"the median of {len(seeds)} fresh seeds" if len(seeds) > 1 else "a fresh seed"
-    if request.plan.register == "refit":
+    if refitted:
         chosen = refit(work, candidates[winner.trial], chosen)
         epochs = int(chosen.metrics["best_epoch"])
         how += f", then trained again on train, val and holdout for {epochs} epochs (its holdout score is from before)"
     costs = chosen.metrics.get("latency_ms"), int(chosen.metrics.get("model_bytes", 0))
-    again = request.plan.register == "refit"
-    return Choice(winner.trial, how, chosen.model_id, chosen.run_id, metric, holdout, *costs, ranking=ranking, refit=again)
+    return Choice(winner.trial, how, chosen.model_id, chosen.run_id, metric, holdout, *costs, ranking=ranking, refit=refitted)
 
 
 def _score(trial: int, seeds: Sequence[Trained], predictions: Mapping[str, Predictions]) -> Scored:

@@ -12,6 +12,19 @@ from conftest import OwnProcess, Shell
 
 Write = Callable[..., Path]
 
+SHIPPED = [
+    "mlp-512-128",
+    "mlp-4-4",
+    "mlp-4-4-4",
+    "cnn-32-64-64",
+    "mlp-512-256-128",
+    "fashion-mlp",
+    "fashion-cnn",
+    "fashion-resnet",
+    "fashion-separable",
+    "fashion-transfer",
+]
+
 
 def refused(shell: Shell, *arguments: str, lines: int = 1) -> str:
     """Run a command that must be refused; returns what it said."""
@@ -82,19 +95,7 @@ def test_status_and_studies_as_json(recorded: Shell) -> None:
     assert "viewStateShareKey=tailor" in status["url"]
     studies = json.loads(recorded("studies", "--json").stdout)
     assert "small" in [study["study"] for study in studies["recorded"]]
-    assert {
-        "quickstart",
-        "mlp-512-128",
-        "mlp-4-4",
-        "mlp-4-4-4",
-        "cnn-32-64-64",
-        "mlp-512-256-128",
-        "fashion-mlp",
-        "fashion-cnn",
-        "fashion-resnet",
-        "fashion-separable",
-        "fashion-transfer",
-    } <= {study["study"] for study in studies["shipped"]}
+    assert {"quickstart", *SHIPPED} <= {study["study"] for study in studies["shipped"]}
 
 
 TALKING = """
@@ -163,18 +164,7 @@ def test_what_to_run_next_is_what_was_typed(tailor: Shell, write_study: Write) -
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "study",
-    [
-        "mlp-512-128",
-        "mlp-4-4",
-        "mlp-4-4-4",
-        "cnn-32-64-64",
-        "mlp-512-256-128",
-        "fashion-mlp",
-        "fashion-cnn",
-        "fashion-resnet",
-        "fashion-separable",
-        "fashion-transfer",
-    ],
+    SHIPPED,
 )
 def test_shipped_studies_pass_check(tailor: Shell, data_dir: Path, study: str) -> None:
     done = tailor("check", study)

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import keras
 import pytest
-from fits import digits
+from fits import digits, model
 
-from tailor.models.factory import resolve
 from tailor.models.training import trainer
 from tailor.models.training.fit import Data, FitHooks, FitPlan, fit
 from tailor.models.training.options import TrainOptions
-
-SHAPE = (8, 8, 1)
 
 
 @pytest.fixture(scope="module")
 def data() -> Data:
     return digits()
-
-
-def model(seed: int = 1, **hparams: object) -> keras.Model:
-    keras.utils.clear_session(free_memory=False)
-    keras.utils.set_random_seed(seed)
-    return resolve("mlp")({"units": 24, **hparams}, SHAPE, 10)
 
 
 class Killed(Exception):
