@@ -17,6 +17,8 @@ from ..system.redact import mask_passwords
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from rich.console import Console
+    from rich.table import Table
 
     from ..store import Store
     from ..tracking.reader import RecordedStudy
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 STUDIES = "tailor.studies"
 LEFT = {"", "study", "status", "hyperparameters", "model", "true", "taken for"}  # the columns of texts
-LEFT |= {"name", "aliases", "who", "alias", "verdict", "reason"}
+LEFT |= {"dataset", "sampler", "name", "aliases", "who", "alias", "verdict", "reason"}
 
 
 def store_option(command: F) -> F:
@@ -150,18 +152,40 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=not whole, default=str))
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table, 200 columns wide if standard output is no terminal."""
+def open_console(err: bool = False) -> Console:
+    """The console of all tables: as wide as COLUMNS, or the terminal, or else 80."""
     from rich.console import Console
+
+    return Console(stderr=err, highlight=False)
+
+
+def make_table(title: str) -> Table:
+    """An empty table in the one look of all: its title, headings over a line, two spaces between columns."""
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=200)
-    table = Table(title=title, title_justify="left")
+    heading = Text(title, "bold")
+    return Table(title=heading, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table as wide as the console."""
+    from rich.text import Text
+
+    table = make_table(title)
     for column in columns:
-        table.add_column(column, justify="left" if column in LEFT else "right")
+        table.add_column(column, justify="left" if column in LEFT else "right", overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))  # as Text: names may hold brackets, which rich would read as markup
-    console.print(table)
+    open_console().print(table)
+
+
+def print_next(steps: Iterable[tuple[str, str]]) -> None:
+    """Print commands to run next, each on one line that is never broken, with what it does beside it, or below if it is long."""
+    steps, width = list(steps), open_console().width
+    longest = max((len(command) for command, _ in steps if len(command) <= width // 2), default=0)
+    click.echo("Next:")
+    for command, what in steps:
+        beside = f"  {command:<{longest}}   {what}"
+        click.echo(beside if len(beside) <= width else f"  {command}\n      {what}")

@@ -1,25 +1,29 @@
-"""A study and its leaderboard, as a table and as plain data, for `search` and `status`."""
+"""A study and its leaderboard, as a table that fits the screen and as plain data, for `search` and `status`."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...search.study.goal import key_of
 from ..tracking import ui_links
-from ..tracking.leaderboard import format_number, read_leaderboard, shorten
-from .common import format_next, print_table
+from ..tracking.leaderboard import find_best, format_number, read_leaderboard, shorten
+from .common import format_next, make_table, open_console
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ...search.study.goal import Goal
     from ...search.study.spec import StudySpec
     from ..store import Store
     from ..tracking.leaderboard import Overview, Row
     from ..tracking.reader import RecordedStudy
 
-SHOWN = ("best_val_accuracy", "best_val_loss", "parameters", "train_seconds")
-SHORT = {"train_seconds": "seconds"}
+MORE = {"train_seconds": "seconds", "parameters": "parameters", "best_val_loss": "val_loss"}  # on a wide screen
+GAP = 2  # spaces between columns
+REASONS = 3  # failures that are explained
 
 
 def describe_state(store: Store, study: RecordedStudy, spec: StudySpec) -> dict[str, Any]:
@@ -37,23 +41,114 @@ def describe_state(store: Store, study: RecordedStudy, spec: StudySpec) -> dict[
     }
 
 
-def print_leaderboard(study: str, goal: Goal, shown: Overview) -> None:
-    """Print the best trials with their hyperparameters, and a line for the rest."""
-    also = dict.fromkeys([*(o.key for o in goal.objectives[1:]), *(key_of(c.metric) for c in goal.constraints), *SHOWN])
-    metrics = [metric for metric in also if metric != goal.first.key]
-    columns = ["trial", goal.first.metric, *(SHORT.get(m, m).removeprefix("best_") for m in metrics), "status"]
+@dataclass(frozen=True)
+class Column:
+    """A column of the leaderboard: its heading, and a cell for each row."""
+
+    name: str
+    cells: Sequence[str]
+    left: bool = False
+
+    @property
+    def width(self) -> int:
+        return max(map(len, [*self.heading, *self.cells]))
+
+    @property
+    def heading(self) -> list[str]:
+        """The name, broken after underscores if it is wider than every cell."""
+        room = max(map(len, self.cells), default=0)
+        lines = [""]
+        for part in self.name.replace("_", "_\0").split("\0"):
+            if lines[-1] and len(lines[-1] + part) > room:
+                lines.append("")
+            lines[-1] += part
+        return lines
+
+
+def print_leaderboard(study: str, goal: Goal, shown: Overview, console: Console | None = None) -> None:
+    """Print the best trials, a line each, as wide as the console; below them what is the same in all, and the best in full."""
+    from rich.text import Text
+
+    console = console or open_console()
+    needed, wanted = _list_columns(goal, shown)
+    columns = choose_columns(needed, wanted, console.width)
     title = f"{study}: the Pareto front first (*)" if goal.several else f"{study}: best first"
-    print_table(title, [*columns, "hyperparameters"], [_cells(row, goal, metrics, shown.varied) for row in shown.top])
+    table = make_table(title)
+    for column in columns:
+        heading = Text("\n".join(column.heading))
+        table.add_column(heading, justify="left" if column.left else "right", no_wrap=True, vertical="bottom")
+    for cells in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*map(Text, cells))  # as Text: names may hold brackets, which rich would read as markup
+    if shown.top:
+        console.print(table)
+    for line in _list_notes(goal, shown, [c.name for c in wanted if c.name in shown.varied and c not in columns]):
+        console.print(Text(line))
     if more := sum(shown.counts.values()) - len(shown.top):
         print(f"… and {more} more trials; `{format_next('status', study, '--all')}` shows them")
+    for line in describe_best(goal, find_best(shown.top)):
+        console.print(Text(line, "bold" if line.startswith("Best") else ""))
 
 
-def _cells(row: Row, goal: Goal, metrics: Sequence[str], varied: Sequence[str]) -> list[str]:
-    hyperparameters = ", ".join(f"{name} {shorten(row.params[name])}" for name in varied if name in row.params)
-    return [
-        row.label(goal),
-        format_number(row.value, goal.first.metric),
-        *(format_number(row.metrics.get(metric), metric) for metric in metrics),
-        row.standing,
-        hyperparameters or "the same in all",
+def choose_columns(needed: Sequence[Column], wanted: Sequence[Column], width: int) -> list[Column]:
+    """The columns that are needed, and of the others, in their order, as many as fit."""
+    chosen = list(needed)
+    room = width - sum(column.width + GAP for column in needed) + GAP
+    for column in wanted:
+        if column.width + GAP <= room:
+            chosen.append(column)
+            room -= column.width + GAP
+    return chosen
+
+
+def describe_best(goal: Goal, best: Row | None) -> list[str]:
+    """The best trial in full: its values, its epoch, and its hyperparameters."""
+    if best is None:
+        return [f"No trial is done yet{goal.within}."]
+    metrics = [goal.first.metric, *_list_goals(goal)]
+    values = ", ".join(f"{metric} {format_number(best.values.get(metric), metric)}" for metric in metrics)
+    epoch = f" (epoch {best.epoch})" if best.epoch else ""
+    lines = [f"{'Best by ' + goal.first.metric if goal.several else 'Best'}: trial {best.trial}, {values}{epoch}"]
+    full = ", ".join(f"{name} {shorten(value)}" for name, value in best.params.items())
+    return [*lines, full] if full else lines
+
+
+def _list_goals(goal: Goal) -> list[str]:
+    """The metrics of the objectives and of the constraints, without the first."""
+    metrics = dict.fromkeys([*(o.metric for o in goal.objectives), *(c.metric for c in goal.constraints)])
+    return [metric for metric in metrics if metric != goal.first.metric]
+
+
+def _list_columns(goal: Goal, shown: Overview) -> tuple[list[Column], list[Column]]:
+    """The columns that each screen has, and those for which it may have room."""
+    rows, first = shown.top, goal.first.metric
+    needed = [
+        Column("trial", [row.label(goal) for row in rows]),
+        Column(first, [format_number(row.last if row.value is None else row.value, first) for row in rows]),
+        *(Column(m, [format_number(row.metrics.get(key_of(m)), m) for row in rows]) for m in _list_goals(goal)),
+        Column("epoch", [str(row.epoch or "–") for row in rows]),
+        Column("status", [row.word for row in rows], left=True),
     ]
+    varied = [Column(name, [_shorten_param(row.params, name) for row in rows]) for name in shown.varied]
+    have = {column.name for column in needed}
+    more = [
+        Column(name, [format_number(row.metrics.get(metric), metric) for row in rows])
+        for metric, name in MORE.items()
+        if name not in have
+    ]
+    return needed, [*varied, *more]
+
+
+def _shorten_param(params: Mapping[str, str], name: str) -> str:
+    return shorten(params[name], 3) if name in params else "–"
+
+
+def _list_notes(goal: Goal, shown: Overview, hidden: Sequence[str]) -> list[str]:
+    """What the table does not say: what is the same in all, what found no room, and why trials failed."""
+    notes = []
+    if shown.same:
+        notes.append("in all: " + ", ".join(f"{name} {shorten(value)}" for name, value in shown.same.items()))
+    if hidden:
+        notes.append(f"no room for: {', '.join(hidden)}")
+    failed = [row for row in shown.top if row.status == "failed" and row.reason]
+    notes += [f"trial {row.trial} failed: {row.reason[:200]}" for row in failed[:REASONS]]
+    return notes

@@ -15,6 +15,7 @@ from .common import (
     keep_stdout_for_json,
     name_option,
     print_json,
+    print_next,
     repeat_command,
     set_option,
     store_at,
@@ -128,22 +129,26 @@ def _print(spec: StudySpec, store: Store, ended: Ended) -> None:
 
 
 def _close(study: str, store: Store, ended: Ended, again: str) -> None:
-    """Print the leaderboard, and the commands to run next."""
-    from ..tracking import ui_links
-    from ..tracking.leaderboard import read_overview
+    """Print the leaderboard, how the search ended, the best trial, and the commands to run next."""
+    from ..tracking.leaderboard import count_by_word, read_overview
     from ..tracking.reader import find_study, open_client
     from .leaderboard import print_leaderboard
 
     found = find_study(open_client(store), study)
     if found is None:
         return
-    print_leaderboard(study, found.goal, read_overview(found))
+    shown = read_overview(found)
+    print_leaderboard(study, found.goal, shown)
+    counted = count_by_word(shown.counts)
     if ended.signal:
-        click.echo(f"Stopped. Nothing is lost; resume with:  {again}")
+        click.echo(f"Stopped: {counted}. Nothing is lost; resume with:  {again}")
         return
-    click.echo(f"Finished: {ended.reason}.")
-    click.echo("Next:")
-    click.echo(f"  {format_next('promote', study, '--to', 'NAME')}    register the best model")
-    page = ui_links.make_study_url(ui_links.make_base_url(store.tracking_uri), ended.experiment_id)
-    click.echo(f"  {format_next('ui', study)}    compare the trials: {page}")
-    click.echo(f"  {repeat_command(but='--trials')} --trials N    add trials")
+    click.echo(f"Finished: {ended.reason} ({counted}).")
+    print_next(
+        [
+            (format_next("promote", study, "--to", "NAME"), "register the best model"),
+            (format_next("report", study), "write the report as a page"),
+            (format_next("ui", study), "compare the trials in MLflow"),
+            (f"{repeat_command(but='--trials')} --trials N", "add trials"),
+        ]
+    )

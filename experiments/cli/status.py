@@ -14,8 +14,7 @@ from .common import find_recorded, format_next, json_option, open_store, print_j
 @store_option
 def command(study: str, whole: bool, as_json: bool, store: str | None) -> None:
     """Show the progress of STUDY, and its trials, best first."""
-    from ..tracking import ui_links
-    from ..tracking.leaderboard import Overview, read_leaderboard, read_overview
+    from ..tracking.leaderboard import Overview, count_by_word, read_leaderboard, read_overview
     from .leaderboard import describe_state, print_leaderboard
 
     place, client = open_store(store)
@@ -28,7 +27,7 @@ def command(study: str, whole: bool, as_json: bool, store: str | None) -> None:
         click.echo(f"repaired: {line}")
     shown = Overview.of(read_leaderboard(recorded), None) if whole else read_overview(recorded)
     print_leaderboard(spec.name, recorded.goal, shown)
-    counted = ", ".join(f"{count} {status}" for status, count in sorted(shown.counts.items())) or "no trial yet"
-    click.echo(f"{counted}, of {spec.search.trials}; {recorded.state}")
-    url = ui_links.make_study_url(ui_links.make_base_url(place.tracking_uri), recorded.experiment_id)
-    click.echo(f"Compare (with `{format_next('ui', spec.name)}`): {url}")
+    total = f"{sum(shown.counts.values())} of {spec.search.trials} trials"
+    state = "" if recorded.state == total else f"; {recorded.state}"
+    click.echo(f"{total}: {count_by_word(shown.counts)}{state}")
+    click.echo(f"Compare them in MLflow:  {format_next('ui', spec.name)}")

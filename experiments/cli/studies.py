@@ -32,8 +32,8 @@ def command(as_json: bool, store: str | None) -> None:
     if as_json:
         print_json({"shipped": plain, "recorded": recorded})
         return
-    columns = ["study", "dataset", "model", "sampler", "trials", "epochs", "hyperparameters"]
-    cells = [[*(str(v) for v in list(row.values())[:-1]), ", ".join(row["searched"]) or "none: repeats"] for row in plain]  # type: ignore[arg-type]
+    columns = ["study", "dataset", "model", "sampler", "trials", "epochs", "searched"]
+    cells = [[*(str(v) for v in list(row.values())[:-1]), str(len(row["searched"]) or "repeats")] for row in plain]  # type: ignore[arg-type]
     print_table("Shipped studies (tailor search STUDY)", columns, cells)
     if recorded:
         rows = [[r["study"], r["status"], str(r["trials"]), r["best"]] for r in recorded]
@@ -54,5 +54,5 @@ def _recorded(folder: str | None) -> list[dict[str, str]]:
         trials = read_leaderboard(study)
         metric, first = study.goal.first.metric, find_best(trials)
         shown = "–" if first is None else f"{metric} {format_number(first.value, metric)}"
-        found.append({"study": study.name, "status": study.run.info.status.lower(), "trials": str(len(trials)), "best": shown})
+        found.append({"study": study.name, "status": study.word, "trials": str(len(trials)), "best": shown})
     return found

@@ -245,9 +245,8 @@ class Coordinator:
         self._parts.checkpoints.drop(trial)
         self._count(trial, outcome)
         measured = ", ".join(f"{metric} {_format(value)}" for metric, value in outcome.values.items())
-        self._parts.screen.line(
-            f"{self._parts.name(trial)}: {outcome.status} {f'with {measured}' if measured else outcome.reason}"
-        )
+        ended = f"done, {measured}" if measured else f"{outcome.status} {outcome.reason}"
+        self._parts.screen.line(f"{self._parts.name(trial)}: {ended}")
 
     def _count(self, trial: int, outcome: Outcome, earlier: bool = False) -> None:
         status, values, goal = outcome.status, outcome.values, self._spec.goal

@@ -18,6 +18,7 @@ from ...search.study.spec import StudySpec
 from ..datasets.catalog import check_uri, open_dataset
 from ..datasets.splits import Splits, split
 from ..errors import InputError
+from ..system.sorting import count_up
 
 MAX_TEXT = 6000  # characters of a value, in MLflow's database
 OF_MLFLOW = "Default"  # the experiment that MLflow creates in every database
@@ -34,7 +35,7 @@ class Overrides:
 def list_shipped() -> dict[str, Path]:
     """The shipped studies' files by name."""
     folder = Path(__file__).resolve().parents[1] / "studies"
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    return {path.stem: path for path in sorted(folder.glob("*.toml"), key=lambda path: count_up(path.stem))}
 
 
 def find_file(study: str) -> Path:

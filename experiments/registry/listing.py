@@ -12,6 +12,7 @@ from mlflow.entities.model_registry import ModelVersion
 from ..store import Store
 from ..system.host import kept
 from ..system.import_path import prefer_installed
+from ..system.sorting import count_up
 from ..tracking.reader import open_client
 from .versions import find_model, list_versions
 
@@ -73,4 +74,4 @@ def list_registered(client: MlflowClient, name: str | None = None) -> list[Regis
             if not (token := page.token):
                 break
     versions = [version for version in list_versions(client, name) if version.name in aliases]  # prompts are not models
-    return [Registered.read(v, aliases[v.name]) for v in sorted(versions, key=lambda version: version.name)]
+    return [Registered.read(v, aliases[v.name]) for v in sorted(versions, key=lambda version: count_up(version.name))]

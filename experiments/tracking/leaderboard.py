@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,6 +16,7 @@ FEW = 100  # attempts to fetch at once, if the first of them is likely enough
 TOP = 10  # rows that a screen shows
 LONGEST_TAG = 5000  # characters that every MLflow takes
 OVERVIEW = "tailor.overview"
+WORDS = {"complete": "done", "lost": "stopped"}  # what a screen calls a recorded status; the others are their own words
 DIGITS = {"parameters": 0, "model_bytes": 0, "best_epoch": 0, "train_seconds": 1}
 
 
@@ -22,6 +24,7 @@ DIGITS = {"parameters": 0, "model_bytes": 0, "best_epoch": 0, "train_seconds": 1
 class Row:
     """A trial by its newest attempt. `value` is the first objective's, None if it did not complete; `start`, `end` in ms.
 
+    `last` is its newest value, however the trial ended or goes on, and `epoch` the epoch of `value` or `last` (0: none yet).
     `values` has every metric that the goal names. `front` is its Pareto front, from 0; None if the trial breaks a constraint
     or did not complete.
     """
@@ -38,6 +41,15 @@ class Row:
     reason: str
     start: int
     end: int | None
+    last: float | None = None
+    epoch: int = 0
+
+    @property
+    def word(self) -> str:
+        """The status in one word: done, infeasible, pruned, failed, stopped or running."""
+        if self.status == "complete" and self.values and self.front is None:
+            return "infeasible"
+        return WORDS.get(self.status, self.status)
 
     @property
     def standing(self) -> str:
@@ -90,7 +102,17 @@ def _make_row(attempt: RecordedAttempt, goal: Goal, values: Mapping[str, float],
         reason=attempt.reason,
         start=attempt.start,
         end=attempt.end,
+        last=attempt.metrics.get(goal.first.metric, attempt.metrics.get(goal.first.key)),
+        epoch=_find_epoch(attempt),
     )
+
+
+def _find_epoch(attempt: RecordedAttempt) -> int:
+    """The epoch of the attempt's value: the best of a complete one, else the last. A resumed one trained only some itself."""
+    if attempt.status == "complete" and "best_epoch" in attempt.metrics:
+        return int(attempt.metrics["best_epoch"])
+    ended = re.search(r"after epoch (\d+)$", attempt.reason)
+    return int(ended[1]) if ended else attempt.epochs
 
 
 @dataclass(frozen=True)
@@ -100,6 +122,12 @@ class Overview:
     top: Sequence[Row]
     counts: Mapping[str, int]
     varied: Sequence[str]
+
+    @property
+    def same(self) -> Mapping[str, str]:
+        """The hyperparameters that have one value in every trial."""
+        first = self.top[0].params if self.top else {}
+        return {name: value for name, value in first.items() if name not in self.varied}
 
     @classmethod
     def of(cls, board: Sequence[Row], most: int | None = TOP) -> Overview:
@@ -153,9 +181,18 @@ def format_number(value: float | None, metric: str) -> str:
     return "–" if value is None else f"{value:,.{DIGITS.get(metric, 4)}f}"
 
 
-def shorten(text: str) -> str:
+def count_by_word(counts: Mapping[str, int]) -> str:
+    """Numbers of trials by status, in words: 3 done, 1 pruned."""
+    words = Counter[str]()
+    for status, count in counts.items():
+        words[WORDS.get(status, status)] += count
+    order = ("done", "pruned", "failed", "stopped", "running")
+    return ", ".join(f"{words[word]} {word}" for word in order if words[word]) or "no trial yet"
+
+
+def shorten(text: str, digits: int = 4) -> str:
     """A hyperparameter's recorded text, as a table shows it: whole numbers whole, others with four digits."""
     try:
-        return text if text.lstrip("-").isdigit() else f"{float(text):.4g}"
+        return text if text.lstrip("-").isdigit() else f"{float(text):.{digits}g}"
     except ValueError:
         return text

@@ -21,6 +21,7 @@ from ...search.study.load import build
 from ...search.study.spec import StudySpec
 from ..errors import InputError
 from ..store import Store, sqlite_address
+from ..system.sorting import count_up
 from .entries import RUN_STATUS, end_tags
 from .kinds import TRIAL, Kind
 from .moved import correct_addresses
@@ -95,6 +96,11 @@ class RecordedStudy:
     def running(self) -> bool:
         """Whether a search runs it, or was killed while it ran it."""
         return self.run.info.status == "RUNNING"
+
+    @property
+    def word(self) -> str:
+        """The state in one word: running, finished, stopped or failed."""
+        return {"KILLED": "stopped"}.get(self.run.info.status, self.run.info.status.lower())
 
     @property
     def state(self) -> str:
@@ -218,8 +224,8 @@ def find_study(client: MlflowClient, name: str) -> RecordedStudy | None:
 
 
 def find_studies(client: MlflowClient) -> list[RecordedStudy]:
-    """The studies in the store, by name."""
-    names = sorted(experiment.name for experiment in client.search_experiments(max_results=PAGE))
+    """The studies in the store, by name, as people count: small-2 before small-10."""
+    names = sorted((experiment.name for experiment in client.search_experiments(max_results=PAGE)), key=count_up)
     return [study for name in names if (study := find_study(client, name)) is not None]
 
 

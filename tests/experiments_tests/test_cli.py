@@ -158,7 +158,7 @@ def test_what_to_run_next_is_what_was_typed(tailor: Shell, write_study: Write) -
     assert "tailor promote mine --to NAME --store 'my store'" in done.stdout
     assert "tailor ui mine --store 'my store'" in done.stdout
     assert "tailor search small.toml --name=mine --max-epochs=1 --store 'my store' --workers 1 --trials N" in done.stdout
-    assert "with `tailor ui mine --store 'my store'`" in tailor("status", "mine", "--store", "my store").stdout
+    assert "Compare them in MLflow:  tailor ui mine --store 'my store'" in tailor("status", "mine", "--store", "my store").stdout
 
 
 @pytest.mark.slow

@@ -39,7 +39,7 @@ def test_trials_run_on_free_workers_and_are_recorded_before_they_are_told(tmp_pa
     assert (coordinator.exhausted, coordinator.broken) == ("3 of 3 trials", "")
     assert coordinator.progress.best == (2, 0.7)
     assert (coordinator.progress.complete, coordinator.progress.running) == (3, {})
-    assert "trial 2: complete with val_accuracy 0.7000" in made.screen.lines
+    assert "trial 2: done, val_accuracy 0.7000" in made.screen.lines
     assert made.screen.progress is coordinator.progress and made.recorder.ticks == 3
 
 
@@ -209,4 +209,4 @@ def test_a_trial_that_breaks_a_constraint_is_never_the_best(tmp_path: Path) -> N
     made = world(tmp_path, trials=2, spec=build(tables))
     coordinator, _ = made.play([[complete(0, 0.9, parameters=500.0)], [complete(1, 0.5, parameters=50.0)]])
     assert coordinator.progress.best == (1, 0.5)
-    assert "trial 1: complete with val_accuracy 0.5000, parameters 50" in made.screen.lines
+    assert "trial 1: done, val_accuracy 0.5000, parameters 50" in made.screen.lines

@@ -37,7 +37,7 @@ def test_a_search_in_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
     searched, trials, parameters = notebook.cells
     shown = "".join(output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in searched.outputs)
-    assert "trial 0: complete with val_accuracy" in shown and "trial 1: complete" in shown
+    assert "trial 0: done, val_accuracy" in shown and "trial 1: done" in shown
     (table,) = [output.data["text/html"] for output in trials.outputs if output.output_type == "execute_result"]
     assert table.count("<tr") == 3 and "<th>status</th>" in table  # a line for the names, and one for each trial
     (number,) = [output.data["text/plain"] for output in parameters.outputs if output.output_type == "execute_result"]

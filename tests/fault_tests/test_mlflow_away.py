@@ -83,7 +83,7 @@ def test_11_training_goes_on_while_mlflow_is_away(tailor: Shell, ledger: Ledger)
         assert running.returncode == 0, said
         assert "MLflow cannot be written to" in said and "MLflow is back; Tailor wrote what it kept" in said
         assert "Traceback" not in said
-        trials = said.count(": complete with")
+        trials = said.count(": done, ")
         wrong = broken(tailor.folder, trials, environ=environ(server.url)) + doubled_or_missing(server.url, EPOCHS)
         wrong += [] if trials >= 2 + AWAY // 60 else [f"only {trials} trials were trained"]
         ledger.check(f"11 MLflow's server away for {AWAY} s", wrong)

@@ -1,0 +1,126 @@
+"""What a person sees: the leaderboard, the live table and the other screens, at 60, 80 and 200 columns."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+
+import pytest
+from rich.console import Console
+
+from tailor.experiments.cli.leaderboard import print_leaderboard
+from tailor.experiments.system.sorting import count_up
+from tailor.experiments.tracking.leaderboard import Overview, rank
+from tailor.experiments.tracking.reader import RecordedAttempt
+from tailor.search.study.goal import Constraint, Goal, Objective
+
+WIDTHS = (60, 80, 200)
+GOAL = Goal((Objective("val_accuracy", "maximize"),))
+PARAMS = {
+    "optimizer": "adam",
+    "learning_rate": "0.0010182345",
+    "batch_size": "64",
+    "blocks": "3",
+    "filters_1": "32",
+    "filters_2": "96",
+    "head": "average",
+    "dropout": "0.45640001",
+    "schedule": "one_cycle",
+}
+
+
+def attempt(trial: int, status: str, metrics: dict[str, float], reason: str = "", **params: str) -> RecordedAttempt:
+    return RecordedAttempt(
+        trial=trial,
+        attempt=1,
+        run_id=str(trial),
+        run_name=f"trial-{trial:03}",
+        run_status="FINISHED",
+        status=status,
+        reason=reason,
+        epochs=int(metrics.get("best_epoch", 3)),
+        params={**PARAMS, "learning_rate": str(0.0010182345 * (trial + 1)), "dropout": f"0.{trial}12345", **params},
+        metrics=metrics,
+        start=trial,
+        end=trial + 1,
+    )
+
+
+def done(value: float, epoch: int = 5) -> dict[str, float]:
+    return {
+        "best_val_accuracy": value,
+        "val_accuracy": value - 0.01,
+        "best_epoch": epoch,
+        "parameters": 220938.0,
+        "train_seconds": 10.12,
+        "best_val_loss": 0.278,
+        "latency_ms": 2.0 if value > 0.9 else 1.0,
+    }
+
+
+ATTEMPTS = [
+    attempt(0, "complete", done(0.8822)),
+    attempt(1, "pruned", {"val_accuracy": 0.7328}, "after epoch 1", blocks="2", filters_1="128", filters_2="16"),
+    attempt(2, "failed", {}, "KeyError: 'droput' (nets/res.py:25)"),
+    attempt(3, "running", {"val_accuracy": 0.81}),
+    attempt(4, "stopped", {"val_accuracy": 0.8051}, "the search was stopped"),
+    attempt(5, "complete", done(0.9122, 7), head="flatten", schedule="cosine", batch_size="128"),
+]
+
+
+def show(width: int, goal: Goal = GOAL) -> list[str]:
+    console = Console(width=width, record=True, file=io.StringIO())
+    print_leaderboard("fashion", goal, Overview.of(rank(ATTEMPTS, goal)), console)
+    return console.export_text().splitlines()
+
+
+def find_row(lines: list[str], trial: int) -> list[str]:
+    rows = [line.split() for line in lines if line.split()[:1] == [str(trial)]]
+    assert len(rows) == 1, lines  # one line a trial
+    return rows[0]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_leaderboard_has_a_line_a_trial_and_fits(width: int) -> None:
+    lines = show(width)
+    assert max(map(len, lines)) <= width and "…" not in "".join(lines)
+    assert find_row(lines, 5)[:4] == ["5", "0.9122", "7", "done"]
+    assert find_row(lines, 1)[:4] == ["1", "0.7328", "1", "pruned"]
+    assert find_row(lines, 2)[:4] == ["2", "–", "3", "failed"]
+    assert find_row(lines, 3)[:4] == ["3", "0.8100", "3", "running"]
+    assert find_row(lines, 4)[:4] == ["4", "0.8051", "3", "stopped"]
+    assert find_row(lines, 0)[4] == "0.00102"  # the learning rate, short
+    assert "in all: optimizer adam" in lines
+    assert "trial 2 failed: KeyError: 'droput' (nets/res.py:25)" in lines
+    whole = " ".join(" ".join(lines).split()).split("Best: ")[1]
+    assert whole.startswith("trial 5, val_accuracy 0.9122 (epoch 7)")
+    for shown in ("learning_rate 0.006109", "batch_size 128", "head flatten", "schedule cosine", "optimizer adam"):
+        assert shown in whole
+
+
+def test_more_columns_on_a_wide_screen() -> None:
+    heads = {width: " ".join(show(width)[1:3]) for width in WIDTHS}
+    assert "schedule" in heads[200] and "seconds" in heads[200] and "parameters" in heads[200]
+    assert "no room" not in " ".join(show(200))
+    assert len(heads[60].split()) < len(heads[80].split()) < len(heads[200].split())
+    narrow = " ".join(show(60)).split("no room for: ")[1]
+    assert "schedule" in narrow and "learning_rate" not in narrow.split("Best")[0]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_leaderboard_of_several_objectives_and_a_constraint(width: int) -> None:
+    goal = Goal((*GOAL.objectives, Objective("latency_ms", "minimize")), (Constraint.parse("val_accuracy >= 0.9"),))
+    lines = show(width, goal)
+    assert max(map(len, lines)) <= width
+    assert find_row(lines, 5)[:6] == ["5", "*", "0.9122", "2.0000", "7", "done"]
+    assert find_row(lines, 0)[:5] == ["0", "0.8822", "1.0000", "5", "infeasible"]
+    assert "Best by val_accuracy: trial 5, val_accuracy 0.9122, latency_ms 2.0000" in " ".join(" ".join(lines).split())
+
+
+def test_the_epoch_of_a_pruned_trial_is_the_trials_own() -> None:
+    resumed = dataclasses.replace(ATTEMPTS[1], reason="after epoch 9", epochs=2)
+    assert rank([resumed], GOAL)[0].epoch == 9
+
+
+def test_names_are_sorted_as_people_count() -> None:
+    assert sorted(["a-10", "a-2", "B-1", "a-02", "a"], key=count_up) == ["a", "a-02", "a-2", "a-10", "B-1"]
