@@ -27,7 +27,7 @@ from common import machine, markdown, spread, write_section
 from worker_side import job_of, opened
 
 from tailor.experiments.datasets import splits as splitting
-from tailor.experiments.planning.resolve import Overrides, resolve_study
+from tailor.experiments.planning.study_file import Overrides, resolve_study
 from tailor.experiments.store import Store
 from tailor.experiments.trials.job import EpochReport
 from tailor.search.engines.protocol import Outcome, Suggestion

@@ -13,7 +13,8 @@ from typing import Any
 
 from tailor.experiments.datasets import splits as splitting
 from tailor.experiments.datasets.splits import DataHandle, Splits
-from tailor.experiments.planning.resolve import Overrides, open_data, resolve_study
+from tailor.experiments.planning.resolve import open_data
+from tailor.experiments.planning.study_file import Overrides, resolve_study
 from tailor.experiments.trials.job import EpochReport, TrialJob, make_job
 from tailor.experiments.trials.run import run_trial
 from tailor.search.engines.protocol import Suggestion

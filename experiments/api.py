@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from .store import Store
 from .system.forkserver import loading
 from .system.host import kept
 from .system.import_path import prefer_installed
-from .tracking.leaderboard import Row, find_best, read_leaderboard
+from .tracking.leaderboard import Row, count_by_word, describe_best, find_best, read_leaderboard
 from .tracking.reader import find_study, list_names, open_client
 from .tracking.timeouts import shorten_timeouts
 
@@ -33,12 +34,22 @@ if TYPE_CHECKING:
 TRUTH = {"True": True, "False": False}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """A study in the store; each call reads its trials anew."""
 
     spec: StudySpec
     store: Store
+
+    def __repr__(self) -> str:
+        return f"<tailor.Result: study {self.spec.name!r} in {self.store.root}>"
+
+    def __str__(self) -> str:
+        """Three lines: how many trials ended how, the best one, and what it was trained with."""
+        board, goal = self.leaderboard(), self.spec.goal
+        counted = count_by_word(Counter(row.status for row in board))
+        first = f"{self.spec.name}: {len(board)} of {self.spec.search.trials} trials, {counted}"
+        return "\n".join([first, *describe_best(goal, find_best(board))])
 
     @prefer_installed()
     def leaderboard(self) -> list[Row]:

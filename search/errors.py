@@ -14,9 +14,13 @@ class StoreError(RuntimeError):
     """The engine's database cannot be read or written; the message says why and what to do."""
 
 
+SYNONYMS = {"min": "low", "max": "high", "from": "low", "to": "high", "values": "choices", "options": "choices"}
+SYNONYMS |= {"lr": "learning_rate", "batch": "batch_size", "n_trials": "trials", "metric": "objective"}
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> StudyError:
     """The error for an unknown name: it lists the known ones and suggests the nearest."""
     names = list(known)
-    near = difflib.get_close_matches(name, names, n=1)
+    near = [SYNONYMS[name]] if SYNONYMS.get(name) in names else difflib.get_close_matches(name, names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return StudyError(f"{kind}: no such name {name!r}.{hint} Known: {', '.join(names)}.")

@@ -3,63 +3,125 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import data_option, json_option, name_option, print_json, print_table, repeat_command, set_option
+from .common import data_option, json_option, print_json, print_lines, print_table, repeat_command, working
+from .study_options import resolve, study_options
+
+if TYPE_CHECKING:
+    from ...search.study.spec import StudySpec
+    from ..datasets.splits import Splits
+    from ..planning.estimate import Estimate
+
+OFF = (0, None, "none")  # defaults that leave an option out of use
 
 
 @click.command("check")
 @click.argument("study")
-@name_option
-@set_option
+@study_options
 @json_option
 @data_option
-def command(study: str, name: str | None, settings: tuple[str, ...], as_json: bool, data: Path | None) -> None:
-    """Check STUDY without training it: resolve the file, build its smallest and largest model, estimate memory and time."""
+def command(study: str, name: str | None, settings: tuple[str, ...], as_json: bool, data: Path | None, **given: Any) -> None:
+    """Check STUDY without training it: resolve the file, build its smallest and largest model, estimate memory and time.
+
+    Takes the options of `search`, and shows the space, every budget, and what is fixed or left at its default.
+    """
     from dataclasses import asdict
 
-    from ...search import engines
-    from ...search.study.capabilities import explain_pruner, explain_repeats
-    from ..coordinator.display import format_duration
-    from ..planning.estimate import estimate
-    from ..planning.keras_tuner_space import discover
-    from ..planning.resolve import Overrides, open_data, resolve_study
-    from ..system.silence import silence
-
-    spec = resolve_study(study, Overrides(settings, name))
-    with silence():
-        engines.check(spec)
-    splits = open_data(spec, data)
-    spec = discover(spec, splits)
-    found = estimate(spec, splits)
+    spec = resolve(study, name, settings, given)
+    with working(f"checking {spec.name}: reading the data, and building its smallest and largest model"):
+        spec, splits, found = _measure(spec, data)
     if as_json:
         print_json({"study": spec.tables(), **asdict(found), "data_notes": splits.notes})
         return
     sizes = ", ".join(f"{name} {size:,}" for name, size in found.splits.items())
-    click.echo(f"{spec.name}: {spec.model} on {spec.dataset} ({sizes}), {found.points}")
-    for note in splits.notes:
-        click.echo(f"{spec.dataset}: {note}")
-    columns = ["model", "parameters", "memory, MB", "ms a batch", "seconds an epoch", "hyperparameters"]
+    print_lines(f"{spec.name}: {spec.model} on {spec.dataset} ({sizes}), {found.points}")
+    print_lines(*(f"{spec.dataset}: {note}" for note in splits.notes))
+    _show_space(spec)
+    _show_sizes(found)
+    _show_plan(spec, found)
+    click.echo(f"The study is valid. Run it:  {repeat_command('search')}")
+
+
+def _measure(spec: StudySpec, data: Path | None) -> tuple[StudySpec, Splits, Estimate]:
+    """The spec with what its model declares, its data, and the sizes of its models."""
+    from ...search import engines
+    from ..planning.estimate import estimate
+    from ..planning.keras_tuner_space import discover
+    from ..planning.resolve import open_data
+    from ..system.silence import silence
+
+    with silence():
+        engines.check(spec)
+    splits = open_data(spec, data)
+    spec = discover(spec, splits)
+    return spec, splits, estimate(spec, splits)
+
+
+def _show_space(spec: StudySpec) -> None:
+    """The space as a table, and what is fixed or left at its default."""
+    from ...search.space.conditions import write_when
+    from ...search.space.describe import describe_default, describe_scale, describe_values
+    from ..planning.recorded_defaults import list_defaults
+
+    defaults = list_defaults(spec)
     rows = [
         [
-            label,
-            f"{size.parameters:,}",
-            f"{size.megabytes:,.0f}",
-            f"{size.batch_ms:.1f}",
-            f"{size.epoch_seconds:.1f}",
-            ", ".join(f"{key} {value}" for key, value in size.values.items()),
+            one.name,
+            describe_values(one),
+            describe_scale(one),
+            describe_default(one) or _format(defaults.get(one.name)),
+            write_when(one.when) if one.when else "–",
         ]
-        for label, size in (("smallest", found.smallest), ("largest", found.largest))
+        for one in spec.source.searched
     ]
-    print_table("The smallest and the largest model", columns, rows)
+    if rows:
+        print_table("The space", ["name", "from–to", "scale", "default", "condition"], rows)
+    fixed = {**spec.training, **{p.name: p.value for p in spec.space.parameters if p not in spec.source.searched}}  # type: ignore[union-attr]
+    left = {k: v for k, v in defaults.items() if v not in OFF and k not in fixed and k not in spec.source.names()}
+    for what, values in (("fixed", fixed), ("default", left)):
+        if values:
+            print_lines(f"{what}: " + ", ".join(f"{name} {_format(value)}" for name, value in values.items()))
+
+
+def _format(value: Any) -> str:
+    from ...search.space.describe import describe_value
+
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {v}" for k, v in value.items())
+    return "–" if value is None else describe_value(value)
+
+
+def _show_sizes(found: Estimate) -> None:
+    """The smallest and the largest model: a table, and the values of each."""
+    sizes = {"smallest": found.smallest, "largest": found.largest}
+    rows = [
+        [label, f"{s.parameters:,}", f"{s.megabytes:,.0f}", f"{s.batch_ms:.1f}", f"{s.epoch_seconds:.1f}"]
+        for label, s in sizes.items()
+    ]
+    print_table("The models", ["model", "parameters", "memory, MB", "ms a batch", "s an epoch"], rows)
+    for label, size in sizes.items():
+        print_lines(f"{label}: " + (", ".join(f"{key} {_format(value)}" for key, value in size.values.items()) or "the defaults"))
+
+
+def _show_plan(spec: StudySpec, found: Estimate) -> None:
+    """How it is searched, every budget in force, and how long it may take."""
+    from ...search.space.describe import ask_about_lists
+    from ...search.study.capabilities import explain_pruner, explain_repeats
+    from ..coordinator.display import format_duration
+
     search = spec.search
+    more = {
+        "in all": None if search.total_epochs is None else f"{search.total_epochs} epochs",
+        "timeout": None if search.timeout is None else format_duration(search.timeout),
+        "patience": None if search.patience is None else f"{search.patience} trials",
+        "target": None if search.target is None else f"{spec.objective.metric} {search.target:g}",
+    }
+    budgets = [f"{found.trials} trials of at most {search.max_epochs} epochs", *(f"{k} {v}" for k, v in more.items() if v)]
+    print_lines(f"search: {search.engine}, {search.sampler.name}, seed {search.seed}; budget: {'; '.join(budgets)}")
     low, high = (format_duration(seconds) for seconds in found.search_seconds)
-    click.echo(
-        f"{found.trials} trials of at most {search.max_epochs} epochs on {found.workers} workers: {low} to {high} "
-        "(less if trials stop early or are pruned)."
-    )
-    for line in (explain_pruner(spec), explain_repeats(spec), found.note):
-        if line:
-            click.echo(line)
-    click.echo(f"The study is valid. Run it:  {repeat_command('search')}")
+    print_lines(f"time: {low} to {high} on {found.workers} workers (less if trials stop early or are pruned)")
+    questions = ask_about_lists(spec.space.parameters)
+    print_lines(*(line for line in (explain_pruner(spec), explain_repeats(spec), found.note, *questions) if line))

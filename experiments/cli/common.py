@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 STUDIES = "tailor.studies"
 LEFT = {"", "study", "status", "hyperparameters", "model", "true", "taken for"}  # the columns of texts
-LEFT |= {"dataset", "sampler", "name", "aliases", "who", "alias", "verdict", "reason"}
+LEFT |= {"from–to", "scale", "condition", "dataset", "sampler", "name", "aliases", "who", "alias", "verdict", "reason"}
 
 
 def store_option(command: F) -> F:
@@ -167,6 +167,27 @@ def make_table(title: str) -> Table:
 
     heading = Text(title, "bold")
     return Table(title=heading, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+
+
+def print_lines(*lines: str) -> None:
+    """Print lines, wrapped between words at the console's width."""
+    from rich.text import Text
+
+    console = open_console()
+    for line in lines:
+        console.print(Text(line))
+
+
+@contextmanager
+def working(text: str) -> Iterator[None]:
+    """Show that the command works: a spinner on a terminal, or one line on standard error. Print nothing in the block."""
+    console = open_console(err=True)
+    if not console.is_terminal:
+        click.echo(f"{text} …", err=True)
+        yield
+        return
+    with console.status(text):
+        yield
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...search.study.goal import key_of
 from ..tracking import ui_links
-from ..tracking.leaderboard import find_best, format_number, read_leaderboard, shorten
+from ..tracking.leaderboard import describe_best, find_best, format_number, list_others, read_leaderboard, shorten
 from .common import format_next, make_table, open_console
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ...search.study.goal import Goal
     from ...search.study.spec import StudySpec
     from ..store import Store
-    from ..tracking.leaderboard import Overview, Row
+    from ..tracking.leaderboard import Overview
     from ..tracking.reader import RecordedStudy
 
 MORE = {"train_seconds": "seconds", "parameters": "parameters", "best_val_loss": "val_loss"}  # on a wide screen
@@ -100,31 +100,13 @@ def choose_columns(needed: Sequence[Column], wanted: Sequence[Column], width: in
     return chosen
 
 
-def describe_best(goal: Goal, best: Row | None) -> list[str]:
-    """The best trial in full: its values, its epoch, and its hyperparameters."""
-    if best is None:
-        return [f"No trial is done yet{goal.within}."]
-    metrics = [goal.first.metric, *_list_goals(goal)]
-    values = ", ".join(f"{metric} {format_number(best.values.get(metric), metric)}" for metric in metrics)
-    epoch = f" (epoch {best.epoch})" if best.epoch else ""
-    lines = [f"{'Best by ' + goal.first.metric if goal.several else 'Best'}: trial {best.trial}, {values}{epoch}"]
-    full = ", ".join(f"{name} {shorten(value)}" for name, value in best.params.items())
-    return [*lines, full] if full else lines
-
-
-def _list_goals(goal: Goal) -> list[str]:
-    """The metrics of the objectives and of the constraints, without the first."""
-    metrics = dict.fromkeys([*(o.metric for o in goal.objectives), *(c.metric for c in goal.constraints)])
-    return [metric for metric in metrics if metric != goal.first.metric]
-
-
 def _list_columns(goal: Goal, shown: Overview) -> tuple[list[Column], list[Column]]:
     """The columns that each screen has, and those for which it may have room."""
     rows, first = shown.top, goal.first.metric
     needed = [
         Column("trial", [row.label(goal) for row in rows]),
         Column(first, [format_number(row.last if row.value is None else row.value, first) for row in rows]),
-        *(Column(m, [format_number(row.metrics.get(key_of(m)), m) for row in rows]) for m in _list_goals(goal)),
+        *(Column(m, [format_number(row.metrics.get(key_of(m)), m) for row in rows]) for m in list_others(goal)),
         Column("epoch", [str(row.epoch or "–") for row in rows]),
         Column("status", [row.word for row in rows], left=True),
     ]

@@ -49,7 +49,7 @@ def command(study: str, as_json: bool, write: bool, store: str | None, data: Pat
     from ...models.training.rate_curve import RatePlan
     from ..coordinator.display import open_screen
     from ..coordinator.lr_range import run_rate_test
-    from ..planning.resolve import Overrides, resolve_study
+    from ..planning.study_file import Overrides, resolve_study
     from ..planning.write_rate import find_writable, write_range
     from ..system.forkserver import loading
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -13,54 +12,33 @@ from .common import (
     format_next,
     json_option,
     keep_stdout_for_json,
-    name_option,
     print_json,
     print_next,
     repeat_command,
-    set_option,
     store_at,
     store_option,
 )
 from .exit_codes import FAILED, choose_exit_code
+from .study_options import resolve, study_options
 
 if TYPE_CHECKING:
     from ...search.study.spec import StudySpec
     from ..coordinator.finish import Ended
     from ..store import Store
 
-SHORT = {  # options that set a key of the study file
-    "trials": "search.trials",
-    "max_epochs": "search.max_epochs",
-    "timeout": "search.timeout",
-    "seed": "search.seed",
-    "engine": "search.engine",
-    "sampler": "search.sampler",
-    "pruner": "search.pruner",
-    "workers": "workers.count",
-}
-
 
 @click.command("search")
 @click.argument("study")
-@click.option("--trials", metavar="N", help="The number of trials, over all sessions.")
-@click.option("--max-epochs", metavar="N", help="The most epochs of one trial.")
-@click.option("--timeout", metavar="TIME", help='Start no trial after this time, such as "30m".')
-@click.option("--workers", metavar="N", help="The number of worker processes [one a core].")
+@study_options
 @click.option("--cluster", metavar="ADDRESS", help="Use the workers of a Dask scheduler, tcp://HOST:PORT.")
-@click.option("--seed", metavar="N", help="The seed of the sampler and of every trial.")
-@click.option("--engine", metavar="NAME", help="optuna or keras-tuner.")
-@click.option("--sampler", metavar="NAME", help="tpe, random, grid, …, as the engine offers.")
-@click.option("--pruner", metavar="NAME", help="none, median, hyperband, …, as the engine offers.")
 @click.option("--enqueue-from", metavar="STUDY", help="First try the best points of another study in the store.")
-@name_option
-@set_option
 @json_option
 @store_option
 @data_option
 def command(study: str, name: str | None, settings: tuple[str, ...], cluster: str | None, as_json: bool, **given: Any) -> int:
     """Run STUDY (a shipped study's name, or a file), or resume it."""
     with keep_stdout_for_json(as_json):
-        spec = _resolved(study, name, settings, given)
+        spec = resolve(study, name, settings, given)
         with _workers_loading(cluster):  # first: the imports below take as long as TensorFlow does there
             from rich.console import Console
 
@@ -94,29 +72,6 @@ def _workers_loading(cluster: str | None) -> AbstractContextManager[None]:
     from ..system.forkserver import loading
 
     return loading() if cluster is None else nullcontext()
-
-
-def _resolved(study: str, name: str | None, settings: tuple[str, ...], given: Mapping[str, Any]) -> StudySpec:
-    """The study, with the options set over its file."""
-    from ...search.study.load import read
-    from ...search.study.offers import ENGINES, SAMPLERS, offers
-    from ..planning.resolve import Overrides, find_file, resolve_study
-
-    laid = [f"{key}={given[option]}" for option, key in SHORT.items() if given[option] is not None]
-    first: list[str] = []
-    if given["engine"] in ENGINES:
-        # If this engine lacks the file's sampler or pruner, its own default takes its place.
-        named = read(find_file(study)).get("search")
-        sampler, pruner = _named("sampler", named), _named("pruner", named)
-        first += [] if offers(given["engine"], sampler) else [f"search.sampler={SAMPLERS[given['engine']][0]}"]
-        first += ["search.pruner=none"] if pruner and given["engine"] == "keras-tuner" else []
-    return resolve_study(study, Overrides((*first, *settings, *laid), name))
-
-
-def _named(key: str, table: Any) -> str:
-    """The sampler or pruner that a file's [search] names, if any; the table is checked later."""
-    value = table.get(key, "") if isinstance(table, dict) else ""
-    return str(value.get("name", "") if isinstance(value, dict) else value)
 
 
 def _print(spec: StudySpec, store: Store, ended: Ended) -> None:

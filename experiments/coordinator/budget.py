@@ -50,8 +50,8 @@ class Budget:
         plan = self.plan
         if self.deadline is not None and now >= self.deadline:
             return "the time is up"
-        if plan.epochs is not None and self.epochs >= plan.epochs:
-            return f"all {plan.epochs} epochs are spent"
+        if plan.total_epochs is not None and self.epochs >= plan.total_epochs:
+            return f"all {plan.total_epochs} epochs are spent"
         if self.hopeless:
             return f"the first {self.failed} trials all failed"
         if plan.target is not None and self.best is not None and not self.objective.better(plan.target, self.best[1]):

@@ -18,6 +18,7 @@ from ...models.references import is_file
 from ...models.training.keras_config import require_tensorflow
 from ...search import engines
 from ...search.engines.protocol import Suggestion
+from ...search.space.describe import ask_about_lists
 from ...search.study.capabilities import explain_pruner, explain_repeats
 from ...search.study.spec import StudySpec
 from ..datasets import splits as splitting
@@ -73,6 +74,8 @@ def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
         screen.line("calling the model, to find the hyperparameters that it declares")
         spec = discover(spec, splits)
         screen.line(f"declared: {', '.join(spec.found.declared) or 'none'}")
+    for question in ask_about_lists(spec.space.parameters):
+        screen.line(question)
     if repeats := explain_repeats(spec):
         screen.line(repeats)
     store = places.store

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,6 @@ from ..system.sorting import count_up
 
 MAX_TEXT = 6000  # characters of a value, in MLflow's database
 OF_MLFLOW = "Default"  # the experiment that MLflow creates in every database
-
-
-@dataclass(frozen=True)
-class Overrides:
-    """What the command line sets over a study file."""
-
-    settings: tuple[str, ...] = ()
-    name: str | None = None
 
 
 def list_shipped() -> dict[str, Path]:
@@ -58,13 +50,11 @@ def read_study(study: str | Path, overrides: Iterable[str] = (), name: str | Non
     return load(find_file(str(study)), overrides, name)
 
 
-def resolve_study(study: str, overrides: Overrides = Overrides()) -> StudySpec:
-    """Read and check a study, except its data and the model's code. Raises StudyError, ModelError or InputError."""
-    return validate(read_study(study, overrides.settings, overrides.name))
-
-
 def validate(spec: StudySpec) -> StudySpec:
-    """Check the names of the study, its data set and its parameters, and their ranges. Raises as `resolve_study`."""
+    """Check the names of the study, its data set and its parameters, and their ranges.
+
+    Raises StudyError, ModelError or InputError.
+    """
     if spec.name == OF_MLFLOW:
         raise InputError(f"study.name: {OF_MLFLOW!r} is MLflow's own experiment, with its files elsewhere; choose another name.")
     check_uri(spec.dataset)

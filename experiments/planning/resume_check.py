@@ -7,6 +7,7 @@ import json
 from mlflow import MlflowClient
 
 from ...search.engines.protocol import Engine
+from ...search.space.describe import describe_whole
 from ...search.study.spec import StudySpec
 from ..datasets.splits import Splits
 from ..errors import InputError
@@ -25,7 +26,9 @@ def find_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> Recorded
     before, today = found.read_spec(), recorded_defaults.list_defaults(spec)
     noted = json.loads(found.tags.get(recorded_defaults.TAG, "null")) or today  # studies of earlier versions lack the tag
     old, new = recorded_defaults.resolve_training(before, noted, today), recorded_defaults.resolve_training(spec, today, noted)
-    changed = list_differences({**before.identity(), "training": old}, {**spec.identity(), "training": new})
+    changed = list_space_changes(before, spec)
+    kept, wanted = before.identity() | {"training": old}, spec.identity() | {"training": new}
+    changed += list_differences({**kept, "space": {}}, {**wanted, "space": {}})
     digest = found.tags.get("tailor.dataset_sha256")
     if digest != splits.digest:
         changed.append(f"data digest: {digest} → {splits.digest}")
@@ -33,10 +36,20 @@ def find_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> Recorded
         by_default = {name for name in {*old, *new} - {*before.training, *spec.training} if old.get(name) != new.get(name)}
         raise InputError(
             f"study {spec.name!r} is in the store already and differs: {'; '.join(changed)}. "
-            "Start a new study with --name, or undo the change to resume the old one"
+            "Undo the change to resume it, start another study with --name, or begin this one anew with --fresh"
             f"{': defaults of Tailor changed, so write the old values into [training]' if by_default else ''}."
         )
     return found
+
+
+def list_space_changes(before: StudySpec, after: StudySpec) -> list[str]:
+    """What changed in the space, in words: depth: 1–4 → fixed at 2."""
+    old, new = ({p.name: describe_whole(p) for p in spec.space.parameters} for spec in (before, after))
+    names = [*old, *(name for name in new if name not in old)]
+    missing = "not searched"
+    changed = [f"{n}: {old.get(n, missing)} → {new.get(n, missing)}" for n in names if old.get(n) != new.get(n)]
+    same = before.identity()["space"] == after.identity()["space"]
+    return changed or ([] if same else [f"the order or the types of [space]: {', '.join(old)} → {', '.join(new)}"])
 
 
 def has_code_changed(spec: StudySpec, study: RecordedStudy, digest: str, engine: Engine) -> bool:

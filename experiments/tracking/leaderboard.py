@@ -190,6 +190,24 @@ def count_by_word(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{words[word]} {word}" for word in order if words[word]) or "no trial yet"
 
 
+def describe_best(goal: Goal, best: Row | None) -> list[str]:
+    """The best trial in full: its values, its epoch, and its hyperparameters."""
+    if best is None:
+        return [f"No trial is done yet{goal.within}."]
+    metrics = [goal.first.metric, *list_others(goal)]
+    values = ", ".join(f"{metric} {format_number(best.values.get(metric), metric)}" for metric in metrics)
+    epoch = f" (epoch {best.epoch})" if best.epoch else ""
+    lines = [f"{'Best by ' + goal.first.metric if goal.several else 'Best'}: trial {best.trial}, {values}{epoch}"]
+    full = ", ".join(f"{name} {shorten(value)}" for name, value in best.params.items())
+    return [*lines, full] if full else lines
+
+
+def list_others(goal: Goal) -> list[str]:
+    """The metrics of the objectives and of the constraints, without the first."""
+    metrics = dict.fromkeys([*(o.metric for o in goal.objectives), *(c.metric for c in goal.constraints)])
+    return [metric for metric in metrics if metric != goal.first.metric]
+
+
 def shorten(text: str, digits: int = 4) -> str:
     """A hyperparameter's recorded text, as a table shows it: whole numbers whole, others with four digits."""
     try:

@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run, RunTag, ViewType
 
 from ...search.study.goal import Constraint, Goal, Objective
-from ...search.study.load import build
+from ...search.study.load import build_recorded
 from ...search.study.spec import StudySpec
 from ..errors import InputError
 from ..store import Store, sqlite_address
@@ -124,7 +124,7 @@ class RecordedStudy:
     def read_spec(self) -> StudySpec:
         """The spec of the study's last start."""
         with tempfile.TemporaryDirectory() as folder:
-            return build(
+            return build_recorded(
                 json.loads(Path(self.client.download_artifacts(self.run_id, STUDY_FILE, folder)).read_text(encoding="utf-8"))
             )
 

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...models.errors import ModelError
 from ..errors import InputError
 from ..system.import_path import prefer_installed
+from ..system.silence import silence
 
 if TYPE_CHECKING:
     import keras
@@ -48,10 +50,13 @@ def load_model(saved: SavedModel) -> keras.Model:
     if saved.path.suffix != ".keras":
         raise InputError(f"{saved.path.name}: only .keras files are loaded (in safe mode); .h5 and pickles can run any code.")
     saved.verify()
-    require_tensorflow()
-    module = None if saved.source is None else load_file(saved.source)
     try:
-        return _load(saved.path, module)
+        with silence():  # TensorFlow prints as it is imported, and as it looks for a GPU
+            require_tensorflow()
+            module = None if saved.source is None else load_file(saved.source)
+            return _load(saved.path, module)
+    except ModelError:
+        raise
     except Exception as error:  # a foreign file may raise anything
         raise InputError(
             f"{saved.path.name}: Keras refuses to load it in safe mode ({(str(error).splitlines() or [''])[0][:300]}). "

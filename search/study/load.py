@@ -29,12 +29,17 @@ FOUND = "found"  # a table that Tailor writes into the study that it records
 
 def load(path: str | Path, overrides: Iterable[str] = (), name: str | None = None) -> StudySpec:
     """Read a study file. `overrides` are SECTION.KEY=VALUE; `name` renames the study. Raises StudyError."""
-    raw = read(Path(path))
+    return build(read_laid(Path(path), overrides, name))
+
+
+def read_laid(path: Path, overrides: Iterable[str] = (), name: str | None = None) -> dict[str, Any]:
+    """The file's tables with SECTION.KEY=VALUE and the name laid over them; not yet checked."""
+    raw = read(path)
     for text in overrides:
         override(raw, text)
     if name is not None:
         lay(raw, "study.name", name)
-    return build(raw)
+    return raw
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -94,12 +99,22 @@ def lay(raw: dict[str, Any], path: str, value: Any) -> None:
         raw[ENQUEUE] = [left for point in points if (left := {k: v for k, v in point.items() if k != dotted})]
 
 
+def build_recorded(raw: Mapping[str, Any]) -> StudySpec:
+    """The spec of tables that this or an earlier Tailor recorded, which called `total_epochs` `epochs`."""
+    search = {"total_epochs" if key == "epochs" else key: value for key, value in raw["search"].items()}
+    return build({**raw, "search": search})
+
+
 def build(raw: Mapping[str, Any]) -> StudySpec:
     """Check the tables and return the spec. Raises StudyError for the first error."""
     for name in raw:
         if name not in (known := (*SECTIONS, ENQUEUE, FOUND)):
             raise unknown("study file", str(name), known)
     _check_values("", raw)
+    if isinstance(raw.get("search"), Mapping) and "epochs" in raw["search"]:  # it was typed for either of the two
+        raise StudyError(
+            "search.epochs: no such name; give max_epochs, the most of one trial, or total_epochs, those of all trials together."
+        )
     study = make(StudyKeys, "study", raw.get("study", {}))
     space = Space(tuple(read_parameter(k, v) for k, v in _table("space", raw.get("space", {})).items()))
     training = dict(_table("training", raw.get("training", {})))

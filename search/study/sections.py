@@ -112,7 +112,7 @@ class SearchPlan:
     ] = Component("none")
     trials: Annotated[Count, key("in all, over every session")] = 20
     max_epochs: Annotated[int, Field(ge=1, le=MOST_EPOCHS), key("of one trial")] = 10
-    epochs: Annotated[
+    total_epochs: Annotated[
         Count | Nothing,
         key(
             "no trial begins once all have trained so many together, over every session; those that run go on to their end, so "

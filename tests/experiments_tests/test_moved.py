@@ -11,7 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 from tailor.experiments.errors import InputError
-from tailor.experiments.planning.resolve import Overrides, resolve_study
+from tailor.experiments.planning.study_file import Overrides, resolve_study
 from tailor.experiments.store import Store
 from tailor.experiments.tracking.reader import find_studies, find_study, open_client
 

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from conftest import Shell
 from rich.console import Console
 
 from tailor.experiments.cli.leaderboard import print_leaderboard
 from tailor.experiments.system.sorting import count_up
 from tailor.experiments.tracking.leaderboard import Overview, rank
 from tailor.experiments.tracking.reader import RecordedAttempt
+from tailor.search.errors import StudyError
 from tailor.search.study.goal import Constraint, Goal, Objective
+from tailor.search.study.load import build, build_recorded
 
 WIDTHS = (60, 80, 200)
 GOAL = Goal((Objective("val_accuracy", "maximize"),))
@@ -124,3 +131,79 @@ def test_the_epoch_of_a_pruned_trial_is_the_trials_own() -> None:
 
 def test_names_are_sorted_as_people_count() -> None:
     assert sorted(["a-10", "a-2", "B-1", "a-02", "a"], key=count_up) == ["a", "a-02", "a-2", "a-10", "B-1"]
+
+
+WRONG = """
+[study]
+name = "small"
+dataset = "digits"
+model = "mlp"
+
+[search]
+trails = 4
+epochs = 3
+max_epochs = 0
+
+[space]
+learning_rate = { min = 1e-3, high = 1e-2 }
+depth = { low = 3, high = 1 }
+units_2 = { choices = [16, 32], when = "depth >= 2" }
+"batch_size" = [16, 16]
+
+[training]
+unts = 32
+"""
+
+
+def test_all_mistakes_of_a_file_come_at_once_with_their_lines(tailor: Shell) -> None:
+    (tailor.folder / "wrong.toml").write_text(WRONG)
+    done = tailor("check", "wrong.toml")
+    assert done.returncode == 2, done.stdout
+    first, *lines = done.stderr.splitlines()
+    assert first == "tailor: 7 mistakes in wrong.toml:"
+    found = dict(line.removeprefix("wrong.toml:").split(": ", 1) for line in lines)
+    assert sorted(map(int, found)) == [8, 9, 10, 13, 14, 16, 19], done.stderr
+    assert "Did you mean 'trials'?" in found["8"] and "Did you mean 'low'?" in found["13"]
+    assert "max_epochs" in found["9"] and "total_epochs" in found["9"]
+    assert "max_epochs: expected a whole number from 1" in found["10"] and "Did you mean 'units'?" in found["19"]
+    assert tailor("search", "wrong.toml").stderr == done.stderr
+    assert not (tailor.folder / "mlruns").exists()
+
+
+def test_an_option_that_is_wrong_is_no_line_of_the_file(tailor: Shell, write_study: Callable[..., Path]) -> None:
+    write_study()
+    done = tailor("check", "small.toml", "--set", "search.trials=0")
+    assert done.stderr.startswith("tailor: search.trials: expected a whole number from 1"), done.stderr
+    write_study(("trials = 4", "trials = 0"))
+    assert tailor("check", "small.toml").stderr.startswith("tailor: small.toml:12: search.trials: expected")
+
+
+def test_a_study_that_was_recorded_with_epochs_opens() -> None:
+    tables = {"study": {"name": "a", "dataset": "digits", "model": "mlp"}, "search": {"epochs": 7, "max_epochs": 3}}
+    spec = build_recorded(tables)
+    assert (spec.search.total_epochs, spec.search.max_epochs) == (7, 3)
+    assert build_recorded(spec.tables()) == spec
+    with pytest.raises(StudyError, match="total_epochs"):
+        build(tables)
+
+
+QUIET = """
+import tailor
+
+if __name__ == "__main__":
+    study = {"name": "quiet", "dataset": "digits", "model": "mlp"}
+    tables = {"study": study, "search": {"trials": 1, "max_epochs": 1}, "workers": {"count": 1}}
+    result = tailor.run(tables, quiet=True, store="s")
+    result.model()
+    print(result)
+"""
+
+
+def test_a_quiet_search_and_its_model_print_nothing(tmp_path: Path) -> None:
+    """Not Dask, absl, oneDNN or CUDA."""
+    (tmp_path / "quiet.py").write_text(QUIET)
+    done = subprocess.run([sys.executable, "quiet.py"], cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    first, second, *_ = done.stdout.splitlines()
+    assert first == "quiet: 1 of 1 trials, 1 done"
+    assert second.startswith("Best: trial 0, val_accuracy 0.")

@@ -9,7 +9,7 @@ from searches import runs
 def test_epochs_are_counted_over_two_sessions(copy: Shell) -> None:
     before = sum(int(run.data.tags["tailor.epochs"]) for run in runs(copy.folder)[1])
     budget = before + 4
-    done = copy("search", "small.toml", "--workers", "1", "--trials", "40", "--set", f"search.epochs={budget}")
+    done = copy("search", "small.toml", "--workers", "1", "--trials", "40", "--set", f"search.total_epochs={budget}")
     assert done.returncode == 0, done.stderr
     (study,), trials = runs(copy.folder)
     assert study.data.tags["tailor.ended"] == f"all {budget} epochs are spent"

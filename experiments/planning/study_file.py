@@ -1,0 +1,115 @@
+"""A study file with the command line's options over it, as a checked spec; all mistakes at once, each with its line."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...models.errors import ModelError
+from ...search.errors import StudyError
+from ...search.study.load import build, read_laid
+from ...search.study.spec import StudySpec
+from ..errors import InputError
+from .resolve import find_file, validate
+
+Mistake = StudyError | ModelError | InputError
+STAND_INS = {"study.name": "study", "study.dataset": "digits", "study.model": "stand:in"}  # for keys that must be there
+MOST = 50  # mistakes that are looked for
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What the command line sets over a study file."""
+
+    settings: tuple[str, ...] = ()
+    name: str | None = None
+
+
+def resolve_study(study: str, overrides: Overrides = Overrides()) -> StudySpec:
+    """Read and check a study, except its data and the model's code. Raises StudyError, ModelError or InputError."""
+    path = find_file(study)
+    raw = read_laid(path, overrides.settings, overrides.name)
+    try:
+        return validate(build(raw))
+    except (StudyError, ModelError, InputError) as error:
+        laid = [text.partition("=")[0] for text in overrides.settings] + (["study.name"] if overrides.name is not None else [])
+        lines = find_lines(path.read_text(encoding="utf-8"))
+        said = [_locate(str(one), path, lines, laid) for one in find_mistakes(raw, error)]
+        more = f"{len(said)} mistakes in {path}:\n" if len(said) > 1 else ""
+        raise type(error)(more + "\n".join(said)) from error
+
+
+def find_mistakes(raw: Mapping[str, Any], first: Mistake) -> Iterator[Mistake]:
+    """The first mistake of the tables and those that are left without the keys that were wrong."""
+    left, error, blamed = copy.deepcopy(dict(raw)), first, list[str]()
+    for _ in range(MOST):
+        field = find_field(str(error))
+        name = field.rpartition(".")[2]
+        if field not in blamed and not any(repr(other.rpartition(".")[2]) in str(error) for other in blamed):  # no mere result
+            yield error
+        if name in blamed or not _drop(left, field):
+            return
+        blamed.append(field)
+        try:
+            validate(build(left))
+            return
+        except (StudyError, ModelError, InputError) as another:
+            error = another
+
+
+def find_field(message: str) -> str:
+    """The field that an error begins with, as SECTION.KEY; empty if it names none."""
+    match = re.match(r"\[?([\w.-]+)\]?(?: \([^:]*\))?: ", message)
+    if match is None:
+        return ""
+    unknown = re.search(r": no such name '([^']+)'", message)
+    return f"{match[1]}.{unknown[1]}" if unknown and "." not in match[1] else match[1]
+
+
+def _drop(tables: dict[str, Any], field: str) -> bool:
+    """Remove a field, or put its stand-in there; False if it is not there."""
+    section, _, name = field.partition(".")
+    places = [section] if name else ["space", "training"]  # a parameter that stands in both is named alone
+    name, found = name or section, False
+    for place in places:
+        table = tables.get(place)
+        if field in STAND_INS and isinstance(table, dict) and table.get(name) != STAND_INS[field]:
+            table[name], found = STAND_INS[field], True
+        elif isinstance(table, dict) and (key := next((k for k in _shorten(name) if k in table), None)) is not None:
+            del table[key]
+            found = True
+            break
+    return found
+
+
+def _shorten(name: str) -> Iterator[str]:
+    """The dotted name, and what it begins with: a.b.c, a.b, a."""
+    while name:
+        yield name
+        name = name.rpartition(".")[0]
+
+
+def find_lines(text: str) -> dict[str, int]:
+    """The line of each key, as SECTION.KEY, and of each section."""
+    found, section = dict[str, int](), ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if match := re.match(r"\s*\[+\s*([\w.-]+)\s*\]", line):
+            section = match[1]
+            found.setdefault(section, number)
+        elif match := re.match(r"""\s*["']?([\w.-]+)["']?\s*=""", line):
+            found.setdefault(f"{section}.{match[1]}" if section else match[1], number)
+    return found
+
+
+def _locate(message: str, path: Path, lines: Mapping[str, int], laid: Iterable[str]) -> str:
+    """The mistake with its file and line, unless an option of the command line made it."""
+    field = find_field(message)
+    names = [name for one in (field, f"space.{field}") for name in _shorten(one)]
+    if not field or any(name in laid for name in names if "." in name):
+        return message
+    line = next((lines[name] for name in names if name in lines), None)
+    return message if line is None else f"{path}:{line}: {message}"
