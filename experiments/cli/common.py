@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 STUDIES = "tailor.studies"
+AT_ONCE = 0.5  # seconds without a sign of life
 LEFT = {"", "study", "status", "hyperparameters", "model", "true", "taken for"}  # the columns of texts
 LEFT |= {"from–to", "scale", "condition", "dataset", "sampler", "name", "aliases", "who", "alias", "verdict", "reason"}
 
@@ -69,13 +71,14 @@ def store_at(folder: str | None) -> Store:
 def open_store(folder: str | None) -> tuple[Store, MlflowClient]:
     """The store and a client on it. Raises InputError if no study was recorded in it."""
     from ..errors import InputError
-    from ..tracking.reader import open_client
 
     store = store_at(folder)
     if not store.exists:
         raise InputError(
             f"--store: there is no study in {store.root} yet; start with `tailor search quickstart`, or name another store."
         )
+    from ..tracking.reader import open_client  # after the refusal: it takes a second to import
+
     return store, open_client(store)
 
 
@@ -180,14 +183,20 @@ def print_lines(*lines: str) -> None:
 
 @contextmanager
 def working(text: str) -> Iterator[None]:
-    """Show that the command works: a spinner on a terminal, or one line on standard error. Print nothing in the block."""
-    console = open_console(err=True)
-    if not console.is_terminal:
-        click.echo(f"{text} …", err=True)
-        yield
+    """Show that the command works: a spinner on a terminal; else one line on standard error, unless the block is done at once.
+
+    Print nothing in the block. Every command that opens a store, reads data or loads TensorFlow does that in such a block.
+    """
+    if sys.stderr.isatty():
+        with open_console(err=True).status(text):
+            yield
         return
-    with console.status(text):
+    timer = threading.Timer(AT_ONCE, click.echo, (f"{text} …",), {"err": True})
+    timer.start()
+    try:
         yield
+    finally:
+        timer.cancel()
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

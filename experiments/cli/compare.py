@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .common import json_option, open_store, print_json, print_table, store_option
+from .common import json_option, open_store, print_json, print_table, store_option, working
 
 
 @click.command("compare")
@@ -14,12 +14,14 @@ from .common import json_option, open_store, print_json, print_table, store_opti
 def command(runs: tuple[str, ...], as_json: bool, store: str | None) -> None:
     """Set trials side by side. RUN is a run's id, STUDY:TRIAL (fashion-mlp:3), or STUDY:best."""
     from ..errors import InputError
-    from ..reports.compare import compare
 
     if len(runs) < 2:
         raise InputError(f"RUN: expected at least two, got {len(runs)}; try `tailor compare fashion-mlp:best fashion-mlp:3`.")
-    _, client = open_store(store)
-    found = compare(client, runs)
+    with working("reading the trials"):
+        _, client = open_store(store)
+        from ..reports.compare import compare
+
+        found = compare(client, runs)
     if as_json:
         print_json(found.to_dict())
         return

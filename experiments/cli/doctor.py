@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from ..system.redact import mask_passwords
-from .common import data_option, json_option, print_json, store_at, store_option
+from .common import data_option, json_option, print_json, store_at, store_option, working
 
 PACKAGES = ("tensorflow", "keras", "optuna", "mlflow", "distributed", "numpy", "scikit-learn")
 ROOMS = ("search", "models", "experiments")
@@ -26,8 +26,9 @@ ROOMS = ("search", "models", "experiments")
 @data_option
 def command(as_json: bool, store: str | None, data: Path | None) -> int:
     """Check the installation: versions, the folder of each package, the store and its servers, the data, the machine."""
-    findings = [*_python(), *_rooms(), *_store(store), *_data(data), *_machine()]
-    warnings = [*_shadows()]
+    with working("checking the installation, the store and the machine"):
+        findings = [*_python(), *_rooms(), *_store(store), *_data(data), *_machine()]
+        warnings = [*_shadows()]
     if as_json:
         found_by_name = {what: {"found": found, "repair": repair} for what, found, repair in findings}
         print_json(found_by_name | ({"warnings": warnings} if warnings else {}))

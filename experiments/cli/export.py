@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .common import data_option, json_option, keep_stdout_for_json, open_store, print_json, store_option
+from .common import data_option, json_option, keep_stdout_for_json, open_store, print_json, store_option, working
 
 if TYPE_CHECKING:
     from ..export.convert import Port
@@ -40,7 +40,7 @@ def command(
     """
     from ..system.forkserver import loading
 
-    with keep_stdout_for_json(as_json), loading():  # TensorFlow, while this process imports MLflow
+    with keep_stdout_for_json(as_json), working(f"exporting {reference}"), loading():  # TensorFlow, beside MLflow here
         from ..export.export import Wanted, export
         from ..registry.versions import find_version
 

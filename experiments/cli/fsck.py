@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .common import find_recorded, open_store, store_option
+from .common import find_recorded, open_store, store_option, working
 
 
 @click.command("fsck")
@@ -12,10 +12,11 @@ from .common import find_recorded, open_store, store_option
 @store_option
 def command(study: str, store: str | None) -> None:
     """Check that the engine, MLflow and the checkpoints of STUDY agree, and repair what a killed search left."""
-    from ..coordinator.fsck import repair
+    with working(f"checking study {study}"):
+        place, client = open_store(store)
+        from ..coordinator.fsck import repair
 
-    place, client = open_store(store)
-    lines = repair(find_recorded(client, study), place)
+        lines = repair(find_recorded(client, study), place)
     for line in lines:
         click.echo(line)
     if not lines:

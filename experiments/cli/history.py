@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .common import json_option, open_store, print_json, print_table, store_option
+from .common import json_option, open_store, print_json, print_table, store_option, working
 
 
 @click.command("history")
@@ -15,10 +15,11 @@ def command(name: str, as_json: bool, store: str | None) -> None:
     """Show every move of NAME's champion and challenger: when, who, from and to which version, why, and the evidence's run."""
     from dataclasses import asdict
 
-    from ..registry.history import find_strays, read_history
+    with working(f"reading the history of {name}"):
+        _, client = open_store(store)
+        from ..registry.history import find_strays, read_history
 
-    _, client = open_store(store)
-    moves, strays = read_history(client, name), find_strays(client, name)
+        moves, strays = read_history(client, name), find_strays(client, name)
     if as_json:
         print_json({"name": name, "moves": [asdict(move) for move in moves], "moved_by_hand": strays})
         return

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .common import format_next, json_option, open_store, print_json, print_table, store_option
+from .common import format_next, json_option, open_store, print_json, print_table, store_option, working
 
 if TYPE_CHECKING:
     from ..registry.listing import Registered
@@ -20,10 +20,11 @@ def command(name: str | None, as_json: bool, store: str | None) -> None:
     """List the registered models, each by its champion, or every version of NAME."""
     from dataclasses import asdict
 
-    from ..registry.listing import list_registered
+    with working("reading the registered models"):
+        _, client = open_store(store)
+        from ..registry.listing import list_registered
 
-    _, client = open_store(store)
-    versions = list_registered(client, name)
+        versions = list_registered(client, name)
     if name is None:
         counts = {v.name: sum(other.name == v.name for other in versions) for v in versions}
         if as_json:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .common import json_option, open_store, print_json, store_option
+from .common import json_option, open_store, print_json, store_option, working
 
 
 @click.command("predict")
@@ -23,8 +23,11 @@ def command(reference: str, images: tuple[Path, ...], top: int, as_json: bool, s
     """
     from ..system.forkserver import loading
 
-    with loading():  # TensorFlow, while this process imports MLflow
+    with working(f"loading {reference}"), loading():  # TensorFlow, while this process imports MLflow
         answers = _classify(reference, images, top, store)
+    for answer in answers:
+        for line in ([", ".join(answer["changes"])] if answer["changes"] else []) + answer["warnings"]:
+            click.echo(f"{answer['image']}: {line}", err=True)
     if as_json:
         print_json(answers)
         return
@@ -50,8 +53,6 @@ def _classify(reference: str, images: tuple[Path, ...], top: int, store: str | N
     for path in images:
         ready = prepare(path, read_header(path), shape, looks)
         rows.append(ready.image)
-        for line in ([", ".join(ready.changes)] if ready.changes else []) + ready.warnings:
-            click.echo(f"{path}: {line}", err=True)
         notes.append({"changes": ready.changes, "warnings": ready.warnings})
     model = find_registered_model(client, version)
     with Evaluator() as evaluator:

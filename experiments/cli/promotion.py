@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from .common import find_recorded, format_next, keep_stdout_for_json, open_store, print_json, print_table
+from .common import find_recorded, format_next, keep_stdout_for_json, open_store, print_json, print_next, print_table, working
 
 if TYPE_CHECKING:
     from ...search.study.spec import StudySpec
@@ -51,22 +51,23 @@ def run_promotion(study: str, way: Way, as_json: bool, given: Mapping[str, Any])
 
 
 def _promote(study: str, way: Way, as_json: bool, given: Mapping[str, Any]) -> Promotion:
-    from rich.console import Console
+    with working(f"reading study {study}"):
+        from rich.console import Console
 
-    from ...search.study.load import check_name
-    from ..coordinator.display import open_screen
-    from ..coordinator.session import Places
-    from ..planning.resolve import open_data
-    from ..promotion.promote import promote
-    from ..promotion.records import Request, Work, split_reference
+        from ...search.study.load import check_name
+        from ..coordinator.display import open_screen
+        from ..coordinator.session import Places
+        from ..planning.resolve import open_data
+        from ..promotion.promote import promote
+        from ..promotion.records import Request, Work, split_reference
 
-    name = check_name("--to", given["name"])
-    where, trial = split_reference(study)
-    place, client = open_store(given["store"])
-    found = find_recorded(client, where)
-    spec = found.read_spec()
-    request = Request(name, _plan(where, spec, given), way, trial, given["dry_run"], given["force"])
-    splits = open_data(spec, given["data"])
+        name = check_name("--to", given["name"])
+        where, trial = split_reference(study)
+        place, client = open_store(given["store"])
+        found = find_recorded(client, where)
+        spec = found.read_spec()
+        request = Request(name, _plan(where, spec, given), way, trial, given["dry_run"], given["force"])
+        splits = open_data(spec, given["data"])
     with place.reserved(), open_screen(Console(stderr=as_json)) as screen:
         return promote(request, Work(found, spec, splits, Places(place, given["data"], given.get("cluster")), screen))
 
@@ -126,11 +127,14 @@ def _show_registered(promotion: Promotion) -> None:
     for line in promotion.notes:
         click.echo(line)
     by = f"{name}@{promotion.alias}" if promotion.alias else f"{name}/{promotion.version}"
-    click.echo("Next:")
-    click.echo(f"  {format_next('predict', by if promotion.alias != 'champion' else name)} IMAGE…    classify images")
-    click.echo(f"  {format_next('pull', by, '-o', 'DIR')}    fetch model.keras, its labels and its card")
-    click.echo(f"  {format_next('history', name)}    every move of its aliases")
+    script = (f'mlflow.pyfunc.load_model("models:/{by}")', "from a script; see `tailor env`")
     if is_file(promotion.model):  # its code is in the folder, and tailor.load vouches for it
-        click.echo('  tailor.load("DIR")    from a script, what was pulled there')
-    else:
-        click.echo(f'  mlflow.pyfunc.load_model("models:/{by}")    from a script; see `tailor env`')
+        script = ('tailor.load("DIR")', "from a script, what was pulled there")
+    print_next(
+        [
+            (f"{format_next('predict', by if promotion.alias != 'champion' else name)} IMAGE…", "classify images"),
+            (format_next("pull", by, "-o", "DIR"), "fetch model.keras, its labels and its card"),
+            (format_next("history", name), "every move of its aliases"),
+            script,
+        ]
+    )

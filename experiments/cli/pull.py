@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .common import open_store, store_option
+from .common import open_store, store_option, working
 
 
 @click.command("pull")
@@ -15,10 +15,11 @@ from .common import open_store, store_option
 @store_option
 def command(reference: str, output: Path, store: str | None) -> None:
     """Fetch a registered model (its champion by default): model.keras, labels, preprocessing, card."""
-    from ..registry.pull import pull
-    from ..registry.versions import find_version
+    with working(f"fetching {reference}"):
+        _, client = open_store(store)
+        from ..registry.pull import pull
+        from ..registry.versions import find_version
 
-    _, client = open_store(store)
-    version = find_version(client, reference)
-    for path in pull(client, version, output):
+        paths = list(pull(client, find_version(client, reference), output))
+    for path in paths:
         click.echo(str(path))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .common import data_option, json_option, keep_stdout_for_json, open_store, print_json, print_table, store_option
+from .common import data_option, json_option, keep_stdout_for_json, open_store, print_json, print_table, store_option, working
 from .exit_codes import DONE, FAILED
 
 MOST = 10  # numbers that are shown
@@ -28,7 +28,8 @@ def command(run: str, as_json: bool, store: str | None, data: Path | None) -> in
     from ..coordinator.reproduce import reproduce
     from ..system.forkserver import loading
 
-    place, client = open_store(store)
+    with working(f"reading {run}"):
+        place, client = open_store(store)
     with keep_stdout_for_json(as_json), loading(), open_screen(Console(stderr=as_json)) as screen:
         found = reproduce(client, place, run, data, screen)
     code = DONE if found.same else FAILED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .common import format_next, json_option, open_store, print_json, store_option
+from .common import format_next, json_option, open_store, print_json, store_option, working
 
 BY_HAND = 'from mlflow import MlflowClient; MlflowClient().set_registered_model_alias("{}", "{}", "{}")'
 
@@ -17,12 +17,13 @@ def command(name: str, as_json: bool, store: str | None) -> None:
     """Make the version of NAME that was champion before champion again. A second rollback goes one further back."""
     from dataclasses import asdict
 
-    from ..registry.name_lock import hold_name
-    from ..registry.rollback import rollback
-    from ..registry.versions import CHAMPION, find_model
+    with working(f"reading the versions of {name}"):
+        place, client = open_store(store)
+        from ..registry.name_lock import hold_name
+        from ..registry.rollback import rollback
+        from ..registry.versions import CHAMPION, find_model
 
-    place, client = open_store(store)
-    find_model(client, name)  # or a name that is not there is refused
+        find_model(client, name)  # or a name that is not there is refused
     with hold_name(client, place, name, lambda line: click.echo(line, err=True)) as still_mine:
         move = rollback(client, name, still_mine)
     if as_json:

@@ -39,6 +39,7 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
     """Run STUDY (a shipped study's name, or a file), or resume it."""
     with keep_stdout_for_json(as_json):
         spec = resolve(study, name, settings, given)
+        click.echo(f"{spec.name}: {spec.model} on {spec.dataset}, up to {spec.search.trials} trials", err=as_json)
         with _workers_loading(cluster):  # first: the imports below take as long as TensorFlow does there
             from rich.console import Console
 
@@ -48,8 +49,6 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
 
             places = Places(store_at(given["store"]), given["data"], cluster, given["enqueue_from"])
             console = Console(stderr=as_json)
-            begun = f"{spec.name}: {spec.model} on {spec.dataset}, up to {spec.search.trials} trials"
-            console.print(begun, highlight=False, markup=False)
             try:
                 with open_screen(console) as shown:
                     ended = run_search(spec, places, shown)

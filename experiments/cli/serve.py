@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .common import open_store, store_option
+from .common import open_store, store_option, working
 
 
 @click.command("serve")
@@ -20,11 +20,12 @@ def command(reference: str, port: int, host: str, workers: int, store: str | Non
     When the champion changes, the new one answers. Anybody on this machine may ask; with --host, anybody who reaches ADDRESS, by
     any name.
     """
-    from ..registry.versions import find_version, read_input_shape
-    from ..serving.server import ANY, HERE, Application, choose_threads, serve
+    with working(f"loading {reference}"):
+        place, client = open_store(store)
+        from ..registry.versions import find_version, read_input_shape
+        from ..serving.server import ANY, HERE, Application, choose_threads, serve
 
-    place, client = open_store(store)
-    version = find_version(client, reference)
+        version = find_version(client, reference)
     application = Application(place, reference, HERE if host in HERE else ANY, choose_threads(read_input_shape(version), workers))
 
     def announce() -> None:

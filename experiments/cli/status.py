@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .common import find_recorded, format_next, json_option, open_store, print_json, repair_if_killed, store_option
+from .common import find_recorded, format_next, json_option, open_store, print_json, repair_if_killed, store_option, working
 
 
 @click.command("status")
@@ -14,20 +14,22 @@ from .common import find_recorded, format_next, json_option, open_store, print_j
 @store_option
 def command(study: str, whole: bool, as_json: bool, store: str | None) -> None:
     """Show the progress of STUDY, and its trials, best first."""
-    from ..tracking.leaderboard import Overview, count_by_word, read_leaderboard, read_overview
-    from .leaderboard import describe_state, print_leaderboard
+    with working(f"reading study {study}"):
+        place, client = open_store(store)
+        from ..tracking.leaderboard import Overview, count_by_word, read_leaderboard, read_overview
+        from .leaderboard import describe_state, print_leaderboard
 
-    place, client = open_store(store)
-    recorded, repaired = repair_if_killed(find_recorded(client, study), place)
-    spec = recorded.read_spec()
-    if as_json:
-        print_json(describe_state(place, recorded, spec))
+        recorded, repaired = repair_if_killed(find_recorded(client, study), place)
+        spec = recorded.read_spec()
+        state = describe_state(place, recorded, spec) if as_json else None
+        shown = Overview.of(read_leaderboard(recorded), None) if whole else read_overview(recorded)
+    if state is not None:
+        print_json(state)
         return
     for line in repaired:
         click.echo(f"repaired: {line}")
-    shown = Overview.of(read_leaderboard(recorded), None) if whole else read_overview(recorded)
     print_leaderboard(spec.name, recorded.goal, shown)
     total = f"{sum(shown.counts.values())} of {spec.search.trials} trials"
-    state = "" if recorded.state == total else f"; {recorded.state}"
-    click.echo(f"{total}: {count_by_word(shown.counts)}{state}")
+    ended = "" if recorded.state == total else f"; {recorded.state}"
+    click.echo(f"{total}: {count_by_word(shown.counts)}{ended}")
     click.echo(f"Compare them in MLflow:  {format_next('ui', spec.name)}")

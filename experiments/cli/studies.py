@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .common import json_option, print_json, print_table, store_at, store_option
+from .common import json_option, print_json, print_table, store_at, store_option, working
 
 
 @click.command("studies")
@@ -12,10 +12,12 @@ from .common import json_option, print_json, print_table, store_at, store_option
 @store_option
 def command(as_json: bool, store: str | None) -> None:
     """List the shipped studies and those in the store."""
-    from ...search.study.load import load
-    from ..planning.resolve import list_shipped
+    with working("reading the studies"):
+        from ...search.study.load import load
+        from ..planning.resolve import list_shipped
 
-    specs = [load(path) for path in list_shipped().values()]
+        specs = [load(path) for path in list_shipped().values()]
+        recorded = _recorded(store)
     plain = [
         {
             "study": spec.name,
@@ -28,7 +30,6 @@ def command(as_json: bool, store: str | None) -> None:
         }
         for spec in specs
     ]
-    recorded = _recorded(store)
     if as_json:
         print_json({"shipped": plain, "recorded": recorded})
         return

@@ -48,7 +48,7 @@ def ask_about_lists(parameters: tuple[Parameter, ...]) -> list[str]:
     asked = []
     for one in parameters:
         if isinstance(one, Choice) and len(one.choices) == 2 and all(isinstance(value, float) for value in one.choices):
-            low, high = sorted(map(float, one.choices))  # type: ignore[arg-type]
+            low, high = sorted(map(float, one.choices))
             log = ", log = true" if low > 0 and high >= 10 * low else ""
             asked.append(
                 f"space.{one.name}: only {low:g} and {high:g} are tried; for what lies between, write "
