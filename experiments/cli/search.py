@@ -52,6 +52,9 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
             try:
                 with open_screen(console) as shown:
                     ended = run_search(spec, places, shown)
+            except KeyboardInterrupt:  # a second signal
+                click.echo(f"Nothing is lost; resume with:  {repeat_command()}", err=True)
+                raise
             except ClusterGone as error:
                 raise RunError(f"{error}:  {repeat_command()}") from error
     again = repeat_command()

@@ -21,7 +21,7 @@ from ..trials.job import EpochReport, TrialJob, TrialResult, make_job
 from ..workers.pool import Lost, Note, WorkerEvent
 from ..workers.retries import NOT_BEGUN, Retries
 from .budget import Budget
-from .progress import Progress, RunningTrial, Screen
+from .progress import LEADERS, Leader, Progress, RunningTrial, Screen
 from .protocols import Recorder, Workers
 from .standings import Standings
 
@@ -88,6 +88,7 @@ class Coordinator:
                 self._retries.add(attempt.trial, attempt.reason)
         self._pending = self._parts.engine.unfinished()
         for record in self._parts.engine.records():
+            self._lead(record.trial, record.outcome, record.hparams)
             self._count(record.trial, record.outcome, earlier=True)
         for trial in self._standings.adopt(models):  # displaced, or of a lost attempt, when a coordinator died
             self._parts.recorder.drop_model(trial)
@@ -103,6 +104,10 @@ class Coordinator:
             for event in self._parts.workers.wait(TICK):
                 self._handle(event)
             self._parts.recorder.tick()
+            if self.stopping and not self.progress.stopping:
+                self.progress.stopping = True
+                self._parts.screen.line("stopping: what runs is kept, and the same command resumes it")
+            self.progress.ending = self.exhausted
             self._parts.screen.show(self.progress)
 
     def stop(self) -> None:
@@ -142,7 +147,7 @@ class Coordinator:
         job, now = self._make_job(suggestion, number), self._parts.clock()
         self._parts.recorder.begin_attempt(job, {**self._spec.training, **suggestion.hparams})
         self._running[job.trial, job.attempt] = Attempt(job, suggestion, now)
-        self.progress.running[job.trial] = RunningTrial(job.trial, number, job.last_epoch or job.epochs, since=now)
+        self.progress.running[job.trial] = RunningTrial(job.trial, number, job.last_epoch or job.epochs, since=now, reported=now)
         self._parts.workers.submit(job)
 
     def _make_job(self, suggestion: Suggestion, attempt: int) -> TrialJob:
@@ -185,6 +190,8 @@ class Coordinator:
         self._budget.epochs += not report.replayed
         self._parts.recorder.log_epoch(report)
         running = self.progress.running[report.trial]
+        now = self._parts.clock()
+        running.lasted, running.reported = (0.0 if report.replayed else now - running.reported), now
         running.epoch = report.epoch
         running.value = report.metrics.get(self._spec.objective.metric)
         if report.replayed:
@@ -198,7 +205,7 @@ class Coordinator:
         if times := self._retries.enough(trial):
             outcome = Outcome("failed", reason=f"{lost.reason} (lost {times} times)")
             self._parts.recorder.lose_attempt(attempt.job, outcome.reason, "failed")
-            self._tell(trial, outcome)
+            self._tell(attempt.suggestion, outcome)
             return
         self._parts.recorder.lose_attempt(attempt.job, lost.reason)
         if lost.reason != NOT_BEGUN:
@@ -229,7 +236,7 @@ class Coordinator:
             if result.traceback and not self.first_failure:
                 self._parts.screen.line(result.traceback.rstrip())
             self.first_failure = self.first_failure or result.reason
-        self._tell(result.trial, Outcome(result.status, values or {}, "" if values else result.reason))
+        self._tell(attempt.suggestion, Outcome(result.status, values or {}, "" if values else result.reason))
 
     def _keep_model(self, job: TrialJob, result: TrialResult, values: Mapping[str, float]) -> set[int]:
         """Log the model if its trial is among the best. Returns the trials whose models it displaces."""
@@ -240,13 +247,24 @@ class Coordinator:
         self._parts.recorder.log_model(job, model, result.best_epoch)
         return displaced
 
-    def _tell(self, trial: int, outcome: Outcome) -> None:
+    def _tell(self, suggestion: Suggestion, outcome: Outcome) -> None:
+        trial = suggestion.trial
         self._parts.engine.tell(trial, outcome)
         self._parts.checkpoints.drop(trial)
+        self._lead(trial, outcome, suggestion.hparams)
         self._count(trial, outcome)
         measured = ", ".join(f"{metric} {_format(value)}" for metric, value in outcome.values.items())
         ended = f"done, {measured}" if measured else f"{outcome.status} {outcome.reason}"
         self._parts.screen.line(f"{self._parts.name(trial)}: {ended}")
+
+    def _lead(self, trial: int, outcome: Outcome, hparams: Mapping[str, object]) -> None:
+        """Put a complete trial among the best so far, if it is one of them."""
+        goal, leaders = self._spec.goal, self.progress.leaders
+        if outcome.status != "complete" or not goal.feasible(outcome.values):
+            return
+        leaders.append(Leader(trial, outcome.values[goal.first.metric], hparams))
+        leaders.sort(key=lambda one: goal.first.cost(one.value))
+        del leaders[LEADERS:]
 
     def _count(self, trial: int, outcome: Outcome, earlier: bool = False) -> None:
         status, values, goal = outcome.status, outcome.values, self._spec.goal

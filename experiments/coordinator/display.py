@@ -6,11 +6,14 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from rich.console import Console, Group
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from ..tracking.leaderboard import shorten
 from .progress import Progress, Screen
 
 HEARTBEAT = 30.0  # seconds between plain lines while trials run
@@ -60,7 +63,7 @@ def open_screen(console: Console) -> Iterator[Screen]:
     if not console.is_terminal:
         yield PlainScreen(console)
         return
-    with Live(console=console, refresh_per_second=4, transient=True) as live:
+    with Live(Spinner("dots"), console=console, refresh_per_second=4, transient=True) as live:
         yield LiveScreen(live)
 
 
@@ -79,24 +82,62 @@ def choose_screen(quiet: bool) -> AbstractContextManager[Screen]:
     return nullcontext(SilentScreen()) if quiet else open_screen(Console())
 
 
-def draw_table(progress: Progress) -> Group:
-    """The live view: a row for each running trial, and the summary below."""
-    rows = Table(title=f"{progress.study}: {progress.metric}", title_justify="left", title_style="bold")
-    for name in ("trial", "epoch", progress.metric, "seconds"):
-        rows.add_column(name, justify="right")
+def draw_table(progress: Progress, now: float | None = None) -> Group:
+    """The live view: the best so far with their values, what runs, and the summary below."""
+    now = time.monotonic() if now is None else now
+    rows = _start_table(f"{progress.study}: {progress.metric}")
+    for name in ("trial", "epoch", progress.metric, "time"):
+        rows.add_column(name, justify="right", no_wrap=True)
     for trial in sorted(progress.running.values(), key=lambda t: t.trial):
         name = progress.name(trial.trial).removeprefix("trial ") + (f" (attempt {trial.attempt})" if trial.attempt > 1 else "")
-        value = "-" if trial.value is None else f"{trial.value:.4f}"
-        rows.add_row(name, f"{trial.epoch}/{trial.epochs}", value, f"{time.monotonic() - trial.since:.0f}")
-    return Group(rows, Text(summarize(progress)))
+        value = "–" if trial.value is None else f"{trial.value:.4f}"
+        inside = f" + {trial.share(now):.0%}" if trial.share(now) else ""
+        rows.add_row(name, f"{trial.epoch}/{trial.epochs}{inside}", value, format_duration(now - trial.since))
+    shown: list[RenderableType] = [rows] if progress.running else []
+    if progress.leaders:
+        best = _start_table("best so far")
+        best.add_column("trial", justify="right", no_wrap=True)
+        best.add_column(progress.metric, justify="right", no_wrap=True)
+        best.add_column("hyperparameters")  # the only one that may shrink
+        for one in progress.leaders:
+            values = ", ".join(f"{name} {shorten(str(value), 3)}" for name, value in one.hparams.items())
+            best.add_row(
+                progress.name(one.trial).removeprefix("trial "),
+                f"{one.value:.4f}",
+                Text(values or "–", no_wrap=True, overflow="ellipsis"),
+            )
+        shown.insert(0, best)
+    return Group(*shown, Text(summarize(progress, now)))
 
 
-def summarize(progress: Progress) -> str:
-    """One line: best so far, counts, time left."""
+def _start_table(title: str) -> Table:
+    heading = Text(title, "bold")
+    return Table(title=heading, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+
+
+def summarize(progress: Progress, now: float | None = None) -> str:
+    """One line: best so far, counts, and the time left or why no trial begins any more."""
     best = "none yet" if progress.best is None else f"{progress.best[1]:.4f} ({progress.name(progress.best[0])})"
     counts = f"{progress.complete} done, {progress.pruned} pruned, {progress.failed} failed of {progress.trials}"
-    left = progress.time_left(time.monotonic())
-    return f"best {best}; {counts}; {'' if left is None else f'about {format_duration(left)} left'}".removesuffix("; ")
+    return "; ".join(filter(None, [f"best {best}", counts, _describe_left(progress, time.monotonic() if now is None else now)]))
+
+
+def _describe_left(progress: Progress, now: float) -> str:
+    """What is still to wait for: a stop, the trials that run when no other begins, or the time left."""
+    waiting = f"{len(progress.running)} trial{'s' if len(progress.running) > 1 else ''}"
+    if progress.stopping:
+        return "stopping…"
+    ending = "time is up" if progress.deadline is not None and now >= progress.deadline else progress.ending
+    if ending and progress.running:
+        return f"{ending}: waiting for {waiting}"
+    left = progress.time_left(now)
+    return "" if left is None else f"about {format_duration(left)} left"
+
+
+def describe_resumed(progress: Progress) -> str:
+    """What earlier sessions did: 3 of 12 done, best 0.8768."""
+    best = "" if progress.best is None else f", best {progress.best[1]:.4f} ({progress.name(progress.best[0])})"
+    return f"resuming: {progress.done} of {progress.trials} done{best}"
 
 
 def format_duration(seconds: float) -> str:

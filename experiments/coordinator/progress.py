@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..tracking.kinds import TRIAL
+
+LEADERS = 3
 
 
 @dataclass
@@ -18,7 +20,22 @@ class RunningTrial:
     epochs: int
     epoch: int = 0
     value: float | None = None
-    since: float = 0.0  # seconds by the coordinator's clock
+    since: float = 0.0  # seconds by the coordinator's clock, as are the next two
+    reported: float = 0.0  # when the last epoch ended
+    lasted: float = 0.0  # how long it took
+
+    def share(self, now: float) -> float:
+        """The estimated share of the running epoch that is done, by how long the one before took; 0 in the first."""
+        return min(0.99, (now - self.reported) / self.lasted) if self.lasted and self.epoch < self.epochs else 0.0
+
+
+@dataclass(frozen=True)
+class Leader:
+    """One of the best trials so far."""
+
+    trial: int
+    value: float
+    hparams: Mapping[str, Any]
 
 
 @dataclass
@@ -37,6 +54,9 @@ class Progress:
     seconds: list[float] = field(default_factory=list)  # of each trial ended in this session
     deadline: float | None = None
     name: Callable[[int], str] = TRIAL.describe
+    leaders: list[Leader] = field(default_factory=list)  # at most LEADERS, best first
+    ending: str = ""  # why no trial begins any more
+    stopping: bool = False
 
     @property
     def done(self) -> int:

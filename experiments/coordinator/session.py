@@ -41,10 +41,12 @@ from ..tracking.spool import Spool
 from ..tracking.tags import describe_machine, describe_origin, describe_study
 from ..tracking.tracker import Tracker, open_experiment, open_study
 from ..trials.checkpoints import Checkpoints
+from ..trials.failure import describe_error
 from ..trials.job import make_job
 from ..trials.preflight import Preflight
 from ..workers.pool import Pool
 from .coordinator import Coordinator, Parts
+from .display import describe_resumed
 from .finish import Ended, draw_report, finish, warn_of_chance
 from .fsck import catch_up, open_engine
 from .progress import Screen
@@ -171,6 +173,8 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
         screen.line(f"repaired: {line}")
     coordinator = Coordinator(Parts(spec, data, engine, tracker, pool, screen, checkpoints, precision, code))
     coordinator.resume(repairs.attempts, tracker.outbox.find_models())
+    if attempts:
+        screen.line(describe_resumed(coordinator.progress))
     with stopping(coordinator.stop) as caught:
         coordinator.run()
     ended = finish(coordinator, tracker, caught[-1] if caught else 0)
@@ -201,7 +205,7 @@ def check_model(pool: Pool, spec: StudySpec, data: DataHandle) -> Preflight:
     except (InputError, ModelError) as error:
         raise InputError(str(error)) from error
     except Exception as error:
-        raise InputError(f"model {spec.model!r} failed while it was built: {_traced(error)}") from error
+        raise InputError(f"model {spec.model!r} failed while it was built: {describe_error(error)}{_traced(error)}") from error
 
 
 def _already_done(study: RecordedStudy, spec: StudySpec, store: Store, screen: Screen) -> Ended | None:

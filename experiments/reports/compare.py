@@ -77,6 +77,8 @@ def compare(client: MlflowClient, names: Sequence[str]) -> Comparison:
         name, run = find_run(client, one)
         found.append((name if name not in dict(found) else f"{name} ({run.info.run_id[:8]})", run))
     runs = [run for _, run in found]
+    if len({run.info.run_id for run in runs}) == 1:
+        raise InputError(f"RUN: {' and '.join(names)} are one trial, {found[0][0]}; name another one to compare it with.")
     params = {key: [run.data.params.get(key) for run in runs] for key in _keys(run.data.params for run in runs)}
     metrics = {
         key: [run.data.metrics.get(key) for run in runs]

@@ -38,6 +38,9 @@ def test_trials_run_on_free_workers_and_are_recorded_before_they_are_told(tmp_pa
     }  # fmt: skip
     assert (coordinator.exhausted, coordinator.broken) == ("3 of 3 trials", "")
     assert coordinator.progress.best == (2, 0.7)
+    assert [(one.trial, one.value, one.hparams["units"]) for one in coordinator.progress.leaders] == [
+        (2, 0.7, 3), (0, 0.6, 1), (1, 0.5, 2)
+    ]  # fmt: skip
     assert (coordinator.progress.complete, coordinator.progress.running) == (3, {})
     assert "trial 2: done, val_accuracy 0.7000" in made.screen.lines
     assert made.screen.progress is coordinator.progress and made.recorder.ticks == 3

@@ -45,7 +45,7 @@ def test_a_stop_ends_what_runs_and_the_next_session_resumes_it(tmp_path: Path) -
 
 
 def test_a_later_session_counts_what_earlier_ones_did(tmp_path: Path) -> None:
-    made = world(tmp_path, trials=3, epochs=5, retries=1)
+    made = world(tmp_path, trials=3, total_epochs=5, retries=1)
     made.engine.trials = 2
     made.play([[report(0, 1), report(0, 2), lost(0)], [complete(0, 0.8, attempt=2), complete(1, 0.6)]], workers=2)
     made.engine.trials = 3

@@ -14,6 +14,8 @@ from conftest import Shell
 from rich.console import Console
 
 from tailor.experiments.cli.leaderboard import print_leaderboard
+from tailor.experiments.coordinator.display import describe_resumed, draw_table, summarize
+from tailor.experiments.coordinator.progress import Leader, Progress, RunningTrial
 from tailor.experiments.system.sorting import count_up
 from tailor.experiments.tracking.leaderboard import Overview, rank
 from tailor.experiments.tracking.reader import RecordedAttempt
@@ -207,3 +209,43 @@ def test_a_quiet_search_and_its_model_print_nothing(tmp_path: Path) -> None:
     first, second, *_ = done.stdout.splitlines()
     assert first == "quiet: 1 of 1 trials, 1 done"
     assert second.startswith("Best: trial 0, val_accuracy 0.")
+
+
+def make_progress(**changes: object) -> Progress:
+    made = Progress("fashion", "val_accuracy", 12, 2, complete=3, pruned=1, best=(5, 0.9122), seconds=[40.0, 20.0])
+    made.running = {7: RunningTrial(7, 1, 12, 3, 0.8123, since=70.0, reported=95.0, lasted=10.0), 8: RunningTrial(8, 2, 12)}
+    made.leaders = [Leader(5, 0.9122, PARAMS), Leader(0, 0.8822, PARAMS), Leader(2, 0.87, {"depth": 1})]
+    for name, value in changes.items():
+        setattr(made, name, value)
+    return made
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_live_table_shows_the_best_and_what_runs(width: int) -> None:
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(draw_table(make_progress(), now=100.0))
+    lines = [line.rstrip() for line in console.export_text().splitlines()]
+    assert max(map(len, lines)) <= width
+    rows = [line.split() for line in lines]
+    assert ["7", "3/12", "+", "50%", "0.8123", "30s"] in rows and ["8", "(attempt", "2)", "0/12", "–", "1m", "40s"] in rows
+    best = next(row for row in rows if row[:2] == ["5", "0.9122"])
+    assert best[2:5] == ["optimizer", "adam,", "learning_rate"]
+    assert ["2", "0.8700", "depth", "1"] in rows
+    assert "best 0.9122 (trial 5); 3 done, 1 pruned, 0 failed of 12; about" in " ".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({}, "about 1m 30s left"),
+        ({"deadline": 99.0}, "time is up: waiting for 2 trials"),
+        ({"ending": "12 of 12 trials"}, "12 of 12 trials: waiting for 2 trials"),
+        ({"stopping": True, "deadline": 99.0}, "stopping…"),
+    ],
+)
+def test_what_is_still_to_wait_for(changes: dict[str, object], says: str) -> None:
+    assert summarize(make_progress(**changes), now=100.0).endswith(f"; {says}")
+
+
+def test_a_search_that_resumes_says_what_is_done() -> None:
+    assert describe_resumed(make_progress()) == "resuming: 4 of 12 done, best 0.9122 (trial 5)"
