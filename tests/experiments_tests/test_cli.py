@@ -44,7 +44,7 @@ def refused(shell: Shell, *arguments: str, lines: int = 1) -> str:
             ("units = 32", "unts = 32"),
             "training (no option, nor a hyperparameter of model 'mlp'): no such name 'unts'. Did you mean 'units'",
         ),
-        (("depth = {", "dpth = {"), "'depth' is not declared above it"),
+        (("depth = {", "units_1 = {"), "'depth' is not declared above it"),
         (('model = "mlp"', 'model = "mpl"'), "study.model: expected one of mlp, cnn"),
         (('dataset = "digits"', 'dataset = "digit"'), "Did you mean 'digits'?"),
         (('dataset = "digits"', 'dataset = "npz:none.npz"'), "there is no file 'none.npz'"),

@@ -16,12 +16,16 @@ from rich.console import Console
 from tailor.experiments.cli.leaderboard import print_leaderboard
 from tailor.experiments.coordinator.display import describe_resumed, draw_table, summarize
 from tailor.experiments.coordinator.progress import Leader, Progress, RunningTrial
+from tailor.experiments.planning.resume_check import list_space_changes
 from tailor.experiments.system.sorting import count_up
 from tailor.experiments.tracking.leaderboard import Overview, rank
 from tailor.experiments.tracking.reader import RecordedAttempt
 from tailor.search.errors import StudyError
+from tailor.search.space.describe import ask_about_lists
 from tailor.search.study.goal import Constraint, Goal, Objective
 from tailor.search.study.load import build, build_recorded
+from tailor.search.study.parse_space import read_parameter
+from tailor.search.study.spec import StudySpec
 
 WIDTHS = (60, 80, 200)
 GOAL = Goal((Objective("val_accuracy", "maximize"),))
@@ -249,3 +253,37 @@ def test_what_is_still_to_wait_for(changes: dict[str, object], says: str) -> Non
 
 def test_a_search_that_resumes_says_what_is_done() -> None:
     assert describe_resumed(make_progress()) == "resuming: 4 of 12 done, best 0.9122 (trial 5)"
+
+
+def test_a_changed_space_is_said_in_words() -> None:
+    def read(**space: object) -> StudySpec:
+        return build({"study": {"name": "a", "dataset": "digits", "model": "mlp"}, "space": space})
+
+    before = read(depth={"low": 1, "high": 4}, dropout={"low": 0.0, "high": 0.5}, units=[16, 32])
+    after = read(depth=2, dropout={"low": 0.0, "high": 0.5})
+    assert list_space_changes(before, after) == ["depth: 1–4 → fixed at 2", "units: 16, 32 → not searched"]
+    assert list_space_changes(before, before) == []
+
+
+def test_a_list_of_two_floats_is_asked_about() -> None:
+    rate, units = read_parameter("learning_rate", [1e-4, 1e-1]), read_parameter("units", [16, 32])
+    (asked,) = ask_about_lists((rate, units))
+    assert asked.endswith("write { low = 0.0001, high = 0.1, log = true }")
+
+
+def test_a_trial_is_not_compared_with_itself(recorded: Shell) -> None:
+    done = recorded("compare", "small:0", "small:0")
+    assert done.returncode == 2 and "small:0 and small:0 are one trial" in done.stderr, done.stdout
+
+
+def test_check_shows_the_space_and_takes_the_options_of_search(tailor: Shell, write_study: Callable[..., Path]) -> None:
+    write_study()
+    done = tailor("check", "small.toml", "--trials", "7", "--max-epochs", "5", "--timeout", "30m", COLUMNS="80")
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert ["learning_rate", "0.001–0.01", "log", "0.001", "–"] in rows
+    assert ["units_2", "16,", "32", "choice", "–", "depth", ">=", "2"] in rows
+    assert "budget: 7 trials of at most 5 epochs; timeout 30m 00s" in " ".join(done.stdout.split())
+    assert "fixed: units 32, batch_norm true" in done.stdout
+    *lines, command = done.stdout.splitlines()  # a command to copy is never broken
+    assert max(map(len, lines)) <= 80 and command.endswith("--timeout 30m")
