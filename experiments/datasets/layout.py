@@ -18,6 +18,7 @@ from ..errors import InputError, escape_path
 SPLITS = {"train": "train training", "val": "val valid validation", "test": "test testing"}
 NO_PIXELS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # Pillow passes these to other programs, or only knows their headers
 UNMEASURED = {"ICO", "ICNS", "CUR"}  # Pillow decodes these to tell their size
+COMMON = ("PNG", "JPEG")  # Pillow tries the formats one after another
 OF_A_SYSTEM = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
 MOST_NAMED = 5
 
@@ -44,7 +45,8 @@ class Layout:
 def formats(measured: bool = False) -> tuple[str, ...]:
     """Pillow's formats that are pictures; if `measured`, those whose size Pillow tells before it decodes them."""
     Image.init()
-    return tuple(sorted(set(Image.OPEN) - NO_PIXELS - (UNMEASURED if measured else set())))
+    known = set(Image.OPEN) - NO_PIXELS - (UNMEASURED if measured else set())
+    return (*COMMON, *sorted(known - set(COMMON)))
 
 
 @cache

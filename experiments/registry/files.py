@@ -14,28 +14,33 @@ from ..errors import InputError, RunError
 from ..tracking.leaderboard import Row, read_leaderboard
 from ..tracking.reader import RecordedStudy
 from ..trials.saved_model import SavedModel
+from .reference import CODE_SHA256, SHA256
 
-SHA256, CODE_SHA256 = "tailor.sha256", "tailor.code_sha256"
 
+def fetch_saved_model(
+    client: MlflowClient, model_id: str, tags: Mapping[str, str] | None = None, folder: Path | None = None
+) -> SavedModel:
+    """A logged model's files, with the checksums in its tags or in `tags`. Raises InputError if there are none.
 
-def fetch_saved_model(client: MlflowClient, model_id: str, tags: Mapping[str, str] | None = None) -> SavedModel:
-    """Download a logged model's files, with the checksums in its tags or in `tags`. Raises InputError if there are none."""
+    They are copied into `folder`; by default they are where they are, or downloaded into a folder that nothing removes.
+    """
     logged = client.get_logged_model(model_id)
     sums = read_checksums(logged.tags if tags is None else tags)
     if SHA256 not in sums:
         raise InputError(f"model {model_id} has no tag {SHA256}: Tailor did not log it, and loads no file that it cannot check.")
-    folder = Path(download_artifacts(artifact_uri=logged.artifact_location, tracking_uri=client.tracking_uri))
-    code = sorted((folder / "code").glob("*.py"))
+    copy = None if folder is None else str(folder)
+    place = Path(download_artifacts(artifact_uri=logged.artifact_location, dst_path=copy, tracking_uri=client.tracking_uri))
+    code = sorted((place / "code").glob("*.py"))
     if len(code) > 1 or (code and CODE_SHA256 not in sums):
         raise InputError(
             f"model {model_id}: no tag {CODE_SHA256} vouches for the code beside it, so Tailor does not run it; search again."
         )
-    return SavedModel(folder / "data" / "model.keras", sums[SHA256], code[0] if code else None, sums.get(CODE_SHA256))
+    return SavedModel(place / "data" / "model.keras", sums[SHA256], code[0] if code else None, sums.get(CODE_SHA256))
 
 
-def find_registered_model(client: MlflowClient, version: ModelVersion) -> SavedModel:
-    """The files of a version, with the checksums that the registry holds."""
-    return fetch_saved_model(client, version.source.removeprefix("models:/"), version.tags)
+def find_registered_model(client: MlflowClient, version: ModelVersion, folder: Path | None = None) -> SavedModel:
+    """The files of a version, with the checksums that the registry holds; as `fetch_saved_model` finds them."""
+    return fetch_saved_model(client, version.source.removeprefix("models:/"), version.tags, folder)
 
 
 def read_labels(model: SavedModel) -> list[str]:

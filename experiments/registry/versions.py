@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
@@ -12,13 +11,13 @@ from mlflow.exceptions import MlflowException
 from ...search.study.load import check_name
 from ..datasets.looks import Looks
 from ..errors import InputError
+from .reference import CHAMPION, INPUT_SHAPE, LOOKS, Reference
 
-CHAMPION, CHALLENGER = "champion", "challenger"
+CHALLENGER = "challenger"
 SETTLED, PENDING = "tailor.alias", "pending"  # a version's tag: the alias that it has, or that it is yet to get
 DESCRIPTION = "Promoted by Tailor."  # of a registered name
 DIGEST = "tailor.dataset_sha256"
 RESCALING, RESCALED, UNSCALED = "tailor.rescaling", "inside the model", "none: the model takes 0 to 255 as they are"
-LOOKS = "tailor.looks"  # of the training images; older versions lack it
 EVIDENCE = "tailor.evidence"  # the run with what its promotion found
 MISSING = "RESOURCE_DOES_NOT_EXIST"
 NO_ALIAS = (MISSING, "INVALID_PARAMETER_VALUE")  # MLflow's codes for an unknown name or alias
@@ -26,18 +25,15 @@ NO_ALIAS = (MISSING, "INVALID_PARAMETER_VALUE")  # MLflow's codes for an unknown
 
 def find_version(client: MlflowClient, reference: str) -> ModelVersion:
     """The version that NAME (its champion), NAME@alias or NAME/version names. Raises InputError, which lists those there are."""
-    match = re.fullmatch(r"(?P<name>[^@/]+)(?:@(?P<alias>[^@/]+)|/(?P<version>[^@/]+))?", reference)
-    if match is None:
-        raise InputError(f"NAME: expected NAME, NAME@ALIAS or NAME/VERSION, got {reference!r}.")
-    name = check_name("NAME", match["name"])
+    wanted = Reference.parse(reference)
+    name, alias = wanted.name, wanted.alias
     model = find_model(client, name)
     versions = list_versions(client, name)
-    alias = match["alias"] or (None if match["version"] else CHAMPION)
-    wanted = match["version"] if alias is None else model.aliases.get(alias)
+    number = wanted.version if alias is None else model.aliases.get(alias)
     for version in versions:
-        if str(version.version) == str(wanted):
+        if str(version.version) == str(number):
             return version
-    said = f"alias {alias!r}" if alias else f"version {match['version']!r}"
+    said = f"alias {alias!r}" if alias else f"version {wanted.version!r}"
     numbers = ", ".join(sorted((str(v.version) for v in versions), key=int)) or "none"
     aliases = ", ".join(f"{a} (version {v})" for a, v in sorted(model.aliases.items())) or "none"
     raise InputError(f"NAME: {name!r} has no {said}; versions: {numbers}; aliases: {aliases}.")
@@ -87,7 +83,7 @@ def find_role(version: ModelVersion) -> str:
 
 def read_input_shape(version: ModelVersion) -> tuple[int, int, int]:
     """(height, width, channels) of the images that a version takes."""
-    return tuple(json.loads(read_promoted_tag(version, "tailor.input_shape")))
+    return tuple(json.loads(read_promoted_tag(version, INPUT_SHAPE)))
 
 
 def read_looks(version: ModelVersion) -> Looks | None:

@@ -94,7 +94,7 @@ def make_app(live: Live, hosts: Sequence[str]) -> FastAPI:
             return await to_thread.run_sync(_classify, model, upload, _Wanted(top, invert, seen), limiter=limiter)
         header = _read_header(upload)
         wanted = _Wanted(top, invert, seen, header)
-        if max(header.size) <= FEW_PIXELS and max(model.shape) <= FEW_PIXELS:
+        if max(header.size) <= FEW_PIXELS and model.quick:
             return _classify(model, upload, wanted)
         return await to_thread.run_sync(_classify, model, upload, wanted, limiter=limiter)
 

@@ -1,9 +1,11 @@
-"""A registered version that is loaded to be served: its predictions by traced graphs, its class names and its card."""
+"""A registered version that is loaded to be served: its predictions, by its fastest form, its class names and its card."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tempfile
+import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,17 +16,23 @@ from ..datasets.looks import Looks
 from ..registry.files import find_registered_model, read_labels
 from ..registry.pull import read_card
 from ..registry.versions import read_input_shape, read_looks
+from ..trials.litert import Litert, Predict, convert, trace
 from ..trials.saved_model import load_model
 
 if TYPE_CHECKING:
     import keras
 
 AT_ONCE = 500  # images
+QUICK = 0.005  # seconds of a prediction that may hold up other requests
+CALLS = 9  # to time
 
 
 @dataclass(frozen=True)
 class ServedModel:
-    """`predict` takes raw uint8 images (n, *shape) and returns probabilities (n, classes), in the order of `labels`."""
+    """`predict` takes raw uint8 images (n, *shape) and returns probabilities (n, classes), in the order of `labels`.
+
+    `quick`: one image is predicted so fast that handing it to another thread would cost more.
+    """
 
     name: str
     version: str
@@ -32,47 +40,61 @@ class ServedModel:
     labels: list[str]
     looks: Looks | None
     card: str
-    predict: Callable[[np.ndarray], np.ndarray]
+    predict: Predict
+    quick: bool
 
 
 def load_served_model(client: MlflowClient, version: ModelVersion) -> ServedModel:
     """Download, verify and load a version, and trace it. Raises InputError if it is not as it was registered, or not safe."""
     shape = read_input_shape(version)
-    saved = find_registered_model(client, version)
+    with tempfile.TemporaryDirectory(prefix="tailor-serve-") as folder:
+        saved = find_registered_model(client, version, Path(folder))
+        model, labels = load_model(saved), read_labels(saved)
+    predict, quick = prepare_predictions(model, shape)
     return ServedModel(
         name=version.name,
         version=str(version.version),
         shape=shape,
-        labels=read_labels(saved),
+        labels=labels,
         looks=read_looks(version),
         card=read_card(client, version),
-        predict=trace(load_model(saved), shape),
+        predict=predict,
+        quick=quick,
     )
 
 
-def trace(model: keras.Model, shape: tuple[int, int, int]) -> Callable[[np.ndarray], np.ndarray]:
-    """A function of raw uint8 images: one graph for a single image, and one for any number, in batches that fit into memory.
+def prepare_predictions(model: keras.Model, shape: tuple[int, int, int]) -> tuple[Predict, bool]:
+    """A function of raw uint8 images, and whether it is quick: one graph for a single image, and one for any number, in batches.
 
-    Keras's `predict` costs tens of milliseconds a call, whatever the model.
+    Keras's `predict` costs tens of milliseconds a call, whatever the model, a graph's call half a millisecond. If that counts,
+    the model's LiteRT form predicts a single image, unless it differs from the graph.
     """
     import tensorflow as tf
 
     from ...models.training.batches import limit_batch
 
     at_once = limit_batch(shape[0], shape[1], AT_ONCE)
+    graph, graph_of_several = trace(model, shape, 1), trace(model, shape, None)
 
-    @tf.function
-    def run(images: tf.Tensor) -> tf.Tensor:
-        return tf.cast(model(tf.cast(images, model.inputs[0].dtype), training=False), tf.float32)
+    def predict_one(image: np.ndarray) -> np.ndarray:
+        return graph(tf.constant(image)).numpy()
 
-    single, several = (run.get_concrete_function(tf.TensorSpec((count, *shape), tf.uint8)) for count in (1, None))
-
-    def predict(images: np.ndarray) -> np.ndarray:
-        if len(images) == 1:
-            return single(tf.constant(images)).numpy()
+    def predict_several(images: np.ndarray) -> np.ndarray:
         batches = [images[first : first + at_once] for first in range(0, len(images), at_once)]
-        return np.concatenate([several(tf.constant(batch)).numpy() for batch in batches])
+        return np.concatenate([graph_of_several(tf.constant(batch)).numpy() for batch in batches])
 
-    for count in (1, 2):  # the first call of a graph also plans it
-        predict(np.zeros((count, *shape), np.uint8))
-    return predict
+    quick = _time(predict_one, shape) < QUICK
+    content = convert(model, graph, shape) if quick else None
+    predict_single: Predict = predict_one if content is None else Litert(content)
+    predict_several(np.zeros((2, *shape), np.uint8))  # the first call of a graph also plans it
+    return lambda images: predict_single(images) if len(images) == 1 else predict_several(images), quick
+
+
+def _time(predict: Predict, shape: tuple[int, int, int]) -> float:
+    """The seconds of the fastest of some calls."""
+    image, seconds = np.zeros((1, *shape), np.uint8), []
+    for _ in range(CALLS):
+        start = time.perf_counter()
+        predict(image)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -69,3 +72,34 @@ def test_predict_says_what_it_did_and_what_is_strange(recorded: Shell, tmp_path:
     assert "converted to gray" in answer["changes"] and f"digit.png: {', '.join(answer['changes'])}\n" in done.stderr
     assert any("looks unlike the training images" in warning for warning in answer["warnings"]) == invert
     assert ("looks unlike the training images" in done.stderr) == invert
+
+
+@pytest.mark.slow
+def test_the_second_prediction_needs_no_tensorflow(recorded: Shell, tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert", reason="needs ai-edge-litert (pip install -e '.[litert]')")
+    store = tmp_path / "mlruns"
+    shutil.copytree(recorded.folder / "mlruns", store)  # a copy has the original's addresses, which the first prediction corrects
+    shutil.rmtree(store / "cache" / "litert", ignore_errors=True)
+    code = (
+        "import json, sys; from tailor.experiments.cli import run; code = run(json.loads(sys.argv[1])); "
+        "print(code, *(name for name in ('tensorflow', 'mlflow') if name in sys.modules), file=sys.stderr)"
+    )
+
+    def ask(reference: str) -> tuple[list[str], str]:
+        words = json.dumps(["predict", reference, str(DIGIT), "--json", "--top", "10", "--store", str(store)])
+        done = subprocess.run([sys.executable, "-c", code, words], capture_output=True, text=True, timeout=200, check=False)
+        return done.stderr.splitlines()[-1].split(), done.stdout
+
+    first, second, by_number = ask("digits"), ask("digits"), ask("digits/1")
+    assert first[0] == ["0", "mlflow"] and second[0] == ["0"] and by_number == second
+    before, after = (json.loads(text)[0] for _, text in (first, second))
+    assert [one["label"] for one in before["classes"]] == [one["label"] for one in after["classes"]]
+    for one, other in zip(before.pop("classes"), after.pop("classes"), strict=True):
+        assert one["probability"] == pytest.approx(other["probability"], abs=1e-3)
+    assert before == after
+    (form,) = (store / "cache" / "litert").iterdir()
+    form.write_bytes(form.read_bytes()[:-1] + b"x")
+    assert ask("digits")[0] == ["0", "mlflow"] and ask("digits")[0] == ["0"]  # damaged: made anew
+    for model in store.glob("artifacts/small/models/*/artifacts/data/model.keras"):
+        model.write_bytes(model.read_bytes() + b"x")
+    assert ask("digits")[0] == ["2", "mlflow"]

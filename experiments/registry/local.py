@@ -1,0 +1,107 @@
+"""A local store's versions, read without MLflow, whose import takes longer than a prediction; and their LiteRT forms."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+import tempfile
+from collections.abc import Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from ..errors import InputError
+from ..store import Store
+from ..trials.saved_model import SavedModel
+from .reference import CODE_SHA256, SHA256, Reference
+
+FOLDER = "litert"  # in the store's cache
+DIGEST = 64  # bytes before a form: the SHA-256 of the rest
+
+
+@dataclass(frozen=True)
+class LocalVersion:
+    """A version as MLflow's tables hold it; `schema` is the revision of the tables."""
+
+    name: str
+    version: str
+    tags: Mapping[str, str]
+    model: SavedModel
+    schema: str
+
+    @property
+    def key(self) -> str:
+        """What its LiteRT form is kept under: another model, other code or other tables have another key."""
+        parts = (self.model.sha256, self.model.source_sha256 or "", self.schema)
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def read_local_version(store: Store, reference: str) -> LocalVersion | None:
+    """The version that a reference names, with its model's files verified; None if anything is not as expected.
+
+    It never explains why: MLflow's client, asked next, does. Raises InputError for a reference that names nothing.
+    """
+    wanted = Reference.parse(reference)
+    if not store.local:
+        return None
+    address = f"{(store.root / 'mlflow.db').as_uri()}?mode=ro"
+    with (
+        suppress(sqlite3.Error, KeyError, ValueError, OSError, InputError),
+        closing(sqlite3.connect(address, uri=True, timeout=1)) as database,
+    ):
+        return _read(database, wanted)
+    return None
+
+
+def read_form(store: Store, version: LocalVersion) -> bytes | None:
+    """The version's LiteRT form; empty if it has none; None if it was not made yet, or is damaged."""
+    try:
+        data = (store.cache / FOLDER / version.key).read_bytes()
+    except OSError:
+        return None
+    digest, form = data[:DIGEST], data[DIGEST:]
+    return form if hashlib.sha256(form).hexdigest().encode() == digest else None
+
+
+def keep_form(store: Store, version: LocalVersion, form: bytes) -> None:
+    """Keep a LiteRT form, whole or not at all; nothing if the store cannot be written to."""
+    with suppress(OSError):
+        folder = store.cache / FOLDER
+        folder.mkdir(mode=0o700, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+            file.write(hashlib.sha256(form).hexdigest().encode() + form)
+        os.replace(file.name, folder / version.key)
+
+
+def _read(database: sqlite3.Connection, wanted: Reference) -> LocalVersion:
+    """Raises ValueError for anything but exactly one row, KeyError for a version that Tailor did not promote."""
+
+    def one(query: str, *values: str) -> str:
+        ((value,),) = database.execute(query, values).fetchall()
+        return str(value)
+
+    name, number = wanted.name, wanted.version
+    if number is None:
+        number = one("SELECT version FROM registered_model_aliases WHERE name = ? AND alias = ?", name, str(wanted.alias))
+    row = "FROM model_versions WHERE name = ? AND version = ? AND current_stage != 'Deleted_Internal'"
+    source = one(f"SELECT source {row}", name, number)
+    tags = dict(database.execute("SELECT key, value FROM model_version_tags WHERE name = ? AND version = ?", (name, number)))
+    query = "SELECT artifact_location FROM logged_models WHERE model_id = ?"
+    folder = Path(url2pathname(urlsplit(one(query, source.removeprefix("models:/"))).path))
+    code = sorted((folder / "code").glob("*.py"))
+    if len(code) > 1:
+        raise ValueError("several files of code")
+    model = SavedModel(
+        folder / "data" / "model.keras", tags[SHA256], code[0] if code else None, tags[CODE_SHA256] if code else None
+    )
+    model.verify()
+    return LocalVersion(name, number, tags, model, one("SELECT version_num FROM alembic_version"))
+
+
+def read_labels(version: LocalVersion) -> list[str]:
+    """The class names, in the order of the model's outputs."""
+    return json.loads((version.model.path.parent.parent / "labels.json").read_text(encoding="utf-8"))
