@@ -10,19 +10,19 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import RunTag
 from mlflow.exceptions import MlflowException
 
+from ...search.analysis import palette
 from ...search.study.spec import StudySpec
 from ..datasets.splits import Splits
 from ..store import Store
-from ..trials import metrics
 from ..trials.job import EpochReport, TrialJob, TrialResult
-from . import figures, model_files, ui_links
+from . import model_files, ui_links
+from .artifacts import make_artifacts
 from .entries import RUN_STATUS, BeginAttempt, DropModel, EndRun, LogMetrics, LogModel, Timed, end_tags
 from .kinds import TRIAL, Kind
 from .lease import Lease
@@ -62,7 +62,7 @@ class Tracker:
             "tailor.seed": str(job.seed),
             "tailor.precision": job.values["precision"],
             "mlflow.parentRunId": self.outbox.study.run_id,
-            "mlflow.runColor": ui_links.COLOURS[job.trial % len(ui_links.COLOURS)],
+            "mlflow.runColor": palette.SERIES[job.trial % len(palette.SERIES)],  # MLflow's own choice gives several the same
             **self._tags,
         }
         params = {name: str(value) for name, value in flatten(hparams).items()}
@@ -95,7 +95,7 @@ class Tracker:
         live = self._live.pop(attempt)
         live.metrics += [(name, value, _now(), result.best_epoch) for name, value in result.metrics.items()]
         self._flush(attempt, live)
-        self._close(attempt, live, result.status, result.reason, self._artifacts(job, result))
+        self._close(attempt, live, result.status, result.reason, make_artifacts(job, result, self._splits))
 
     def lose_attempt(self, job: TrialJob, reason: str, status: str = "lost") -> None:
         """Close the run of an attempt whose worker is gone: lost, or failed if the trial gets no further attempt."""
@@ -136,21 +136,6 @@ class Tracker:
     def _close(self, attempt: tuple[int, int], live: _Live, status: str, reason: str, files: Mapping[str, bytes]) -> None:
         tags = {EPOCHS: str(live.epochs), **end_tags(status, reason)}
         self.outbox.put(EndRun(attempt, tags, RUN_STATUS[status], _now(), files))
-
-    def _artifacts(self, job: TrialJob, result: TrialResult) -> dict[str, bytes]:
-        names = self._splits.class_names
-        made = {"trial.json": _json(_describe(job))}
-        if result.traceback:
-            made["traceback.txt"] = result.traceback.encode()
-        if result.history:
-            made["learning_curves.png"] = figures.draw_learning_curves(result.history, result.best_epoch, job.epochs_done + 1)
-        scored = result.evaluation
-        if scored is not None:
-            made["confusion_matrix.json"] = _json(metrics.plain_confusion(scored.confusion, names))
-            made["confusion_matrix.png"] = figures.draw_confusion_matrix(scored.confusion, names)
-            made["classification_report.json"] = _json(metrics.make_report(scored.confusion, names))
-            made["sample_predictions.png"] = figures.draw_sample_predictions(self._splits.val.images, scored.samples, names)
-        return made
 
 
 def open_study(client: MlflowClient, store: Store, spec: StudySpec, tags: Mapping[str, str]) -> RecordedStudy:
@@ -206,25 +191,6 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def sha256(data: bytes) -> str:
     """The SHA-256 of bytes, in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
-
-
-def _describe(job: TrialJob) -> dict[str, Any]:
-    return {
-        "model": job.model,
-        "values": dict(job.values),
-        "epochs": job.epochs,
-        "epochs_done": job.epochs_done,
-        "resumes": None if job.resumes is None else Path(job.resumes).name,
-        "continues": None if job.weights is None else Path(job.weights).name,
-        "seed": job.seed,
-        "monitor": job.monitor,
-        "maximize": job.maximize,
-        "data": {"digest": Path(job.data.folder).name, "input_shape": job.data.input_shape, "classes": job.data.num_classes},
-    }
-
-
-def _json(value: Any) -> bytes:
-    return json.dumps(value, indent=1, ensure_ascii=False).encode()
 
 
 def _now() -> int:

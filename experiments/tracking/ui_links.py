@@ -20,11 +20,6 @@ VIEW = "tailor"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
 MOST_CHARACTERS = 20_000  # of an experiment tag
 TABLE_METRICS = ("best_val_accuracy", "best_val_loss", "val_macro_f1", "parameters", "train_seconds", "best_epoch")
-# Of the curves, by trial: by default the page gives several trials the same one. (Tableau 10, and two more.)
-COLOURS = (
-    "#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#edc948",
-    "#b07aa1", "#ff9da7", "#9c755f", "#1b3a5c", "#7a0177", "#2f6b2f",
-)  # fmt: skip
 CURVES = ("val_accuracy", "val_loss", "train_accuracy", "train_loss")
 
 

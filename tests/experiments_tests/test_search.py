@@ -29,6 +29,8 @@ ARTIFACTS = {
     "confusion_matrix.json",
     "confusion_matrix.png",
     "learning_curves.png",
+    "class_scores.png",
+    "first_layer.png",
     "sample_predictions.png",
     "trial.json",
 }
