@@ -46,11 +46,12 @@ SHOWN_PLOTS = (
 
 @dataclass(frozen=True)
 class Report:
-    """The page, the leaderboard that it was made of, the plots by name (PNG), and what draws an
+    """The page, the spec and the leaderboard that it was made of, the plots by name (PNG), and what draws an
     interactive page of them.
     """
 
     page: str
+    spec: StudySpec
     board: Sequence[Row]
     pictures: Mapping[str, bytes]
     draw_plots: Callable[[], str]
@@ -64,7 +65,8 @@ def make(study: RecordedStudy) -> Report:
     trials = plots.to_optuna(spec, told)
     mattered = plots.measure_importances(spec, trials, told)
     pictures = plots.draw_pictures(trials, mattered)
-    return Report(_render(study, spec, board, pictures, mattered), board, pictures, partial(plots.draw_page, trials, mattered))
+    page = _render(study, spec, board, pictures, mattered)
+    return Report(page, spec, board, pictures, partial(plots.draw_page, trials, mattered))
 
 
 def log(study: RecordedStudy, report: Report, folder: Path) -> None:

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 from ...search.study.goal import EPOCH_METRICS
 from ...search.study.spec import StudySpec
+from .entries import NEWEST
 
 HOST, PORT = "127.0.0.1", 5000
 VIEW = "tailor"
@@ -29,6 +30,11 @@ def make_base_url(tracking_uri: str, port: int = PORT) -> str:
         return f"http://{HOST}:{port}"
     scheme, _, place = tracking_uri.rstrip("/").partition("://")
     return f"{scheme}://{place.rpartition('@')[2]}"  # without user and password; the browser asks for them
+
+
+def make_list_url(base: str) -> str:
+    """The page that lists the studies."""
+    return f"{base}/#/experiments"
 
 
 def make_study_url(base: str, experiment_id: str, charts: bool = True) -> str:
@@ -51,12 +57,14 @@ def make_view_tags(spec: StudySpec) -> dict[str, str]:
 def _state(spec: StudySpec) -> dict[str, Any]:
     objective = spec.objective
     parameters = [parameter.name for parameter in spec.space.parameters]
+    # MLflow draws only the trials that have every parameter of the plot.
+    always = [parameter.name for parameter in spec.space.searched if not parameter.when]
     metrics = dict.fromkeys([*(o.key for o in spec.goal.objectives), *TABLE_METRICS])
     first, *others = [f"metrics.`{metric}`" for metric in metrics]
-    columns = [first, *(f"params.`{name}`" for name in parameters), *others]
+    columns = [first, "tags.`tailor.status`", *(f"params.`{name}`" for name in parameters), *others]
     curves = dict.fromkeys([*([objective.metric] if objective.metric in EPOCH_METRICS else []), *CURVES])
     return {
-        "searchFilter": "tags.`tailor.kind` = 'trial'",
+        "searchFilter": f"tags.`tailor.kind` = 'trial' AND tags.`{NEWEST}` = 'yes'",
         "orderByKey": first,
         "orderByAsc": objective.direction == "minimize",
         "startTime": "ALL",
@@ -74,7 +82,7 @@ def _state(spec: StudySpec) -> dict[str, Any]:
             _section("Hyperparameters", columns=1, cardHeight=320),
             _section("Model metrics", columns=3, cardHeight=300, display=False),  # where metrics without a chart go
         ],
-        "compareRunCharts": [*map(_curve, curves), *_comparisons(parameters, objective.key)],
+        "compareRunCharts": [*map(_curve, curves), *_comparisons(always, objective.key)],
         "isAccordionReordered": True,
         "hideEmptyCharts": True,
         "useGroupedValuesInCharts": True,
