@@ -61,7 +61,7 @@ def test_the_view_has_a_row_a_trial_and_draws_what_every_trial_has() -> None:
         "batch_norm": True,
     }
     spec = build({"study": STUDY, "space": space})
-    state = json.loads(ui_links.make_view_tags(spec)[ui_links.VIEW_TAG])["state"]
+    state = json.loads(json.loads(ui_links.make_view_tags(spec)[ui_links.VIEW_TAG])["state"])
     assert "`tailor.newest` = 'yes'" in state["searchFilter"] and "tags.`tailor.status`" in state["selectedColumns"]
     (lines,) = [chart for chart in state["compareRunCharts"] if chart["type"] == "PARALLEL"]
     assert lines["selectedParams"] == ["depth"]
