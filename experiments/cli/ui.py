@@ -25,11 +25,10 @@ def command(study: str | None, port: int, no_browser: bool, store: str | None) -
     base = ui_links.make_base_url(place.tracking_uri, port)
     if study is None:
         pages = [ui_links.make_list_url(base)]
+        click.echo(f"Optuna's own pages of the same studies: pip install optuna-dashboard, then  {_dashboard(place.optuna_url)}")
     else:
         experiment_id = find_recorded(client, study).experiment_id
         pages = [ui_links.make_study_url(base, experiment_id), ui_links.make_study_url(base, experiment_id, charts=False)]
-    if study is None:
-        click.echo(f"Optuna's own pages of the same studies: pip install optuna-dashboard, then  {_dashboard(place.optuna_url)}")
     if place.served:
         _show(pages, no_browser)
         return
