@@ -1,4 +1,4 @@
-"""`tailor report STUDY`: a study's report, one page that opens offline."""
+"""`tailor report STUDY…`: a study's report, or several studies side by side, as one page that opens offline."""
 
 from __future__ import annotations
 
@@ -10,22 +10,28 @@ from .common import find_recorded, open_store, repair_if_killed, store_option
 
 
 @click.command("report")
-@click.argument("study")
+@click.argument("names", metavar="STUDY...", nargs=-1, required=True)
 @click.option("-o", "--out", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="The file [STUDY.html].")
 @store_option
-def command(study: str, out: Path | None, store: str | None) -> None:
-    """Write the report of STUDY: what it searched, the best trials, what mattered, what to try next."""
+def command(names: tuple[str, ...], out: Path | None, store: str | None) -> None:
+    """Write the report of STUDY: the best trial, what mattered, what to try next. Of several: side by side."""
     from ..errors import InputError
     from ..reports.report import make
+    from ..reports.studies import make_page
 
     opened, client = open_store(store)
-    recorded, repaired = repair_if_killed(find_recorded(client, study), opened)
-    for line in repaired:
-        click.echo(f"repaired: {line}")
-    place = out or Path(f"{recorded.name}.html")
-    report = make(recorded)
+    found = {study.name: study for study in (find_recorded(client, each) for each in names)}
+    if len(found) < len(names):
+        raise InputError(f"STUDY: {' '.join(names)} names the study {next(iter(found))!r} twice; name different ones.")
+    for name, study in found.items():
+        found[name], repaired = repair_if_killed(study, opened)
+        for line in repaired:
+            click.echo(f"repaired: {line}")
+    place = out or Path(f"{'-'.join(found)}.html")
+    recorded = list(found.values())
+    page = make(recorded[0]).page if len(recorded) == 1 else make_page(recorded)
     try:
-        place.write_text(report.page, encoding="utf-8")
+        place.write_text(page, encoding="utf-8")
     except OSError as error:
         raise InputError(f"--out: {place} cannot be written ({error.strerror}); name another file.") from error
     click.echo(f"{place.resolve()}: open it in a browser; it needs no network")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 
 import click
 
+from ..system.redact import mask_passwords
 from .common import find_recorded, open_store, store_option
 
 
@@ -16,13 +18,14 @@ from .common import find_recorded, open_store, store_option
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 @store_option
 def command(study: str | None, port: int, no_browser: bool, store: str | None) -> None:
-    """Open MLflow's pages on the store; with STUDY, on its trials: best first, curves side by side, hyperparameters."""
+    """Open MLflow's pages on the store: the list of studies; with STUDY, its trials: best first, curves, hyperparameters."""
     from ..tracking import ui_links
 
     place, client = open_store(store)
     base = ui_links.make_base_url(place.tracking_uri, port)
     if study is None:
-        pages = [base]
+        pages = [ui_links.make_list_url(base)]
+        click.echo(f"Optuna's own pages of the same studies: pip install optuna-dashboard, then  {_dashboard(place.optuna_url)}")
     else:
         experiment_id = find_recorded(client, study).experiment_id
         pages = [ui_links.make_study_url(base, experiment_id), ui_links.make_study_url(base, experiment_id, charts=False)]
@@ -41,9 +44,16 @@ def command(study: str | None, port: int, no_browser: bool, store: str | None) -
             click.echo("")
 
 
+def _dashboard(address: str) -> str:
+    """The command for optuna-dashboard; it shows no password."""
+    if mask_passwords(address) != address:
+        return 'eval "$(tailor env)"; optuna-dashboard "$OPTUNA_STORAGE"'
+    return shlex.join(["optuna-dashboard", address])
+
+
 def _show(pages: list[str], no_browser: bool) -> None:
     for page, what in zip(pages, ("Trials best first, with curves", "As a table of hyperparameters"), strict=False):
-        click.echo(f"{what if len(pages) > 1 else 'MLflow'}: {page}")
+        click.echo(f"{what if len(pages) > 1 else 'Studies'}: {page}")
     desktop = sys.platform in ("darwin", "win32") or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
     if desktop and not no_browser and sys.stdout.isatty():
         import webbrowser

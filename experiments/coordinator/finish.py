@@ -14,6 +14,7 @@ from ..errors import RunError
 from ..system.redact import mask_passwords
 from ..tracking.leaderboard import read_best, record_overview
 from ..tracking.reader import RecordedStudy
+from ..tracking.study_page import record_results
 from ..tracking.tracker import Tracker
 from ..trials.chance import warn_near_chance
 from .coordinator import Coordinator
@@ -77,6 +78,7 @@ def draw_report(study: RecordedStudy, screen: Screen) -> None:
         made = report.make(study)
         with tempfile.TemporaryDirectory() as folder:
             report.log(study, made, Path(folder))
+        record_results(study, made.spec, made.board)
         record_overview(study, made.board)
     except Exception as error:
         screen.line(

@@ -162,6 +162,7 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
     tags = {**describe_origin(Path.cwd()), **describe_study(spec, splits), **decided.machine}
     study = open_study(client, store, spec, tags)
     tracker = Tracker(Outbox(study, Spool(store.spool, spec.name), screen.line), splits, tags, decided.lease)
+    tracker.begin_study()
     study.record_once(recorded_defaults.TAG, json.dumps(recorded_defaults.list_defaults(spec)))
     if preflight.code:
         study.record_once(CODE_TAG, preflight.code)

@@ -19,6 +19,7 @@ BUILT_IN = ("import keras", 'model = keras.saving.load_model("model.keras", comp
 OWN_CODE = ("import tailor  # the model has custom layers", 'model, labels = tailor.load("DIR")  # the folder of `tailor pull`')
 MOST_CLASSES = 20  # whose recalls and confusions the card holds; all are in the evidence's run
 MANY_OPENINGS = 2
+FEW_NAMES = 12  # classes that a registered name's description lists
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,24 @@ class Facts:
     costs: Mapping[str, float]
     tags: Mapping[str, str]
     versions: Mapping[str, str]
+
+
+def write_purpose(name: str, dataset: str, splits: Splits) -> str:
+    """What a registered name is for, whichever version is its champion; Markdown."""
+    height, width, channels = splits.train.images.shape[1:]
+    names = splits.class_names[:FEW_NAMES]
+    more = f" and {len(splits.class_names) - FEW_NAMES:,} more" if len(splits.class_names) > FEW_NAMES else ""
+    kind = {1: "grey", 3: "colour"}.get(channels, f"{channels}-channel")
+    return (
+        f"Classifies {kind} images of {height}×{width} pixels, as in `{dataset}`, into {len(splits.class_names):,} classes: "
+        f"{', '.join(names)}{more}.\n\n"
+        "The alias `champion` is the version to use; a `challenger` was not shown to be better. Each version's page is its card: "
+        "what it scored, on what, and how it was chosen.\n\n"
+        f"- classify an image: `tailor predict {name} image.png`\n"
+        f"- serve it: `tailor serve {name}`\n"
+        f"- get its files: `tailor pull {name}`\n"
+        f"- its versions, and a way back: `tailor history {name}`, `tailor rollback {name}`\n"
+    )
 
 
 def write_card(facts: Facts, spec: StudySpec, splits: Splits, test: Predictions) -> str:

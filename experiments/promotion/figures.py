@@ -15,18 +15,20 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
-from ..tracking.figures import INK, LONGEST, PAPER, cut, font, to_png, width_of, write_sideways
+from ...search.analysis import palette
+from ..tracking.figures import LONGEST
+from ..tracking.lettering import INK, PAPER, cut, to_png, width_of, write, write_sideways
 from ..trials.metrics import Confusion, count_confusion
 from .ranking import Ranked, find_median
 from .records import Choice
 from .statistics import LEVEL, LOWER_IS_BETTER, Predictions, measure_calibration
 
 CHALLENGER, CHAMPION = "challenger", "champion"
-COLOURS = {CHALLENGER: "#1f5fa8", CHAMPION: "#b8500f"}
+COLOURS = {CHALLENGER: palette.BLUE, CHAMPION: palette.ORANGE}
 BINS = 10
 FEW = 10  # images; the accuracy of a bin with fewer says little
 MOST_COMPARED = 20  # classes of a confusion difference; with more, it shows those that changed most
-LESS, SAME, MORE = (np.array(colour, float) for colour in ((178, 24, 43), (250, 250, 250), (33, 102, 172)))
+LESS, SAME, MORE = (np.array(colour, float) for colour in (palette.NEGATIVE, palette.ZERO, palette.POSITIVE))
 COLUMNS, MOST_SHOWN = 4, 8  # of the examples that one model alone has right
 TILE, CELL = 144, 208  # pixels of an image, and of what stands below it
 WIDE = 6.4  # inches
@@ -121,7 +123,7 @@ def draw_confusion_difference(challenger: Predictions, champion: Predictions, cl
     picture = Image.new("RGB", (width, top + side + margin + 8), PAPER)
     draw = ImageDraw.Draw(picture)
     for i, line in enumerate(lines):
-        draw.text((16, 12 + 30 * i), line, INK, font(size))
+        write(draw, (16, 12 + 30 * i), line, size)
     _draw_scale(picture, (16, top - 48), limit, size)
     picture.paste(Image.fromarray(_colour(counts / limit)).resize((side, side), Image.Resampling.NEAREST), (margin, top))
     for i in range(classes + 1):
@@ -130,15 +132,15 @@ def draw_confusion_difference(challenger: Predictions, champion: Predictions, cl
     for i, name in enumerate(names):
         corner = margin + i * cell, top + i * cell
         draw.rectangle((*corner, corner[0] + cell, corner[1] + cell), outline=INK, width=2)
-        draw.text((margin - 8, corner[1] + cell // 2), name, INK, font(size), anchor="rm")
+        write(draw, (margin - 8, corner[1] + cell // 2), name, size, anchor="rm")
         write_sideways(picture, name, (corner[0] + cell // 2 - size // 2 - 2, top + side + 8), size)
     for (row, column), count in np.ndenumerate(counts):
         if count:
             place = margin + column * cell + cell // 2, top + row * cell + cell // 2
             text, colour = _sign(count), PAPER if abs(count) > 0.55 * limit else INK
-            draw.text(place, text, colour, font(size if width_of(text, size) < cell else 12), anchor="mm")
+            write(draw, place, text, size if width_of(text, size) < cell else 12, colour, anchor="mm")
     write_sideways(picture, "true", (6, top + side // 2), size, centred=True)
-    draw.text((margin + side // 2, picture.height - 6), "predicted", INK, font(size), anchor="ms")
+    write(draw, (margin + side // 2, picture.height - 6), "predicted", size, anchor="ms")
     return to_png(picture)
 
 
@@ -149,9 +151,9 @@ def _draw_scale(picture: Image.Image, place: tuple[int, int], limit: int, size: 
     strip = Image.fromarray(_colour(np.linspace(-1, 1, 200)[None])).resize((200, 20))
     picture.paste(strip, (start, y + 4))
     draw.rectangle((start, y + 4, start + 200, y + 24), outline=(150, 150, 150))
-    draw.text((x, y + 14), left, INK, font(size), anchor="lm")
-    draw.text((start + 100, y + 14), "0", INK, font(size), anchor="mm")
-    draw.text((start + 208, y + 14), right, INK, font(size), anchor="lm")
+    write(draw, (x, y + 14), left, size, anchor="lm")
+    write(draw, (start + 100, y + 14), "0", size, anchor="mm")
+    write(draw, (start + 208, y + 14), right, size, anchor="lm")
 
 
 def _colour(share: np.ndarray) -> np.ndarray:
@@ -184,19 +186,19 @@ def draw_changed_sides(images: np.ndarray, challenger: Predictions, champion: Pr
     heights = [head + -(-len(rows[:MOST_SHOWN]) // COLUMNS) * row_height for rows in groups.values()]
     sheet = Image.new("RGB", (16 + COLUMNS * CELL, 84 + sum(heights) + 6), PAPER)
     draw = ImageDraw.Draw(sheet)
-    draw.text((16, 10), f"Examples that changed sides, of {len(images):,} test images", INK, font(22))
+    write(draw, (16, 10), f"Examples that changed sides, of {len(images):,} test images", 22)
     x = 16
     for text, key in COLOURS.items():
         draw.rectangle((x, 50, x + 16, 66), fill=key)
-        draw.text((x + 24, 58), text, key, font(18), anchor="lm")
+        write(draw, (x + 24, 58), text, 18, key, anchor="lm")
         x += width_of(text, 18) + 52
-    draw.text((x, 58), "✓ right   ✗ wrong   (%) its confidence", INK, font(18), anchor="lm")
+    write(draw, (x, 58), "✓ right   ✗ wrong   (%) its confidence", 18, anchor="lm")
     y = 84
     for (name, rows), taken in zip(groups.items(), heights, strict=True):
         shown = rows[:MOST_SHOWN]
         which = f", the clearest {len(shown)} of" if len(rows) > len(shown) else ":"
         draw.line((16, y + 2, sheet.width - 16, y + 2), (200, 200, 200))
-        draw.text((16, y + 10), f"Only the {name} is right{which} {_count(len(rows))}", INK, font(20))
+        write(draw, (16, y + 10), f"Only the {name} is right{which} {_count(len(rows))}", 20)
         for place, row in enumerate(shown.tolist()):
             corner = 16 + place % COLUMNS * CELL, y + head + place // COLUMNS * row_height
             _draw_example(sheet, (*corner, *size), images[row], _caption(row, challenger, champion, class_names))
@@ -230,7 +232,7 @@ def _draw_example(
     draw.rectangle((x, y, x + width + 1, y + height + 1), outline=(170, 170, 170))
     for i, (text, rest, colour) in enumerate(lines):
         fitted = cut(text, CELL - 14 - width_of(rest, 18), 18) + rest
-        draw.text((x, y + height + 6 + 24 * i), fitted, colour, font(18))
+        write(draw, (x, y + height + 6 + 24 * i), fitted, 18, colour)
 
 
 def draw_seeds(metric: str, ranking: Sequence[Ranked], chosen: int | None = None) -> bytes:

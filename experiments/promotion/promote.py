@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..registry.files import fetch_saved_model, find_registered_model, read_checksums
 from ..registry.history import Why, move_alias, settle
 from ..registry.name_lock import hold_name
-from ..registry.register import Registration, find_registered, open_test, register
+from ..registry.register import Registration, describe, find_registered, open_test, register
 from ..registry.versions import (
     CHALLENGER,
     CHAMPION,
@@ -32,7 +32,7 @@ from ..registry.versions import (
 from ..tracking.ui_links import make_base_url
 from ..trials.chance import warn_near_chance
 from ..trials.evaluator import Evaluator
-from .card import Facts, warn_of_openings, write_card
+from .card import Facts, warn_of_openings, write_card, write_purpose
 from .choice import choose_ensemble, choose_logged, choose_trained, predict
 from .evidence import EvidenceRun, close_if_open
 from .records import Choice, Promotion, Request, Work
@@ -114,6 +114,7 @@ def _judge(request: Request, work: Work, choice: Choice, evaluator: Evaluator) -
     version = register(client, _describe(work, made, test, {RESCALING: RESCALED if scaled else UNSCALED}, champion))
     run.keep("card.md", _write_card(work, made, test, version.tags).encode())
     made = _give_alias(work, made, version)
+    describe(client, name, write_purpose(name, work.study.tags["tailor.dataset"], work.splits))
     run.close(verdict)
     return made
 

@@ -62,6 +62,12 @@ def open_test(client: MlflowClient, name: str) -> int:
     return count
 
 
+def describe(client: MlflowClient, name: str, text: str) -> None:
+    """Say on a registered name's page what it is for, unless somebody wrote a description there."""
+    if client.get_registered_model(name).description in (None, "", DESCRIPTION):
+        client.update_registered_model(name, text)
+
+
 @contextmanager
 def process_uri(uri: str) -> Iterator[None]:
     """Set the process's tracking URI, by which MLflow's registry finds a logged model, and restore it afterwards."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from ...search.space.parameters import Float, Int, Parameter
@@ -13,6 +14,8 @@ from ..tracking.leaderboard import Row
 
 EDGE = 0.05  # of a range, from either end
 TOP = 5  # trials that a rule looks at together
+FEWEST = 10  # complete trials, from which on the best five are a choice among them
+OFTEN = 3  # complete trials with, and without, a value; fewer do not show whether it matters
 TRIALS_A_PARAMETER = 10
 UNIMPORTANT = 0.02
 
@@ -27,8 +30,12 @@ def advise(spec: StudySpec, rows: Sequence[Row], importance: Mapping[str, float]
     if not complete:
         kept = " and ".join(map(str, spec.goal.constraints))
         return [f"No complete trial keeps {kept}: widen the space to points that keep them, or loosen them."]
-    found = [_edge(parameter, complete[:TOP]) for parameter in spec.source.searched]
-    found += [_epochs(spec, complete[0]), _budget(spec, len(rows)), _unimportant(importance), _noise(spec, complete, val_size)]
+    enough = len(complete) >= FEWEST
+    found = [
+        _edge(parameter, complete[:TOP]) for parameter in spec.source.searched if enough and _was_tried(parameter.name, complete)
+    ]
+    found += [_epochs(spec, complete[0]), _budget(spec, len(rows))]
+    found += [_unimportant(importance, complete) if enough else "", _noise(spec, complete, val_size)]
     failed = sum(row.status == "failed" for row in rows)
     if failed > len(rows) / 5:
         found.append(f"{failed} of {len(rows)} trials failed: read the reasons; the space may be too wide.")
@@ -66,11 +73,17 @@ def _budget(spec: StudySpec, trials: int) -> str:
     return ""
 
 
-def _unimportant(importance: Mapping[str, float]) -> str:
-    names = [name for name, share in importance.items() if share < UNIMPORTANT]
+def _unimportant(importance: Mapping[str, float], complete: Sequence[Row]) -> str:
+    names = [name for name, share in importance.items() if share < UNIMPORTANT and _was_tried(name, complete)]
     if names and len(importance) > 2:
         return f"Hardly anything depended on {', '.join(names)}: fix {'it' if len(names) == 1 else 'them'} and search the rest."
     return ""
+
+
+def _was_tried(name: str, complete: Sequence[Row]) -> bool:
+    """Whether enough complete trials had another value than the most frequent one."""
+    values = Counter(row.params[name] for row in complete if name in row.params)
+    return values.total() - max(values.values(), default=0) >= OFTEN
 
 
 def _noise(spec: StudySpec, complete: Sequence[Row], val_size: int) -> str:

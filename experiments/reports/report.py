@@ -21,38 +21,36 @@ from ...search.analysis.importance import Importance
 from ...search.analysis.plots import Told
 from ...search.space.conditions import write_when
 from ...search.space.parameters import Choice, Fixed, Parameter
-from ...search.study.goal import key_of
+from ...search.study.goal import Objective, key_of
 from ...search.study.spec import StudySpec
+from ..tracking.artifacts import CONFUSION, CURVES, FILTERS, SAMPLES, SCORES
 from ..tracking.leaderboard import Row, format_number, read_leaderboard, shorten
 from ..tracking.reader import REPORT, RecordedStudy
+from ..tracking.tracker import flatten
 from .advice import advise
+from .charts import draw_charts
 from .compare import compare
 from .pages import inline, render
 
 MOST_ROWS = 15
-MOST_CURVES = 50  # trials whose values by epoch the plots show: a query each
-BEST_PICTURES = ("learning_curves.png", "confusion_matrix.png", "sample_predictions.png")
+MOST_CURVES = 50  # trials whose values by epoch the charts show: a query each
+BEST_PICTURES = {  # the best trial's, with their titles; the first two stand on top
+    CURVES: "Learning curves",
+    CONFUSION: "Confusion matrix",
+    SCORES: "Scores by class",
+    SAMPLES: "Predictions",
+    FILTERS: "First layer",
+}
 SHOWN = {"best_epoch": "best epoch", "parameters": "parameters", "train_seconds": "seconds"}  # metrics with their titles
-SHOWN_PLOTS = (
-    "pareto_front",
-    "optimization_history",
-    "parameter_importance",
-    "slice",
-    "intermediate_values",
-    "parallel_coordinate",
-    "contour",
-)
 
 
 @dataclass(frozen=True)
 class Report:
-    """The page, the leaderboard that it was made of, the plots by name (PNG), and what draws an
-    interactive page of them.
-    """
+    """The page, the spec and the leaderboard that it was made of, and what draws a page of Optuna's own plots."""
 
     page: str
+    spec: StudySpec
     board: Sequence[Row]
-    pictures: Mapping[str, bytes]
     draw_plots: Callable[[], str]
 
 
@@ -63,16 +61,13 @@ def make(study: RecordedStudy) -> Report:
     told = [_told(study.client, spec, row, i < MOST_CURVES) for i, row in enumerate(board)]
     trials = plots.to_optuna(spec, told)
     mattered = plots.measure_importances(spec, trials, told)
-    pictures = plots.draw_pictures(trials, mattered)
-    return Report(_render(study, spec, board, pictures, mattered), board, pictures, partial(plots.draw_page, trials, mattered))
+    return Report(_render(study, spec, board, told, mattered), spec, board, partial(plots.draw_page, trials, mattered))
 
 
 def log(study: RecordedStudy, report: Report, folder: Path) -> None:
-    """Log the report, its plots and an interactive page of them to the study's run; `folder` is an empty folder for the files."""
+    """Log the report, and a page of Optuna's own plots, to the study's run; `folder` is an empty folder for the files."""
     (folder / "plots").mkdir()
     (folder / REPORT).write_text(report.page, encoding="utf-8")
-    for name, data in report.pictures.items():
-        (folder / "plots" / f"{name}.png").write_bytes(data)
     (folder / "plots" / "plots.html").write_text(report.draw_plots(), encoding="utf-8")
     study.client.log_artifacts(study.run_id, str(folder))
 
@@ -89,7 +84,7 @@ def _render(
     study: RecordedStudy,
     spec: StudySpec,
     board: Sequence[Row],
-    pictures: Mapping[str, bytes],
+    told: Sequence[Told],
     mattered: Importance,
 ) -> str:
     sound = [row for row in board if row.front is not None]
@@ -101,7 +96,8 @@ def _render(
         differs = {name: [None if text is None else shorten(text) for text in pair] for name, pair in found.params.items()}
         confusions = found.confusions
     sizes = json.loads(study.tags.get("tailor.split_sizes", "{}"))
-    columns, cells = _table(spec, board[:MOST_ROWS])
+    columns, cells, common = _table(spec, board[:MOST_ROWS])
+    shares = mattered.shares if mattered.firm else {}
     return render(
         "page.html",
         spec=spec,
@@ -113,36 +109,66 @@ def _render(
         fixed=", ".join(f"{name} = {value}" for name, value in spec.training.items()),
         data=", ".join(f"{name} {size:,}" for name, size in sizes.items()) or "as cut by the study",
         columns=columns,
-        leaderboard=cells,
+        leaderboard=[(row.trial, line) for row, line in zip(board, cells, strict=False)],
+        common=common,
+        configuration=_configure(study.client, spec, best) if best else [],
         more=max(0, len(board) - MOST_ROWS),
-        best_pictures=[(name, inline(_artifact(study.client, best.run_id, name))) for name in BEST_PICTURES] if best else [],
+        best_pictures=_show_pictures(study.client, best) if best else [],
         runner_up=runner_up,
         differs=differs,
         confusions=confusions,
         mattered=mattered,
-        most_on_front=plots.MOST_ON_FRONT,
-        plots=[(name, inline(pictures[name])) for name in SHOWN_PLOTS if name in pictures],
-        advice=advise(spec, board, mattered.shares if mattered.firm else {}, int(sizes.get("val", 0))),
+        charts=draw_charts(spec, told, shares, best.trial if best else None),
+        tips={row.trial: _tip(spec, row) for row in board},
+        advice=advise(spec, board, shares, int(sizes.get("val", 0))),
     )
 
 
-def _table(spec: StudySpec, board: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+def _table(spec: StudySpec, board: Sequence[Row]) -> tuple[list[str], list[list[str]], str]:
+    """The leaderboard's columns and cells, and what its trials have in common."""
     searched = [parameter.name for parameter in spec.space.searched]
+    varied = [name for name in searched if len({row.params.get(name) for row in board}) > 1]
+    same = [name for name in searched if name not in varied and board and name in board[0].params]
     objectives = [objective.metric for objective in spec.goal.objectives]
     also = dict.fromkeys([*(constraint.metric for constraint in spec.constraints), *SHOWN])
     metrics = [metric for metric in also if metric not in objectives]
-    columns = ["trial", "status", *objectives, *(SHOWN.get(metric, metric) for metric in metrics), *searched]
+    columns = ["trial", "status", *objectives, *(SHOWN.get(metric, metric) for metric in metrics), "hyperparameters"]
     cells = [
         [
             row.label(spec.goal),
             row.standing,
-            *(format_number(row.values.get(metric), metric) for metric in objectives),
+            *(format_number(_reached(row, objective), objective.metric) for objective in spec.goal.objectives),
             *(format_number(row.metrics.get(key_of(metric)), metric) for metric in metrics),
-            *(shorten(row.params.get(name, "–")) for name in searched),
+            ", ".join(f"{name} {shorten(row.params[name])}" for name in varied if name in row.params) or "–",
         ]
         for row in board
     ]
-    return columns, cells
+    return columns, cells, ", ".join(f"{name} {shorten(board[0].params[name])}" for name in same)
+
+
+def _reached(row: Row, objective: Objective) -> float | None:
+    """A trial's value: a complete one's, or the best that it reached."""
+    return row.values.get(objective.metric, row.metrics.get(objective.key))
+
+
+def _tip(spec: StudySpec, row: Row) -> str:
+    value = format_number(_reached(row, spec.objective), spec.objective.metric)
+    text = ", ".join(f"{name} {shorten(value)}" for name, value in row.params.items())
+    return f"trial {row.trial}: {spec.objective.metric} {value}, {row.standing}\n{text}"
+
+
+def _configure(client: MlflowClient, spec: StudySpec, best: Row) -> list[tuple[str, str, bool]]:
+    """Every value that the best trial was trained with, and whether it was searched; the searched ones first."""
+    plain = fetch_artifact(client, best.run_id, "trial.json")
+    values = flatten(json.loads(plain)["values"]) if plain else {**flatten(spec.training), **best.params}
+    searched = {parameter.name for parameter in spec.space.searched}
+    order = sorted(values, key=lambda name: name not in searched)
+    return [(name, shorten(best.params.get(name, str(values[name]))), name in searched) for name in order]
+
+
+def _show_pictures(client: MlflowClient, best: Row) -> list[tuple[str, str]]:
+    drawn = [(title, fetch_artifact(client, best.run_id, name)) for name, title in BEST_PICTURES.items()]
+    return [(title, inline(data)) for title, data in drawn if data]
 
 
 def _described(parameter: Parameter) -> tuple[str, str, str]:
@@ -156,7 +182,8 @@ def _described(parameter: Parameter) -> tuple[str, str, str]:
     return parameter.name, values, f"if {write_when(parameter.when)}" if parameter.when else ""
 
 
-def _artifact(client: MlflowClient, run_id: str, name: str) -> bytes:
+def fetch_artifact(client: MlflowClient, run_id: str, name: str) -> bytes:
+    """The bytes of a run's file; empty if it has none."""
     try:
         with tempfile.TemporaryDirectory() as folder:  # MLflow would leave a server's artifact in a folder that stays
             place = download_artifacts(run_id=run_id, artifact_path=name, tracking_uri=client.tracking_uri, dst_path=folder)

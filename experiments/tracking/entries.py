@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+NEWEST = "tailor.newest"  # of an attempt's run: whether it is its trial's newest, yes or no
 Attempt = tuple[int, int]  # trial, attempt
 # MLflow's status for each way that an attempt ends.
 RUN_STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "stopped": "KILLED", "lost": "KILLED"}
@@ -25,6 +26,7 @@ class BeginAttempt:
     tags: Mapping[str, str]
     params: Mapping[str, str]
     time: int
+    data: Mapping[str, str] = field(default_factory=dict)  # of `describe_data`
 
 
 @dataclass(frozen=True)

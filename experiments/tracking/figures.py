@@ -1,157 +1,127 @@
-"""The pictures of a trial, as PNG bytes: confusion matrix, learning curves, sample predictions.
+"""A model's predictions as tables in a picture, PNG bytes: the confusion matrix, and the scores of each class.
 
-The process that feeds the workers draws them for every trial, so they must be cheap. Pillow draws the two grids in
+MLflow shows a picture at about 700 pixels: letters of 20 pixels are read there without a click. Pillow draws these in
 milliseconds; matplotlib needs a third of a second for a hundred cells.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping, Sequence
-from functools import cache
-from pathlib import Path
+from collections.abc import Sequence
 
-import matplotlib
 import numpy as np
-from matplotlib import style
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from ..trials.metrics import MOST_DENSE, Confusion
+from ...search.analysis import palette
+from ..trials.metrics import MOST_DENSE, Confusion, list_occurring, score_classes
+from .lettering import INK, MUTED, PAPER, cut, to_png, width_of, write, write_sideways
 
-LONGEST = 150  # pixels of a class's name; a longer one is cut
+SIZE, SMALL = 20, 16  # of letters
+LONGEST = 260  # pixels of a class's name; a longer one is cut
 MOST_NUMBERED = 20  # classes; with more, a cell has no room for its count
-INK, PAPER, WRONG = (34, 34, 34), (255, 255, 255), (200, 30, 60)
-BLUES = np.array([[247, 251, 255], [8, 48, 107]], float)  # from a share of 0 to one of 1
+SIDE = 800  # pixels of a matrix without counts
+MISTAKES = 8  # pairs that are listed below such a matrix
+MOST_SCORED = 20  # classes whose scores are drawn, the worst ones
+BAR = 300
 
 
 def draw_confusion_matrix(confusion: Confusion, class_names: Sequence[str], split: str = "validation") -> bytes:
     """Counts by true class (rows) and predicted class (columns), coloured by the share of the true class's images.
 
-    With more than MOST_DENSE classes, it shows those with the most frequent mistakes.
+    With more than MOST_NUMBERED classes, the most frequent mistakes stand below; with more than MOST_DENSE, it shows the
+    classes of those.
     """
     whole = confusion.classes <= MOST_DENSE
     shown = np.arange(confusion.classes) if whole else confusion.worst(MOST_NUMBERED)
-    counts = confusion.among(shown)
-    classes = len(shown)
-    class_names = [cut(class_names[i], LONGEST, 12) for i in shown.tolist()]
+    counts, classes = confusion.among(shown), len(shown)
     numbered = classes <= MOST_NUMBERED
-    cell = 46 if numbered else max(4, 800 // classes)
-    margin = 24 + (max(width_of(name) for name in class_names) if numbered else 10)
-    side = cell * classes
-    title = f"Confusion on {confusion.total:,} {split} images"
+    cell = (64 if classes <= 10 else 48) if numbered else max(4, SIDE // classes)
+    step = max(1, -(-(SIZE + 4) // cell))  # each so many classes have their name beside them
+    names = {i: cut(class_names[shown[i]], LONGEST, SIZE) for i in range(0, classes, step)}
+    lines = [f"Confusion matrix: {confusion.total:,} {split} images, {confusion.accuracy:.1%} right"]
     if not whole:
-        title += f": the {classes} of {confusion.classes:,} classes of the most frequent mistakes"
-    picture = Image.new("RGB", (margin + max(side, int(font(15).getlength(title))) + 20, margin + side + 40), PAPER)
-    share = counts / np.maximum(confusion.sums(0)[shown, None], 1)
-    colours = (BLUES[0] + (BLUES[1] - BLUES[0]) * share[..., None]).round().astype("uint8")
-    picture.paste(Image.fromarray(colours).resize((side, side), Image.Resampling.NEAREST), (margin, 40))
+        lines.append(f"The {classes} of {confusion.classes:,} classes with the most frequent mistakes")
+    notes = [] if numbered else _list_mistakes(confusion, class_names)
+    margin, side, top = 48 + max(width_of(name, SIZE) for name in names.values()), cell * classes, 52 + 30 * len(lines)
+    width = max(margin + side, *(16 + width_of(line, SIZE) for line in (*lines, *notes)), 520) + 24
+    picture = Image.new("RGB", (width, top + side + margin + 28 * len(notes) + 12), PAPER)
     draw = ImageDraw.Draw(picture)
-    draw.text((margin, 10), title, INK, font(15))
-    draw.text((margin + side // 2, margin + side + 34), "predicted", INK, font(12), anchor="ms")
-    write_sideways(picture, "true", (4, 40 + side // 2), centred=True)
+    for i, line in enumerate(lines):
+        write(draw, (16, 12 + 30 * i), line, SIZE)
+    _draw_key(picture, (16, top - 36))
+    share = counts / np.maximum(confusion.sums(0)[shown, None], 1)
+    picture.paste(Image.fromarray(_shade(share)).resize((side, side), Image.Resampling.NEAREST), (margin, top))
+    draw.rectangle((margin - 1, top - 1, margin + side, top + side), outline=(190, 190, 190))
     if numbered:
         for (row, column), count in np.ndenumerate(counts):
             if count:
-                place = (margin + column * cell + cell // 2, 40 + row * cell + cell // 2)
-                draw.text(place, str(count), PAPER if share[row, column] > 0.5 else INK, font(12), anchor="mm")
-        for i, name in enumerate(class_names):
-            draw.text((margin - 6, 40 + i * cell + cell // 2), name, INK, font(12), anchor="rm")
-            write_sideways(picture, name, (margin + i * cell + cell // 2 - 8, 46 + side))
+                place, text = (margin + column * cell + cell // 2, top + row * cell + cell // 2), f"{count}"
+                fitting = SIZE if width_of(text, SIZE) < cell - 4 else 12
+                write(draw, place, text, fitting, PAPER if share[row, column] > 0.5 else INK, "mm")
+    for i, name in names.items():
+        middle = i * cell + cell // 2
+        write(draw, (margin - 8, top + middle), name, SIZE, anchor="rm")
+        write_sideways(picture, name, (margin + middle - SIZE // 2 - 2, top + side + 8), SIZE)
+    write_sideways(picture, "true class", (6, top + side // 2), SIZE, centred=True)
+    bottom = top + side + margin
+    write(draw, (margin + side // 2, bottom - 4), "predicted class", SIZE, anchor="ms")
+    for i, note in enumerate(notes):
+        write(draw, (16, bottom + 8 + 28 * i), note, SIZE, MUTED if i == 0 else INK)
     return to_png(picture)
 
 
-def draw_sample_predictions(
-    images: np.ndarray, samples: Sequence[tuple[int, int, int, float]], class_names: Sequence[str]
-) -> bytes:
-    """A sheet of images, uint8 (n, height, width, channels), each with its prediction; mistakes in red, with the truth."""
-    columns, tile, caption = 4, 140, 38
-    rows = -(-len(samples) // columns)
-    sheet = Image.new("RGB", (columns * (tile + 20) + 20, rows * (tile + caption + 12) + 10), PAPER)
-    draw = ImageDraw.Draw(sheet)
-    for place, (row, label, predicted, confidence) in enumerate(samples):
-        x, y = 20 + place % columns * (tile + 20), 10 + place // columns * (tile + caption + 12)
-        picture = Image.fromarray(images[row].squeeze()).convert("RGB")
-        sheet.paste(picture.resize((tile, tile), Image.Resampling.NEAREST), (x, y + caption))
-        colour = INK if label == predicted else WRONG
-        sure = f" {confidence:.0%}"
-        draw.text((x, y), cut(class_names[predicted], tile + 10 - width_of(sure, 13), 13) + sure, colour, font(13))
-        if label != predicted:
-            draw.text((x, y + 17), cut(f"is {class_names[label]}", tile + 10, 13), colour, font(13))
-    return to_png(sheet)
+def _list_mistakes(confusion: Confusion, class_names: Sequence[str]) -> list[str]:
+    wrong = confusion.cells[confusion.cells[:, 0] != confusion.cells[:, 1]]
+    often = wrong[np.argsort(-wrong[:, 2], kind="stable")][:MISTAKES].tolist()
+    head = ["The most frequent mistakes (true → predicted: images)"] if often else ["No mistakes"]
+    return head + [
+        f"{cut(class_names[true], LONGEST, SIZE)} → {cut(class_names[predicted], LONGEST, SIZE)}: {count:,}"
+        for true, predicted, count in often
+    ]
 
 
-def draw_learning_curves(history: Sequence[Mapping[str, float]], best_epoch: int, first: int = 1) -> bytes:
-    """Loss and accuracy by epoch, of training and validation, with the best epoch marked."""
-    with style.context("default"):  # a matplotlibrc may ask for LaTeX, which may be missing
-        return _drawn_curves(history, best_epoch, first)
+def draw_class_scores(confusion: Confusion, class_names: Sequence[str], split: str = "validation") -> bytes:
+    """Precision, recall, F1 (as a bar) and number of images of each class, the lowest F1 first; at most MOST_SCORED classes."""
+    scores = score_classes(confusion)
+    occurring = list_occurring(confusion)
+    order = occurring[np.argsort(scores["f1-score"][occurring], kind="stable")]
+    shown = order[:MOST_SCORED].tolist()
+    names = [cut(class_names[i], LONGEST, SIZE) for i in shown]
+    title = f"Scores by class: {confusion.total:,} {split} images, worst first"
+    if len(shown) < len(order):
+        title += f" ({len(shown)} of {len(order):,} classes)"
+    left = 32 + max(width_of(name, SIZE) for name in (*names, "class"))
+    columns = {"F1": left + BAR + 80, "precision": left + BAR + 200, "recall": left + BAR + 300, "images": left + BAR + 400}
+    row, top = 36, 88
+    width = max(columns["images"], 16 + width_of(title, SIZE)) + 24
+    picture = Image.new("RGB", (width, top + row * len(shown) + 16), PAPER)
+    draw = ImageDraw.Draw(picture)
+    write(draw, (16, 12), title, SIZE)
+    write(draw, (16, 54), "class", SIZE, MUTED)
+    for name, x in columns.items():
+        write(draw, (x, 54), name, SIZE, MUTED, "ra")
+    for place, (i, name) in enumerate(zip(shown, names, strict=True)):
+        y = top + place * row
+        f1 = float(scores["f1-score"][i])
+        draw.rectangle((left, y + 5, left + BAR, y + row - 8), fill=(238, 238, 238))
+        draw.rectangle((left, y + 5, left + round(BAR * f1), y + row - 8), fill=palette.BLUE)
+        write(draw, (16, y + row // 2 - 2), name, SIZE, anchor="lm")
+        values = (f1, scores["precision"][i], scores["recall"][i])
+        texts = (*(f"{value:.3f}" for value in values), f"{scores['support'][i]:,}")
+        for x, text in zip(columns.values(), texts, strict=True):
+            write(draw, (x, y + row // 2 - 2), text, SIZE, anchor="rm")
+    return to_png(picture)
 
 
-def _drawn_curves(history: Sequence[Mapping[str, float]], best_epoch: int, first: int) -> bytes:
-    figure, axes = _curves()
-    epochs = np.arange(first, first + len(history))
-    for plot, name in zip(axes, ("loss", "accuracy"), strict=True):
-        for line, part in zip(plot.lines, ("train", "val"), strict=False):
-            line.set_data(epochs, [metrics[f"{part}_{name}"] for metrics in history])
-        plot.lines[2].set_xdata([best_epoch, best_epoch])
-        plot.relim()
-        plot.autoscale_view()
-        plot.set_xlim(first - 0.5, first + len(history) - 0.5)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", pil_kwargs={"compress_level": 1})
-    return buffer.getvalue()
+def _draw_key(picture: Image.Image, place: tuple[int, int]) -> None:
+    draw, (x, y) = ImageDraw.Draw(picture), place
+    before, after = "share of the true class's images: 0%", "100%"
+    start = x + width_of(before, SMALL) + 8
+    picture.paste(Image.fromarray(_shade(np.linspace(0, 1, 160)[None])).resize((160, 16)), (start, y + 2))
+    draw.rectangle((start, y + 2, start + 160, y + 18), outline=(190, 190, 190))
+    write(draw, (x, y + 10), before, SMALL, MUTED, "lm")
+    write(draw, (start + 168, y + 10), after, SMALL, MUTED, "lm")
 
 
-@cache
-def _curves() -> tuple[Figure, list[Axes]]:
-    """The figure of the curves: laid out once; each trial sets its lines."""
-    figure = Figure(figsize=(9, 3.4), dpi=80)
-    FigureCanvasAgg(figure)
-    figure.subplots_adjust(0.07, 0.14, 0.98, 0.9)
-    axes = list(figure.subplots(1, 2))
-    for plot, name in zip(axes, ("loss", "accuracy"), strict=True):
-        plot.plot([0], [0], "--", marker=".", label="train")
-        plot.plot([0], [0], "-", marker=".", label="validation")
-        plot.axvline(1, color="grey", linewidth=0.8, label="best epoch")
-        plot.set_xlabel("epoch")
-        plot.set_title(name)
-        plot.legend(fontsize=8, loc="upper right" if name == "loss" else "lower right")
-        plot.xaxis.get_major_locator().set_params(integer=True)
-    return figure, axes
-
-
-def write_sideways(picture: Image.Image, text: str, place: tuple[int, int], size: int = 12, centred: bool = False) -> None:
-    """Write upwards, ending (or centred) at a place."""
-    note = Image.new("RGB", (width_of(text, size), size + 4), PAPER)
-    ImageDraw.Draw(note).text((0, 0), text, INK, font(size))
-    note = note.rotate(90, expand=True)
-    picture.paste(note, (place[0], place[1] - (note.height // 2 if centred else 0)))
-
-
-def width_of(text: str, size: int = 12) -> int:
-    """The pixels that a text takes."""
-    return int(font(size).getlength(text)) + 2
-
-
-def cut(text: str, width: int, size: int) -> str:
-    """The text, cut if it is wider than `width` pixels."""
-    if width_of(text, size) <= width:
-        return text
-    while text and width_of(f"{text}…", size) > width:
-        text = text[:-1]
-    return f"{text}…"
-
-
-@cache
-def font(size: int) -> ImageFont.FreeTypeFont:
-    """Matplotlib's own font, which has Latin, Greek and Cyrillic letters; Pillow's has none beyond ASCII."""
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
-
-
-def to_png(picture: Image.Image) -> bytes:
-    """The picture as the bytes of a PNG file."""
-    buffer = io.BytesIO()
-    picture.save(buffer, format="png", compress_level=1)
-    return buffer.getvalue()
+def _shade(share: np.ndarray) -> np.ndarray:
+    low, high = (np.array(colour, float) for colour in palette.SHADES)
+    return (low + (high - low) * share[..., None]).round().astype("uint8")

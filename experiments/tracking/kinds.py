@@ -26,9 +26,12 @@ class Kind:
         refit = ", on train, val and holdout" if self.name == "refit" else ""
         return f"trial {number // SEEDS}, seed {number % SEEDS + 1}{refit}"
 
-    def name_run(self, number: int) -> str:
-        """The name of its run."""
-        return f"trial-{number:03d}" if self.name == "trial" else f"{self.name}-{number // SEEDS:03d}-seed-{number % SEEDS + 1}"
+    def name_run(self, number: int, earlier: int = 0) -> str:
+        """The name of its run; `earlier`: of this attempt, which another one followed."""
+        suffix = f"-attempt-{earlier}" if earlier else ""
+        if self.name == "trial":
+            return f"trial-{number:03d}{suffix}"
+        return f"{self.name}-{number // SEEDS:03d}-seed-{number % SEEDS + 1}{suffix}"
 
     def tags(self, number: int) -> dict[str, str]:
         """The tags of its run. A candidate and a refit name their trial too."""

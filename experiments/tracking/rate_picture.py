@@ -10,8 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ...models.training.rate_curve import RateAdvice, RateCurve, round_rate
-
-BLUE, ORANGE = "#1f5fa8", "#d1600a"
+from ...search.analysis.palette import BLUE, ORANGE
 
 
 def draw_rates(curve: RateCurve, advice: RateAdvice) -> bytes:

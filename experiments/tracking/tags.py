@@ -13,6 +13,8 @@ from ..datasets.splits import Splits
 from ..system.cpus import name_cpu
 
 VERSION, COMMIT, DIGEST = "tailor.version.", "mlflow.source.git.commit", "tailor.dataset_sha256"
+# What the runs of a study have in common and its own run says: the others leave it out.
+OF_STUDY = {"tailor.objective", "tailor.direction", "tailor.goal", "tailor.dataset", "tailor.input_shape", "tailor.split_sizes"}
 THREADS, CPU = "tailor.threads", "tailor.cpu"
 
 
@@ -45,7 +47,7 @@ def describe_machine(threads: int) -> dict[str, str]:
 
 
 def describe_study(spec: StudySpec, splits: Splits) -> dict[str, str]:
-    """The study, its objective and its data, on every run of it."""
+    """The study, its objective and its data."""
     return {
         "tailor.study": spec.name,
         "tailor.engine": spec.search.engine,

@@ -10,24 +10,27 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import RunTag
 from mlflow.exceptions import MlflowException
 
+from ...search.analysis import palette
 from ...search.study.spec import StudySpec
 from ..datasets.splits import Splits
 from ..store import Store
-from ..trials import metrics
 from ..trials.job import EpochReport, TrialJob, TrialResult
-from . import figures, model_files, ui_links
-from .entries import RUN_STATUS, BeginAttempt, DropModel, EndRun, LogMetrics, LogModel, Timed, end_tags
+from . import model_files, ui_links
+from .artifacts import make_artifacts
+from .data_set import describe_data, log_data
+from .descriptions import NOTE, write_trial_note
+from .entries import NEWEST, RUN_STATUS, BeginAttempt, DropModel, EndRun, LogMetrics, LogModel, Timed, end_tags
 from .kinds import TRIAL, Kind
 from .lease import Lease
 from .outbox import Outbox
 from .reader import EPOCHS, STUDY_FILE, RecordedStudy, find_study
+from .tags import OF_STUDY
 
 FLUSH_SECONDS = 2.0
 
@@ -37,6 +40,7 @@ class _Live:
     """A running attempt: its metrics that wait, and the epochs that it trained itself."""
 
     metrics: list[Timed]
+    hparams: Mapping[str, Any]
     epochs: int = 0
 
 
@@ -48,26 +52,31 @@ class Tracker:
         self._lease = lease
         self._kind = kind
         self._splits = splits
-        self._tags = tags  # of every run
+        self._tags = {name: value for name, value in tags.items() if name not in OF_STUDY}
+        self._data = describe_data(tags["tailor.dataset"], splits)
         self._live: dict[tuple[int, int], _Live] = {}
         self._flushed = time.monotonic()
 
+    def begin_study(self) -> None:
+        """Record the data set on the study's run."""
+        log_data(self.outbox.study.client, self.outbox.study.run_id, self._data)
+
     def begin_attempt(self, job: TrialJob, hparams: Mapping[str, Any]) -> None:
         """Open the run of an attempt."""
-        suffix = f"-{job.attempt}" if job.attempt > 1 else ""
         tags = {
+            NOTE: self._describe(job, hparams, None, "running"),
             **self._kind.tags(job.trial),
             "tailor.attempt": str(job.attempt),
             "tailor.status": "running",
             "tailor.seed": str(job.seed),
             "tailor.precision": job.values["precision"],
             "mlflow.parentRunId": self.outbox.study.run_id,
-            "mlflow.runColor": ui_links.COLOURS[job.trial % len(ui_links.COLOURS)],
+            "mlflow.runColor": palette.SERIES[job.trial % len(palette.SERIES)],  # MLflow's own choice gives several the same
             **self._tags,
         }
         params = {name: str(value) for name, value in flatten(hparams).items()}
-        self.outbox.put(BeginAttempt((job.trial, job.attempt), f"{self._kind.name_run(job.trial)}{suffix}", tags, params, _now()))
-        self._live[job.trial, job.attempt] = _Live([])
+        self.outbox.put(BeginAttempt((job.trial, job.attempt), self._kind.name_run(job.trial), tags, params, _now(), self._data))
+        self._live[job.trial, job.attempt] = _Live([], hparams)
 
     def log_epoch(self, report: EpochReport) -> None:
         """Note an epoch's metrics; `tick` writes them within FLUSH_SECONDS."""
@@ -95,14 +104,22 @@ class Tracker:
         live = self._live.pop(attempt)
         live.metrics += [(name, value, _now(), result.best_epoch) for name, value in result.metrics.items()]
         self._flush(attempt, live)
-        self._close(attempt, live, result.status, result.reason, self._artifacts(job, result))
+        note = self._describe(job, live.hparams, result, result.status)
+        self._close(
+            attempt,
+            live,
+            {NOTE: note, **end_tags(result.status, result.reason)},
+            RUN_STATUS[result.status],
+            make_artifacts(job, result, self._splits),
+        )
 
     def lose_attempt(self, job: TrialJob, reason: str, status: str = "lost") -> None:
         """Close the run of an attempt whose worker is gone: lost, or failed if the trial gets no further attempt."""
         attempt = (job.trial, job.attempt)
         live = self._live.pop(attempt)
         self._flush(attempt, live)
-        self._close(attempt, live, status, reason, {})
+        note = self._describe(job, live.hparams, None, status)
+        self._close(attempt, live, {NOTE: note, **end_tags(status, reason)}, RUN_STATUS[status], {})
 
     def end_study(self, status: str, tags: Mapping[str, str]) -> None:
         """Close the study's run: FINISHED, KILLED if it was stopped and can resume, or FAILED."""
@@ -133,24 +150,13 @@ class Tracker:
             self.outbox.put(LogMetrics(attempt, tuple(live.metrics), {EPOCHS: str(live.epochs)}))
             live.metrics = []
 
-    def _close(self, attempt: tuple[int, int], live: _Live, status: str, reason: str, files: Mapping[str, bytes]) -> None:
-        tags = {EPOCHS: str(live.epochs), **end_tags(status, reason)}
-        self.outbox.put(EndRun(attempt, tags, RUN_STATUS[status], _now(), files))
+    def _close(
+        self, attempt: tuple[int, int], live: _Live, tags: Mapping[str, str], status: str, files: Mapping[str, bytes]
+    ) -> None:
+        self.outbox.put(EndRun(attempt, {EPOCHS: str(live.epochs), **tags}, status, _now(), files))
 
-    def _artifacts(self, job: TrialJob, result: TrialResult) -> dict[str, bytes]:
-        names = self._splits.class_names
-        made = {"trial.json": _json(_describe(job))}
-        if result.traceback:
-            made["traceback.txt"] = result.traceback.encode()
-        if result.history:
-            made["learning_curves.png"] = figures.draw_learning_curves(result.history, result.best_epoch, job.epochs_done + 1)
-        scored = result.evaluation
-        if scored is not None:
-            made["confusion_matrix.json"] = _json(metrics.plain_confusion(scored.confusion, names))
-            made["confusion_matrix.png"] = figures.draw_confusion_matrix(scored.confusion, names)
-            made["classification_report.json"] = _json(metrics.make_report(scored.confusion, names))
-            made["sample_predictions.png"] = figures.draw_sample_predictions(self._splits.val.images, scored.samples, names)
-        return made
+    def _describe(self, job: TrialJob, hparams: Mapping[str, Any], result: TrialResult | None, status: str) -> str:
+        return write_trial_note(job.study, self._kind, job.trial, hparams, result, status)
 
 
 def open_study(client: MlflowClient, store: Store, spec: StudySpec, tags: Mapping[str, str]) -> RecordedStudy:
@@ -164,6 +170,9 @@ def open_study(client: MlflowClient, store: Store, spec: StudySpec, tags: Mappin
         if "tailor.ended" in study.tags:
             client.delete_tag(study.run_id, "tailor.ended")
     client.log_batch(study.run_id, tags=[RunTag(k, v) for k, v in tags.items()])  # an earlier draft may have another spec
+    experiment = client.get_experiment(study.experiment_id)
+    if found is not None and NEWEST not in experiment.tags.get(ui_links.VIEW_TAG, ""):
+        _mark_newest(found)
     for key, value in ui_links.make_view_tags(spec).items():
         client.set_experiment_tag(study.experiment_id, key, value)
     if found is None or found.read_spec() != spec:
@@ -171,6 +180,15 @@ def open_study(client: MlflowClient, store: Store, spec: StudySpec, tags: Mappin
     if found is None:
         client.set_tag(study.run_id, "tailor.kind", "study")
     return study.refresh()
+
+
+def _mark_newest(study: RecordedStudy) -> None:
+    """Mark the newest attempts of a study that was recorded before they were marked, for the view that shows them alone."""
+    newest = {one.trial: one.attempt for one in sorted(study.read_attempts(), key=lambda one: one.attempt)}
+    for one in study.read_attempts():
+        is_newest = one.attempt == newest[one.trial]
+        study.client.set_tag(one.run_id, NEWEST, "yes" if is_newest else "no")
+        study.client.update_run(one.run_id, name=TRIAL.name_run(one.trial, 0 if is_newest else one.attempt))
 
 
 def open_experiment(client: MlflowClient, store: Store, study: str) -> str:
@@ -206,25 +224,6 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def sha256(data: bytes) -> str:
     """The SHA-256 of bytes, in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
-
-
-def _describe(job: TrialJob) -> dict[str, Any]:
-    return {
-        "model": job.model,
-        "values": dict(job.values),
-        "epochs": job.epochs,
-        "epochs_done": job.epochs_done,
-        "resumes": None if job.resumes is None else Path(job.resumes).name,
-        "continues": None if job.weights is None else Path(job.weights).name,
-        "seed": job.seed,
-        "monitor": job.monitor,
-        "maximize": job.maximize,
-        "data": {"digest": Path(job.data.folder).name, "input_shape": job.data.input_shape, "classes": job.data.num_classes},
-    }
-
-
-def _json(value: Any) -> bytes:
-    return json.dumps(value, indent=1, ensure_ascii=False).encode()
 
 
 def _now() -> int:

@@ -14,17 +14,13 @@ from urllib.parse import urlencode
 
 from ...search.study.goal import EPOCH_METRICS
 from ...search.study.spec import StudySpec
+from .entries import NEWEST
 
 HOST, PORT = "127.0.0.1", 5000
 VIEW = "tailor"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
 MOST_CHARACTERS = 20_000  # of an experiment tag
 TABLE_METRICS = ("best_val_accuracy", "best_val_loss", "val_macro_f1", "parameters", "train_seconds", "best_epoch")
-# Of the curves, by trial: by default the page gives several trials the same one. (Tableau 10, and two more.)
-COLOURS = (
-    "#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#edc948",
-    "#b07aa1", "#ff9da7", "#9c755f", "#1b3a5c", "#7a0177", "#2f6b2f",
-)  # fmt: skip
 CURVES = ("val_accuracy", "val_loss", "train_accuracy", "train_loss")
 
 
@@ -34,6 +30,11 @@ def make_base_url(tracking_uri: str, port: int = PORT) -> str:
         return f"http://{HOST}:{port}"
     scheme, _, place = tracking_uri.rstrip("/").partition("://")
     return f"{scheme}://{place.rpartition('@')[2]}"  # without user and password; the browser asks for them
+
+
+def make_list_url(base: str) -> str:
+    """The page that lists the studies."""
+    return f"{base}/#/experiments"
 
 
 def make_study_url(base: str, experiment_id: str, charts: bool = True) -> str:
@@ -56,12 +57,14 @@ def make_view_tags(spec: StudySpec) -> dict[str, str]:
 def _state(spec: StudySpec) -> dict[str, Any]:
     objective = spec.objective
     parameters = [parameter.name for parameter in spec.space.parameters]
+    # MLflow draws only the trials that have every parameter of the plot.
+    always = [parameter.name for parameter in spec.space.searched if not parameter.when]
     metrics = dict.fromkeys([*(o.key for o in spec.goal.objectives), *TABLE_METRICS])
     first, *others = [f"metrics.`{metric}`" for metric in metrics]
-    columns = [first, *(f"params.`{name}`" for name in parameters), *others]
+    columns = [first, "tags.`tailor.status`", *(f"params.`{name}`" for name in parameters), *others]
     curves = dict.fromkeys([*([objective.metric] if objective.metric in EPOCH_METRICS else []), *CURVES])
     return {
-        "searchFilter": "tags.`tailor.kind` = 'trial'",
+        "searchFilter": f"tags.`tailor.kind` = 'trial' AND tags.`{NEWEST}` = 'yes'",
         "orderByKey": first,
         "orderByAsc": objective.direction == "minimize",
         "startTime": "ALL",
@@ -79,7 +82,7 @@ def _state(spec: StudySpec) -> dict[str, Any]:
             _section("Hyperparameters", columns=1, cardHeight=320),
             _section("Model metrics", columns=3, cardHeight=300, display=False),  # where metrics without a chart go
         ],
-        "compareRunCharts": [*map(_curve, curves), *_comparisons(parameters, objective.key)],
+        "compareRunCharts": [*map(_curve, curves), *_comparisons(always, objective.key)],
         "isAccordionReordered": True,
         "hideEmptyCharts": True,
         "useGroupedValuesInCharts": True,

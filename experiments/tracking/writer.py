@@ -15,7 +15,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 
 from . import model_files
-from .entries import Attempt, BeginAttempt, DropModel, EndRun, Entry, LogMetrics, LogModel
+from .data_set import log_data
+from .entries import NEWEST, Attempt, BeginAttempt, DropModel, EndRun, Entry, LogMetrics, LogModel
 from .kinds import TRIAL, Kind
 from .outage import is_away, refuses_request
 from .reader import STUDY_TAG, RecordedStudy
@@ -81,9 +82,23 @@ class Writer:
     def _begin(self, entry: BeginAttempt, again: bool) -> None:
         run_id = self._find_run(entry.attempt) if again else None
         if run_id is None:
-            made = self._client.create_run(self._experiment_id, entry.time, dict(entry.tags), entry.name)
+            made = self._client.create_run(self._experiment_id, entry.time, {**entry.tags, NEWEST: "yes"}, entry.name)
             run_id = self._runs[entry.attempt] = made.info.run_id
+        if entry.attempt[1] > 1:
+            self._set_earlier_apart(entry)
+        if entry.data:
+            log_data(self._client, run_id, entry.data)
         self._client.log_batch(run_id, params=[Param(name, value) for name, value in entry.params.items()])
+
+    def _set_earlier_apart(self, entry: BeginAttempt) -> None:
+        """Mark a trial's earlier attempts, which the prepared view leaves out, and give them names of their own."""
+        trial, number = entry.attempt
+        wanted = f"tags.`tailor.kind` = '{self._kind.name}' AND tags.`{self._kind.tag}` = '{trial}'"
+        for run in self._client.search_runs([self._experiment_id], wanted):
+            earlier = int(run.data.tags["tailor.attempt"])
+            if earlier < number:
+                self._client.set_tag(run.info.run_id, NEWEST, "no")
+                self._client.update_run(run.info.run_id, name=self._kind.name_run(trial, earlier))
 
     def _log_metrics(self, entry: LogMetrics, run_id: str) -> None:
         # MLflow keeps one of several metrics that agree in name, value, time and step.

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from ...search.engines.protocol import Suggestion
 from ...search.study.spec import StudySpec
 from ..datasets.splits import DataHandle
+from .filters import Filters
 from .metrics import Evaluation
 
 Status = Literal["complete", "pruned", "failed", "stopped"]
@@ -73,6 +74,7 @@ class TrialResult:
     metrics: Mapping[str, float] = field(default_factory=dict)
     evaluation: Evaluation | None = None
     model: bytes | None = None
+    filters: Filters | None = None  # of a complete trial's first layer
 
 
 def make_job(spec: StudySpec, suggestion: Suggestion, attempt: int, data: DataHandle, precision: str = "auto") -> TrialJob:

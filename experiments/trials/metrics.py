@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-SAMPLES = 16
+SAMPLES = 8  # of each sort: the most confident mistakes, and random images
+Sample = tuple[int, int, int, float]  # row of the split, label, prediction, confidence
 MOST_DENSE = 200  # classes; up to so many, the confusion matrix is kept and drawn whole
 MOST_CELLS = 20_000
 
@@ -64,14 +65,15 @@ class Confusion:
 class Evaluation:
     """A model on a split of n images.
 
-    `samples` are rows of the split with label, prediction and confidence, the most confident mistakes first.
+    `mistakes` are the most confident ones, the surest first; `random` are the same images for each model.
     """
 
     loss: float
     accuracy: float
     macro_f1: float
     confusion: Confusion
-    samples: list[tuple[int, int, int, float]]
+    mistakes: list[Sample]
+    random: list[Sample]
 
 
 def evaluate(labels: np.ndarray, predicted: np.ndarray, confidence: np.ndarray, loss: float, classes: int) -> Evaluation:
@@ -83,7 +85,8 @@ def evaluate(labels: np.ndarray, predicted: np.ndarray, confidence: np.ndarray, 
         accuracy=confusion.accuracy,
         macro_f1=float(np.mean(scores["f1-score"][list_occurring(confusion)])),
         confusion=confusion,
-        samples=_samples(labels, predicted, confidence),
+        mistakes=_sample(_find_mistakes(labels, predicted, confidence), labels, predicted, confidence),
+        random=_sample(_choose(len(labels)), labels, predicted, confidence),
     )
 
 
@@ -147,8 +150,15 @@ def read_confusion(plain: Mapping[str, Any]) -> dict[tuple[int, int], int]:
     return {(i, j): count for i, row in enumerate(plain["counts"]) for j, count in enumerate(row) if count}
 
 
-def _samples(labels: np.ndarray, predicted: np.ndarray, confidence: np.ndarray) -> list[tuple[int, int, int, float]]:
+def _find_mistakes(labels: np.ndarray, predicted: np.ndarray, confidence: np.ndarray) -> np.ndarray:
     wrong = np.flatnonzero(labels != predicted)
-    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][: SAMPLES // 2]
-    others = np.setdiff1d(np.arange(min(len(labels), 2 * SAMPLES)), worst)[: SAMPLES - len(worst)]
-    return [(int(i), int(labels[i]), int(predicted[i]), float(confidence[i])) for i in (*worst, *others)]
+    return wrong[np.argsort(-confidence[wrong], kind="stable")][:SAMPLES]
+
+
+def _choose(images: int) -> np.ndarray:
+    """Random rows, the same in each call."""
+    return np.random.default_rng(0).permutation(images)[:SAMPLES]
+
+
+def _sample(rows: np.ndarray, labels: np.ndarray, predicted: np.ndarray, confidence: np.ndarray) -> list[Sample]:
+    return [(int(i), int(labels[i]), int(predicted[i]), float(confidence[i])) for i in rows]

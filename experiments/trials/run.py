@@ -20,6 +20,7 @@ from ...models.training.options import TrainOptions, split
 from ...models.training.seeding import seed_all
 from ..datasets.splits import DataHandle
 from .failure import explain_failure
+from .filters import find_filters
 from .job import EpochReport, TrialJob, TrialResult
 from .metrics import Evaluation, evaluate
 from .process import at_work
@@ -127,6 +128,7 @@ def _run(job: TrialJob, channel: Channel) -> TrialResult:
         metrics=_metrics(model, fitted, evaluation) | ({} if exported is None else {"model_bytes": float(len(exported))}),
         evaluation=evaluation,
         model=exported,
+        filters=None if fitted.pruned else find_filters(model, job.data.input_shape),
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import optuna
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, create_trial
 
 from ..study.goal import Direction
@@ -48,7 +49,7 @@ class _Study(optuna.Study):
         return self.get_trials(deepcopy=False)
 
 
-def create_study(name: str, directions: Sequence[Direction]) -> optuna.Study:
+def create_study(name: str, directions: Sequence[Direction | StudyDirection]) -> optuna.Study:
     """A study in memory, to draw."""
     storage = optuna.storages.InMemoryStorage()
     optuna.create_study(study_name=name, storage=storage, directions=directions)

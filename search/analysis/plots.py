@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import datetime
-import io
 import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -19,9 +18,6 @@ from ..space.parameters import Choice, Float, Int
 from ..study.spec import StudySpec
 from .importance import Importance, create_study, measure_importance
 
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
-
 STATES = {
     "complete": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,
@@ -30,7 +26,9 @@ STATES = {
 }
 WIDEST = 4  # parameters in a slice plot, side by side
 MOST_BARS = 500  # trials in a timeline, the newest; a bar each
-MOST_ON_FRONT = 3  # objectives of a picture of the Pareto front, an axis each
+MOST_ON_FRONT = 3  # objectives of a plot of the Pareto front, an axis each
+FEWEST_DRAWN, FEWEST_IN_CONTOUR = 5, 10  # trials; with fewer, a plot of hyperparameters says nothing
+REACHED = "reached"  # a trial's attribute: its best value, also if it was pruned
 
 
 @dataclass(frozen=True)
@@ -78,39 +76,15 @@ def measure_importances(spec: StudySpec, study: optuna.Study, told: Sequence[Tol
         return measure_importance(study, places)
 
 
-def draw_pictures(study: optuna.Study, mattered: Importance) -> dict[str, bytes]:
-    """The plots by name as PNG bytes, given what `measure_importances` returns. Skips plots with nothing to show."""
-    from matplotlib import pyplot, style, use
-    from optuna.visualization import matplotlib as plots
-
-    def draw(plot: Callable[[], Any]) -> bytes:
-        plot()
-        figure = pyplot.gcf()
-        figure.set_size_inches(9, 5.5)
-        data = io.BytesIO()
-        figure.savefig(data, dpi=100, bbox_inches="tight")
-        pyplot.close(figure)
-        return data.getvalue()
-
-    try:
-        pyplot.close(pyplot.figure())
-    except ImportError:  # MPLBACKEND or a matplotlibrc asks for windows, and there are none
-        use("agg")
-    # Optuna's plots change the style for the whole process, and open windows; a matplotlibrc may have changed it before.
-    with _calm(), style.context("default"), pyplot.ioff():
-        return _each(study, mattered, plots, draw)
-
-
 def draw_page(study: optuna.Study, mattered: Importance) -> str:
-    """The same plots as one interactive page, with plotly's script inside."""
+    """Optuna's plots as one interactive page, with plotly's script inside. Leaves out those with nothing to show."""
     from optuna import visualization
 
-    def draw(plot: Callable[[], Any]) -> str:
-        figure: Figure = plot()
-        return figure.to_html(full_html=False, include_plotlyjs=False, default_height=520)
-
+    drawn: dict[str, str] = {}
     with _calm():
-        drawn = _each(study, mattered, visualization, draw)
+        for name, plot in _wanted(study, mattered, visualization).items():
+            with suppress(Exception):  # a plot that fails is left out alone
+                drawn[name] = plot().to_html(full_html=False, include_plotlyjs=False, default_height=520)
     from plotly.offline import get_plotlyjs
 
     body = "\n".join(f"<h2>{name.replace('_', ' ')}</h2>{html}" for name, html in drawn.items())
@@ -118,18 +92,11 @@ def draw_page(study: optuna.Study, mattered: Importance) -> str:
     return f'<!doctype html><meta charset="utf-8"><title>{title}</title><script>{get_plotlyjs()}</script><h1>{title}</h1>{body}'
 
 
-def _each(study: optuna.Study, mattered: Importance, plots: Any, draw: Callable[[Callable[[], Any]], Any]) -> dict[str, Any]:
-    """The drawn plots, by name. A plot that fails is skipped alone."""
-    drawn: dict[str, Any] = {}
-    for name, plot in _wanted(study, mattered, plots).items():
-        with suppress(Exception):
-            drawn[name] = draw(plot)
-    return drawn
-
-
 def _wanted(study: optuna.Study, mattered: Importance, plots: Any) -> dict[str, Callable[[], Any]]:
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     trials = study.get_trials(deepcopy=False)
+    everything = _with_reached(study)
+    valued = everything.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     wanted: dict[str, Callable[[], Any]] = {}
     if trials:
         wanted["timeline"] = lambda: plots.plot_timeline(study, n_recent_trials=MOST_BARS)
@@ -137,7 +104,7 @@ def _wanted(study: optuna.Study, mattered: Importance, plots: Any) -> dict[str, 
         wanted["intermediate_values"] = lambda: plots.plot_intermediate_values(study)
     if not complete:
         return wanted
-    if mattered.shares:
+    if mattered.shares and mattered.firm:
         wanted["parameter_importance"] = lambda: plots.plot_param_importances(
             mattered.study, evaluator=mattered.evaluator, target_name="being among the best"
         )
@@ -147,13 +114,31 @@ def _wanted(study: optuna.Study, mattered: Importance, plots: Any) -> dict[str, 
     if several and len(study.directions) <= MOST_ON_FRONT:
         wanted["pareto_front"] = lambda: plots.plot_pareto_front(study)
     wanted["optimization_history"] = lambda: plots.plot_optimization_history(study, **shown)
-    taken = dict.fromkeys(name for trial in complete for name in trial.params)
+    taken = dict.fromkeys(name for trial in valued for name in trial.params)
+    if len(valued) < FEWEST_DRAWN:
+        return wanted
     if names := sorted(taken, key=lambda name: -mattered.shares.get(name, 0.0)):
-        wanted["slice"] = lambda: plots.plot_slice(study, params=names[:WIDEST], **shown)
-        wanted["parallel_coordinate"] = lambda: plots.plot_parallel_coordinate(study, params=names)
-        if len(names) > 1:
-            wanted["contour"] = lambda: plots.plot_contour(study, params=names[:2], **shown)
+        wanted["slice"] = lambda: plots.plot_slice(everything, params=names[:WIDEST], **shown)
+        wanted["parallel_coordinate"] = lambda: plots.plot_parallel_coordinate(everything, params=names)
+        if len(names) > 1 and len(valued) >= FEWEST_IN_CONTOUR:
+            wanted["contour"] = lambda: plots.plot_contour(everything, params=names[:2], **shown)
     return wanted
+
+
+def _with_reached(study: optuna.Study) -> optuna.Study:
+    """The study with each pruned trial complete, at the best value that it reached. Of several objectives: as it is."""
+    if len(study.directions) > 1:
+        return study
+    made = create_study(study.study_name, study.directions)
+    made.add_trials([_complete(trial) for trial in study.get_trials(deepcopy=False)])
+    return made
+
+
+def _complete(trial: FrozenTrial) -> FrozenTrial:
+    reached = trial.user_attrs.get(REACHED)
+    if trial.state != TrialState.PRUNED or reached is None:
+        return trial
+    return create_trial(value=reached, params=trial.params, distributions=trial.distributions)
 
 
 def _first(trial: FrozenTrial) -> float:
@@ -194,6 +179,7 @@ def _trial(spec: StudySpec, told: Told) -> FrozenTrial:
         params=params,
         distributions=distributions,
         intermediate_values=dict(told.by_epoch),
+        user_attrs={} if told.reached is None else {REACHED: told.reached},
     )
     if told.status == "complete":
         for constraint in spec.constraints:

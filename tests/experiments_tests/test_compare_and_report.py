@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from conftest import SMALL, Shell
 from mlflow import MlflowClient
+from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 from searches import artifacts, client, runs
 
@@ -21,13 +23,14 @@ from tailor.experiments.cli.compare import number
 from tailor.experiments.errors import InputError
 from tailor.experiments.planning.initial_points import find_best_points, fit_to_space
 from tailor.experiments.reports.advice import advise
+from tailor.experiments.reports.charts import draw_charts
 from tailor.experiments.reports.compare import find_run
-from tailor.experiments.reports.report import _render, _table
+from tailor.experiments.reports.report import _table
 from tailor.experiments.tracking.leaderboard import Row, shorten
-from tailor.experiments.tracking.reader import find_study
-from tailor.search.analysis.plots import measure_importances, to_optuna
+from tailor.search.analysis.plots import Told
 from tailor.search.space.parameters import Choice, Float, Int
 from tailor.search.space.space import Space
+from tailor.search.study.goal import EPOCH_METRICS
 from tailor.search.study.load import build, load
 
 
@@ -96,13 +99,12 @@ def test_a_finished_study_has_its_report_and_plots(recorded: Shell) -> None:
     (parent,), _ = runs(recorded.folder)
     mlflow = client(recorded.folder)
     found = {item.path for folder in ("", "plots") for item in mlflow.list_artifacts(parent.info.run_id, folder or None)}
-    pictures = {"optimization_history", "parameter_importance", "slice", "parallel_coordinate", "timeline", "intermediate_values"}
-    assert found >= {"report.html", "plots/plots.html", *(f"plots/{name}.png" for name in pictures)}
+    assert found >= {"report.html", "plots/plots.html"}
     place = artifacts(parent)
     page = (place / "report.html").read_text()
     assert not re.search(r"(src|href)=.?https?:", page)  # opens offline
-    assert page.count("data:image/png;base64,iVBOR") >= 7
-    assert (place / "plots" / "slice.png").read_bytes().startswith(b"\x89PNG")
+    assert page.count("data:image/png;base64,iVBOR") == 5  # the best trial's
+    assert len(page) < 2_000_000
 
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -128,7 +130,7 @@ def test_the_report_opens_in_a_browser_without_a_network(recorded: Shell, tmp_pa
         )
         driver.get((tmp_path / "report.html").as_uri())
         widths = driver.execute_script("return [...document.images].map(i => i.naturalWidth)")
-        assert len(widths) >= 7 and min(widths) > 100
+        assert len(widths) == 5 and min(widths) > 100
         assert "What to try next" in driver.execute_script("return document.body.innerText")
     finally:
         driver.quit()
@@ -149,11 +151,15 @@ SPACE = Space((Float("rate", 1e-4, 1e-1, log=True), Int("depth", 1, 6), Choice("
     [
         ([row(0, None)], {}, "No trial completed: read the first failure's traceback"),
         ([replace(row(0, None), status="running")], {}, "No trial has completed yet."),
-        ([row(i, 0.9, {"rate": 0.095}) for i in range(4)], {}, "rate near its upper end, 0.1: raise it"),
-        ([row(i, 0.9, {"depth": 1}) for i in range(4)], {}, "depth near its lower end, 1: lower it"),
+        ([row(i, 0.9, {"rate": (0.095, 0.01)[i > 6]}) for i in range(10)], {}, "rate near its upper end, 0.1: raise it"),
+        ([row(i, 0.9, {"depth": 1 + i // 7}) for i in range(10)], {}, "depth near its lower end, 1: lower it"),
         ([row(0, 0.9, best_epoch=10.0)], {}, "still improving in its last epoch, 10"),
         ([row(0, 0.9)], {}, "1 trials are few for 3 searched parameters: run 30"),
-        ([row(0, 0.9)], {"rate": 0.9, "depth": 0.09, "kind": 0.01}, "Hardly anything depended on kind: fix it"),
+        (
+            [row(i, 0.9, {"kind": "ab"[i > 6]}) for i in range(10)],
+            {"rate": 0.9, "depth": 0.09, "kind": 0.01},
+            "Hardly anything depended on kind: fix it",
+        ),
         ([row(0, 0.9), row(1, 0.899), row(2, 0.5)], {}, "The best 2 trials lie within two standard errors"),
         ([row(0, 0.9), row(1, None), row(2, None)], {}, "2 of 3 trials failed"),
     ],
@@ -162,6 +168,19 @@ def test_advice_says_what_it_saw(rows: list[Row], importance: dict[str, float], 
     tables = {"study": {"name": "s", "dataset": "digits", "model": "mlp"}}
     spec = replace(build(tables), space=SPACE)
     assert says in " ".join(advise(spec, rows, importance, val_size=5000))
+
+
+@pytest.mark.parametrize(
+    ("complete", "others"),
+    [(2, 0), (9, 3), (10, 2)],  # two complete trials that had it both; too few; enough, but too few that had it otherwise
+)
+def test_nothing_is_advised_that_the_trials_do_not_bear(complete: int, others: int) -> None:
+    tables = {"study": {"name": "s", "dataset": "digits", "model": "mlp"}}
+    spec = replace(build(tables), space=SPACE)
+    rows = [row(i, 0.9, {"rate": 0.095, "kind": "ba"[i < others]}) for i in range(complete)]
+    rows += [row(complete + i, None, {"kind": "b"}) for i in range(12 - complete)]
+    said = " ".join(advise(spec, rows, {"rate": 0.9, "depth": 0.09, "kind": 0.01}, 5000))
+    assert "Hardly anything" not in said and "near its upper end" not in said  # no trial had another rate
 
 
 def test_a_grid_is_not_told_to_go_on() -> None:
@@ -192,21 +211,65 @@ def test_the_reports_table_says_what_the_leaderboard_does() -> None:
     values = {"val_accuracy": 0.5, "parameters": 12345.0, "latency_ms": 3.0}
     kept = Row(1, 1, "complete", 0.5, values, 0, "", {}, values | {"best_epoch": 2.0}, "", 0, 1)
     broken, failed = replace(kept, trial=0, front=None), replace(row(2, None), reason="non_finite: the loss")
-    columns, cells = _table(build({"study": study}), [kept, broken, failed])
-    assert columns == ["trial", "status", "val_accuracy", "parameters", "latency_ms", "best epoch", "seconds"]
-    assert cells[0] == ["1 *", "complete", "0.5000", "12,345", "3.0000", "2", "–"]
+    columns, cells, common = _table(build({"study": study}), [kept, broken, failed])
+    assert columns == ["trial", "status", "val_accuracy", "parameters", "latency_ms", "best epoch", "seconds", "hyperparameters"]
+    assert cells[0] == ["1 *", "complete", "0.5000", "12,345", "3.0000", "2", "–", "–"] and common == ""
     assert [line[:2] for line in cells[1:]] == [["0", "breaks a constraint"], ["2", "failed non_finite: the loss"]]
 
 
-@pytest.mark.parametrize(("count", "said"), [(3, False), (4, True)])
-def test_a_front_that_no_picture_can_show_is_said_to_have_none(recorded: Shell, count: int, said: bool) -> None:
-    metrics = ("val_accuracy", "val_macro_f1", "val_loss", "parameters")[:count]
-    objectives = [{"metric": metric, "direction": "minimize"} for metric in metrics]
+def told(trial: int, status: str, value: float, kind: str = "a", **params: float) -> Told:
+    text = {name: str(v) for name, v in params.items()} | {"kind": kind}
+    values = {"val_accuracy": value} if status == "complete" else {}
+    return Told(trial, status, text, values, {1: value / 2, 2: value}, 0, 1, value)
+
+
+def drawn_trials(svg: str) -> set[int]:
+    return {int(number) for number in re.findall(r'data-t="(\d+)"', svg)}
+
+
+def test_the_charts_show_every_trial_that_has_a_value_and_leave_out_what_says_nothing() -> None:
+    spec = replace(build({"study": {"name": "s", "dataset": "digits", "model": "mlp"}}), space=SPACE)
+    statuses = ["complete", "pruned", "stopped", "complete", "pruned", "complete"]
+    trials = [told(i, status, 0.5 + i / 20, "ab"[i % 2], rate=10.0 ** -(1 + i % 4), depth=2) for i, status in enumerate(statuses)]
+    charts = {chart.title: chart.svg for chart in draw_charts(spec, trials, {}, 5)}
+    assert list(charts) == ["How the search went", "By epoch", "All hyperparameters", "rate", "kind"]  # depth never varies
+    assert all(drawn_trials(svg) == set(range(6)) for svg in charts.values())
+    for svg in charts.values():
+        ElementTree.fromstring(svg)
+        assert not re.search("nan|inf", svg)
+    assert charts["rate"].count('class="cut"') == 3 and charts["rate"].count('class="best" data-t="5"') == 1
+    assert [chart.title for chart in draw_charts(spec, trials[:3], {}, 0)] == ["How the search went", "By epoch"]
+    assert draw_charts(spec, trials[:1], {}, 0) == []
+
+
+def test_several_objectives_have_a_chart_of_the_first_against_each() -> None:
+    objectives = [{"metric": metric, "direction": "minimize"} for metric in ("val_loss", "parameters", "latency_ms")]
     spec = build({"study": {"name": "s", "dataset": "digits", "model": "mlp", "objectives": objectives}})
-    study = find_study(client(recorded.folder), "small")
-    assert study is not None
-    page = _render(study, spec, [], {}, measure_importances(spec, to_optuna(spec, []), []))
-    assert ("The Pareto front of 4 objectives has no picture" in page) == said
+    trials = [replace(told(i, "complete", 1.0), values={o["metric"]: i + 1.0 for o in objectives}) for i in range(3)]
+    titles = [chart.title for chart in draw_charts(spec, trials, {}, 0)]
+    assert titles[1:3] == ["val_loss against parameters", "val_loss against latency_ms"]
+
+
+def test_several_studies_stand_side_by_side(copy: Shell) -> None:
+    made = MlflowClient(f"sqlite:///{copy.folder / 'mlruns' / 'mlflow.db'}")
+    (parent,), trials = runs(copy.folder)
+    other = made.create_experiment("other")
+    for run in (parent, *trials):
+        tags = {**run.data.tags, "tailor.study": "other"}
+        again = made.create_run(other, tags=tags, run_name=run.info.run_name).info.run_id
+        metrics = [Metric(k, v, 0, 0) for k, v in run.data.metrics.items() if k not in EPOCH_METRICS]
+        better = [Metric(m.key, 1.0 if m.key == "best_val_accuracy" else m.value, 0, 0) for m in metrics]
+        made.log_batch(again, metrics=better, params=[Param(k, v) for k, v in run.data.params.items()])
+        if run is parent:
+            made.log_text(again, (artifacts(run) / "study.json").read_text(), "study.json")
+        made.set_terminated(again)
+    done = copy("report", "small", "other")
+    assert done.returncode == 0, done.stdout + done.stderr
+    page = (copy.folder / "small-other.html").read_text()
+    assert re.search(r"Best: trial \d+ of other, val_accuracy 1.0000\.", page) and page.count('class="study s') == 4
+    assert not re.search(r"(src|href)=.?https?:", page) and "Confusion matrix of small" in page
+    twice = copy("report", "small", "small")
+    assert twice.returncode == 2 and "names the study 'small' twice" in twice.stderr
 
 
 def test_numbers_are_shown_whole() -> None:

@@ -5,15 +5,22 @@ from __future__ import annotations
 import io
 import json
 import tracemalloc
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
+from fontTools.fontBuilder import FontBuilder
+from fontTools.pens.ttGlyphPen import TTGlyphPen
+from matplotlib import font_manager
 from PIL import Image
 from sklearn.metrics import classification_report
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 
 from tailor.experiments.reports.compare import _confusions
-from tailor.experiments.tracking import figures
+from tailor.experiments.tracking import figures, lettering, sheets
+from tailor.experiments.tracking.curves import _lay_out, draw_learning_curves
+from tailor.experiments.trials.filters import Filters
 from tailor.experiments.trials.metrics import (
     MOST_CELLS,
     Confusion,
@@ -54,8 +61,11 @@ def test_an_evaluation_sums_to_the_split_and_shows_the_surest_mistakes(guesses: 
     assert found.confusion.dense().sum() == found.confusion.total == 500
     assert found.macro_f1 == pytest.approx(make_report(found.confusion, NAMES)["macro avg"]["f1-score"])
     wrong = np.flatnonzero(labels != predicted)
-    assert [row for row, *_ in found.samples[:8]] == list(wrong[::-1][:8])
-    assert len(found.samples) == 16
+    assert [row for row, *_ in found.mistakes] == list(wrong[::-1][:8])
+    rows = [row for row, *_ in found.random]
+    assert len(set(rows)) == 8 and rows != sorted(rows)
+    assert [row for row, *_ in evaluate(labels, labels, confidence, 0.5, 4).random] == rows  # the same for each model
+    assert all((label, guess) == (labels[row], predicted[row]) for row, label, guess, _ in (*found.mistakes, *found.random))
 
 
 def test_class_names_are_drawn_in_other_alphabets_and_cut_where_they_are_long() -> None:
@@ -63,17 +73,56 @@ def test_class_names_are_drawn_in_other_alphabets_and_cut_where_they_are_long() 
     drawn = [figures.draw_confusion_matrix(counts, (name, "b")) for name in ("ä", "ö", "б", "ж")]
     assert len(set(drawn)) == 4  # letters that a font lacks all look the same
     long = Image.open(io.BytesIO(figures.draw_confusion_matrix(counts, ("x" * 3000, "b"))))
-    assert max(long.size) < 600
+    assert max(long.size) < 800
+
+
+def test_names_that_differ_at_their_ends_stay_apart_when_they_are_cut() -> None:
+    first, second = (lettering.cut(f"a class with a very long name, number {i}", 200, 20) for i in (1, 2))
+    assert first != second and all(lettering.width_of(text, 20) <= 200 for text in (first, second))
+
+
+def test_a_script_that_the_usual_font_lacks_is_written_in_a_font_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "han.ttf"
+    pen = TTGlyphPen(None)
+    pen.moveTo((0, 0))
+    for point in ((0, 700), (700, 700), (700, 0)):
+        pen.lineTo(point)
+    pen.closePath()
+    made = FontBuilder(1000, isTTF=True)
+    made.setupGlyphOrder([".notdef", "cat"])
+    made.setupCharacterMap({ord("猫"): "cat"})
+    made.setupGlyf({".notdef": TTGlyphPen(None).glyph(), "cat": pen.glyph()})
+    made.setupHorizontalMetrics({".notdef": (1000, 0), "cat": (1000, 0)})
+    made.setupHorizontalHeader(ascent=800, descent=-200)
+    made.setupNameTable({"familyName": "Han", "styleName": "Regular"})
+    made.setupPost()
+    made.save(path)
+    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: [str(path)])
+    for cached in (lettering.list_fonts, lettering.find_font):
+        cached.cache_clear()
+    try:
+        assert lettering.find_font("猫") == str(path)
+        assert lettering.find_font("cat ✓ кот") == lettering.find_font("a") != str(path)
+    finally:
+        for cached in (lettering.list_fonts, lettering.find_font):
+            cached.cache_clear()
 
 
 def test_the_pictures_are_pictures(guesses: tuple[np.ndarray, np.ndarray]) -> None:
     labels, predicted = guesses
     found = evaluate(labels, predicted, np.full(500, 0.9), 0.5, 4)
     history = [{f"{part}_{name}": 0.5 / e for part in ("train", "val") for name in ("loss", "accuracy")} for e in range(1, 4)]
+    images = np.zeros((500, 8, 8, 3), "uint8")
+    rng = np.random.default_rng(0)
     drawn = (
         figures.draw_confusion_matrix(found.confusion, NAMES),
-        figures.draw_learning_curves(history, 2),
-        figures.draw_sample_predictions(np.zeros((500, 8, 8, 3), "uint8"), found.samples, NAMES),
+        figures.draw_class_scores(found.confusion, NAMES),
+        draw_learning_curves(history, 2),
+        sheets.draw_sample_predictions(images, found.mistakes, found.random, NAMES),
+        sheets.draw_sample_predictions(images[..., :1], [], found.random, NAMES),
+        *(sheets.draw_filters(Filters("conv", rng.normal(size=(9, 3, 3, depth)), 9, False)) for depth in (1, 3, 5)),
     )
     for png in drawn:
         assert len(np.unique(np.asarray(Image.open(io.BytesIO(png)).convert("L")))) > 10
@@ -85,6 +134,29 @@ def test_the_confusions_title_is_not_cut_off(classes: int) -> None:
     picture = Image.open(io.BytesIO(figures.draw_confusion_matrix(right, [str(i) for i in range(classes)])))
     inked = np.flatnonzero((np.asarray(picture.convert("L"))[8:30] < 200).any(axis=0))
     assert inked.max() < picture.width - 10
+
+
+@pytest.mark.parametrize("classes", [100, 1000])
+def test_many_classes_have_names_and_their_most_frequent_mistakes(classes: int) -> None:
+    labels = np.arange(4 * classes) % classes
+    names = [f"a class of some length, number {i}" for i in range(classes)]
+    right = figures.draw_confusion_matrix(count_confusion(labels, labels, classes), names)
+    wrong = figures.draw_confusion_matrix(count_confusion(labels, (labels + 1) % classes, classes), names)
+    sizes = [Image.open(io.BytesIO(png)).size for png in (right, wrong)]
+    assert max(max(size) for size in sizes) < 1500
+    if classes == 100:
+        assert sizes[1][1] > sizes[0][1] + 100  # the list below
+
+
+def test_the_learning_rate_is_drawn_on_the_axis_that_shows_it() -> None:
+    base = {f"{part}_{name}": 0.5 for part in ("train", "val") for name in ("loss", "accuracy")}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for rates in ([1e-3, 1e-4, 1e-5, 0.0], [1e-3] * 4, [1e-3, 9e-4, 8e-4, 7e-4]):
+            draw_learning_curves([{**base, "learning_rate": rate} for rate in rates], 2)
+            figure, (*_, rate) = _lay_out()
+            assert rate.get_yscale() == ("log" if 0.0 in rates else "linear")
+            assert "Best epoch 2" in figure.texts[0].get_text()
 
 
 def test_a_class_that_no_image_has_counts_in_no_average() -> None:
@@ -114,7 +186,7 @@ def test_five_thousand_classes_take_what_their_images_take() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 30 << 20
-    assert {1234, 4321} <= set(found.confusion.worst(20)) and max(picture.size) < 1200
+    assert {1234, 4321} <= set(found.confusion.worst(20)) and max(picture.size) < 1400
     assert len(plain["cells"]) == MOST_CELLS and len(json.dumps(plain)) < 1 << 20
     cells = read_confusion(json.loads(json.dumps(plain)))
     assert plain["left_out"] + sum(cells.values()) == 30_000

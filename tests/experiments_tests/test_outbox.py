@@ -16,7 +16,7 @@ from servers import Gate, mlflow_server
 
 from tailor.experiments.errors import RunError
 from tailor.experiments.store import Store
-from tailor.experiments.tracking.entries import BeginAttempt, DropModel, EndRun, Entry, LogMetrics, LogModel, from_plain
+from tailor.experiments.tracking.entries import BeginAttempt, DropModel, EndRun, Entry, LogMetrics, LogModel, from_plain, to_plain
 from tailor.experiments.tracking.outbox import Outbox
 from tailor.experiments.tracking.reader import RecordedStudy, open_client
 from tailor.experiments.tracking.spool import Spool
@@ -60,6 +60,23 @@ class Place:
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     return Place(tmp_path / "store")
+
+
+def test_a_new_attempt_takes_the_trials_name_and_the_earlier_one_steps_aside(place: Place) -> None:
+    data = {"name": "digits", "digest": "abc", "source_type": "code", "source": "{}", "schema": "{}", "profile": "{}"}
+    second = BeginAttempt((0, 2), "trial-000", {**TAGS, "tailor.attempt": "2"}, {"depth": "2"}, 2000, data)
+    for entry in (BEGIN, second):
+        place.outbox().put(entry)
+    found = {run.data.tags["tailor.attempt"]: run for run in place.trial_runs()}
+    assert {n: run.info.run_name for n, run in found.items()} == {"1": "trial-000-attempt-1", "2": "trial-000"}
+    assert {n: run.data.tags["tailor.newest"] for n, run in found.items()} == {"1": "no", "2": "yes"}
+    assert found["1"].info.status == "RUNNING"  # its end is another entry
+    (used,) = found["2"].inputs.dataset_inputs
+    assert (used.dataset.name, used.dataset.digest) == ("digits", "abc") and not found["1"].inputs.dataset_inputs
+    plain = to_plain(second)
+    assert from_plain(plain, {}) == second
+    del plain["fields"]["data"]  # as an earlier version kept it on the disk
+    assert from_plain(plain, {}) == dataclasses.replace(second, data={})
 
 
 def put_all(outbox: Outbox) -> None:

@@ -27,11 +27,10 @@ Write = Callable[..., Path]
 ARTIFACTS = {
     "classification_report.json",
     "confusion_matrix.json",
-    "confusion_matrix.png",
     "learning_curves.png",
-    "sample_predictions.png",
     "trial.json",
 }
+PICTURES = {"confusion_matrix.png", "class_scores.png", "first_layer.png", "sample_predictions.png"}  # of complete trials alone
 EPOCH = {"train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate"}
 FINAL = {"best_val_accuracy", "val_macro_f1", "parameters", "train_seconds", "samples_per_second", "latency_ms"}
 TAGS = {
@@ -63,7 +62,7 @@ def check_whole(folder: Path, study: str, trials: int, val_size: int) -> None:
         assert ("tailor.status_reason" in tags) == (tags["tailor.status"] == "pruned")
         assert set(metrics) >= EPOCH | FINAL
         logged = {item.path for item in mlflow.list_artifacts(run.info.run_id)}
-        assert logged >= ARTIFACTS
+        assert logged >= ARTIFACTS and logged & PICTURES == (PICTURES if tags["tailor.status"] == "complete" else set())
         place = artifacts(run)
         confusion = json.loads((place / "confusion_matrix.json").read_text())
         counts = np.array(confusion["counts"])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import Any
 
-import matplotlib
 import pytest
 from optuna.trial import TrialState
 
-from tailor.search.analysis.plots import Told, draw_page, draw_pictures, measure_importances, to_optuna
+from tailor.search.analysis.plots import Told, draw_page, measure_importances, to_optuna
 from tailor.search.study.load import build
 from tailor.search.study.spec import StudySpec
 
@@ -69,7 +69,7 @@ def test_few_trials_say_little(count: int, known: bool, firm: bool) -> None:
     assert (bool(mattered.shares), mattered.firm) == (known, firm)
 
 
-def test_trials_keep_their_numbers_and_a_callers_plots_their_style() -> None:
+def test_trials_keep_their_numbers() -> None:
     spec = study((ACCURACY, "maximize"))
     at = {"matters": 0.5, "not": 0.5}
     trials = [
@@ -84,21 +84,36 @@ def test_trials_keep_their_numbers_and_a_callers_plots_their_style() -> None:
     assert states == [TrialState.COMPLETE, waiting, TrialState.FAIL, waiting, TrialState.COMPLETE, TrialState.RUNNING]
     assert found.best_trial.number == 4
     assert found.trials[0] is found.trials[0]  # not copied for each plot
-    style = {name: value for name, value in dict.items(matplotlib.rcParams) if not name.startswith("backend")}
-    drawn = draw_pictures(found, measure_importances(spec, found, trials))
-    assert drawn.keys() == OF_ONE
-    assert all(png.startswith(b"\x89PNG") for png in drawn.values())
-    assert style == {name: value for name, value in dict.items(matplotlib.rcParams) if not name.startswith("backend")}
+
+
+def sections(html: str) -> set[str]:
+    return {name.replace(" ", "_") for name in re.findall("<h2>(.*?)</h2>", html)}
+
+
+@pytest.mark.parametrize(
+    ("complete", "pruned", "names"),
+    [
+        (2, 0, {"timeline", "intermediate_values", "optimization_history"}),
+        (2, 3, {"timeline", "intermediate_values", "optimization_history", "slice", "parallel_coordinate"}),
+        (2, 8, OF_ONE | {"parameter_importance"}),
+    ],
+)
+def test_pruned_trials_are_drawn_and_too_few_are_not(complete: int, pruned: int, names: set[str]) -> None:
+    spec = study((ACCURACY, "maximize"))
+    statuses = ["complete"] * complete + ["pruned"] * pruned
+    trials = [told(i, status, 0.1 * i, matters=0.1 * i, **{"not": 0.07 * i}) for i, status in enumerate(statuses)]
+    found = to_optuna(spec, trials)
+    html = draw_page(found, measure_importances(spec, found, trials))
+    assert sections(html) == names
 
 
 @pytest.mark.parametrize(("objectives", "more"), [(TWO, {"pareto_front"}), (FOUR, set())])
 def test_several_objectives_have_the_pictures_of_one_and_their_front(objectives: Any, more: set[str]) -> None:
     spec = study(*objectives)
-    trials = planted(True, "complete", 5)
+    trials = planted(True, "complete", 10)
     found = to_optuna(spec, trials)
     mattered = measure_importances(spec, found, trials)
     wanted = OF_ONE | {"parameter_importance"} | more
-    assert draw_pictures(found, mattered).keys() == wanted
     html = draw_page(found, mattered)
-    assert {name for name in (*wanted, "pareto_front") if f"<h2>{name.replace('_', ' ')}</h2>" in html} == wanted
+    assert sections(html) == wanted
     assert f'"yaxis":{{"title":{{"text":"{ACCURACY}"}}}}' in html  # the history is of the first objective, and says so

@@ -1,0 +1,256 @@
+"""The report's charts as SVG: every trial a mark, which the page's script names and lights up in all charts. Pure.
+
+Plotly's script alone has 4.8 MB; these charts have some 50 bytes a trial, and follow the page's colours in the dark.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from markupsafe import Markup
+from matplotlib.ticker import MaxNLocator
+
+from ...search.analysis.plots import Told
+from ...search.space.parameters import Choice, Float, Int, Parameter
+from ...search.study.goal import Objective
+from ...search.study.spec import StudySpec
+from ..tracking.leaderboard import shorten
+
+FEWEST = 5  # trials; with fewer, a chart of a hyperparameter says nothing
+MOST = 1500  # trials that a chart draws
+MOST_SLICES = 6
+WIDTH, HEIGHT = 560, 300
+LEFT, RIGHT, TOP, BOTTOM = 62, 14, 10, 44
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart with its title, and a note on what it shows."""
+
+    title: str
+    note: str
+    svg: Markup
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Values on the way to pixels: from `low` to `high`, or by name if there are `names`."""
+
+    label: str
+    low: float = 0.0
+    high: float = 1.0
+    log: bool = False
+    names: tuple[str, ...] = ()
+    whole: bool = False
+
+    def place(self, value: float) -> float:
+        """From 0 to 1."""
+        if self.names:
+            return (value + 0.5) / len(self.names)
+        low, high, value = (math.log(v) for v in (self.low, self.high, value)) if self.log else (self.low, self.high, value)
+        return 0.5 if high == low else 0.03 + 0.94 * (value - low) / (high - low)
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """Places from 0 to 1 with their labels."""
+        if self.names:
+            return [(self.place(i), name) for i, name in enumerate(self.names)]
+        if self.log:
+            first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
+            values = [10.0**e for e in range(first, last + 1)]
+            values = (
+                values[:: max(1, len(values) // 5)] if len(values) > 1 else [self.low, math.sqrt(self.low * self.high), self.high]
+            )
+        else:
+            values = [float(v) for v in MaxNLocator(5, integer=self.whole).tick_values(self.low, self.high)]
+        inside = [
+            v
+            for v in values
+            if self.low * (1 - 1e-9) <= v <= self.high * (1 + 1e-9) or (not self.log and self.low <= v <= self.high)
+        ]
+        return [(self.place(v), f"{v:.4g}" if abs(v) < 1e5 else f"{v:.1e}") for v in inside]
+
+
+def draw_charts(spec: StudySpec, told: Sequence[Told], shares: Mapping[str, float], best: int | None) -> list[Chart]:
+    """The charts that have something to say, of all trials that reached a value; `best` is the best trial's number."""
+    valued = _choose({one.trial: one for one in told if _value(spec, one) is not None}, best)
+    charts = [_draw_history(spec, valued, best)] if len(valued) > 1 else []
+    charts += _draw_fronts(spec, told, best)
+    curves = [one for one in told if len(one.by_epoch) > 1]
+    if len(curves) > 1:
+        charts.append(_draw_curves(spec.objective, curves, best))
+    if len(valued) < FEWEST:
+        return charts
+    searched = [p for p in spec.space.searched if len({one.params.get(p.name) for one in valued} - {None}) > 1]
+    searched.sort(key=lambda parameter: -shares.get(parameter.name, 0.0))
+    everywhere = [p for p in searched if all(p.name in one.params for one in valued)]
+    if len(everywhere) > 1:
+        charts.append(_draw_parallel(spec, valued, everywhere[:8], best))
+    return charts + [_draw_slice(spec, valued, parameter, best) for parameter in searched[:MOST_SLICES]]
+
+
+def _value(spec: StudySpec, one: Told) -> float | None:
+    """The value that a trial reached: a complete one's, or the best (so far) of one that did not complete."""
+    value = one.values.get(spec.objective.metric, one.reached)
+    if value is None and one.by_epoch:
+        value = one.by_epoch[max(one.by_epoch)]
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _choose(valued: Mapping[int, Told], best: int | None) -> list[Told]:
+    """The trials in order; of more than MOST, evenly chosen ones and the best."""
+    numbers = sorted(valued)
+    step = -(-len(numbers) // MOST) if numbers else 1
+    return [valued[number] for i, number in enumerate(numbers) if i % step == 0 or number == best]
+
+
+def _span(values: Sequence[float], label: str, whole: bool = False) -> Axis:
+    return Axis(label, min(values), max(values), whole=whole)
+
+
+def _axis_of(parameter: Parameter, trials: Sequence[Told]) -> Axis:
+    if isinstance(parameter, Choice):
+        return Axis(parameter.name, names=tuple(str(choice) for choice in parameter.choices))
+    values = [float(one.params[parameter.name]) for one in trials if parameter.name in one.params]
+    assert isinstance(parameter, (Float, Int))
+    return Axis(
+        parameter.name, min(values), max(values), bool(parameter.log) and min(values) > 0, whole=isinstance(parameter, Int)
+    )
+
+
+def _at(parameter: Parameter, axis: Axis, one: Told) -> float:
+    text = one.params[parameter.name]
+    return axis.place(axis.names.index(text) if axis.names else float(text))
+
+
+def _kind(one: Told, best: int | None) -> str:
+    return "best" if one.trial == best else "done" if one.status == "complete" else "cut"
+
+
+def _draw_history(spec: StudySpec, valued: Sequence[Told], best: int | None) -> Chart:
+    objective, values = spec.objective, [_value(spec, one) or 0.0 for one in valued]
+    x, y = _span([one.trial for one in valued], "trial", whole=True), _span(values, objective.metric)
+    steps, so_far = [], None
+    for one, value in zip(valued, values, strict=True):
+        if one.status == "complete" and (so_far is None or objective.better(value, so_far)):
+            so_far = value
+        if so_far is not None:
+            steps.append((x.place(one.trial), y.place(so_far)))
+    line = (
+        _path([p for a, b in zip(steps, [*steps[1:], steps[-1]], strict=True) for p in (a, (b[0], a[1]))], "sofar")
+        if steps
+        else ""
+    )
+    marks = [_dot(one, (x.place(one.trial), y.place(value)), best) for one, value in zip(valued, values, strict=True)]
+    return Chart("How the search went", "The line is the best complete trial so far.", _frame(x, y, line + "".join(marks)))
+
+
+def _draw_fronts(spec: StudySpec, told: Sequence[Told], best: int | None) -> list[Chart]:
+    """The first objective against each other one."""
+    complete = [one for one in told if all(o.metric in one.values for o in spec.goal.objectives)]
+    if len(complete) < 2:
+        return []
+    y, charts = _span([one.values[spec.objective.metric] for one in complete], spec.objective.metric), []
+    for other in spec.others:
+        x = _span([one.values[other.metric] for one in complete], other.metric)
+        marks = [_dot(one, (x.place(one.values[x.label]), y.place(one.values[y.label])), best) for one in complete[:MOST]]
+        note = f"{spec.objective.direction} {y.label}, {other.direction} {x.label}"
+        charts.append(Chart(f"{y.label} against {x.label}", f"Complete trials: {note}.", _frame(x, y, "".join(marks))))
+    return charts
+
+
+def _draw_curves(objective: Objective, curves: Sequence[Told], best: int | None) -> Chart:
+    x = _span([epoch for one in curves for epoch in one.by_epoch], "epoch", whole=True)
+    y = _span([value for one in curves for value in one.by_epoch.values() if math.isfinite(value)], objective.metric)
+    body = ""
+    for one in sorted(curves, key=lambda one: one.trial == best):  # the best on top
+        points = [(x.place(e), y.place(v)) for e, v in sorted(one.by_epoch.items()) if math.isfinite(v)]
+        body += _path(points, f"l {_kind(one, best)}", one.trial)
+    note = f"The {len(curves)} best trials." if len(curves) >= 50 else "Each line is a trial."
+    return Chart("By epoch", note, _frame(x, y, body))
+
+
+def _draw_slice(spec: StudySpec, valued: Sequence[Told], parameter: Parameter, best: int | None) -> Chart:
+    having = [one for one in valued if parameter.name in one.params]
+    x, y = _axis_of(parameter, having), _span([_value(spec, one) or 0.0 for one in having], spec.objective.metric)
+    marks = [_dot(one, (_at(parameter, x, one), y.place(_value(spec, one) or 0.0)), best) for one in having]
+    note = f"{len(having)} of {len(valued)} trials have it." if len(having) < len(valued) else ""
+    return Chart(parameter.name, note, _frame(x, y, "".join(marks)))
+
+
+def _draw_parallel(spec: StudySpec, valued: Sequence[Told], parameters: Sequence[Parameter], best: int | None) -> Chart:
+    axes = [_axis_of(parameter, valued) for parameter in parameters]
+    value = _span([_value(spec, one) or 0.0 for one in valued], spec.objective.metric)
+    places = [i / len(axes) for i in range(len(axes) + 1)]
+    body = ""
+    for one in sorted(valued, key=lambda one: one.trial == best):
+        at = [_at(parameter, axis, one) for parameter, axis in zip(parameters, axes, strict=True)]
+        good = value.place(_value(spec, one) or 0.0)
+        shade = good if spec.objective.direction == "maximize" else 1 - good
+        body += _path(
+            list(zip(places, [*at, good], strict=True)), f"l {_kind(one, best)}", one.trial, 0.12 + 0.88 * shade**3, WIDE
+        )
+    for place, axis in zip(places, [*axes, value], strict=True):
+        x = _x(place, WIDE)
+        body += f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
+        anchor = "start" if place == 0 else "end" if place == 1 else "middle"
+        body += f'<text class="name" x="{x:.1f}" y="{HEIGHT - 12}" text-anchor="{anchor}">{escape(axis.label)}</text>'
+        side, shift = ("end", -5) if place == 1 else ("start", 5)
+        for up, label in axis.ticks():
+            body += f'<text x="{x + shift:.1f}" y="{_y(up) + 4:.1f}" text-anchor="{side}">{escape(label)}</text>'
+    note = "Each line is a trial; the darker, the better. Hyperparameters with a condition are left out."
+    return Chart("All hyperparameters", note, _svg(body, "All hyperparameters", WIDE))
+
+
+WIDE = 2 * WIDTH
+
+
+def draw_lines(lines: Mapping[str, Sequence[tuple[float, float]]], x_label: str, y_label: str) -> Markup:
+    """Lines by name on common axes: the best so far of several studies."""
+    points = [point for line in lines.values() for point in line]
+    x, y = _span([p[0] for p in points], x_label, whole=True), _span([p[1] for p in points], y_label)
+    body = "".join(
+        _path([(x.place(a), y.place(b)) for a, b in line], f"study s{i % 6}") for i, line in enumerate(lines.values()) if line
+    )
+    return _frame(x, y, body)
+
+
+def _x(place: float, width: int = WIDTH) -> float:
+    return LEFT + place * (width - LEFT - RIGHT)
+
+
+def _y(place: float) -> float:
+    return HEIGHT - BOTTOM - place * (HEIGHT - TOP - BOTTOM)
+
+
+def _dot(one: Told, place: tuple[float, float], best: int | None) -> str:
+    return f'<circle class="{_kind(one, best)}" data-t="{one.trial}" cx="{_x(place[0]):.1f}" cy="{_y(place[1]):.1f}" r="4.5"/>'
+
+
+def _path(
+    points: Sequence[tuple[float, float]], kind: str, trial: int | None = None, shade: float = 1.0, width: int = WIDTH
+) -> str:
+    way = " ".join(f"{_x(x, width):.1f},{_y(y):.1f}" for x, y in points)
+    name = "" if trial is None else f' data-t="{trial}"'
+    pale = "" if shade == 1.0 else f' style="opacity:{shade:.2f}"'
+    return f'<polyline class="{kind}"{name}{pale} points="{way}"/>'
+
+
+def _frame(x: Axis, y: Axis, marks: str) -> Markup:
+    body = ""
+    for place, label in y.ticks():
+        body += f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{_y(place):.1f}" y2="{_y(place):.1f}"/>'
+        body += f'<text x="{LEFT - 6}" y="{_y(place) + 4:.1f}" text-anchor="end">{escape(shorten(label))}</text>'
+    for place, label in x.ticks():
+        body += f'<text x="{_x(place):.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{escape(label)}</text>'
+    body += f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{HEIGHT - BOTTOM}" y2="{HEIGHT - BOTTOM}"/>'
+    body += f'<text class="name" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 6}" text-anchor="middle">{escape(x.label)}</text>'
+    middle = (TOP + HEIGHT - BOTTOM) / 2
+    body += f'<text class="name" transform="translate(13 {middle}) rotate(-90)" text-anchor="middle">{escape(y.label)}</text>'
+    return _svg(body + marks, f"{y.label} by {x.label}", WIDTH)
+
+
+def _svg(body: str, label: str, width: int) -> Markup:
+    return Markup(f'<svg viewBox="0 0 {width} {HEIGHT}" role="img" aria-label="{escape(label)}">{body}</svg>')

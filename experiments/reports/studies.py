@@ -1,0 +1,119 @@
+"""Several studies side by side: what each came to, in how many trials and seconds, and their best configurations."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...search.study.spec import StudySpec
+from ..tracking.artifacts import CONFUSION
+from ..tracking.leaderboard import Row, find_best, format_number, read_leaderboard, shorten
+from ..tracking.reader import RecordedStudy
+from .charts import draw_lines
+from .pages import inline, render
+from .report import fetch_artifact
+
+
+@dataclass(frozen=True)
+class Side:
+    """A study with its leaderboard and its best trial, if it has one."""
+
+    study: RecordedStudy
+    spec: StudySpec
+    board: Sequence[Row]
+    best: Row | None
+
+
+def make_page(studies: Sequence[RecordedStudy]) -> str:
+    """The page of at least two studies."""
+    sides = [_read(study) for study in studies]
+    names = [side.study.name for side in sides]
+    first = sides[0].spec.objective
+    comparable = all(side.spec.objective == first for side in sides)
+    same_data = len({side.study.tags.get("tailor.dataset_sha256") for side in sides}) == 1
+    notes = [] if comparable else ["Their objectives differ, so nothing is ranked."]
+    notes += [] if same_data else ["Their images differ: compare their values with care."]
+    return render(
+        "studies.html",
+        names=names,
+        lead=_rank(sides) if comparable else "Studies with different objectives.",
+        note=" ".join(notes),
+        rows=_compare(sides),
+        chart=draw_lines({side.study.name: _follow(side) for side in sides}, "trial", first.metric)
+        if comparable and any(side.best for side in sides)
+        else "",
+        configurations=_configure(sides),
+        pictures=[
+            (f"{side.study.name}, trial {side.best.trial}", inline(data))
+            for side in sides
+            if side.best is not None and (data := fetch_artifact(side.study.client, side.best.run_id, CONFUSION))
+        ],
+    )
+
+
+def _read(study: RecordedStudy) -> Side:
+    board = read_leaderboard(study)
+    return Side(study, study.read_spec(), board, find_best(board))
+
+
+def _rank(sides: Sequence[Side]) -> str:
+    objective = sides[0].spec.objective
+    found = [(side.best.value or 0.0, side) for side in sides if side.best is not None]
+    if not found:
+        return "No study has a complete trial yet."
+    _, winner = min(found, key=lambda pair: objective.cost(pair[0]))
+    assert winner.best is not None
+    value = format_number(winner.best.value, objective.metric)
+    return f"Best: trial {winner.best.trial} of {winner.study.name}, {objective.metric} {value}."
+
+
+def _compare(sides: Sequence[Side]) -> list[tuple[str, list[str]]]:
+    def best(metric: str) -> list[str]:
+        return ["–" if one.best is None else format_number(one.best.metrics.get(metric), metric) for one in sides]
+
+    values = ["–" if s.best is None else format_number(s.best.value, s.spec.objective.metric) for s in sides]
+    counts = [", ".join(f"{n} {status}" for status, n in sorted(Counter(row.status for row in s.board).items())) for s in sides]
+    seconds = [sum(row.metrics.get("train_seconds", 0.0) for row in side.board) for side in sides]
+    return [
+        ("objective", [f"{side.spec.objective.direction} {side.spec.objective.metric}" for side in sides]),
+        ("best value", values),
+        ("best trial", ["–" if side.best is None else str(side.best.trial) for side in sides]),
+        ("its best epoch", best("best_epoch")),
+        ("its parameters", best("parameters")),
+        ("its seconds", best("train_seconds")),
+        ("its milliseconds an image", best("latency_ms")),
+        ("trials", counts),
+        ("seconds of training in all", [f"{total:,.0f}" for total in seconds]),
+        ("model", [side.spec.model for side in sides]),
+        ("data", [side.spec.dataset for side in sides]),
+        ("images to validate", [_count(side.study) for side in sides]),
+        ("sampler, pruner", [f"{side.spec.search.sampler.name}, {side.spec.search.pruner.name}" for side in sides]),
+    ]
+
+
+def _count(study: RecordedStudy) -> str:
+    sizes = json.loads(study.tags.get("tailor.split_sizes", "{}"))
+    return f"{sizes['val']:,}" if "val" in sizes else "–"
+
+
+def _follow(side: Side) -> list[tuple[float, float]]:
+    """The best value so far after each trial, from 1: a line of steps."""
+    objective, best, steps = side.spec.objective, None, list[tuple[float, float]]()
+    for row in sorted(side.board, key=lambda row: row.trial):
+        if row.value is not None and row.front is not None and (best is None or objective.better(row.value, best)):
+            steps += [] if best is None else [(row.trial + 1, best)]
+            best = row.value
+        if best is not None:
+            steps.append((row.trial + 1, best))
+    return steps
+
+
+def _configure(sides: Sequence[Side]) -> list[tuple[str, list[str], bool]]:
+    found = [
+        {} if side.best is None else {**{k: str(v) for k, v in side.spec.training.items()}, **side.best.params} for side in sides
+    ]
+    names = dict.fromkeys(name for one in found for name in one)
+    lines = [(name, [shorten(one[name]) if name in one else "–" for one in found]) for name in names]
+    return [(name, cells, len(set(cells)) > 1) for name, cells in lines]
