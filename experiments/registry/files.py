@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from ..tracking.reader import RecordedStudy
 from ..trials.saved_model import SavedModel
 
 SHA256, CODE_SHA256 = "tailor.sha256", "tailor.code_sha256"
+INT8, INT8_SHA256 = "model_int8.tflite", "tailor.int8_sha256"  # the 8-bit form of a compressed model, beside model.keras
 
 
 def fetch_saved_model(client: MlflowClient, model_id: str, tags: Mapping[str, str] | None = None) -> SavedModel:
@@ -36,6 +38,17 @@ def fetch_saved_model(client: MlflowClient, model_id: str, tags: Mapping[str, st
 def find_registered_model(client: MlflowClient, version: ModelVersion) -> SavedModel:
     """The files of a version, with the checksums that the registry holds."""
     return fetch_saved_model(client, version.source.removeprefix("models:/"), version.tags)
+
+
+def read_int8(model: SavedModel, version: ModelVersion) -> bytes | None:
+    """The 8-bit form of a version's model; None if it has none. Raises InputError if its checksum differs."""
+    if INT8_SHA256 not in version.tags:
+        return None
+    path = model.path.parent.parent / INT8
+    data = path.read_bytes()
+    if (got := hashlib.sha256(data).hexdigest()) != version.tags[INT8_SHA256]:
+        raise InputError(f"{path}: its SHA-256 is {got}, not the registered {version.tags[INT8_SHA256]}; the file was changed.")
+    return data
 
 
 def read_labels(model: SavedModel) -> list[str]:
