@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import data_option, format_next, json_option, keep_stdout_for_json, open_store, print_json, print_table, store_option
+from .common import (
+    data_option,
+    format_next,
+    json_option,
+    keep_stdout_for_json,
+    open_store,
+    print_json,
+    print_table,
+    store_option,
+    working,
+)
 
 if TYPE_CHECKING:
     from ..compression.compress import Compression
@@ -57,20 +67,21 @@ def command(reference: str, as_json: bool, store: str | None, data: Path | None,
 
 
 def _compress(reference: str, as_json: bool, places: tuple[str | None, Path | None], given: dict[str, Any]) -> Compression:
-    from rich.console import Console
+    with working(f"reading {reference}"):
+        from rich.console import Console
 
-    from ...search.study.load import check_name
-    from ..compression.compress import Target, compress
-    from ..compression.records import Asked
-    from ..coordinator.display import open_screen
-    from ..coordinator.session import Places
-    from ..registry.versions import find_version
+        from ...search.study.load import check_name
+        from ..compression.compress import Target, compress
+        from ..compression.records import Asked
+        from ..coordinator.display import open_screen
+        from ..coordinator.session import Places
+        from ..registry.versions import find_version
 
-    name, dry_run, force = (given.pop(key) for key in ("name", "dry_run", "force"))
-    asked = Asked(**{key: value for key, value in given.items() if value is not None})
-    place, client = open_store(places[0])
-    version = find_version(client, reference)
-    target = Target(check_name("--to", name or version.name), dry_run, force)
+        name, dry_run, force = (given.pop(key) for key in ("name", "dry_run", "force"))
+        asked = Asked(**{key: value for key, value in given.items() if value is not None})
+        place, client = open_store(places[0])
+        version = find_version(client, reference)
+        target = Target(check_name("--to", name or version.name), dry_run, force)
     with place.reserved(), open_screen(Console(stderr=as_json)) as screen:
         return compress(client, version, asked, target, (Places(place, places[1]), screen))
 

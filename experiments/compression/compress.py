@@ -57,6 +57,7 @@ def compress(
     """
     places, screen = work
     asked.validate()
+    screen.line(f"reading {version.name} version {version.version}, its study and its data")
     source = read_source(client, version, places.data_dir)
     int8 = _can_quantize(asked, screen)
     student = choose_student(client, source, asked)
