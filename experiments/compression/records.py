@@ -25,7 +25,7 @@ class Asked:
     int8: bool = False
     student: tuple[str, ...] = ()
     epochs: int = 0
-    rate: float = 0.1  # times the trial's own learning rate, to prune
+    rate: float = 1.0  # times the trial's own learning rate, to prune
     temperature: float = 4.0
     alpha: float = 0.7
     tolerance: float = TOLERANCE

@@ -67,7 +67,8 @@ def _make_models(source: Source, asked: Asked, shop: Workshop) -> Iterator[tuple
     job = source.make_job(shop.store, asked, epochs)
     for sparsity in asked.sparsities:
         name = f"pruned {100 * sparsity:g} %"
-        shop.say(f"{name}: {epochs} epochs at {asked.rate:g} times the trial's learning rate")
+        rate = "" if asked.rate == 1 else f" at {asked.rate:g} times the trial's learning rate"
+        shop.say(f"{name}: {epochs} epochs{rate}")
         made = shop.evaluator.call(prune, source.saved, job, Pruning(sparsity, asked.rate))
         yield name, _save(shop.folder, name, made, source.saved), made, {**source.described, "epochs": epochs}
     if asked.distil or asked.everything:
