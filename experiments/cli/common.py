@@ -28,7 +28,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 STUDIES = "tailor.studies"
 AT_ONCE = 0.5  # seconds without a sign of life
 LEFT = {"", "study", "status", "hyperparameters", "model", "true", "taken for"}  # the columns of texts
-LEFT |= {"runtime", "from–to", "scale", "condition", "dataset", "sampler", "name", "aliases", "who", "alias", "verdict", "reason"}
+LEFT |= {"from–to", "scale", "condition", "dataset", "sampler", "name", "aliases", "who", "alias", "verdict", "reason"}
 
 
 def store_option(command: F) -> F:

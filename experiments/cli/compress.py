@@ -35,7 +35,7 @@ REFUSED = 4
 @click.option(
     "--epochs", type=int, metavar="N", help="Epochs of each training [a third of the trial's to prune; as many to distil]."
 )
-@click.option("--rate", type=float, metavar="X", help="Prune at this many times the trial's learning rate [0.1].")
+@click.option("--rate", type=float, metavar="X", help="Prune at this many times the trial's learning rate [1].")
 @click.option("--temperature", type=float, metavar="T", help="Of the soft targets [4].")
 @click.option("--alpha", type=float, metavar="X", help="The share of the soft targets in the student's loss [0.7].")
 @click.option("--tolerance", type=float, metavar="POINTS", help="How much accuracy on holdout may be lost [1].")
@@ -93,21 +93,17 @@ def _show(done: Compression, dry_run: bool) -> None:
             row.name + (" *" if row == found.chosen else ""),
             f"{row.holdout_accuracy:.4f}",
             f"{row.sparsity:.0%}",
-            f"{row.parameters:,}",
-            f"{row.bytes:,}",
-            f"{row.gzip_bytes:,}",
+            f"{row.bytes / 1000:,.1f}",
+            f"{row.gzip_bytes / 1000:,.1f}",
             f"{row.cost.p50_ms:.3f}",
             f"{row.cost.p99_ms:.3f}",
             f"{row.cost.peak_mb:.0f}",
-            row.runtime,
         ]
         for row in found.rows
     ]
-    columns = ("model", "holdout", "zeros", "parameters", "bytes", "gzipped", "p50 ms", "p99 ms", "peak MB", "runtime")
+    columns = ("model", "holdout", "zeros", "kB", "gzip kB", "p50 ms", "p99 ms", "peak MB")
     print_table(f"{done.source} made smaller (* chosen)", columns, rows)
-    click.echo(
-        "Parameters: those that are not 0. Latency: of one image, with one thread. Memory: of the process, with its runtime."
-    )
+    click.echo("One image, one thread, a process each: float32 by TensorFlow, int8 by LiteRT; the memory includes the runtime.")
     if found.chosen is None:
         click.echo("No variant is smaller and within the tolerance, so nothing was registered; see --tolerance and --epochs.")
         return

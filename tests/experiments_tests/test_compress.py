@@ -107,6 +107,7 @@ def test_a_killed_promotion_is_finished_and_the_champion_stays(
     assert len(mlflow.search_model_versions("name = 'digits'")) == 2
 
 
+@pytest.mark.slow
 def test_a_better_student_under_a_new_name_and_the_next_stays_challenger(copy: Shell) -> None:
     """A net that beats the champion, which was cut to nearly nothing, takes no alias of it."""
     weak = copy("compress", "digits", "--prune", "0.99", "--epochs", "1", "--to", "tiny")

@@ -17,7 +17,7 @@ from tailor.models.training.random import Clock
 from tailor.models.training.records import TrialValues
 from tailor.models.training.tuning import Tuned, tune
 
-EPOCHS, BATCH = 3, 64
+EPOCHS, BATCH = 3, 128
 
 
 @pytest.fixture(scope="module")
