@@ -16,7 +16,16 @@ from pathlib import Path
 
 TAILOR = Path(sys.executable).parent / "tailor"
 Done = subprocess.CompletedProcess[str]
-LOADING = ("search", "check", "lr-range", "promote", "predict", "export", "reproduce")  # commands that fork with TensorFlow
+LOADING = (
+    "search",
+    "check",
+    "lr-range",
+    "promote",
+    "predict",
+    "export",
+    "compress",
+    "reproduce",
+)  # commands that fork with TensorFlow
 
 
 @dataclass(frozen=True)

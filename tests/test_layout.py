@@ -32,6 +32,7 @@ LAYERS = {
     ),
     "experiments": (
         ("cli", "api", "deployment"),
+        ("compression",),
         ("promotion", "export", "serving"),
         ("coordinator",),
         ("planning", "registry", "reports"),

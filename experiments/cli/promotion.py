@@ -111,10 +111,11 @@ def _show(promotion: Promotion) -> None:
     if not promotion.version:
         click.echo("A dry run: the test set stays closed, and nothing is registered.")
         return
-    _show_registered(promotion)
+    show_registered(promotion)
 
 
-def _show_registered(promotion: Promotion) -> None:
+def show_registered(promotion: Promotion) -> None:
+    """Show what was registered, why, and what to run next."""
     from ...models.references import is_file
 
     name, verdict, test = promotion.name, promotion.verdict, promotion.test

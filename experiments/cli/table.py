@@ -19,6 +19,7 @@ COMMANDS = {
     "ensemble": "Combine a study's models into one, and register it.",
     "pull": "Fetch a registered model into a folder.",
     "export": "Write a registered model as ONNX, LiteRT or SavedModel.",
+    "compress": "Make a registered model smaller: prune, distil, int8; register a challenger.",
     "predict": "Classify images with a registered model.",
     "serve": "Answer requests with a registered model: a web server on this machine.",
     "ui": "Open MLflow's pages on the store.",

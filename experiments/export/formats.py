@@ -30,13 +30,13 @@ FORMATS = {
 }
 
 
-def find_format(name: str) -> Format:
-    """The format of that name. Raises InputError if a package that it needs is missing, StudyError if there is none."""
+def find_format(name: str, option: str = "--format") -> Format:
+    """The format that `option` names. Raises InputError if a package that it needs is missing, StudyError if there is none."""
     if name not in FORMATS:
-        raise unknown("--format", name, list(FORMATS))
+        raise unknown(option, name, list(FORMATS))
     found = FORMATS[name]
     missing = [package for package in found.packages if importlib.util.find_spec(package) is None]
     if missing:
         names = ", ".join(missing).replace("_", "-")
-        raise InputError(f"--format: {name} needs {names}; run: pip install 'tailor-hpo[{found.extra}]'")
+        raise InputError(f"{option}: {name} needs {names}; run: pip install 'tailor-hpo[{found.extra}]'")
     return found

@@ -41,8 +41,9 @@ def draw_sample(client: MlflowClient, version: ModelVersion, data_dir: Path | No
             raise InputError(f"{version.tags['tailor.dataset']!r} now holds other data than the version was made from.")
     except (InputError, RunError) as error:
         raise InputError(f"no images to compare on: {error} (--unchecked exports it in float32 without a comparison.)") from error
-    return Sample(_take(splits.holdout), _take(splits.train))
+    return Sample(take_sample(splits.holdout), take_sample(splits.train))
 
 
-def _take(part: Images) -> np.ndarray:
+def take_sample(part: Images) -> np.ndarray:
+    """At most 200 images of a split, the classes in proportion."""
     return part.take(stratify(part.labels, min(IMAGES, len(part)), np.random.default_rng(0))).images

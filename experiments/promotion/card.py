@@ -34,6 +34,7 @@ class Facts:
     metric: str
     holdout: Interval
     refit: bool
+    note: str
     ranking: Sequence[Ranked]
     verdict: Verdict
     openings: int
@@ -89,6 +90,7 @@ def write_card(facts: Facts, spec: StudySpec, splits: Splits, test: Predictions)
         "",
         f"Calibration error {error:.4f}: so far is its confidence from its accuracy, on average.",
         *_costs(facts.costs),
+        *(["", facts.note] if facts.note else []),
         "",
         *_seeds(facts),
         *_classes(test, names),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from mlflow.entities.model_registry import ModelVersion
@@ -39,14 +39,15 @@ from .records import Choice, Promotion, Request, Work
 from .statistics import Predictions, score, score_with_interval
 from .verdict import Verdict, check_costs, judge, weigh
 
-CHOOSE = {"candidates": choose_trained, "quick": choose_logged, "ensemble": choose_ensemble}
+Chooser = Callable[[Request, Work, Evaluator], Choice]
+CHOOSE: Mapping[str, Chooser] = {"candidates": choose_trained, "quick": choose_logged, "ensemble": choose_ensemble}
 AGAIN = "this model is registered already"
 KEPT = ("tailor.study", "tailor.objective", "tailor.direction", "tailor.dataset", DIGEST, "tailor.input_shape")
 AGAINST = "tailor.judged_against"  # the champion's version then
 
 
-def promote(request: Request, work: Work) -> Promotion:
-    """Choose, judge and register a study's best model. Raises InputError, RunError, and Interrupted on a signal.
+def promote(request: Request, work: Work, choose: Chooser | None = None) -> Promotion:
+    """Choose (the request's way, or by `choose`), judge and register a model. Raises InputError, RunError, Interrupted.
 
     Opens the test split at most once for a model and champion, and counts each opening on the registered name.
     """
@@ -58,7 +59,7 @@ def promote(request: Request, work: Work) -> Promotion:
         )
     work = replace(work, spec=replace(work.spec, promotion=request.plan))
     with Evaluator() as evaluator:
-        choice = CHOOSE[request.way](request, work, evaluator)
+        choice = (choose or CHOOSE[request.way])(request, work, evaluator)
         if request.dry_run:
             return Promotion(
                 request.name,
@@ -103,6 +104,9 @@ def _judge(request: Request, work: Work, choice: Choice, evaluator: Evaluator) -
     verdict = judge(request.plan, None if rival is None else weigh(choice.metric, test, rival))
     if champion is not None and rival is None:
         verdict = Verdict("promoted", f"--force: version {champion.version} is of another data set, and was not compared")
+    if request.challenger_only and champion is not None and verdict.outcome == "promoted":
+        reason = f"{verdict.reason}; it stays challenger, as every compressed model does"
+        verdict = replace(verdict, outcome="challenger", reason=reason)
     run.log(work.splits, verdict, test, rival, _number(champion))
     found = score_with_interval(choice.metric, test)
     notes = _make_notes(work, choice, test, openings)
@@ -167,6 +171,7 @@ def _describe(
         **{key: study[key] for key in KEPT},
         **read_checksums(work.client.get_logged_model(choice.model_id).tags),
         **more,
+        **choice.tags,
         "tailor.trial": str(choice.trial),
         "tailor.choice": choice.how,
         f"tailor.holdout_{choice.metric}": repr(choice.holdout.value),
@@ -201,6 +206,7 @@ def _write_card(work: Work, made: Promotion, test: Predictions, tags: Mapping[st
         metric=choice.metric,
         holdout=choice.holdout,
         refit=choice.refit,
+        note=choice.note,
         ranking=choice.ranking,
         verdict=made.verdict,
         openings=made.openings,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from mlflow import MlflowClient
@@ -23,7 +23,10 @@ Way = Literal["candidates", "quick", "ensemble"]
 
 @dataclass(frozen=True)
 class Request:
-    """What a promotion is asked for: by which way the model is chosen, and of which trial (None: the study's best ones)."""
+    """What a promotion is asked for: by which way the model is chosen, and of which trial (None: the study's best ones).
+
+    `challenger_only`: it takes no champion's place, however good it is.
+    """
 
     name: str
     plan: PromotionPlan
@@ -31,6 +34,7 @@ class Request:
     trial: int | None = None
     dry_run: bool = False
     force: bool = False
+    challenger_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,8 @@ class Work:
 class Choice:
     """The model that was chosen, before the test set was opened: of which trial, how, and its score on holdout.
 
-    `members` is how many trained models are in it; with `refit` it was trained on holdout too, after that score.
+    `members` is how many trained models are in it; with `refit` it was trained on holdout too, after that score. `note` is a
+    line for the card, `tags` go to the version.
     """
 
     trial: int
@@ -67,6 +72,8 @@ class Choice:
     ranking: tuple[Ranked, ...] = ()
     members: int = 1
     refit: bool = False
+    note: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,8 @@ from ..tracking.leaderboard import Row, read_leaderboard
 from ..tracking.reader import RecordedStudy
 from ..trials.saved_model import SavedModel
 from .reference import CODE_SHA256, SHA256
+
+INT8, INT8_SHA256 = "model_int8.tflite", "tailor.int8_sha256"  # the 8-bit form of a compressed model, beside model.keras
 
 
 def fetch_saved_model(
@@ -41,6 +44,17 @@ def fetch_saved_model(
 def find_registered_model(client: MlflowClient, version: ModelVersion, folder: Path | None = None) -> SavedModel:
     """The files of a version, with the checksums that the registry holds; as `fetch_saved_model` finds them."""
     return fetch_saved_model(client, version.source.removeprefix("models:/"), version.tags, folder)
+
+
+def read_int8(model: SavedModel, version: ModelVersion) -> bytes | None:
+    """The 8-bit form of a version's model; None if it has none. Raises InputError if its checksum differs."""
+    if INT8_SHA256 not in version.tags:
+        return None
+    path = model.path.parent.parent / INT8
+    data = path.read_bytes()
+    if (got := hashlib.sha256(data).hexdigest()) != version.tags[INT8_SHA256]:
+        raise InputError(f"{path}: its SHA-256 is {got}, not the registered {version.tags[INT8_SHA256]}; the file was changed.")
+    return data
 
 
 def read_labels(model: SavedModel) -> list[str]:

@@ -13,14 +13,14 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from ..errors import InputError
-from .files import find_registered_model
+from .files import INT8, find_registered_model, read_int8
 from .load import SUMS
 from .register import MOST_CHARACTERS
 from .versions import EVIDENCE, RESCALED, RESCALING, read_input_shape
 
 
 def pull(client: MlflowClient, version: ModelVersion, folder: Path) -> list[Path]:
-    """Write model.keras, labels.json, preprocessing.json, card.md, the model's own code and SHA256SUMS into `folder`.
+    """Write model.keras, its 8-bit form if it has one, labels.json, preprocessing.json, card.md, its code, and SHA256SUMS.
 
     Raises InputError, and leaves nothing there, if it cannot write.
     """
@@ -33,6 +33,8 @@ def pull(client: MlflowClient, version: ModelVersion, folder: Path) -> list[Path
         "preprocessing.json": images.encode(),
         "card.md": read_card(client, version).encode(),
     }
+    if (int8 := read_int8(model, version)) is not None:
+        files[INT8] = int8
     if model.source is not None:
         files[model.source.name] = model.source.read_bytes()
     sums = [f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in sorted(files.items())]

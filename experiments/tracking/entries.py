@@ -53,8 +53,8 @@ class EndRun:
 class LogModel:
     """Log a trial's model; it replaces the model of an earlier attempt.
 
-    `files` holds model.keras, labels.json and the factory's file, which `source` names. `shape` is the images' (height,
-    width, channels).
+    `files` holds model.keras, labels.json, the factory's file, which `source` names, and what is to lie beside them. `shape` is
+    the images' (height, width, channels).
     """
 
     attempt: Attempt

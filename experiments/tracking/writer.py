@@ -144,6 +144,8 @@ def log_model(client: MlflowClient, experiment_id: str, run_id: str, entry: LogM
             source.write_bytes(entry.files[entry.source])
         model = model_files.ModelFile(entry.files["model.keras"], entry.shape, entry.classes, source)
         model_files.write(model, folder, logged.model_id, {"labels.json": entry.files["labels.json"].decode()})
+        for name in entry.files.keys() - {"model.keras", "labels.json", entry.source}:
+            (folder / name).write_bytes(entry.files[name])
         client.log_model_artifacts(logged.model_id, str(folder))
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, entry.step)])
     client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)

@@ -132,6 +132,10 @@ class Program:
         guesses = np.concatenate(predicted)
         return Predictions(total / count, float(np.mean(guesses == labels.numpy())), guesses, np.concatenate(confidence))
 
+    def measure_losses(self, images: tf.Tensor, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        """The loss of each image, shaped (n,), from the augmented images, their targets and the model's outputs."""
+        return self.loss(targets, outputs)
+
     def _compile(self, size: int, by_xla: bool) -> Any:
         steps = partial(self._steps, size)
         return tf.function(steps, input_signature=self._signature, autograph=False, jit_compile=by_xla or None)
@@ -159,9 +163,9 @@ class Program:
         weights = [variable.value for variable in self.model.trainable_variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(weights)
-            outputs = tf.cast(self.model(_cast_input(images, self.model), training=True), tf.float32)
+            outputs = tf.cast(self.model(cast_input(images, self.model), training=True), tf.float32)
             extra = [tf.cast(tf.reduce_sum(loss), tf.float32) for loss in self.model.losses]
-            loss = tf.add_n([tf.reduce_mean(self._weigh(self.loss(targets, outputs), labels)), *extra])
+            loss = tf.add_n([tf.reduce_mean(self._weigh(self.measure_losses(images, targets, outputs), labels)), *extra])
         self.optimizer.apply(tape.gradient(loss, weights))
         right = tf.equal(tf.argmax(outputs, axis=-1, output_type=labels.dtype), labels)
         return loss, tf.reduce_sum(tf.cast(right, tf.float32))
@@ -177,13 +181,13 @@ class Program:
 
     def _evaluate_batch(self, kind: str, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         views = [
-            tf.cast(self.model(_cast_input(view, self.model), training=False), tf.float32) for view in make_views(kind, images)
+            tf.cast(self.model(cast_input(view, self.model), training=False), tf.float32) for view in make_views(kind, images)
         ]
         outputs = tf.add_n(views) / len(views) if len(views) > 1 else views[0]
         losses = keras.losses.sparse_categorical_crossentropy(labels, outputs)
         return tf.reduce_sum(losses), tf.argmax(outputs, axis=-1), tf.reduce_max(outputs, axis=-1)
 
 
-def _cast_input(images: tf.Tensor, model: keras.Model) -> tf.Tensor:
+def cast_input(images: tf.Tensor, model: keras.Model) -> tf.Tensor:
     """Images in the type that the model's input declares; uint8 stays uint8 if the model itself rescales it."""
     return tf.cast(images, model.inputs[0].dtype)

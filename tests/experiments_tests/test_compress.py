@@ -1,0 +1,142 @@
+"""`tailor compress`: what is chosen, what is registered with which lineage, and that nothing is registered by half."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from conftest import Shell
+from searches import client
+
+from tailor.experiments.compression import compress as room
+from tailor.experiments.compression.records import Asked, Cost, Row, choose, name_int8
+from tailor.experiments.errors import RunError
+from tailor.models.training.pruning import measure_sparsity
+
+ONE = ("compress", "digits", "--prune", "0.5", "--epochs", "1")
+
+
+def row(name: str, accuracy: float, size: int, base: str = "") -> Row:
+    return Row(name, base or name, "TensorFlow", accuracy, size, size, Cost(1, 2, 3), 0.0, 10)
+
+
+def test_the_smallest_within_the_tolerance_is_chosen() -> None:
+    rows = [row("original", 0.90, 100), row("a", 0.895, 50), row("b", 0.891, 20), row("c", 0.85, 5), row("d", 0.95, 120)]
+    assert choose(rows, 1.0) == rows[2]
+    assert choose(rows, 0.6) == rows[1]
+    assert choose(rows, 10.0) == rows[3]
+    assert choose([rows[0], rows[3], rows[4]], 1.0) is None  # one too bad, one no smaller
+    assert choose([rows[0], rows[3]], 1.0) == rows[3]  # what was asked for
+    forms = [*rows, row("a int8", 0.893, 40, "a"), row("d int8", 0.92, 45, "d")]
+    assert choose(forms, 1.0, only_int8=True) == forms[5]
+    assert choose(forms[:6], 0.1, only_int8=True) == forms[5]  # its float32 form is there to compare
+    assert (name_int8("original"), name_int8("pruned 80 %")) == ("int8", "pruned 80 % int8")
+
+
+def test_a_label_tells_what_was_asked_for_and_of_what() -> None:
+    labels = {Asked().label("a", "d"), Asked().label("b", "d"), Asked().label("a", "e"), Asked(seed=1).label("a", "d")}
+    assert len(labels) == 4 and Asked(prune=(0.5,)).label("a", "d") == Asked(prune=(0.5,)).label("a", "d")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--prune", "1.5"), "--prune: expected a share of weights above 0 and below 1, such as 0.8, got 1.5."),
+        (("--tolerance", "-1"), "--tolerance: expected a number from 0 to 100, got -1."),
+        (("--alpha", "2"), "--alpha: expected the share of the soft targets, from 0 to 1, got 2."),
+        (("--prune", "0.5", "--student", "units=3"), "--student: it belongs to --distil FACTORY; add that."),
+        (("--distil", "mpl"), "--distil: expected one of mlp, cnn, resnet, separable, transfer, or STUDY:TRIAL"),
+        (("--distil", "small:99"), "--distil: there is no trial 99 of a study 'small'"),
+        (("--distil", "mlp", "--student", "units"), "--student: expected KEY=VALUE, such as filters=8, got 'units'."),
+    ],
+)
+def test_wrong_input_is_refused_before_anything_is_made(recorded: Shell, options: tuple[str, ...], said: str) -> None:
+    done = recorded("compress", "digits", *options)
+    assert done.returncode == 2 and said in done.stderr
+
+
+def test_without_litert_int8_is_one_line_with_the_command(recorded: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    done = recorded("compress", "digits", "--int8")
+    assert done.returncode == 2
+    assert "--int8: litert needs ai-edge-litert; run: pip install 'tailor-hpo[litert]'" in done.stderr
+
+
+def test_a_killed_promotion_is_finished_and_the_champion_stays(
+    copy: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise RunError("killed before the promotion")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(room, "promote", die)
+        died = copy(*ONE)
+    assert died.returncode == 1 and died.stderr.strip().endswith("tailor: killed before the promotion")
+    mlflow = client(copy.folder)
+    assert len(mlflow.search_model_versions("name = 'digits'")) == 1  # nothing by half
+    done = copy(*ONE)
+    assert done.returncode == 0, done.stderr
+    assert "the same compression was made before" in done.stdout and "pruned 50 % *" in done.stdout
+    model = mlflow.get_registered_model("digits")
+    assert model.aliases == {"champion": 1, "challenger": 2}
+    version, original = mlflow.get_model_version("digits", "2"), mlflow.get_model_version("digits", "1")
+    tags = version.tags
+    assert tags["tailor.compressed_from"] == "digits/1" and tags["tailor.compressed_from_run"] == original.run_id
+    assert tags["tailor.compressed_from_sha256"] == original.tags["tailor.sha256"]
+    assert tags["tailor.outcome"] == "challenger" and "compression.png" in version.description
+    run = mlflow.get_run(version.run_id)
+    assert (run.info.status, run.data.tags["tailor.kind"]) == ("FINISHED", "compression")
+    place = Path(mlflow.download_artifacts(version.run_id, "", str(tmp_path)))
+    assert (place / "compression.png").read_bytes().startswith(b"\x89PNG")
+    rows = json.loads((place / "compression.json").read_text())["rows"]
+    assert [one["name"] for one in rows] == ["original", "pruned 50 %"]
+    assert rows[1]["gzip_bytes"] < 0.8 * rows[0]["gzip_bytes"] and rows[1]["sparsity"] == pytest.approx(0.5, abs=0.01)
+    assert all(0 < one["cost"]["p50_ms"] <= one["cost"]["p99_ms"] and one["cost"]["peak_mb"] > 50 for one in rows)
+
+    pulled = copy("pull", "digits@challenger", "-o", "got")
+    assert pulled.returncode == 0 and not (copy.folder / "got" / "model_int8.tflite").exists()
+    net = keras.saving.load_model(copy.folder / "got" / "model.keras", compile=False)
+    assert measure_sparsity(net) == pytest.approx(0.5, abs=0.01)
+
+    again = copy(*ONE)
+    assert again.returncode == 0 and "registered already" in again.stdout
+    assert len(mlflow.search_model_versions("name = 'digits'")) == 2
+
+
+@pytest.mark.slow
+def test_a_better_student_under_a_new_name_and_the_next_stays_challenger(copy: Shell) -> None:
+    """A net that beats the champion, which was cut to nearly nothing, takes no alias of it."""
+    weak = copy("compress", "digits", "--prune", "0.99", "--epochs", "1", "--to", "tiny")
+    assert weak.returncode == 0 and "tiny version 1 is champion: it is the first model of that name" in weak.stdout
+    done = copy("compress", "digits", "--distil", "mlp", "--student", "units=48", "--epochs", "4", "--to", "tiny")
+    assert done.returncode == 0, done.stderr
+    assert "it is shown to be better than the champion; it stays challenger, as every compressed model does" in done.stdout
+    assert client(copy.folder).get_registered_model("tiny").aliases == {"champion": 1, "challenger": 2}
+    once_more = copy("compress", "tiny@challenger", "--prune", "0.3", "--epochs", "1", "--dry-run")  # from a student's own record
+    assert once_more.returncode == 0 and "A dry run" in once_more.stdout
+    assert len(client(copy.folder).search_model_versions("name = 'tiny'")) == 2
+
+
+@pytest.mark.slow
+def test_the_8_bit_form_travels_with_the_version(copy: Shell) -> None:
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter
+    done = copy("compress", "digits", "--int8")
+    assert done.returncode == 0, done.stderr
+    assert "int8 *" in done.stdout and "beside it lies model_int8.tflite" in done.stdout
+    assert copy("pull", "digits@challenger", "-o", "got").returncode == 0
+    folder = copy.folder / "got"
+    data = (folder / "model_int8.tflite").read_bytes()
+    assert client(copy.folder).get_model_version("digits", "2").tags["tailor.int8_sha256"] == hashlib.sha256(data).hexdigest()
+    assert f"{hashlib.sha256(data).hexdigest()}  model_int8.tflite" in (folder / "SHA256SUMS").read_text()
+    images = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 1), "uint8")
+    expected = keras.saving.load_model(folder / "model.keras", compile=False).predict(images, verbose=0)
+    found = interpreter(model_content=data).get_signature_runner()(images=images)["output_0"]
+    assert found == pytest.approx(expected, abs=0.2)
+    for path in (copy.folder / "mlruns").rglob("model_int8.tflite"):
+        path.write_bytes(data + b"\0")
+    broken = copy("pull", "digits@challenger", "-o", "other")
+    assert broken.returncode == 2 and "the file was changed" in broken.stderr
