@@ -32,7 +32,7 @@ LAYERS = {
     ),
     "experiments": (
         ("cli", "api", "deployment"),
-        ("promotion", "export", "serving"),
+        ("promotion", "export", "maintenance", "serving"),
         ("coordinator",),
         ("planning", "registry", "reports"),
         ("tracking", "workers"),

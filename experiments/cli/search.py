@@ -26,12 +26,33 @@ if TYPE_CHECKING:
     from ..coordinator.finish import Ended
     from ..store import Store
 
+<<<<<<< HEAD
+=======
+ONCE = ("--fresh",)  # not in the commands to run next
+SHORT = {  # options that set a key of the study file
+    "trials": "search.trials",
+    "max_epochs": "search.max_epochs",
+    "timeout": "search.timeout",
+    "seed": "search.seed",
+    "engine": "search.engine",
+    "sampler": "search.sampler",
+    "pruner": "search.pruner",
+    "workers": "workers.count",
+}
+
+>>>>>>> 0ff24b9 (Commands to init, show, watch, rename, delete and collect; completion; python -m tailor; --fresh keeps the earlier study)
 
 @click.command("search")
 @click.argument("study")
 @study_options
 @click.option("--cluster", metavar="ADDRESS", help="Use the workers of a Dask scheduler, tcp://HOST:PORT.")
 @click.option("--enqueue-from", metavar="STUDY", help="First try the best points of another study in the store.")
+<<<<<<< HEAD
+=======
+@click.option("--fresh", is_flag=True, help="Begin anew; the study of that name is kept as NAME-1, or the next free number.")
+@name_option
+@set_option
+>>>>>>> 0ff24b9 (Commands to init, show, watch, rename, delete and collect; completion; python -m tailor; --fresh keeps the earlier study)
 @json_option
 @store_option
 @data_option
@@ -49,6 +70,15 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
 
             places = Places(store_at(given["store"]), given["data"], cluster, given["enqueue_from"])
             console = Console(stderr=as_json)
+<<<<<<< HEAD
+=======
+            if given["fresh"]:
+                from .fresh import set_aside
+
+                set_aside(spec.name, places.store, lambda line: console.print(line, highlight=False, markup=False))
+            begun = f"{spec.name}: {spec.model} on {spec.dataset}, up to {spec.search.trials} trials"
+            console.print(begun, highlight=False, markup=False)
+>>>>>>> 0ff24b9 (Commands to init, show, watch, rename, delete and collect; completion; python -m tailor; --fresh keeps the earlier study)
             try:
                 with open_screen(console) as shown:
                     ended = run_search(spec, places, shown)
@@ -56,8 +86,8 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
                 click.echo(f"Nothing is lost; resume with:  {repeat_command()}", err=True)
                 raise
             except ClusterGone as error:
-                raise RunError(f"{error}:  {repeat_command()}") from error
-    again = repeat_command()
+                raise RunError(f"{error}:  {repeat_command(without=ONCE)}") from error
+    again = repeat_command(without=ONCE)
     if ended.waiting:
         lost = "Nothing is lost; when MLflow is back, resume with:"
         click.echo(f"MLflow cannot be written to, and {ended.waiting}. {lost}  {again}", err=as_json)
@@ -100,6 +130,7 @@ def _close(study: str, store: Store, ended: Ended, again: str) -> None:
     if ended.signal:
         click.echo(f"Stopped: {counted}. Nothing is lost; resume with:  {again}")
         return
+<<<<<<< HEAD
     click.echo(f"Finished: {ended.reason} ({counted}).")
     print_next(
         [
@@ -109,3 +140,11 @@ def _close(study: str, store: Store, ended: Ended, again: str) -> None:
             (f"{repeat_command(but='--trials')} --trials N", "add trials"),
         ]
     )
+=======
+    click.echo(f"Finished: {ended.reason}.")
+    click.echo("Next:")
+    click.echo(f"  {format_next('promote', study, '--to', 'NAME')}    register the best model")
+    page = ui_links.make_study_url(ui_links.make_base_url(store.tracking_uri), ended.experiment_id)
+    click.echo(f"  {format_next('ui', study)}    compare the trials: {page}")
+    click.echo(f"  {repeat_command(but='--trials', without=ONCE)} --trials N    add trials")
+>>>>>>> 0ff24b9 (Commands to init, show, watch, rename, delete and collect; completion; python -m tailor; --fresh keeps the earlier study)

@@ -21,10 +21,10 @@ from tailor.experiments.cli.compare import number
 from tailor.experiments.errors import InputError
 from tailor.experiments.planning.initial_points import find_best_points, fit_to_space
 from tailor.experiments.reports.advice import advise
-from tailor.experiments.reports.compare import find_run
 from tailor.experiments.reports.report import _render, _table
 from tailor.experiments.tracking.leaderboard import Row, shorten
 from tailor.experiments.tracking.reader import find_study
+from tailor.experiments.tracking.references import find_run
 from tailor.search.analysis.plots import measure_importances, to_optuna
 from tailor.search.space.parameters import Choice, Float, Int
 from tailor.search.space.space import Space
