@@ -9,7 +9,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from conftest import Shell
+from conftest import OwnProcess, Shell
 from faults import broken, study, to_the_end
 from ledger import Ledger
 from searches import client, copy_study
@@ -54,8 +54,9 @@ def kill(folder: Path, step: tuple[str, str, int], *command: str) -> list[str]:
 
 @pytest.mark.parametrize("step", DELETE, ids=lambda step: f"{step[0].rpartition(':')[2]}-{step[1]}")
 def test_a_deletion_that_is_killed_is_finished_by_the_same_command(
-    searched: Shell, tailor: Shell, ledger: Ledger, step: tuple[str, str, int]
+    searched: Shell, tailor_process: OwnProcess, ledger: Ledger, step: tuple[str, str, int]
 ) -> None:
+    tailor = tailor_process  # MLflow's client keeps the places of runs, which the copies share
     copy_study(searched.folder, tailor.folder)
     wrong = kill(tailor.folder, step, "delete", "small", "--yes")
     again = tailor("delete", "small", "--yes")
@@ -70,8 +71,9 @@ def test_a_deletion_that_is_killed_is_finished_by_the_same_command(
 
 @pytest.mark.parametrize("step", RENAME, ids=lambda step: f"{step[0].rpartition(':')[2]}-{step[1]}")
 def test_a_renaming_that_is_killed_is_finished_by_the_same_command(
-    searched: Shell, tailor: Shell, ledger: Ledger, step: tuple[str, str, int]
+    searched: Shell, tailor_process: OwnProcess, ledger: Ledger, step: tuple[str, str, int]
 ) -> None:
+    tailor = tailor_process  # MLflow's client keeps the places of runs, which the copies share
     copy_study(searched.folder, tailor.folder)
     wrong = kill(tailor.folder, step, "rename", "small", "other")
     again = tailor("rename", "small", "other")
