@@ -54,38 +54,21 @@ def _promote(study: str, way: Way, as_json: bool, given: Mapping[str, Any]) -> P
     with working(f"reading study {study}"):
         from rich.console import Console
 
-<<<<<<< HEAD
         from ...search.study.load import check_name
         from ..coordinator.display import open_screen
         from ..coordinator.session import Places
         from ..planning.resolve import open_data
         from ..promotion.promote import promote
-        from ..promotion.records import Request, Work, split_reference
+        from ..promotion.records import Request, Work
+        from ..tracking.references import find_trial_number, split_reference
 
         name = check_name("--to", given["name"])
         where, trial = split_reference(study)
         place, client = open_store(given["store"])
         found = find_recorded(client, where)
         spec = found.read_spec()
-        request = Request(name, _plan(where, spec, given), way, trial, given["dry_run"], given["force"])
+        request = Request(name, _plan(where, spec, given), way, find_trial_number(found, trial), given["dry_run"], given["force"])
         splits = open_data(spec, given["data"])
-=======
-    from ...search.study.load import check_name
-    from ..coordinator.display import open_screen
-    from ..coordinator.session import Places
-    from ..planning.resolve import open_data
-    from ..promotion.promote import promote
-    from ..promotion.records import Request, Work
-    from ..tracking.references import find_trial_number, split_reference
-
-    name = check_name("--to", given["name"])
-    where, trial = split_reference(study)
-    place, client = open_store(given["store"])
-    found = find_recorded(client, where)
-    spec = found.read_spec()
-    request = Request(name, _plan(where, spec, given), way, find_trial_number(found, trial), given["dry_run"], given["force"])
-    splits = open_data(spec, given["data"])
->>>>>>> 0ff24b9 (Commands to init, show, watch, rename, delete and collect; completion; python -m tailor; --fresh keeps the earlier study)
     with place.reserved(), open_screen(Console(stderr=as_json)) as screen:
         return promote(request, Work(found, spec, splits, Places(place, given["data"], given.get("cluster")), screen))
 

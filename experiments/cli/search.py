@@ -26,33 +26,15 @@ if TYPE_CHECKING:
     from ..coordinator.finish import Ended
     from ..store import Store
 
-<<<<<<< HEAD
-=======
 ONCE = ("--fresh",)  # not in the commands to run next
-SHORT = {  # options that set a key of the study file
-    "trials": "search.trials",
-    "max_epochs": "search.max_epochs",
-    "timeout": "search.timeout",
-    "seed": "search.seed",
-    "engine": "search.engine",
-    "sampler": "search.sampler",
-    "pruner": "search.pruner",
-    "workers": "workers.count",
-}
 
->>>>>>> 0ff24b9 (Commands to init, show, watch, rename, delete and collect; completion; python -m tailor; --fresh keeps the earlier study)
 
 @click.command("search")
 @click.argument("study")
 @study_options
 @click.option("--cluster", metavar="ADDRESS", help="Use the workers of a Dask scheduler, tcp://HOST:PORT.")
 @click.option("--enqueue-from", metavar="STUDY", help="First try the best points of another study in the store.")
-<<<<<<< HEAD
-=======
 @click.option("--fresh", is_flag=True, help="Begin anew; the study of that name is kept as NAME-1, or the next free number.")
-@name_option
-@set_option
->>>>>>> 0ff24b9 (Commands to init, show, watch, rename, delete and collect; completion; python -m tailor; --fresh keeps the earlier study)
 @json_option
 @store_option
 @data_option
@@ -70,20 +52,15 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
 
             places = Places(store_at(given["store"]), given["data"], cluster, given["enqueue_from"])
             console = Console(stderr=as_json)
-<<<<<<< HEAD
-=======
             if given["fresh"]:
                 from .fresh import set_aside
 
                 set_aside(spec.name, places.store, lambda line: console.print(line, highlight=False, markup=False))
-            begun = f"{spec.name}: {spec.model} on {spec.dataset}, up to {spec.search.trials} trials"
-            console.print(begun, highlight=False, markup=False)
->>>>>>> 0ff24b9 (Commands to init, show, watch, rename, delete and collect; completion; python -m tailor; --fresh keeps the earlier study)
             try:
                 with open_screen(console) as shown:
                     ended = run_search(spec, places, shown)
             except KeyboardInterrupt:  # a second signal
-                click.echo(f"Nothing is lost; resume with:  {repeat_command()}", err=True)
+                click.echo(f"Nothing is lost; resume with:  {repeat_command(without=ONCE)}", err=True)
                 raise
             except ClusterGone as error:
                 raise RunError(f"{error}:  {repeat_command(without=ONCE)}") from error
@@ -130,21 +107,12 @@ def _close(study: str, store: Store, ended: Ended, again: str) -> None:
     if ended.signal:
         click.echo(f"Stopped: {counted}. Nothing is lost; resume with:  {again}")
         return
-<<<<<<< HEAD
     click.echo(f"Finished: {ended.reason} ({counted}).")
     print_next(
         [
             (format_next("promote", study, "--to", "NAME"), "register the best model"),
             (format_next("report", study), "write the report as a page"),
             (format_next("ui", study), "compare the trials in MLflow"),
-            (f"{repeat_command(but='--trials')} --trials N", "add trials"),
+            (f"{repeat_command(but='--trials', without=ONCE)} --trials N", "add trials"),
         ]
     )
-=======
-    click.echo(f"Finished: {ended.reason}.")
-    click.echo("Next:")
-    click.echo(f"  {format_next('promote', study, '--to', 'NAME')}    register the best model")
-    page = ui_links.make_study_url(ui_links.make_base_url(store.tracking_uri), ended.experiment_id)
-    click.echo(f"  {format_next('ui', study)}    compare the trials: {page}")
-    click.echo(f"  {repeat_command(but='--trials', without=ONCE)} --trials N    add trials")
->>>>>>> 0ff24b9 (Commands to init, show, watch, rename, delete and collect; completion; python -m tailor; --fresh keeps the earlier study)

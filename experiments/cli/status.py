@@ -15,29 +15,21 @@ from .common import find_recorded, format_next, json_option, open_store, print_j
 @store_option
 def command(study: str, whole: bool, watch: bool, as_json: bool, store: str | None) -> None:
     """Show the progress of STUDY, and its trials, best first."""
+    if watch and not as_json:
+        from .watch import watch as follow
+
+        follow(study, store)
     with working(f"reading study {study}"):
         place, client = open_store(store)
         from ..tracking.leaderboard import Overview, count_by_word, read_leaderboard, read_overview
         from .leaderboard import describe_state, print_leaderboard
 
-<<<<<<< HEAD
         recorded, repaired = repair_if_killed(find_recorded(client, study), place)
         spec = recorded.read_spec()
         state = describe_state(place, recorded, spec) if as_json else None
         shown = Overview.of(read_leaderboard(recorded), None) if whole else read_overview(recorded)
     if state is not None:
         print_json(state)
-=======
-    place, client = open_store(store)
-    recorded, repaired = repair_if_killed(find_recorded(client, study), place)
-    if watch and not as_json:
-        from .watch import watch as follow
-
-        recorded = follow(recorded, place)
-    spec = recorded.read_spec()
-    if as_json:
-        print_json(describe_state(place, recorded, spec))
->>>>>>> 0ff24b9 (Commands to init, show, watch, rename, delete and collect; completion; python -m tailor; --fresh keeps the earlier study)
         return
     for line in repaired:
         click.echo(f"repaired: {line}")

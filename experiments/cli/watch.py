@@ -8,32 +8,32 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ..store import Store
     from ..tracking.reader import RecordedStudy
 
 EVERY = 2.0  # seconds between two looks
 ROWS = 10
 
 
-def watch(study: RecordedStudy, store: Store) -> RecordedStudy:
-    """Show the study until its search ends, was killed, or Ctrl-C. Returns it as it is then; at once if there is no terminal."""
+def watch(name: str, folder: str | None) -> None:
+    """Show the study until its search ends, was killed, or Ctrl-C; without a terminal nothing."""
     from rich.console import Console
     from rich.live import Live
 
-    from .common import repair_if_killed
+    from .common import find_recorded, open_store, repair_if_killed
 
     console = Console()
     if not console.is_terminal:
-        return study
+        return
+    place, client = open_store(folder)
+    study, _ = repair_if_killed(find_recorded(client, name), place)
     with Live(console=console, transient=True, auto_refresh=False) as live:
         while study.running:
             live.update(_draw(study), refresh=True)
             try:
                 time.sleep(EVERY)
             except KeyboardInterrupt:
-                return study
-            study, _ = repair_if_killed(study.refresh(), store)
-    return study
+                return
+            study, _ = repair_if_killed(study.refresh(), place)
 
 
 def _draw(study: RecordedStudy) -> Table:

@@ -13,6 +13,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from ...search.study.goal import EPOCH_METRICS
+from ..errors import InputError
 from ..tracking.references import find_run
 from ..trials.metrics import read_confusion
 
