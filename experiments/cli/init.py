@@ -49,7 +49,8 @@ def _ask(question: str, default: str) -> str:
 def _write(file: Path, starter: Starter, data: Path | None) -> None:
     """Write the file whole, once it is a valid study whose data can be read. Raises what `tailor check` raises."""
     from ..errors import InputError
-    from ..planning.resolve import open_data, resolve_study
+    from ..planning.resolve import open_data
+    from ..planning.study_file import resolve_study
 
     draft = file.with_name(f".{os.getpid()}-{file.name}")
     try:

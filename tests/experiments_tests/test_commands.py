@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from conftest import TAILOR, Shell
 
-from tailor.experiments.planning.resolve import resolve_study
+from tailor.experiments.planning.study_file import resolve_study
 from tailor.experiments.reports.trial_details import draw_sparkline, find_place
 
 HYPER = "def build(hp):\n    return None\n"
