@@ -21,14 +21,16 @@ if TYPE_CHECKING:
 def command(trial: str, as_json: bool, store: str | None) -> None:
     """Show one trial in full. Name it as STUDY:TRIAL (fashion-mlp:3), STUDY:best, or by its run's id."""
     from ..reports.trial_details import draw_sparkline, read_details
-    from ..tracking.leaderboard import format_number
+    from ..tracking.leaderboard import WORDS, format_number
 
     _, client = open_store(store)
     study, found = read_details(client, trial)
     if as_json:
         print_json(found.to_dict())
         return
-    click.echo(f"{found.study}:{found.trial}  {found.status}{f', {found.reason}' if found.reason else ''}")
+    click.echo(
+        f"{found.study}:{found.trial}  {WORDS.get(found.status, found.status)}{f', {found.reason}' if found.reason else ''}"
+    )
     if found.place:
         click.echo(f"  error at {found.place}")
     if bars := draw_sparkline(found.curve):
@@ -54,6 +56,10 @@ def _print(title: str, rows: Iterable[tuple[str, str]]) -> None:
 
 
 def _describe(one: RecordedAttempt) -> str:
+    from ..tracking.leaderboard import WORDS
+
     begun = datetime.fromtimestamp(one.start / 1000).astimezone().isoformat(sep=" ", timespec="seconds")
     took = "" if one.end is None else f", {(one.end - one.start) / 1000:.1f} s"
-    return f"{one.status}{f' ({one.reason})' if one.reason else ''}, {one.epochs} epochs, from {begun}{took}"
+    return (
+        f"{WORDS.get(one.status, one.status)}{f' ({one.reason})' if one.reason else ''}, {one.epochs} epochs, from {begun}{took}"
+    )

@@ -63,7 +63,7 @@ def test_show_is_the_trial_in_full(recorded: Shell) -> None:
     assert plain["values"]["best_val_accuracy"] == best["value"] and len(plain["curve"]) == 3
     shown = recorded("show", f"small:{best['trial']}").stdout
     for text in (
-        f"small:{best['trial']}  complete",
+        f"small:{best['trial']}  done",
         "learning_rate",
         "attempts",
         "confusion_matrix.png",
