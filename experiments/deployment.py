@@ -19,7 +19,7 @@ from .export.export import Exported, Wanted
 from .export.export import export as run_export
 from .planning.resolve import open_data
 from .promotion.promote import promote as run_promotion
-from .promotion.records import Promotion, Request, Work, split_reference
+from .promotion.records import Promotion, Request, Work
 from .registry import pull as pulling
 from .registry.files import find_registered_model
 from .registry.versions import find_version, read_input_shape
@@ -28,6 +28,7 @@ from .system.forkserver import loading
 from .system.host import kept
 from .system.import_path import prefer_installed
 from .tracking.reader import find_study, list_names, open_client
+from .tracking.references import find_trial_number, split_reference
 from .tracking.timeouts import shorten_timeouts
 from .trials.evaluator import Evaluator
 
@@ -66,7 +67,9 @@ def promote(  # noqa: PLR0913 (the options of the command)
         plan = make(PromotionPlan, "promotion", {key: value for key, value in laid.items() if value is not None})
         with place.reserved():
             work = Work(found, spec, open_data(spec, where), Places(place, where), screen)
-            return run_promotion(Request(to, plan, "quick" if quick else "candidates", trial, dry_run, force), work)
+            return run_promotion(
+                Request(to, plan, "quick" if quick else "candidates", find_trial_number(found, trial), dry_run, force), work
+            )
 
 
 @prefer_installed()

@@ -33,7 +33,7 @@ LAYERS = {
     "experiments": (
         ("cli", "api", "deployment"),
         ("compression",),
-        ("promotion", "export", "serving"),
+        ("promotion", "export", "maintenance", "serving"),
         ("coordinator",),
         ("planning", "registry", "reports"),
         ("tracking", "workers"),

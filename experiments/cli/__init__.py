@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from gc import freeze, set_threshold
 
 from ..system.environment import TENSORFLOW_ENV, apply_settings
 from ..system.import_path import prefer_installed
@@ -17,11 +17,11 @@ from .exit_codes import DONE, FAILED, WRONG_INPUT, say, say_interrupted
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
-    gc.set_threshold(100_000)  # or Python looks through MLflow's thousands of records again and again while they are read
+    set_threshold(100_000)  # or Python looks through MLflow's thousands of records again and again while they are read
     code = run(arguments)
     for number in NUMBERS:  # only the exit is left: a signal may end it at once
         signal.signal(number, signal.SIG_DFL)
-    gc.freeze()  # otherwise Python's last collection walks the libraries' objects for half a second
+    freeze()  # otherwise Python's last collection walks the libraries' objects for half a second
     sys.exit(code)
 
 

@@ -20,7 +20,12 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        return importlib.import_module(f".{name.replace('-', '_')}", __package__).command
+        command = importlib.import_module(f".{name.replace('-', '_')}", __package__).command
+        if ctx.resilient_parsing:  # a shell asks for completions
+            from .complete import complete_arguments
+
+            complete_arguments(command)
+        return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         import difflib

@@ -120,13 +120,13 @@ def format_next(*words: str) -> str:
     return shlex.join(["tailor", *words, *([] if store is None else ["--store", store])])
 
 
-def repeat_command(command: str = "", but: str = "") -> str:
-    """The command line as you typed it, for another command, or without the option `but`; the other options name the study."""
+def repeat_command(command: str = "", but: str = "", without: Sequence[str] = ()) -> str:
+    """The command line as you typed it, for another command, or without the option `but` and the flags `without`."""
     words, given = ["tailor"], iter(sys.argv[1:])
     for word in given:
         if word == but:
             next(given, None)
-        elif not (but and word.startswith(f"{but}=")):
+        elif word not in without and not (but and word.startswith(f"{but}=")):
             words.append(word)
     words[1:2] = [command or words[1]]
     return mask_passwords(shlex.join(words))

@@ -59,14 +59,15 @@ def _promote(study: str, way: Way, as_json: bool, given: Mapping[str, Any]) -> P
         from ..coordinator.session import Places
         from ..planning.resolve import open_data
         from ..promotion.promote import promote
-        from ..promotion.records import Request, Work, split_reference
+        from ..promotion.records import Request, Work
+        from ..tracking.references import find_trial_number, split_reference
 
         name = check_name("--to", given["name"])
         where, trial = split_reference(study)
         place, client = open_store(given["store"])
         found = find_recorded(client, where)
         spec = found.read_spec()
-        request = Request(name, _plan(where, spec, given), way, trial, given["dry_run"], given["force"])
+        request = Request(name, _plan(where, spec, given), way, find_trial_number(found, trial), given["dry_run"], given["force"])
         splits = open_data(spec, given["data"])
     with place.reserved(), open_screen(Console(stderr=as_json)) as screen:
         return promote(request, Work(found, spec, splits, Places(place, given["data"], given.get("cluster")), screen))

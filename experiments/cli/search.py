@@ -26,12 +26,15 @@ if TYPE_CHECKING:
     from ..coordinator.finish import Ended
     from ..store import Store
 
+ONCE = ("--fresh",)  # not in the commands to run next
+
 
 @click.command("search")
 @click.argument("study")
 @study_options
 @click.option("--cluster", metavar="ADDRESS", help="Use the workers of a Dask scheduler, tcp://HOST:PORT.")
 @click.option("--enqueue-from", metavar="STUDY", help="First try the best points of another study in the store.")
+@click.option("--fresh", is_flag=True, help="Begin anew; the study of that name is kept as NAME-1, or the next free number.")
 @json_option
 @store_option
 @data_option
@@ -49,15 +52,19 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
 
             places = Places(store_at(given["store"]), given["data"], cluster, given["enqueue_from"])
             console = Console(stderr=as_json)
+            if given["fresh"]:
+                from .fresh import set_aside
+
+                set_aside(spec.name, places.store, lambda line: console.print(line, highlight=False, markup=False))
             try:
                 with open_screen(console) as shown:
                     ended = run_search(spec, places, shown)
             except KeyboardInterrupt:  # a second signal
-                click.echo(f"Nothing is lost; resume with:  {repeat_command()}", err=True)
+                click.echo(f"Nothing is lost; resume with:  {repeat_command(without=ONCE)}", err=True)
                 raise
             except ClusterGone as error:
-                raise RunError(f"{error}:  {repeat_command()}") from error
-    again = repeat_command()
+                raise RunError(f"{error}:  {repeat_command(without=ONCE)}") from error
+    again = repeat_command(without=ONCE)
     if ended.waiting:
         lost = "Nothing is lost; when MLflow is back, resume with:"
         click.echo(f"MLflow cannot be written to, and {ended.waiting}. {lost}  {again}", err=as_json)
@@ -106,6 +113,6 @@ def _close(study: str, store: Store, ended: Ended, again: str) -> None:
             (format_next("promote", study, "--to", "NAME"), "register the best model"),
             (format_next("report", study), "write the report as a page"),
             (format_next("ui", study), "compare the trials in MLflow"),
-            (f"{repeat_command(but='--trials')} --trials N", "add trials"),
+            (f"{repeat_command(but='--trials', without=ONCE)} --trials N", "add trials"),
         ]
     )

@@ -10,10 +10,15 @@ from .common import find_recorded, format_next, json_option, open_store, print_j
 @click.command("status")
 @click.argument("study")
 @click.option("--all", "whole", is_flag=True, help="Show every trial.")
+@click.option("--watch", is_flag=True, help="Follow the study on a terminal until it ends.")
 @json_option
 @store_option
-def command(study: str, whole: bool, as_json: bool, store: str | None) -> None:
+def command(study: str, whole: bool, watch: bool, as_json: bool, store: str | None) -> None:
     """Show the progress of STUDY, and its trials, best first."""
+    if watch and not as_json:
+        from .watch import watch as follow
+
+        follow(study, store)
     with working(f"reading study {study}"):
         place, client = open_store(store)
         from ..tracking.leaderboard import Overview, count_by_word, read_leaderboard, read_overview

@@ -20,12 +20,11 @@ from ..datasets import splits as splitting
 from ..datasets.splits import Splits
 from ..errors import InputError
 from ..planning.resolve import open_data
-from ..promotion.records import split_reference
 from ..registry.files import fetch_saved_model
 from ..registry.versions import DIGEST, read_promoted_tag
 from ..store import Store
-from ..tracking.leaderboard import read_leaderboard
 from ..tracking.reader import RecordedStudy, find_study
+from ..tracking.references import find_run, split_reference
 from ..trials.job import TrialJob
 from ..trials.saved_model import SavedModel
 from .records import Asked
@@ -93,9 +92,8 @@ def read_source(client: MlflowClient, version: ModelVersion, data_dir: Path | No
 
 def choose_student(client: MlflowClient, source: Source, asked: Asked) -> tuple[str, dict[str, Any]]:
     """The student's factory and hyperparameters. Raises InputError that names what there is."""
-    where, trial = split_reference(asked.distil)
-    if trial is not None:
-        factory, hparams = _read_point(client, where, trial)
+    if split_reference(asked.distil)[1] is not None:
+        factory, hparams = _read_point(client, asked.distil)
     else:  # dense nets stay dense, the others become convolutional
         factory = asked.distil or ("mlp" if source.described["model"] == "mlp" else "cnn")
         hparams = dict(SMALL.get(factory, {}))
@@ -111,12 +109,8 @@ def make_student_job(teacher: TrialJob, student: tuple[str, Mapping[str, Any]], 
     )
 
 
-def _read_point(client: MlflowClient, study: str, trial: int) -> tuple[str, dict[str, Any]]:
-    found = find_study(client, study)
-    row = None if found is None else next((one for one in read_leaderboard(found) if one.trial == trial), None)
-    if row is None:
-        raise InputError(f"--distil: there is no trial {trial} of a study {study!r} in the store; see `tailor status {study}`.")
-    described = _read_trial(client, row.run_id)
+def _read_point(client: MlflowClient, reference: str) -> tuple[str, dict[str, Any]]:
+    described = _read_trial(client, find_run(client, reference)[1].info.run_id)
     return described["model"], {name: value for name, value in described["values"].items() if name not in NAMES}
 
 

@@ -13,6 +13,7 @@ from ..system.file_lock import hold_lock, lock_study, was_locked
 from ..system.silence import silence
 from ..tracking.leaderboard import OVERVIEW
 from ..tracking.outbox import Outbox
+from ..tracking.pending import refuse_pending
 from ..tracking.reader import RecordedStudy
 from ..tracking.spool import Spool
 from ..trials.checkpoints import Checkpoints
@@ -21,6 +22,7 @@ from .reconcile import Stores, reconcile
 
 def repair(study: RecordedStudy, store: Store) -> list[str]:
     """Repair a study that is not running. Returns a line for each repair. Raises InputError if it runs, or may run."""
+    refuse_pending(study)
     spec = study.read_spec()
     if not was_locked(store.locks, spec.name):
         raise InputError(

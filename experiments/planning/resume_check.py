@@ -11,6 +11,7 @@ from ...search.space.describe import describe_whole
 from ...search.study.spec import StudySpec
 from ..datasets.splits import Splits
 from ..errors import InputError
+from ..tracking.pending import refuse_pending
 from ..tracking.reader import RecordedStudy, find_study
 from . import recorded_defaults
 from .resolve import list_differences
@@ -23,6 +24,7 @@ def find_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> Recorded
     found = find_study(client, spec.name)
     if found is None:
         return None
+    refuse_pending(found)
     before, today = found.read_spec(), recorded_defaults.list_defaults(spec)
     noted = json.loads(found.tags.get(recorded_defaults.TAG, "null")) or today  # studies of earlier versions lack the tag
     old, new = recorded_defaults.resolve_training(before, noted, today), recorded_defaults.resolve_training(spec, today, noted)

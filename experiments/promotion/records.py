@@ -94,11 +94,3 @@ class Promotion:
     openings: int = 0
     run_id: str = ""
     notes: tuple[str, ...] = ()
-
-
-def split_reference(study: str) -> tuple[str, int | None]:
-    """The study and the trial that STUDY, STUDY:best or STUDY:TRIAL names; None for the best."""
-    where, _, trial = study.rpartition(":")
-    if where and trial == "best":
-        return where, None
-    return (where, int(trial)) if where and trial.isdigit() else (study, None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,12 +14,10 @@ from mlflow.exceptions import MlflowException
 
 from ...search.study.goal import EPOCH_METRICS
 from ..errors import InputError
-from ..tracking.leaderboard import read_best
-from ..tracking.reader import find_study
+from ..tracking.references import find_run
 from ..trials.metrics import read_confusion
 
 MOST_CONFUSED = 8
-NO_RUN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's codes for an unknown or invalid run id
 
 
 @dataclass(frozen=True)
@@ -39,35 +36,6 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
         return asdict(self)
-
-
-def find_run(client: MlflowClient, name: str) -> tuple[str, Run]:
-    """A run by its id, by STUDY:TRIAL, or by STUDY:best. Raises InputError."""
-    match = re.fullmatch(r"(.+):(\d+|best)", name)
-    if match is None:
-        try:
-            run = client.get_run(name)
-        except MlflowException as error:
-            if error.error_code not in NO_RUN:  # a server that is away, for example
-                raise
-            raise InputError(f"RUN: there is no run {name!r}; give a run's id, STUDY:TRIAL or STUDY:best.") from error
-        if "tailor.trial" not in run.data.tags:
-            study = run.data.tags.get("tailor.study", "STUDY")
-            raise InputError(f"RUN: expected a trial's run, got {name!r}, which is not one; give {study}:TRIAL or {study}:best.")
-        return run.info.run_name or name, run
-    found = find_study(client, match[1])
-    if found is None:
-        raise InputError(f"RUN: there is no study {match[1]!r} in the store; `tailor studies` lists them.")
-    if match[2] == "best":
-        best = read_best(found)
-        if best is None:
-            raise InputError(f"RUN: study {match[1]!r} has no complete trial{found.goal.within} yet.")
-        return f"{match[1]}:{best.trial}", client.get_run(best.run_id)
-    attempts = found.search_attempts(f"tags.`tailor.trial` = '{match[2]}'")
-    if newest := max(attempts, key=lambda one: one.attempt, default=None):
-        return name, client.get_run(newest.run_id)
-    numbers = ", ".join(map(str, sorted({one.trial for one in found.read_attempts()}))) or "none yet"
-    raise InputError(f"RUN: study {match[1]!r} has no trial {match[2]}; it has: {numbers[:200]}.")
 
 
 def compare(client: MlflowClient, names: Sequence[str]) -> Comparison:

@@ -24,9 +24,9 @@ from tailor.experiments.errors import InputError
 from tailor.experiments.planning.initial_points import find_best_points, fit_to_space
 from tailor.experiments.reports.advice import advise
 from tailor.experiments.reports.charts import draw_charts
-from tailor.experiments.reports.compare import find_run
 from tailor.experiments.reports.report import _table
 from tailor.experiments.tracking.leaderboard import Row, shorten
+from tailor.experiments.tracking.references import find_run
 from tailor.search.analysis.plots import Told
 from tailor.search.space.parameters import Choice, Float, Int
 from tailor.search.space.space import Space

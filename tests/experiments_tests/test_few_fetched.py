@@ -13,7 +13,6 @@ from mlflow.entities import Metric, Param, RunTag
 
 from tailor.experiments.cli.leaderboard import print_leaderboard
 from tailor.experiments.errors import InputError
-from tailor.experiments.reports.compare import find_run
 from tailor.experiments.store import Store
 from tailor.experiments.tracking import leaderboard
 from tailor.experiments.tracking.entries import RUN_STATUS, end_tags
@@ -28,6 +27,7 @@ from tailor.experiments.tracking.leaderboard import (
     record_overview,
 )
 from tailor.experiments.tracking.reader import RecordedAttempt, RecordedStudy, find_study, open_client
+from tailor.experiments.tracking.references import find_run
 
 GOALS = {
     "one": {"tailor.objective": "val_accuracy", "tailor.direction": "maximize"},

@@ -1,0 +1,69 @@
+"""What a shell completes arguments with: studies, trials and registered models, read from the store's databases within 0.2 s.
+
+It reads SQLite directly, without MLflow's import of seconds; a store on a server completes shipped names only.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import click
+from click.shell_completion import CompletionItem
+
+STUDIES = """
+SELECT DISTINCT e.name FROM experiments e JOIN runs r ON r.experiment_id = e.experiment_id
+JOIN tags t ON t.run_uuid = r.run_uuid AND t.key = 'tailor.kind' AND t.value = 'study' WHERE e.lifecycle_stage = 'active'
+"""
+TRIALS = """
+SELECT DISTINCT e.name || ':' || t.value FROM experiments e JOIN runs r ON r.experiment_id = e.experiment_id
+JOIN tags t ON t.run_uuid = r.run_uuid AND t.key = 'tailor.trial' WHERE e.lifecycle_stage = 'active'
+"""
+MODELS = "SELECT name FROM registered_models"
+KINDS = {  # what each command's argument names
+    "study": ("shipped", "files", STUDIES),
+    "old": (STUDIES,),
+    "trial": (TRIALS, "best"),
+    "run": (TRIALS, "best"),
+    "runs": (TRIALS, "best"),
+    "name": (MODELS,),
+    "reference": (MODELS,),
+}
+
+
+def complete_arguments(command: click.Command) -> None:
+    """Let a command's arguments complete themselves."""
+    for parameter in command.params:
+        if isinstance(parameter, click.Argument) and parameter.name in KINDS:
+            parameter.shell_complete = partial(_complete, KINDS[parameter.name])  # type: ignore[method-assign]
+
+
+def _complete(kinds: Sequence[str], context: click.Context, begun: str) -> list[CompletionItem]:
+    """The names that an argument may begin to be."""
+    named = Path(context.params.get("store") or os.environ.get("TAILOR_STORE") or "mlruns")
+    found: list[str] = []
+    for kind in kinds:
+        if kind == "shipped":
+            found += [path.stem for path in (Path(__file__).resolve().parents[1] / "studies").glob("*.toml")]
+        elif kind == "files":
+            found += [str(path) for path in Path().glob("*.toml")]
+        elif kind == "best":
+            found += [f"{study}:best" for study in _read(named, STUDIES)]
+        else:
+            found += _read(named, kind)
+    return [CompletionItem(name) for name in sorted(set(found)) if name.startswith(begun)]
+
+
+def _read(root: Path, query: str) -> list[str]:
+    path = root.expanduser() / "mlflow.db"
+    if not path.is_file():
+        return []
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=1)) as database:
+            return [str(name) for (name,) in database.execute(query)]
+    except sqlite3.Error:
+        return []

@@ -1,0 +1,27 @@
+"""`tailor gc`: remove what no study and no registered version needs."""
+
+from __future__ import annotations
+
+import click
+
+from .common import open_store, store_option
+from .confirm import confirm, format_size, yes_option
+
+
+@click.command("gc")
+@yes_option
+@store_option
+def command(sure: bool, store: str | None) -> None:
+    """Remove what nothing needs: data of deleted studies, dropped models, runs that were deleted in MLflow."""
+    from ..maintenance.gc import collect, find_garbage
+    from ..maintenance.hold import hold_store
+
+    place, client = open_store(store)
+    with hold_store(place):
+        garbage = find_garbage(client, place)
+        for line in garbage.describe():
+            click.echo(line)
+        if not confirm(f"Remove {format_size(garbage.size)}, and compact the databases of {place.root}?", sure):
+            click.echo("Nothing was removed.")
+            return
+        click.echo(f"Freed {format_size(collect(garbage, client, place))}.")

@@ -1,0 +1,72 @@
+"""`tailor init`: write a starter study file that `tailor check` accepts."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .common import data_option
+
+if TYPE_CHECKING:
+    from ..planning.starter import Starter
+
+RESIZED = (64, 64)
+
+
+@click.command("init")
+@click.argument("file", default="study.toml", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--dataset", metavar="DATA", help="digits, fashion-mnist, folder:DIR, npz:FILE or idx:DIR [what lies here].")
+@click.option("--model", metavar="MODEL", help="mlp, cnn, resnet, …, or FILE.py:FUNCTION [a `build` that lies here, or cnn].")
+@click.option("--name", metavar="NAME", help="The study's name [the file's].")
+@data_option
+def command(file: Path, dataset: str | None, model: str | None, name: str | None, data: Path | None) -> None:
+    """Write a starter study file, FILE [study.toml]. On a terminal it asks what you do not give."""
+    from ..errors import InputError
+    from ..planning.starter import Starter, guess_dataset, guess_model
+
+    if file.suffix != ".toml":
+        raise InputError(f"FILE: expected a name that ends in .toml, got {str(file)!r}.")
+    if file.exists():
+        raise InputError(f"FILE: {file} is there already, and is not overwritten; name another file.")
+    dataset = dataset or _ask("Data set (digits, fashion-mnist, folder:DIR, npz:FILE, idx:DIR)", guess_dataset(Path()))
+    model = model or _ask("Model (mlp, cnn, resnet, separable, transfer, FILE.py:FUNCTION)", guess_model(Path(), dataset))
+    _write(file, Starter(name or _ask("Name of the study", file.stem), dataset, model), data)
+    click.echo(f"Wrote {file}: model {model} on {dataset}. Read it, then:")
+    click.echo(f"  tailor check {file}     what it searches, and how long that takes")
+    click.echo(f"  tailor search {file}")
+
+
+def _ask(question: str, default: str) -> str:
+    """The person's answer; the default if nobody can be asked."""
+    return str(click.prompt(question, default=default)) if sys.stdin.isatty() else default
+
+
+def _write(file: Path, starter: Starter, data: Path | None) -> None:
+    """Write the file whole, once it is a valid study whose data can be read. Raises what `tailor check` raises."""
+    from ..errors import InputError
+    from ..planning.resolve import open_data
+    from ..planning.study_file import resolve_study
+
+    draft = file.with_name(f".{os.getpid()}-{file.name}")
+    try:
+        draft.write_text(starter.write(), encoding="utf-8")
+        spec = resolve_study(str(draft))
+        try:
+            open_data(spec, data)
+        except InputError as error:
+            if "image_size" not in str(error) or starter.image_size is not None:
+                raise
+            _write(file, replace(starter, image_size=RESIZED), data)
+            return
+        os.link(draft, file)
+    except FileExistsError as error:
+        raise InputError(f"FILE: {file} is there already, and is not overwritten; name another file.") from error
+    except OSError as error:
+        raise InputError(f"FILE: {file} cannot be written ({error.strerror}); name another file.") from error
+    finally:
+        draft.unlink(missing_ok=True)

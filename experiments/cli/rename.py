@@ -1,0 +1,21 @@
+"""`tailor rename OLD NEW`: rename a study in every store."""
+
+from __future__ import annotations
+
+import click
+
+from .common import format_next, open_store, store_option
+
+
+@click.command("rename")
+@click.argument("old")
+@click.argument("new")
+@store_option
+def command(old: str, new: str, store: str | None) -> None:
+    """Rename the study OLD to NEW. Registered versions name it by its new name too."""
+    from ..maintenance.rename import rename
+
+    place, client = open_store(store)
+    rename(client, place, old, new, click.echo)
+    click.echo(f"Renamed {old} to {new}. See it with:  {format_next('status', new)}")
+    click.echo(f'To add trials, set name = "{new}" in its study file, or add --name {new}.')

@@ -1,0 +1,65 @@
+"""`tailor show STUDY:TRIAL`: one trial in full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from .common import format_next, json_option, open_store, print_json, store_option
+
+if TYPE_CHECKING:
+    from ..tracking.reader import RecordedAttempt
+
+
+@click.command("show")
+@click.argument("trial", metavar="STUDY:TRIAL")
+@json_option
+@store_option
+def command(trial: str, as_json: bool, store: str | None) -> None:
+    """Show one trial in full. Name it as STUDY:TRIAL (fashion-mlp:3), STUDY:best, or by its run's id."""
+    from ..reports.trial_details import draw_sparkline, read_details
+    from ..tracking.leaderboard import WORDS, format_number
+
+    _, client = open_store(store)
+    study, found = read_details(client, trial)
+    if as_json:
+        print_json(found.to_dict())
+        return
+    click.echo(
+        f"{found.study}:{found.trial}  {WORDS.get(found.status, found.status)}{f', {found.reason}' if found.reason else ''}"
+    )
+    if found.place:
+        click.echo(f"  error at {found.place}")
+    if bars := draw_sparkline(found.curve):
+        ends = " → ".join(format_number(value, found.metric) for value in (found.curve[0], found.curve[-1]))
+        click.echo(f"\n{found.metric}, epochs 1 to {len(found.curve)}\n  {bars}  {ends}")
+    _print("values", ((key, format_number(value, key)) for key, value in found.values.items()))
+    _print("hyperparameters", found.params.items())
+    _print("fixed by the study", ((key, str(value)) for key, value in found.training.items()))
+    _print("attempts", ((str(one.attempt), _describe(one)) for one in found.attempts))
+    _print("files", ((name, "") for name in found.artifacts))
+    click.echo(f"\nrun {found.run_id}, experiment {study.experiment_id}")
+    click.echo(f"Train it again:  {format_next('reproduce', f'{found.study}:{found.trial}')}")
+
+
+def _print(title: str, rows: Iterable[tuple[str, str]]) -> None:
+    """A titled list of names and values, the values in one column."""
+    rows = list(rows)
+    if rows:
+        width = max(len(name) for name, _ in rows)
+        click.echo(f"\n{title}")
+        for name, value in rows:
+            click.echo(f"  {name:<{width}}  {value}".rstrip())
+
+
+def _describe(one: RecordedAttempt) -> str:
+    from ..tracking.leaderboard import WORDS
+
+    begun = datetime.fromtimestamp(one.start / 1000).astimezone().isoformat(sep=" ", timespec="seconds")
+    took = "" if one.end is None else f", {(one.end - one.start) / 1000:.1f} s"
+    return (
+        f"{WORDS.get(one.status, one.status)}{f' ({one.reason})' if one.reason else ''}, {one.epochs} epochs, from {begun}{took}"
+    )

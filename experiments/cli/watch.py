@@ -1,0 +1,56 @@
+"""`tailor status STUDY --watch`: the leaderboard as it grows, until the study ends."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ..tracking.reader import RecordedStudy
+
+EVERY = 2.0  # seconds between two looks
+ROWS = 10
+
+
+def watch(name: str, folder: str | None) -> None:
+    """Show the study until its search ends, was killed, or Ctrl-C; without a terminal nothing."""
+    from rich.console import Console
+    from rich.live import Live
+
+    from .common import find_recorded, open_store, repair_if_killed
+
+    console = Console()
+    if not console.is_terminal:
+        return
+    place, client = open_store(folder)
+    study, _ = repair_if_killed(find_recorded(client, name), place)
+    with Live(console=console, transient=True, auto_refresh=False) as live:
+        while study.running:
+            live.update(_draw(study), refresh=True)
+            try:
+                time.sleep(EVERY)
+            except KeyboardInterrupt:
+                return
+            study, _ = repair_if_killed(study.refresh(), place)
+
+
+def _draw(study: RecordedStudy) -> Table:
+    """A line a trial: those that run first, with their last value, then the best."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from ..tracking.leaderboard import format_number, rank
+
+    attempts = study.read_attempts()
+    last = {one.run_id: one.metrics for one in attempts}
+    board, metric = rank(attempts, study.goal), study.goal.first.metric
+    running, ended = [row for row in board if row.status == "running"], [row for row in board if row.status != "running"]
+    table = Table(title=f"{study.name}: {len(ended)} trials ended, {len(running)} run", title_justify="left")
+    for name in ("trial", metric, "status"):
+        table.add_column(name, justify="left" if name == "status" else "right")
+    for row in [*running, *ended[: max(ROWS - len(running), 1)]]:
+        value = row.value if row.value is not None else last[row.run_id].get(metric)
+        table.add_row(row.label(study.goal), format_number(value, metric), Text(row.standing))
+    return table

@@ -1,0 +1,1 @@
+"""What keeps a store in order: delete and rename studies, and remove what nothing needs."""

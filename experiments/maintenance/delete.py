@@ -1,0 +1,153 @@
+"""Delete a study from every store, except for what registered versions need of it.
+
+The experiment is tagged first and goes last; each step between may be repeated, so the same command finishes what a kill cut off.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities import Experiment, LoggedModel, Run, ViewType
+
+from ...search.engines.states import delete_state
+from ..errors import InputError
+from ..store import Store
+from ..tracking import pending
+from ..tracking.erase import ACTIVE, Eraser, find_place, measure
+from ..tracking.kinds import CANDIDATE, REFIT
+from ..tracking.leaderboard import OVERVIEW
+from ..tracking.reader import PAGE, list_names
+from ..tracking.tags import DIGEST
+from .hold import hold_study
+from .needed import Needed, find_needed
+
+SPARED = ("study", "promotion", CANDIDATE.name, REFIT.name)  # kinds of runs that tell how a version was chosen
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """What a deletion removes. `versions` are the registered ones that need the rest; `size`: bytes on this disk."""
+
+    study: str
+    experiment: Experiment
+    runs: Sequence[Run]
+    models: Sequence[LoggedModel]
+    folders: Sequence[Path]
+    study_run: Run | None
+    versions: Sequence[str]
+    size: int
+
+    @property
+    def command(self) -> str:
+        """What the experiment's tag holds until the deletion is done."""
+        return f"tailor delete {self.study}"
+
+
+def plan_deletion(client: MlflowClient, store: Store, study: str) -> Deletion:
+    """Find what deleting a study removes; changes nothing. Raises InputError if there is no such study."""
+    experiment, eraser = _find_experiment(client, study), Eraser(client)
+    runs, models = eraser.list_runs(experiment.experiment_id), eraser.list_models(experiment.experiment_id)
+    own = next((run for run in runs if run.data.tags.get("tailor.kind") == "study"), None)
+    if own is None and not experiment.tags.get(pending.PENDING):
+        raise InputError(f"STUDY: the experiment {study!r} is no study of Tailor's; delete it in MLflow.")
+    needed = find_needed(client)
+    versions = needed.of_study(study, {run.info.run_id for run in runs})
+    kept = _find_kept(runs, needed, {str(one.tags.get("tailor.trial")) for one in versions}) if versions else set()
+    dropped = [run for run in runs if run.info.run_id not in kept and run is not own]
+    gone = [model for model in models if model.model_id not in needed.models]
+    folders = _list_folders(client, store, study, own)
+    places = [find_place(run.info.artifact_uri) for run in dropped] + [find_place(one.artifact_location) for one in gone]
+    if not versions and own is not None:
+        places.append(find_place(own.info.artifact_uri))
+    size = measure(*folders, *{place for place in places if place is not None})
+    names = [f"{one.name} version {one.version}" for one in versions]
+    return Deletion(study, experiment, dropped, gone, folders, own, names, size)
+
+
+def delete(plan: Deletion, client: MlflowClient, store: Store, say: Callable[[str], None]) -> None:
+    """Delete what was planned. Raises InputError if the study runs, or is being promoted."""
+    eraser, number = Eraser(client), plan.experiment.experiment_id
+    if plan.experiment.lifecycle_stage == ACTIVE:
+        with hold_study(client, store, plan.study, number, say):
+            pending.begin(client, number, plan.command)
+            _erase(plan, eraser, store)
+            if plan.versions:
+                _note_kept(plan, client)
+                return
+    else:
+        _erase(plan, eraser, store)
+    if plan.study_run is not None:
+        eraser.erase_run(plan.study_run)
+    eraser.erase_experiment(client.get_experiment(number))
+    (store.locks / f"{plan.study}.lock").unlink(missing_ok=True)
+
+
+def find_studies_url(store: Store) -> str | None:
+    """Optuna's database, or None if the store has none yet."""
+    path = store.root / "studies.db"
+    return store.studies_url if store.studies or (path.exists() and path.stat().st_size) else None
+
+
+def _erase(plan: Deletion, eraser: Eraser, store: Store) -> None:
+    delete_state(plan.study, find_studies_url(store), store.oracles)
+    for folder in plan.folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    for model in plan.models:
+        eraser.erase_model(model)
+    for run in plan.runs:
+        eraser.erase_run(run)
+
+
+def _note_kept(plan: Deletion, client: MlflowClient) -> None:
+    """Leave the experiment with what versions need, marked so that no search resumes it."""
+    number, named = plan.experiment.experiment_id, ", ".join(plan.versions)
+    client.set_experiment_tag(number, pending.KEPT, named)
+    if plan.study_run is not None:
+        client.set_tag(plan.study_run.info.run_id, "tailor.ended", f"deleted, except for what {named} needs")
+        if OVERVIEW in plan.study_run.data.tags:
+            client.delete_tag(plan.study_run.info.run_id, OVERVIEW)
+    pending.end(client, number)
+
+
+def _find_experiment(client: MlflowClient, study: str) -> Experiment:
+    """The study's experiment, also one that a person or an interrupted deletion has marked as deleted."""
+    found = client.get_experiment_by_name(study)
+    if found is None:
+        wanted = f"tags.`{pending.PENDING}` = 'tailor delete {study}'"
+        begun = client.search_experiments(ViewType.ALL, max_results=PAGE, filter_string=wanted)
+        found = next((one for one in begun if one.lifecycle_stage == ACTIVE), None)
+    if found is None:
+        raise InputError(f"STUDY: there is no study {study!r} in the store; there are: {list_names(client)}.")
+    return found
+
+
+def _find_kept(runs: Sequence[Run], needed: Needed, trials: set[str]) -> set[str]:
+    """The runs that versions need: those they name, those that tell how they were chosen, and every attempt at their trials."""
+    return {
+        run.info.run_id
+        for run in runs
+        if run.info.run_id in needed.runs
+        or run.data.tags.get("tailor.kind") in SPARED
+        or run.data.tags.get("tailor.trial") in trials
+    }
+
+
+def _list_folders(client: MlflowClient, store: Store, study: str, own: Run | None) -> list[Path]:
+    """The study's folders on this disk: checkpoints, entries that wait for MLflow, engine state, and data no other study uses."""
+    names = (study, f"{study}+{CANDIDATE.name}s", f"{study}+{REFIT.name}s")
+    folders = [root / name for root in (store.checkpoints, store.spool) for name in names] + [store.oracles / study]
+    digest = None if own is None else own.data.tags.get(DIGEST)
+    if digest and digest not in find_digests(client, but=own.info.experiment_id if own else None):
+        folders.append(store.cache / digest)
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def find_digests(client: MlflowClient, but: str | None = None) -> set[str]:
+    """The digests of the data that the store's studies use; `but` is an experiment to leave out."""
+    numbers = [one.experiment_id for one in client.search_experiments(max_results=PAGE) if one.experiment_id != but]
+    runs = client.search_runs(numbers, "tags.`tailor.kind` = 'study'", max_results=PAGE) if numbers else []
+    return {run.data.tags[DIGEST] for run in runs if DIGEST in run.data.tags}

@@ -1,0 +1,102 @@
+"""Remove what no study and no registered version needs: data, dropped models, what was deleted in MLflow."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities import Experiment, LoggedModel, Run, ViewType
+
+from ..store import Store
+from ..tracking.erase import ACTIVE, Eraser, find_place, measure
+from ..tracking.kinds import CANDIDATE, REFIT
+from ..tracking.reader import PAGE
+from .delete import find_digests
+from .needed import find_needed
+
+MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """What gc removes, and its size in bytes on this disk. `experiments` are marked as deleted in MLflow."""
+
+    folders: Sequence[Path]
+    runs: Sequence[Run]
+    models: Sequence[LoggedModel]
+    experiments: Sequence[Experiment]
+    size: int
+
+    def describe(self) -> list[str]:
+        """A line for each kind of garbage that there is."""
+        counts = {
+            "folders of data and checkpoints that no study uses": len(self.folders),
+            "runs deleted in MLflow": len(self.runs),
+            "models that were dropped": len(self.models),
+            "experiments deleted in MLflow": len(self.experiments),
+        }
+        return [f"{count} {what}" for what, count in counts.items() if count]
+
+
+def find_garbage(client: MlflowClient, store: Store) -> Garbage:
+    """Find what nothing needs; changes nothing. Other people's experiments stay: gc looks at those whose runs are Tailor's."""
+    eraser, needed = Eraser(client), find_needed(client)
+    runs, models, experiments = list[Run](), list[LoggedModel](), list[Experiment]()
+    for experiment in client.search_experiments(ViewType.ALL, max_results=PAGE):
+        held = eraser.list_runs(experiment.experiment_id)
+        if not any("tailor.kind" in run.data.tags for run in held):
+            continue
+        marked = [r for r in held if r.info.lifecycle_stage != ACTIVE and r.info.run_id not in needed.runs]
+        active = {model.model_id for model in client.search_logged_models([experiment.experiment_id], max_results=1000)}
+        logged = [model for model in eraser.list_models(experiment.experiment_id) if model.model_id not in needed.models]
+        if experiment.lifecycle_stage == ACTIVE:
+            logged = [model for model in logged if model.model_id not in active]
+        elif len(marked) == len(held):
+            experiments.append(experiment)
+        runs, models = runs + marked, models + logged
+    if not eraser.removes_rows:
+        runs, models, experiments = [], [], []  # the server's own `mlflow gc` removes them
+    folders = _find_folders(client, store)
+    places = {find_place(run.info.artifact_uri) for run in runs} | {find_place(model.artifact_location) for model in models}
+    return Garbage(folders, runs, models, experiments, measure(*folders, *(place for place in places if place is not None)))
+
+
+def collect(garbage: Garbage, client: MlflowClient, store: Store) -> int:
+    """Remove the garbage; the caller holds the store. Returns the bytes that it and SQLite's free pages took."""
+    eraser = Eraser(client)
+    for folder in garbage.folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    for model in garbage.models:
+        eraser.erase_model(model)
+    for run in garbage.runs:
+        eraser.erase_run(run)
+    for experiment in garbage.experiments:
+        eraser.erase_experiment(experiment)
+    return garbage.size + sum(_compact(store.root / name) for name in ("mlflow.db", "studies.db"))
+
+
+def _find_folders(client: MlflowClient, store: Store) -> list[Path]:
+    """Data that no study uses, drafts of it, and the folders of studies that are gone; on a shared MLflow only the data."""
+    used = find_digests(client)
+    folders = [path for path in store.cache.glob("*") if path.is_dir() and path.name not in used]
+    if store.local:
+        names = {one.name for one in client.search_experiments(max_results=PAGE)}
+        own = names | {f"{name}+{kind.name}s" for name in names for kind in (CANDIDATE, REFIT)}
+        for root in (store.checkpoints, store.spool, store.oracles):
+            folders += [path for path in root.glob("*") if path.is_dir() and path.name not in own]
+    return sorted(folders)
+
+
+def _compact(database: Path) -> int:
+    """Give SQLite's free pages back to the disk. Returns their bytes."""
+    if not database.is_file() or not database.stat().st_size:
+        return 0
+    before = database.stat().st_size
+    with closing(sqlite3.connect(database, timeout=30)) as connection:
+        connection.execute("VACUUM")
+    return before - database.stat().st_size

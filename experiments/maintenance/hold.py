@@ -1,0 +1,58 @@
+"""Holds a study, or a whole store, for a change that no search or promotion may see half-done."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from mlflow import MlflowClient
+
+from ..errors import InputError
+from ..store import Store
+from ..system.file_lock import lock_study, was_locked
+from ..tracking.lease import CANDIDATES, Lease
+
+SUFFIX = ".lock"
+
+
+@contextmanager
+def hold_study(client: MlflowClient, store: Store, study: str, experiment_id: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold a study for the block. Raises InputError if a search or a promotion runs, here or by the lease elsewhere."""
+    if not store.local and not was_locked(store.locks, study):
+        raise InputError(
+            f"study {study!r} did not run from the store {store.root}, so it may be running elsewhere; "
+            "name its store with --store."
+        )
+    with ExitStack() as stack:
+        stack.enter_context(store.reserved())
+        stack.enter_context(lock_study(store.locks, study))
+        stack.enter_context(_hold_promotions(store))
+        for tag in (None, CANDIDATES):
+            lease = stack.enter_context(Lease(client, store) if tag is None else Lease(client, store, tag=tag))
+            lease.acquire(experiment_id, study, say)
+        yield
+
+
+@contextmanager
+def hold_store(store: Store) -> Iterator[None]:
+    """Hold every study that ever ran from the store, for the block. Raises InputError if a search or a promotion runs."""
+    with ExitStack() as stack:
+        stack.enter_context(store.reserved())
+        for path in sorted(store.locks.glob(f"*{SUFFIX}")):
+            if "+" not in path.name:  # a promotion's own
+                stack.enter_context(lock_study(store.locks, path.name.removesuffix(SUFFIX)))
+        stack.enter_context(_hold_promotions(store))
+        yield
+
+
+@contextmanager
+def _hold_promotions(store: Store) -> Iterator[None]:
+    with ExitStack() as stack:
+        for path in (*store.locks.glob(".promote-*"), *store.locks.glob(f"*+*{SUFFIX}")):
+            file = stack.enter_context(path.open("a", encoding="utf-8"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise InputError(f"--store: a promotion runs in {store.root}; wait for it, or stop it first.") from error
+        yield

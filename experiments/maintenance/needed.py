@@ -1,0 +1,37 @@
+"""What registered versions need of the studies that they came from: runs, models, and the trials that they were made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+
+from ..registry.history import read_history
+from ..registry.versions import EVIDENCE, list_versions
+from ..tracking.reader import STUDY_TAG
+
+
+@dataclass(frozen=True)
+class Needed:
+    """The registered versions, and the runs and logged models that they name: evidence, lineage, files."""
+
+    versions: Sequence[ModelVersion]
+    runs: frozenset[str]
+    models: frozenset[str]
+
+    def of_study(self, study: str, run_ids: set[str]) -> list[ModelVersion]:
+        """The versions that came from a study, by their tag or by their run."""
+        return [one for one in self.versions if one.tags.get(STUDY_TAG) == study or one.run_id in run_ids]
+
+
+def find_needed(client: MlflowClient) -> Needed:
+    """What the versions of every registered name need."""
+    versions = list_versions(client)
+    runs = {run for one in versions for run in (one.run_id, one.tags.get(EVIDENCE)) if run}
+    for name in {one.name for one in versions}:
+        runs |= {move.run_id for move in read_history(client, name) if move.run_id}
+    models = {one.model_id for one in versions if one.model_id}
+    models |= {one.source.removeprefix("models:/") for one in versions if (one.source or "").startswith("models:/")}
+    return Needed(versions, frozenset(runs), frozenset(models))

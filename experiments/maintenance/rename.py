@@ -1,0 +1,102 @@
+"""Rename a study in every store: MLflow's experiment, runs, models and versions, the engine's state, and folders.
+
+The experiment is tagged first, and gets its new name last; each step between may be repeated, so the same command finishes what a
+kill cut off.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+
+from mlflow import MlflowClient
+from mlflow.entities import RunTag
+
+from ...search.engines.states import has_state, rename_state
+from ...search.study.load import check_name
+from ..coordinator.fsck import repair
+from ..errors import InputError
+from ..planning.resolve import OF_MLFLOW
+from ..registry.versions import list_versions
+from ..store import Store
+from ..system.file_lock import lock_study
+from ..tracking import pending
+from ..tracking.erase import Eraser
+from ..tracking.reader import STUDY_FILE, STUDY_TAG, RecordedStudy, find_study, list_names
+from ..tracking.ui_links import make_view_tags
+from .delete import find_studies_url
+from .hold import hold_study
+
+
+def rename(client: MlflowClient, store: Store, study: str, new: str, say: Callable[[str], None]) -> None:
+    """Rename a study. Raises InputError if there is none, if it runs, or if the new name is taken in any store."""
+    check_name("NEW", new)
+    if new in (OF_MLFLOW, study):
+        raise InputError(f"NEW: expected another name than the study's and than {OF_MLFLOW!r}, got {new!r}.")
+    command = f"tailor rename {study} {new}"
+    taken = client.get_experiment_by_name(new)
+    if taken is not None and taken.tags.get(pending.PENDING) == command:  # only the end of the work was cut off
+        pending.end(client, taken.experiment_id)
+        return
+    found = _find(client, study)
+    begun = client.get_experiment(found.experiment_id).tags.get(pending.PENDING) == command
+    if taken is not None or (not begun and has_state(new, find_studies_url(store), store.oracles)):
+        raise InputError(f"NEW: there is a study {new!r} already; choose another name.")
+    if not begun and (found.running or (store.spool / study).is_dir()):
+        for line in repair(found, store):  # what a killed search left
+            say(f"repaired: {line}")
+    with (
+        hold_study(client, store, study, found.experiment_id, say),
+        lock_study(store.locks, new),
+    ):
+        pending.begin(client, found.experiment_id, command)
+        _rename_files(store, study, new)
+        _rename_runs(client, found, new)
+        client.rename_experiment(found.experiment_id, new)
+        pending.end(client, found.experiment_id)
+    (store.locks / f"{study}.lock").unlink(missing_ok=True)
+
+
+def choose_name(client: MlflowClient, store: Store, study: str) -> str:
+    """The first free name of STUDY-1, STUDY-2, …, for a study that makes room for a fresh one."""
+    number, url = 1, find_studies_url(store)
+    while client.get_experiment_by_name(f"{study}-{number}") or has_state(f"{study}-{number}", url, store.oracles):
+        number += 1
+    return f"{study}-{number}"
+
+
+def _find(client: MlflowClient, study: str) -> RecordedStudy:
+    """The study of that name, also while a renaming that was cut off has renamed its run already."""
+    found = find_study(client, study)
+    if found is None:
+        raise InputError(f"OLD: there is no study {study!r} in the store; there are: {list_names(client)}.")
+    return found
+
+
+def _rename_files(store: Store, study: str, new: str) -> None:
+    """The engine's state, and the folders; a trial's checkpoints stay usable."""
+    rename_state(study, new, find_studies_url(store), store.oracles)
+    for root in (store.checkpoints, store.spool):
+        for folder in [*root.glob(study), *root.glob(f"{study}+*")]:
+            os.replace(folder, root / f"{new}{folder.name.removeprefix(study)}")
+
+
+def _rename_runs(client: MlflowClient, study: RecordedStudy, new: str) -> None:
+    """The tags that name the study, the study's own run the last one."""
+    old, eraser = client.get_experiment(study.experiment_id).name, Eraser(client)
+    for run in eraser.list_runs(study.experiment_id):
+        if run.info.lifecycle_stage == "active" and run.info.run_id != study.run_id:
+            client.log_batch(run.info.run_id, tags=[RunTag(STUDY_TAG, new)])
+    for model in client.search_logged_models([study.experiment_id], max_results=1000):
+        client.set_logged_model_tags(model.model_id, {STUDY_TAG: new})
+    for version in list_versions(client):
+        if version.tags.get(STUDY_TAG) == old:
+            client.set_model_version_tag(version.name, version.version, STUDY_TAG, new)
+    spec = replace(study.read_spec(), name=new)
+    client.log_text(study.run_id, json.dumps(spec.tables(), indent=2), STUDY_FILE)
+    for key, value in make_view_tags(spec).items():
+        client.set_experiment_tag(study.experiment_id, key, value)
+    client.update_run(study.run_id, name=new)
+    client.log_batch(study.run_id, tags=[RunTag(STUDY_TAG, new)])

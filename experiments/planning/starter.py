@@ -1,0 +1,119 @@
+"""A starter study file: what a person edits first, with comments, for their data and model."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+
+IMAGES = (".png", ".jpg", ".jpeg")
+SPACES = {
+    "mlp": """depth = { low = 1, high = 3 }                                 # hidden layers
+units = { choices = [64, 128, 256] }                          # of each layer
+dropout = { low = 0.0, high = 0.4 }""",
+    "cnn": """filters = { choices = [16, 32, 64] }                          # of each convolution
+dense_units = { choices = [64, 128, 256] }                    # of the layer before the last one
+dropout = { low = 0.0, high = 0.5 }
+batch_norm = [true, false]                                    # a list is a choice""",
+}
+LEARNING = """learning_rate = { low = 3e-4, high = 1e-2, log = true }       # log: every power of ten is as likely
+batch_size = { choices = [32, 64, 128] }"""
+OWN = "# what your function reads from its `hparams`, by its names, such as:\n# width = { low = 16, high = 256, log = true }"
+COMPILED = "batch_size = { choices = [32, 64, 128] }\n# the other hyperparameters are those that the model declares by `hp`"
+
+
+@dataclass(frozen=True)
+class Starter:
+    """What a starter file is for. `model` is a built-in name or FILE:FUNCTION; `image_size` is for a folder of several sizes."""
+
+    name: str
+    dataset: str
+    model: str
+    image_size: tuple[int, int] | None = None
+
+    @property
+    def by_keras_tuner(self) -> bool:
+        """Whether the model is a function of Keras Tuner's `hp`, or a HyperModel."""
+        path, _, name = self.model.rpartition(":")
+        return Path(path).suffix == ".py" and Path(path).is_file() and _takes_hp(Path(path), name)
+
+    def write(self) -> str:
+        """The study file's text."""
+        api = '\napi = "keras-tuner"               # it is called with `hp`' if self.by_keras_tuner else ""
+        space = (
+            COMPILED
+            if self.by_keras_tuner
+            else "\n".join((LEARNING, SPACES.get(self.model, "" if ":" not in self.model else OWN)))
+        )
+        training = "" if self.by_keras_tuner else '\noptimizer = "adam"'
+        size = (
+            "# image_size = [64, 64]          # resize a folder's images"
+            if self.image_size is None
+            else (f"image_size = {list(self.image_size)}           # height and width to which images are resized")
+        )
+        return f"""# A study for Tailor. Check it:  tailor check FILE    Run it:  tailor search FILE    Every key: docs/study.md
+[study]
+name = {_quote(self.name)}
+dataset = {_quote(self.dataset)}               # or digits, fashion-mnist, folder:DIR (a folder a class), npz:FILE, idx:DIR
+model = {_quote(self.model)}                    # or mlp, cnn, resnet, separable, transfer, "FILE.py:FUNCTION"{api}
+objective = "val_accuracy"
+direction = "maximize"
+
+[search]
+trials = 20
+max_epochs = 15                   # of one trial; most stop earlier
+# timeout = "30m"                 # start no trial after this time
+
+[space]                           # what is searched
+{space.rstrip()}
+
+[training]                        # what is fixed{training}
+early_stopping = {{ patience = 4 }}
+
+[data]
+{size}
+"""
+
+
+def guess_dataset(folder: Path) -> str:
+    """The data that lies in a folder: an .npz file, or a folder of images by class; else the digits, which need no download."""
+    if files := sorted(folder.glob("*.npz")):
+        return f"npz:{files[0].name}"
+    for place in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        inside = {path.name: path for path in place.iterdir() if path.is_dir()}
+        classes = inside["train"].iterdir() if "train" in inside else inside.values()
+        if sum(path.is_dir() and any(one.suffix.lower() in IMAGES for one in path.iterdir()) for path in classes) > 1:
+            return f"folder:{place.name}"
+    return "digits"
+
+
+def guess_model(folder: Path, dataset: str) -> str:
+    """A function `build` in a file here or one folder below; else a network that fits the data."""
+    for path in sorted([*folder.glob("*.py"), *folder.glob("*/*.py")]):
+        if any(one.name == "build" for one in _list_definitions(path)):
+            return f"{path.relative_to(folder)}:build"
+    return "mlp" if dataset == "digits" else "cnn"
+
+
+def _takes_hp(path: Path, name: str) -> bool:
+    for one in _list_definitions(path):
+        if one.name == name:
+            if isinstance(one, ast.ClassDef):
+                return any("HyperModel" in ast.unparse(base) for base in one.bases)
+            return [argument.arg for argument in one.args.args] == ["hp"]
+    return False
+
+
+def _list_definitions(path: Path) -> list[ast.FunctionDef | ast.ClassDef]:
+    try:
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+    except (SyntaxError, UnicodeDecodeError, OSError):
+        return []
+    return [node for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+
+
+def _quote(text: str) -> str:
+    """A TOML string."""
+    import json
+
+    return json.dumps(text, ensure_ascii=False)

@@ -1,0 +1,36 @@
+"""What was begun on a whole study and must be finished before it runs again: a deletion, a renaming; and what a deletion kept."""
+
+from __future__ import annotations
+
+from mlflow import MlflowClient
+
+from ..errors import InputError
+from .reader import RecordedStudy
+
+PENDING = "tailor.pending"  # of the experiment: the command that finishes what it began
+KEPT = "tailor.kept_for"  # of the experiment of a deleted study: the registered versions that need what is left
+
+
+def begin(client: MlflowClient, experiment_id: str, command: str) -> None:
+    """Note the command, before its first step. Raises InputError if another one was begun."""
+    before = client.get_experiment(experiment_id).tags.get(PENDING)
+    if before and before != command:
+        raise InputError(f"STUDY: `{before}` was interrupted; run it again first.")
+    client.set_experiment_tag(experiment_id, PENDING, command)
+
+
+def end(client: MlflowClient, experiment_id: str) -> None:
+    """Note that its last step is done."""
+    client.set_experiment_tag(experiment_id, PENDING, "")
+
+
+def refuse_pending(study: RecordedStudy) -> None:
+    """Raise InputError if a command on the whole study was interrupted, or if the study was deleted."""
+    tags = study.client.get_experiment(study.experiment_id).tags
+    if command := tags.get(PENDING):
+        raise InputError(f"study {study.name!r}: `{command}` was interrupted; run it again first.")
+    if versions := tags.get(KEPT):
+        raise InputError(
+            f"study {study.name!r} was deleted, except for what {versions} needs; take another --name, or start anew with "
+            "`tailor search … --fresh`."
+        )

@@ -1,0 +1,119 @@
+"""`init`, `show`, `status --watch`, `completion`, and `python -m tailor`, as a person uses them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import TAILOR, Shell
+
+from tailor.experiments.planning.study_file import resolve_study
+from tailor.experiments.reports.trial_details import draw_sparkline, find_place
+
+HYPER = "def build(hp):\n    return None\n"
+OWN = "def build(hparams, input_shape, num_classes):\n    return None\n"
+
+
+def test_init_writes_a_valid_study_and_never_overwrites(tailor: Shell) -> None:
+    done = tailor("init")
+    assert done.returncode == 0 and "tailor check study.toml" in done.stdout
+    path = tailor.folder / "study.toml"
+    spec = resolve_study(str(path))
+    assert (spec.name, spec.dataset, spec.model) == ("study", "digits", "mlp")
+    assert {"depth", "units", "learning_rate"} <= {one.name for one in spec.space.searched}
+    path.write_text("mine")
+    again = tailor("init")
+    assert again.returncode == 2 and "is there already" in again.stderr and path.read_text() == "mine"
+
+
+@pytest.mark.parametrize(("code", "api"), [(OWN, "tailor"), (HYPER, "keras-tuner")])
+def test_init_finds_the_data_and_the_model_that_lie_there(
+    tailor: Shell, code: str, api: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = np.repeat(np.arange(2), 60)
+    np.savez(
+        tailor.folder / "cells.npz",
+        images=np.zeros((120, 8, 8), np.uint8) + np.arange(120, dtype=np.uint8)[:, None, None],
+        labels=labels,
+    )
+    (tailor.folder / "nets").mkdir()
+    (tailor.folder / "nets" / "mine.py").write_text(code)
+    done = tailor("init", "cells.toml")
+    assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(tailor.folder)
+    spec = resolve_study("cells.toml")
+    assert (spec.name, spec.dataset, spec.compiled) == ("cells", "npz:cells.npz", api == "keras-tuner")
+    assert spec.model.endswith("nets/mine.py:build")
+
+
+def test_init_creates_nothing_if_the_data_is_wrong(tailor: Shell) -> None:
+    done = tailor("init", "--dataset", "npz:none.npz")
+    assert done.returncode == 2 and "none.npz" in done.stderr and list(tailor.folder.iterdir()) == []
+
+
+def test_show_is_the_trial_in_full(recorded: Shell) -> None:
+    plain = json.loads(recorded("show", "small:best", "--json").stdout)
+    best = json.loads(recorded("status", "small", "--json").stdout)["leaderboard"][0]
+    assert (plain["trial"], plain["run_id"]) == (best["trial"], best["run_id"])
+    assert plain["values"]["best_val_accuracy"] == best["value"] and len(plain["curve"]) == 3
+    shown = recorded("show", f"small:{best['trial']}").stdout
+    for text in (
+        f"small:{best['trial']}  done",
+        "learning_rate",
+        "attempts",
+        "confusion_matrix.png",
+        best["run_id"],
+        "batch_norm",
+    ):
+        assert text in shown
+    assert draw_sparkline(plain["curve"]) in shown
+    wrong = recorded("show", "small:99")
+    assert wrong.returncode == 2 and "has no trial 99; it has: 0, 1, 2, 3" in wrong.stderr
+
+
+def test_a_sparkline_spans_its_lowest_and_highest_value() -> None:
+    assert draw_sparkline([0.0, 1.0, 0.5]) == "▁█▅"
+    assert draw_sparkline([1.0]) == "" and len(draw_sparkline(list(range(500)))) == 60
+
+
+def test_the_place_of_an_error_is_the_users_line() -> None:
+    text = '  File "/home/a/nets/res.py", line 25, in build\n    x\n  File "/x/site-packages/keras/a.py", line 9, in call\n'
+    assert find_place(text) == "/home/a/nets/res.py:25" and find_place("") == ""
+
+
+def test_watching_without_a_terminal_prints_one_table(recorded: Shell) -> None:
+    assert recorded("status", "small", "--watch").stdout == recorded("status", "small").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("tailor ren", "rename"),
+        ("tailor status sm", "small"),
+        ("tailor search fashion-c", "fashion-cnn"),
+        ("tailor show small:b", "small:best"),
+        ("tailor models di", "digits"),
+        ("tailor search --fre", "--fresh"),
+    ],
+)
+def test_a_shell_completes(recorded: Shell, words: str, found: str) -> None:
+    asked = {"_TAILOR_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    done = subprocess.run([TAILOR], cwd=recorded.folder, env={**os.environ, **asked}, capture_output=True, text=True, check=False)
+    assert f"plain,{found}" in done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_completions_of_each_shell(tailor: Shell, shell: str) -> None:
+    assert f"_TAILOR_COMPLETE={shell}_complete" in tailor("completion", shell).stdout
+
+
+def test_python_runs_tailor_as_a_module(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tailor", "--version"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 and done.stdout.startswith("tailor, version")

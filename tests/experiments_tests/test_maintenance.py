@@ -1,0 +1,130 @@
+"""Deleting, renaming and collecting on real stores: what goes, what registered versions keep, what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import optuna
+import pytest
+from conftest import OwnProcess, Shell
+from searches import artifacts, client, runs
+
+from tailor.experiments.system.file_lock import lock_study
+
+
+@pytest.fixture
+def own(copy: Shell) -> OwnProcess:
+    """The copied study, each command in a new process: MLflow's client keeps the places of runs, which the copies share."""
+    return OwnProcess(copy.folder)
+
+
+def studies(folder: Path) -> list[str]:
+    return optuna.get_all_study_names(f"sqlite:///{folder / 'mlruns' / 'studies.db'}")
+
+
+def test_a_deleted_study_keeps_what_its_registered_version_needs(copy: Shell) -> None:
+    mlflow = client(copy.folder)
+    (version,) = mlflow.search_model_versions("name = 'digits'")
+    _, trials = runs(copy.folder)
+    others = [run for run in trials if run.data.tags["tailor.trial"] != version.tags["tailor.trial"]]
+    cached = list((copy.folder / "mlruns" / "cache").iterdir())
+    done = copy("delete", "small", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "digits version 1 needs the rest" in done.stdout and "Deleted: freed" in done.stdout
+    assert studies(copy.folder) == [] and cached and not any(path.exists() for path in cached)
+    _, left = runs(copy.folder)
+    assert [run.info.run_id for run in left] == [version.run_id]
+    assert mlflow.get_run(version.tags["tailor.evidence"]) and artifacts(mlflow.get_run(version.run_id)).is_dir()
+    assert not any(artifacts(run).parent.exists() for run in others)
+    assert copy("pull", "digits", "-o", "got").returncode == 0  # its files and labels
+    assert copy("show", f"small:{version.tags['tailor.trial']}").returncode == 0
+    again = copy("delete", "small", "--yes")
+    assert (again.returncode, "was deleted before" in again.stdout) == (0, True)
+    refused = copy("search", "small.toml")
+    assert refused.returncode == 2 and "was deleted, except for what digits version 1 needs" in refused.stderr
+
+
+def test_a_study_without_a_version_goes_wholly_and_gives_its_name_free(copy: Shell) -> None:
+    mlflow = client(copy.folder)
+    mlflow.delete_registered_model("digits")
+    experiment = mlflow.get_experiment_by_name("small")
+    asked = copy("delete", "small")
+    assert asked.returncode == 2 and "--yes" in asked.stderr and mlflow.get_experiment_by_name("small") is not None
+    assert copy("delete", "small", "--yes").returncode == 0
+    assert experiment is not None and mlflow.get_experiment_by_name("small") is None and studies(copy.folder) == []
+    assert not any(path.is_file() for path in (copy.folder / "mlruns" / "artifacts").rglob("*"))
+    assert list((copy.folder / "mlruns" / "cache").iterdir()) == []
+    missing = copy("delete", "small", "--yes")
+    assert missing.returncode == 2 and "there is no study 'small'" in missing.stderr
+
+
+def test_a_study_that_runs_is_neither_deleted_nor_renamed(copy: Shell) -> None:
+    with lock_study(copy.folder / "mlruns" / "locks", "small"):
+        for command in (("delete", "small", "--yes"), ("rename", "small", "big"), ("gc", "--yes")):
+            done = copy(*command)
+            assert done.returncode == 2 and "is being run by process" in done.stderr
+    assert len(runs(copy.folder)[1]) == 4 and studies(copy.folder) == ["small"]
+
+
+def test_a_renamed_study_is_whole_and_resumes(own: OwnProcess) -> None:
+    before = json.loads(own("status", "small", "--json").stdout)
+    done = own("rename", "small", "big")
+    assert done.returncode == 0 and "Renamed small to big" in done.stdout
+    after = json.loads(own("status", "big", "--json").stdout)
+    assert after["leaderboard"] == before["leaderboard"] and after["study"] == "big"
+    assert studies(own.folder) == ["big"] and client(own.folder).get_experiment_by_name("small") is None
+    assert {run.data.tags["tailor.study"] for part in runs(own.folder, "big") for run in part} == {"big"}
+    assert f"big:{before['leaderboard'][0]['trial']}" in own("models", "digits").stdout  # its lineage
+    resumed = own("search", "small.toml", "--name", "big")
+    assert resumed.returncode == 0 and "all 4 trials were done before" in resumed.stdout
+
+
+def test_a_name_that_is_taken_is_refused(copy: Shell) -> None:
+    optuna.create_study(study_name="other", storage=f"sqlite:///{copy.folder / 'mlruns' / 'studies.db'}")
+    done = copy("rename", "small", "other")
+    assert done.returncode == 2 and "there is a study 'other' already" in done.stderr
+    assert sorted(studies(copy.folder)) == ["other", "small"]
+
+
+def test_gc_removes_what_nothing_needs_and_nothing_else(copy: Shell) -> None:
+    mlflow, root = client(copy.folder), copy.folder / "mlruns"
+    (version,) = mlflow.search_model_versions("name = 'digits'")
+    _, trials = runs(copy.folder)
+    gone = next(run for run in trials if run.info.run_id != version.run_id)
+    mlflow.delete_run(gone.info.run_id)  # by a person, on MLflow's pages
+    mlflow.delete_run(version.run_id)
+    for place in ("cache/none", "checkpoints/none"):
+        (root / place).mkdir(parents=True)
+        (root / place / "data.npy").write_bytes(b"0" * 2_000_000)
+    kept = {path.name for path in (root / "cache").iterdir()} - {"none"}
+    done = copy("gc", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "2 folders of data" in done.stdout and "1 runs deleted in MLflow" in done.stdout
+    freed = float(done.stdout.rpartition("Freed ")[2].split()[0])
+    assert freed >= 4.0
+    assert {path.name for path in (root / "cache").iterdir()} == kept and not (root / "checkpoints" / "none").exists()
+    with pytest.raises(Exception, match="not found"):
+        mlflow.get_run(gone.info.run_id)
+    assert mlflow.get_run(version.run_id) and artifacts(mlflow.get_run(version.run_id)).is_dir()
+    assert copy("status", "small").returncode == 0
+
+
+def test_a_fresh_search_keeps_the_earlier_study_under_the_next_name(own: OwnProcess) -> None:
+    done = own("search", "small.toml", "--fresh", "--trials", "1", "--max-epochs", "1", "--workers", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the earlier study is kept as small-1" in done.stdout and "--fresh" not in done.stdout.rpartition("Next:")[2]
+    assert len(runs(own.folder)[1]) == 1 and len(runs(own.folder, "small-1")[1]) == 4
+    assert sorted(studies(own.folder)) == ["small", "small-1"]
+
+
+def test_an_interrupted_change_is_named_and_blocks_a_search(own: OwnProcess) -> None:
+    mlflow = client(own.folder)
+    experiment = mlflow.get_experiment_by_name("small")
+    assert experiment is not None
+    mlflow.set_experiment_tag(experiment.experiment_id, "tailor.pending", "tailor rename small big")
+    for command in (("search", "small.toml"), ("fsck", "small"), ("delete", "small", "--yes")):
+        done = own(*command)
+        assert done.returncode == 2 and "`tailor rename small big` was interrupted; run it again first" in done.stderr
+    assert own("rename", "small", "big").returncode == 0
+    assert studies(own.folder) == ["big"]
