@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STORE := $(or $(TAILOR_STORE),mlruns)
 
 .PHONY: quickstart test test-slow test-faults test-faults-short soak postgres-check bench bench-searches bench-race bench-defaults \
-	bench-first-look bench-promotions lint types reference audit package package-check clean install
+	bench-first-look bench-promotions lint types types-links docs reference audit package package-check clean install
 
 install: $(VENV)/installed
 
@@ -41,10 +41,17 @@ lint: install
 	$(BIN)/ruff format --check .
 
 # The rooms under the one name that they are installed by, for what finds imports by their paths.
-types: install
+types-links: install
 	@mkdir -p build/types/tailor && ln -sfn ../../../tailor/__init__.py build/types/tailor/ && ln -sfn ../../../tailor/py.typed build/types/tailor/
 	@for room in search models experiments; do ln -sfn ../../../$$room build/types/tailor/$$room; done
+
+types: types-links
 	$(BIN)/mypy
+
+# The documentation's site, in build/site.
+docs: types-links
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # The tables of docs/study.md, of the declarations in search/study/sections.py.
 reference: install

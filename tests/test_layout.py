@@ -176,7 +176,7 @@ def test_coordinator_stays_free_of_tensorflow() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_documented(command: str) -> None:
-    assert f"tailor {command}" in (ROOT / "README.md").read_text()
+    assert f"tailor {command}" in (ROOT / "docs" / "commands.md").read_text()
 
 
 def test_contributors_find_every_folder() -> None:

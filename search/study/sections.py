@@ -105,7 +105,7 @@ class SearchPlan:
         WithJsonSchema(_describe_component(PRUNERS)),
         key(
             "successive halving that first looks after a tenth of `max_epochs`, at least one epoch; or none if it does not fit "
-            "the study (see the README); likewise with arguments, such as "
+            "the study (see the page on samplers and pruners); likewise with arguments, such as "
             '`{ name = "successive-halving", min_resource = 3 }`: a first look after epoch 3',
             shown="by the study",
         ),

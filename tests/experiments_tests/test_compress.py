@@ -50,7 +50,7 @@ def test_a_label_tells_what_was_asked_for_and_of_what() -> None:
         (("--alpha", "2"), "--alpha: expected the share of the soft targets, from 0 to 1, got 2."),
         (("--prune", "0.5", "--student", "units=3"), "--student: it belongs to --distil FACTORY; add that."),
         (("--distil", "mpl"), "--distil: expected one of mlp, cnn, resnet, separable, transfer, or STUDY:TRIAL"),
-        (("--distil", "small:99"), "--distil: there is no trial 99 of a study 'small'"),
+        (("--distil", "small:99"), "study 'small' has no trial 99"),
         (("--distil", "mlp", "--student", "units"), "--student: expected KEY=VALUE, such as filters=8, got 'units'."),
     ],
 )
