@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TAILOR = Path(sys.executable).parent / "tailor"
+NEVER = 3600.0  # seconds: whether a command says that it works depends on the machine
 Done = subprocess.CompletedProcess[str]
 LOADING = (
     "search",
@@ -81,15 +82,18 @@ def _keep_warm() -> None:
 @contextlib.contextmanager
 def _as_started_in(folder: Path, words: list[str], environment: dict[str, str]) -> Iterator[None]:
     """The process as a command finds it there; its folder, arguments, environment, signals and loggers are put back."""
+    from tailor.experiments.cli import common
+
     argv, environ, path = sys.argv, dict(os.environ), list(sys.path)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     levels = {name: logger.level for name, logger in _loggers().items()}
     os.environ.update(environment)
-    sys.argv = words
+    sys.argv, at_once, common.AT_ONCE = words, common.AT_ONCE, NEVER
     try:
         with contextlib.chdir(folder):
             yield
     finally:
+        common.AT_ONCE = at_once
         sys.argv, sys.path[:] = argv, path
         os.environ.clear()
         os.environ.update(environ)

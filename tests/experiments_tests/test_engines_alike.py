@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import SMALL, Shell
-from searches import client, runs
+from searches import artifacts, client, runs
 from test_search import check_whole
 
 from tailor import read_study
@@ -129,7 +129,8 @@ constraints = ["parameters <= 2500"]"""
     assert [row["trial"] for row in board][: len(front)] == sorted(front, key=lambda t: -points[t][0])
     assert {row["trial"] for row in board if row["front"] is None} == points.keys() - kept.keys()
     plots = {item.path for item in client(tailor.folder).list_artifacts(parent.info.run_id, "plots")}
-    assert "plots/pareto_front.png" in plots
+    assert plots == {"plots/plots.html"}
+    assert "<h2>pareto front</h2>" in (artifacts(parent) / "plots" / "plots.html").read_text(encoding="utf-8")
     promoted = tailor("promote", "small", "--to", "tiny", "--quick")
     assert promoted.returncode == 0, promoted.stderr
     version = client(tailor.folder).get_model_version_by_alias("tiny", "champion")

@@ -136,6 +136,7 @@ def test_without_its_data_a_model_is_exported_unchecked_only(recorded: Shell, tm
     assert run_savedmodel(tmp_path / "got").shape == (20, 10)
     assert json.loads((tmp_path / "got" / "export.json").read_text())["agreement"] is None
     assert mlflow.get_model_version("moved-data", version.version).tags == version.tags  # nothing was found to be recorded
+    mlflow.delete_registered_model("moved-data")  # the store is other tests' too
 
 
 def test_it_is_compared_on_holdout_and_calibrated_on_train(recorded: Shell) -> None:

@@ -275,7 +275,7 @@ def test_the_commands(copy: Shell) -> None:
     assert (again.returncode, len(again.stderr.splitlines())) == (2, 1) and "nothing to go back to" in again.stderr
     history = json.loads(copy("history", "mine", "--json").stdout)
     assert [one["verdict"] for one in history["moves"]][-1] == "rollback" and history["moved_by_hand"] == []
-    assert "was taken back" in copy("history", "mine").stdout
+    assert "was taken back" in copy("history", "mine", COLUMNS="120").stdout
     assert "No move of other" in copy("history", "other").stdout
     for command in ("models", "history", "rollback"):
         unknown = copy(command, "nothing")

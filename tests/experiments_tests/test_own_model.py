@@ -85,7 +85,8 @@ def test_a_factory_that_raises_shows_its_traceback_and_creates_nothing(tailor: S
     (tmp_path / "small.toml").write_text(OWN_STUDY.replace(":build", ":broken"))
     done = tailor("search", "small.toml", "--workers", "1")
     assert done.returncode == 2
-    assert done.stderr.count("RuntimeError: my own mistake") == 1
+    assert "failed while it was built: RuntimeError: my own mistake (nets/mine.py:" in done.stderr.splitlines()[0]
+    assert done.stderr.count("Traceback") == 1
     assert "mine.py" in done.stderr
     assert not (tmp_path / "mlruns").exists()
 

@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 from searches import client, runs
 
 from tailor.experiments.store import Store
+from tailor.experiments.tracking.leaderboard import WORDS
 from tailor.experiments.trials.checkpoints import Checkpoints
 
 
@@ -118,7 +119,7 @@ def test_a_repair_after_the_end_counts_on_the_screen(copy: Shell) -> None:
     """An ended study's overview is recorded; what a repair changes is not shown as it was before."""
     mlflow, (_, trials) = client(copy.folder), runs(copy.folder)
     before = json.loads(copy("status", "small", "--json").stdout)["counts"]
-    counted = ", ".join(f"{count} {status}" for status, count in sorted(before.items()))
+    counted = ", ".join(f"{count} {WORDS.get(status, status)}" for status, count in sorted(before.items()))
     assert counted in copy("status", "small").stdout
     mlflow.update_run(trials[0].info.run_id, "RUNNING")
     assert "closed as lost" in copy("fsck", "small").stdout

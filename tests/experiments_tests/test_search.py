@@ -118,8 +118,8 @@ def test_what_to_do_next_names_a_store_that_is_elsewhere(recorded: Shell, tmp_pa
     store = recorded.folder / "mlruns"
     done = Shell(tmp_path)("search", str(recorded.folder / "small.toml"), "--store", str(store))
     quoted = shlex.quote(str(store))
-    assert f"tailor promote small --to NAME --store {quoted}  " in done.stdout
-    assert f"tailor ui small --store {quoted}  " in done.stdout
+    assert f"tailor promote small --to NAME --store {quoted}\n" in done.stdout
+    assert f"tailor ui small --store {quoted}\n" in done.stdout
 
 
 def test_a_larger_budget_goes_on(copy: Shell) -> None:
@@ -139,7 +139,7 @@ def test_another_study_under_the_same_name_is_refused_with_the_difference(record
 @pytest.mark.parametrize(
     ("setting", "says"),
     [
-        ("space.depth=2", "space.depth"),
+        ("space.depth=2", "depth: 1–2 → fixed at 2"),
         ("data.splits.val=100", "data digest"),
         ("study.objective=val_loss", "study.objective: val_accuracy → val_loss"),
     ],

@@ -16,7 +16,7 @@ from conftest import ROOT, Shell
 from tailor.experiments.cli import run
 from tailor.experiments.system.environment import inherit_settings
 from tailor.experiments.system.import_path import find_shadows, prefer_installed
-from tailor.experiments.tracking import figures
+from tailor.experiments.tracking import curves
 from tailor.experiments.workers import dask_settings
 
 HOSTILE = "raise SystemExit(f'{__file__} was imported')"
@@ -120,11 +120,11 @@ def test_dasks_settings_are_ours_for_workers_of_our_own_alone() -> None:
 
 def test_pictures_are_drawn_whatever_a_matplotlibrc_says() -> None:
     history = [{"train_loss": 1.0, "val_loss": 1.0, "train_accuracy": 0.5, "val_accuracy": 0.5}]
-    figures._curves.cache_clear()
-    plain = figures.draw_learning_curves(history, 1)
-    figures._curves.cache_clear()
+    curves._lay_out.cache_clear()
+    plain = curves.draw_learning_curves(history, 1)
+    curves._lay_out.cache_clear()
     with matplotlib.rc_context({"text.usetex": True, "axes.facecolor": "red"}):
-        assert figures.draw_learning_curves(history, 1) == plain
+        assert curves.draw_learning_curves(history, 1) == plain
 
 
 def test_doctor_names_the_files_that_scripts_here_would_import(
