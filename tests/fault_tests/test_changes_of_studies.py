@@ -66,7 +66,7 @@ def test_a_deletion_that_is_killed_is_finished_by_the_same_command(
     left = [str(path) for path in (root / "artifacts").rglob("*") if path.is_file()]
     wrong += [f"files are left: {left}"] if left or list((root / "cache").iterdir()) else []
     wrong += ["Optuna's study is there"] if optuna.get_all_study_names(f"sqlite:///{root / 'studies.db'}") else []
-    ledger.check("a deletion killed at any step", wrong)
+    ledger.check("25 a deletion killed at any step", wrong)
 
 
 @pytest.mark.parametrize("step", RENAME, ids=lambda step: f"{step[0].rpartition(':')[2]}-{step[1]}")
@@ -81,4 +81,4 @@ def test_a_renaming_that_is_killed_is_finished_by_the_same_command(
     back = tailor("rename", "other", "small")  # the invariant is of a study of that name
     wrong += [] if back.returncode == 0 else [back.stdout + back.stderr]
     wrong += broken(tailor.folder, 2)
-    ledger.check("a renaming killed at any step", wrong)
+    ledger.check("25 a renaming killed at any step", wrong)
