@@ -77,7 +77,7 @@ for name in ("quickstart", "script"):
         assert "learning_curves.png" in [item.path for item in client.list_artifacts(run.info.run_id)]
     (study,) = [run.info.run_id for run in runs if run.data.tags["tailor.kind"] == "study"]
     plots = [item.path for item in client.list_artifacts(study, "plots")]
-    assert "plots/optimization_history.png" in plots, plots
+    assert plots == ["plots/plots.html"], plots
 PYTHON
 python "$work/look.py" > said 2>&1 || { cat said; exit 1; }
 
