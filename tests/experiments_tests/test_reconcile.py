@@ -123,4 +123,4 @@ def test_a_repair_after_the_end_counts_on_the_screen(copy: Shell) -> None:
     assert counted in copy("status", "small").stdout
     mlflow.update_run(trials[0].info.run_id, "RUNNING")
     assert "closed as lost" in copy("fsck", "small").stdout
-    assert counted not in (said := copy("status", "small").stdout) and "1 lost" in said
+    assert counted not in (said := copy("status", "small").stdout) and "1 stopped" in said
