@@ -51,7 +51,7 @@ def find_mistakes(raw: Mapping[str, Any], first: Mistake) -> Iterator[Mistake]:
         name = field.rpartition(".")[2]
         if field not in blamed and not any(repr(other.rpartition(".")[2]) in str(error) for other in blamed):  # no mere result
             yield error
-        if name in blamed or not _drop(left, field):
+        if field == "study.space" or name in blamed or not _drop(left, field):  # of no space, other mistakes would be said
             return
         blamed.append(field)
         try:

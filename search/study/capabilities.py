@@ -183,7 +183,7 @@ def _has_range(space: Space) -> bool:
 
 def _check_keras_tuner_space(spec: StudySpec) -> None:
     """Refuse what Keras Tuner cannot search."""
-    if not (spec.space.searched or spec.by_run):
+    if not spec.space.searched:
         raise StudyError("search.engine: keras-tuner proposes no point twice, so it cannot repeat one; use engine optuna.")
     declared = {parameter.name: parameter for parameter in spec.space.parameters}
     for parameter in spec.space.searched:
