@@ -5,7 +5,6 @@ The experiment is tagged first and goes last; each step between may be repeated,
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,12 +93,7 @@ def find_studies_url(store: Store) -> str | None:
 
 def _erase(plan: Deletion, eraser: Eraser, store: Store) -> None:
     delete_state(plan.study, find_studies_url(store), store.oracles)
-    for folder in plan.folders:
-        shutil.rmtree(folder, ignore_errors=True)
-    for model in plan.models:
-        eraser.erase_model(model)
-    for run in plan.runs:
-        eraser.erase_run(run)
+    eraser.erase_all(plan.folders, plan.models, plan.runs)
 
 
 def _note_kept(plan: Deletion, client: MlflowClient) -> None:

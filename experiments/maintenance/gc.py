@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -69,12 +68,7 @@ def find_garbage(client: MlflowClient, store: Store) -> Garbage:
 def collect(garbage: Garbage, client: MlflowClient, store: Store) -> int:
     """Remove the garbage; the caller holds the store. Returns the bytes that it and SQLite's free pages took."""
     eraser = Eraser(client)
-    for folder in garbage.folders:
-        shutil.rmtree(folder, ignore_errors=True)
-    for model in garbage.models:
-        eraser.erase_model(model)
-    for run in garbage.runs:
-        eraser.erase_run(run)
+    eraser.erase_all(garbage.folders, garbage.models, garbage.runs)
     for experiment in garbage.experiments:
         eraser.erase_experiment(experiment)
     return garbage.size + sum(_compact(store.root / name) for name in ("mlflow.db", "studies.db"))

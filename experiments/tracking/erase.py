@@ -7,7 +7,7 @@ not offer it: its administrator's `mlflow gc` removes the rows.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -49,6 +49,15 @@ class Eraser:
             marked = (self._database.get_logged_model(m, allow_deleted=True) for m in self._database._get_deleted_logged_models())
             found += [model for model in marked if str(model.experiment_id) == experiment_id]
         return found
+
+    def erase_all(self, folders: Iterable[Path], models: Iterable[LoggedModel], runs: Iterable[Run]) -> None:
+        """Erase folders, then logged models, then runs."""
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+        for model in models:
+            self.erase_model(model)
+        for run in runs:
+            self.erase_run(run)
 
     def erase_run(self, run: Run) -> None:
         """Erase a run with its artifacts."""

@@ -1,8 +1,7 @@
-"""Trials side by side, the report and its advice, and starting from another study's best."""
+"""The report and its advice, and a study that begins with another one's best points."""
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Callable, Mapping
@@ -11,88 +10,23 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import numpy as np
 import pytest
 from conftest import SMALL, Shell
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
-from mlflow.exceptions import MlflowException
 from searches import artifacts, client, runs
 
 from tailor.experiments.cli.compare import number
-from tailor.experiments.errors import InputError
 from tailor.experiments.planning.initial_points import find_best_points, fit_to_space
 from tailor.experiments.reports.advice import advise
 from tailor.experiments.reports.charts import draw_charts
 from tailor.experiments.reports.report import _table
 from tailor.experiments.tracking.leaderboard import Row, shorten
-from tailor.experiments.tracking.references import find_run
 from tailor.search.analysis.plots import Told
 from tailor.search.space.parameters import Choice, Float, Int
 from tailor.search.space.space import Space
 from tailor.search.study.goal import EPOCH_METRICS
 from tailor.search.study.load import build, load
-
-
-def test_compare_shows_what_differs(recorded: Shell) -> None:
-    _, trials = runs(recorded.folder)
-    done = recorded("compare", "small:best", trials[2].info.run_id, "--json")
-    assert done.returncode == 0, done.stderr
-    got = json.loads(done.stdout)
-    best = next(run for run in trials if run.info.run_id == next(iter(got["runs"].values())))
-    assert best.data.metrics["best_val_accuracy"] == max(r.data.metrics["best_val_accuracy"] for r in trials)
-    assert got["params"]["learning_rate"] == [best.data.params["learning_rate"], trials[2].data.params["learning_rate"]]
-    assert "units" not in got["params"]  # the same in both
-    assert got["metrics"]["best_val_accuracy"] == [run.data.metrics["best_val_accuracy"] for run in (best, trials[2])]
-    place = [artifacts(run) / "confusion_matrix.json" for run in (best, trials[2])]
-    before, after = (np.array(json.loads(p.read_text())["counts"]) for p in place)
-    difference = np.abs(after - before)
-    np.fill_diagonal(difference, 0)
-    assert abs(got["confusions"][0]["after"] - got["confusions"][0]["before"]) == difference.max()
-    assert "Confusions that differ most" in recorded("compare", "small:0", "small:1").stdout
-
-
-def test_runs_on_other_images_are_said_to_be(recorded: Shell) -> None:
-    mlflow, (_, trials) = client(recorded.folder), runs(recorded.folder)
-    digest = trials[0].data.tags["tailor.dataset_sha256"]
-    mlflow.set_tag(trials[0].info.run_id, "tailor.dataset_sha256", "other")
-    try:
-        said = recorded("compare", trials[0].info.run_id, trials[1].info.run_id).stdout
-    finally:
-        mlflow.set_tag(trials[0].info.run_id, "tailor.dataset_sha256", digest)
-    assert "validated on different images" in said and "Confusions that differ most" not in said
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (("small:0",), "expected at least two, got 1"),
-        (("small:0", "small:77"), "has no trial 77"),
-        (("small:0", "nope"), "there is no run"),
-    ],
-)
-def test_compare_says_what_is_wrong(recorded: Shell, arguments: tuple[str, ...], says: str) -> None:
-    done = recorded("compare", *arguments)
-    assert done.returncode == 2
-    assert says in done.stderr and "Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize("name", ["nope", "no/run's id", "0" * 32])
-def test_a_runs_id_that_is_not_there_is_said_to_be_wrong(recorded: Shell, name: str) -> None:
-    with pytest.raises(InputError, match="there is no run"):
-        find_run(client(recorded.folder), name)
-
-
-def test_a_studys_own_run_is_no_trial(recorded: Shell) -> None:
-    (parent,), _ = runs(recorded.folder)
-    with pytest.raises(InputError, match=r"expected a trial's run, .* give small:TRIAL or small:best"):
-        find_run(client(recorded.folder), parent.info.run_id)
-
-
-def test_a_server_that_is_away_is_no_wrong_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(MlflowException, match=r"127\.0\.0\.1"):
-        find_run(MlflowClient("http://127.0.0.1:1"), "0" * 32)
 
 
 def test_a_finished_study_has_its_report_and_plots(recorded: Shell) -> None:
@@ -293,11 +227,11 @@ def test_the_best_points_of_a_study_that_lie_in_the_space(recorded: Shell, write
     assert fit_to_space({"depth": 1, "units_2": 16, "other": 3}, spec.space) == {"units_2": 16}
 
 
-def test_a_study_begins_with_another_ones_best(recorded: Shell) -> None:
-    (recorded.folder / "next.toml").write_text(SMALL.replace('"small"', '"next"').replace("trials = 4", "trials = 1"))
-    done = recorded("search", "next.toml", "--workers", "1", "--enqueue-from", "small")
+def test_a_study_begins_with_another_ones_best(copy: Shell) -> None:
+    (copy.folder / "next.toml").write_text(SMALL.replace('"small"', '"next"').replace("trials = 4", "trials = 1"))
+    done = copy("search", "next.toml", "--workers", "1", "--enqueue-from", "small")
     assert done.returncode == 0, done.stderr
-    best = max(runs(recorded.folder)[1], key=lambda r: r.data.metrics["best_val_accuracy"])
-    assert runs(recorded.folder, "next")[1][0].data.params["learning_rate"] == best.data.params["learning_rate"]
-    wrong = recorded("search", "next.toml", "--enqueue-from", "nothing", "--name", "third")
+    best = max(runs(copy.folder)[1], key=lambda r: r.data.metrics["best_val_accuracy"])
+    assert runs(copy.folder, "next")[1][0].data.params["learning_rate"] == best.data.params["learning_rate"]
+    wrong = copy("search", "next.toml", "--enqueue-from", "nothing", "--name", "third")
     assert wrong.returncode == 2 and "--enqueue-from: there is no study 'nothing'" in wrong.stderr

@@ -1,0 +1,76 @@
+"""`tailor compare`: trials side by side, and what it says of names that are wrong."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from conftest import Shell
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from searches import artifacts, client, runs
+
+from tailor.experiments.errors import InputError
+from tailor.experiments.tracking.references import find_run
+
+
+def test_compare_shows_what_differs(recorded: Shell) -> None:
+    _, trials = runs(recorded.folder)
+    done = recorded("compare", "small:best", trials[2].info.run_id, "--json")
+    assert done.returncode == 0, done.stderr
+    got = json.loads(done.stdout)
+    best = next(run for run in trials if run.info.run_id == next(iter(got["runs"].values())))
+    assert best.data.metrics["best_val_accuracy"] == max(r.data.metrics["best_val_accuracy"] for r in trials)
+    assert got["params"]["learning_rate"] == [best.data.params["learning_rate"], trials[2].data.params["learning_rate"]]
+    assert "units" not in got["params"]  # the same in both
+    assert got["metrics"]["best_val_accuracy"] == [run.data.metrics["best_val_accuracy"] for run in (best, trials[2])]
+    place = [artifacts(run) / "confusion_matrix.json" for run in (best, trials[2])]
+    before, after = (np.array(json.loads(p.read_text())["counts"]) for p in place)
+    difference = np.abs(after - before)
+    np.fill_diagonal(difference, 0)
+    assert abs(got["confusions"][0]["after"] - got["confusions"][0]["before"]) == difference.max()
+    assert "Confusions that differ most" in recorded("compare", "small:0", "small:1").stdout
+
+
+def test_runs_on_other_images_are_said_to_be(recorded: Shell) -> None:
+    mlflow, (_, trials) = client(recorded.folder), runs(recorded.folder)
+    digest = trials[0].data.tags["tailor.dataset_sha256"]
+    mlflow.set_tag(trials[0].info.run_id, "tailor.dataset_sha256", "other")
+    try:
+        said = recorded("compare", trials[0].info.run_id, trials[1].info.run_id).stdout
+    finally:
+        mlflow.set_tag(trials[0].info.run_id, "tailor.dataset_sha256", digest)
+    assert "validated on different images" in said and "Confusions that differ most" not in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("small:0",), "expected at least two, got 1"),
+        (("small:0", "small:77"), "has no trial 77"),
+        (("small:0", "nope"), "there is no run"),
+    ],
+)
+def test_compare_says_what_is_wrong(recorded: Shell, arguments: tuple[str, ...], says: str) -> None:
+    done = recorded("compare", *arguments)
+    assert done.returncode == 2
+    assert says in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["nope", "no/run's id", "0" * 32])
+def test_a_runs_id_that_is_not_there_is_said_to_be_wrong(recorded: Shell, name: str) -> None:
+    with pytest.raises(InputError, match="there is no run"):
+        find_run(client(recorded.folder), name)
+
+
+def test_a_studys_own_run_is_no_trial(recorded: Shell) -> None:
+    (parent,), _ = runs(recorded.folder)
+    with pytest.raises(InputError, match=r"expected a trial's run, .* give small:TRIAL or small:best"):
+        find_run(client(recorded.folder), parent.info.run_id)
+
+
+def test_a_server_that_is_away_is_no_wrong_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(MlflowException, match=r"127\.0\.0\.1"):
+        find_run(MlflowClient("http://127.0.0.1:1"), "0" * 32)
