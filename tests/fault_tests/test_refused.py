@@ -6,6 +6,7 @@ import subprocess
 import time
 
 import postgres
+import pytest
 from conftest import Shell
 from faults import broken, search, study, times
 from ledger import Ledger, whole_table
@@ -58,21 +59,26 @@ def test_24_training_goes_on_while_mlflow_refuses_the_credentials(tailor: Shell,
         ledger.check(f"24 MLflow's server refuses the credentials for {REFUSED} s", wrong)
 
 
-def test_24_postgresql_refuses_the_login_in_mid_search(tailor: Shell, ledger: Ledger) -> None:
+@pytest.mark.parametrize("which", ["MLflow's", "the studies'"])
+def test_24_postgresql_refuses_the_login_in_mid_search(tailor: Shell, ledger: Ledger, which: str) -> None:
+    """One database after the other: while the studies' is refused too, a search waits for it, and may ask nothing of MLflow's."""
     study(tailor.folder, trials=8, epochs=600)
-    with postgres.role() as owned:
-        servers = {"TAILOR_STUDIES": owned.studies, "MLFLOW_TRACKING_URI": owned.tracking}
+    with postgres.role() as owned, postgres.database() as other:
+        if which == "MLflow's":
+            servers = {"TAILOR_STUDIES": other, "MLFLOW_TRACKING_URI": owned.tracking}
+            lines = ["MLflow refuses the credentials (", "is not permitted to log in", "MLflow is back; Tailor wrote"]
+        else:
+            servers = {"TAILOR_STUDIES": owned.studies, "MLFLOW_TRACKING_URI": other}
+            lines = ["is not permitted to log in", "repair it within 60 s, and the search goes on"]
         running = search(tailor.folder, **servers)
-        postgres.wait_for_metrics(owned.tracking)
+        postgres.wait_for_metrics(servers["MLFLOW_TRACKING_URI"])
         owned.lock()
-        said = read_until(running, "MLflow refuses the credentials (")
+        said = read_until(running, lines[0])
         time.sleep(REFUSED)
         assert running.poll() is None, said + read_rest(running)
         owned.unlock()
         said += read_rest(running)
         wrong = [] if running.returncode == 0 else [said]
-        wrong += left_unsaid(
-            said, "MLflow refuses the credentials (", "is not permitted to log in", "MLflow is back; Tailor wrote"
-        )
+        wrong += left_unsaid(said, *lines)
         wrong += broken(tailor.folder, trials=8, environ=servers)
-        ledger.check(f"24 PostgreSQL refuses the login for {REFUSED} s", wrong)
+        ledger.check(f"24 PostgreSQL refuses the login to {which} database for {REFUSED} s", wrong)
