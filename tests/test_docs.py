@@ -75,8 +75,18 @@ def test_one_value_crosses_nine_files_in_one_direction() -> None:
     assert [room for room, _ in itertools.groupby(rooms)] == ["search", "experiments", "models"]
 
 
+def test_each_decision_has_a_page_and_one_line_in_their_list() -> None:
+    listed = re.findall(
+        r"^- \[(.+)\]\((decisions/.+\.md)\)$", (ROOT / "docs" / "decisions.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    titles = {f"decisions/{page.name}": page.read_text(encoding="utf-8").splitlines()[0] for page in pages}
+    assert sorted(file for _, file in listed) == list(titles)
+    assert {file: f"# {title}" for title, file in listed} == titles
+
+
 @pytest.mark.parametrize(
-    "page", [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"], ids=lambda p: p.name
+    "page", [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"], ids=lambda p: p.name
 )
 def test_files_that_the_docs_name_are_there(page: Path) -> None:
     named = re.findall(
