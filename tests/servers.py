@@ -155,20 +155,20 @@ def tailor_ui(folder: Path, port: int, *study: str, **environment: str) -> Itera
 
 
 @contextmanager
-def tailor_serve(folder: Path, *arguments: str) -> Iterator[str]:
+def tailor_serve(folder: Path, *arguments: str, program: Path = TAILOR) -> Iterator[str]:
     """`tailor serve` while it serves; yields its address."""
-    with _until_interrupted(folder, ["serve", *arguments, "--port", str(free_port())], {}) as (_, found):
+    with _until_interrupted(folder, ["serve", *arguments, "--port", str(free_port())], {}, program) as (_, found):
         yield found[0]
 
 
 @contextmanager
 def _until_interrupted(
-    folder: Path, arguments: list[str], environment: dict[str, str]
+    folder: Path, arguments: list[str], environment: dict[str, str], program: Path = TAILOR
 ) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     """A command that serves, and the addresses that it prints; Ctrl-C ends it, with exit code 0."""
     folder.mkdir(exist_ok=True)
     server = subprocess.Popen(
-        [str(TAILOR), *arguments],
+        [str(program), *arguments],
         cwd=folder,
         stdout=subprocess.PIPE,
         text=True,

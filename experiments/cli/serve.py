@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from .common import open_store, store_option, working
 
 
 @click.command("serve")
-@click.argument("reference", metavar="NAME[@ALIAS|/VERSION]")
+@click.argument("reference", metavar="NAME[@ALIAS|/VERSION]|DIR")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Listen on this address: no password.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that answer.")
@@ -16,20 +18,31 @@ from .common import open_store, store_option, working
 def command(reference: str, port: int, host: str, workers: int, store: str | None) -> None:
     """Answer requests with a registered model, until Ctrl-C: a page for images, and a REST API.
 
-    POST /predict (an image file), /invocations (MLflow's JSON); GET /healthz, /metrics (Prometheus), /model, /card.
-    When the champion changes, the new one answers. Anybody on this machine may ask; with --host, anybody who reaches ADDRESS, by
-    any name.
+    DIR is a folder of `tailor export NAME --format litert`, and needs no store. POST /predict (an image), /invocations (MLflow's
+    JSON); GET /healthz, /metrics (Prometheus), /model, /card. When the champion changes, the new one answers. Anybody on this
+    machine may ask; with --host, anybody who reaches ADDRESS, by any name.
     """
-    with working(f"loading {reference}"):
-        place, client = open_store(store)
-        from ..registry.versions import find_version, read_input_shape
-        from ..serving.server import ANY, HERE, Application, choose_threads, serve
+    from ..serving.exported import is_folder, load_exported
 
-        version = find_version(client, reference)
-    application = Application(place, reference, HERE if host in HERE else ANY, choose_threads(read_input_shape(version), workers))
+    with working(f"loading {reference}"):
+        from ..serving.server import ANY, HERE, Application, Exported, Registered, choose_threads, serve
+
+        source: Exported | Registered
+        if is_folder(reference):
+            source = Exported(Path(reference).expanduser())
+            model = load_exported(source.folder)
+            name, number = model.name, model.version
+        else:
+            place, client = open_store(store)
+            from ..registry.versions import find_version, read_input_shape
+
+            version = find_version(client, reference)
+            name, number = version.name, str(version.version)
+            source = Registered(place, reference, choose_threads(read_input_shape(version), workers))
+    application = Application(source, HERE if host in HERE else ANY)
 
     def announce() -> None:
-        click.echo(f"{version.name} version {version.version}: http://{host}:{port}")
+        click.echo(f"{name} version {number}: http://{host}:{port}")
         click.echo("Stop it with Ctrl-C.")
 
     try:

@@ -15,14 +15,15 @@ from mlflow.entities.model_registry import ModelVersion
 
 from ..errors import InputError
 from ..registry.files import find_registered_model, read_labels
-from ..registry.pull import describe_preprocessing
-from ..registry.versions import read_input_shape
+from ..registry.pull import describe_preprocessing, read_card
+from ..registry.versions import read_input_shape, read_looks
 from ..trials.evaluator import Evaluator
 from . import convert
 from .agreement import Agreement, compare, require
 from .convert import Port
 from .folder import ABOUT, draft, list_files, require_room, sum_files
 from .formats import Format, find_format
+from .image import write_image_files
 from .sample import draw_sample
 
 TAG = "tailor.export."  # and the format: a version's tag with its last agreement
@@ -81,6 +82,10 @@ def export(client: MlflowClient, version: ModelVersion, wanted: Wanted, data_dir
         if found is not None:
             require(found, wanted.int8)
         (place / "labels.json").write_text(json.dumps(labels, ensure_ascii=False), encoding="utf-8")
+        (place / "card.md").write_text(read_card(client, version), encoding="utf-8")
+        if form.name == "litert":
+            write_image_files(place, version.name)
+        looks = read_looks(version)
         about: dict[str, Any] = {
             "name": version.name,
             "version": str(version.version),
@@ -89,6 +94,7 @@ def export(client: MlflowClient, version: ModelVersion, wanted: Wanted, data_dir
             "model_sha256": model.sha256,
             "input": asdict(given) | {"range": preprocessing["range"], "rescaling": preprocessing["rescaling"]},
             "output": asdict(made) | {"holds": "probabilities of the classes in labels.json"},
+            "looks": looks and asdict(looks),  # of the training images
             "agreement": found and asdict(found),
             "calibration_images": len(sample.train) if sample and wanted.int8 else 0,
             "versions": _read_versions(form),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import mlflow
 import numpy as np
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Query, Request
@@ -21,9 +21,8 @@ from ..datasets.folder import Header, Upload, read_header
 from ..datasets.prepare import Invert, prepare
 from ..errors import InputError
 from .limits import FEW_PIXELS
-from .live import Live
 from .metrics import Measure, Metrics
-from .model import ServedModel
+from .model import Answering, ServedModel
 from .page import as_data_url, read_page
 from .scoring import parse_images
 
@@ -68,7 +67,7 @@ class Answer(BaseModel):
     seen: str | None = None
 
 
-def make_app(live: Live, hosts: Sequence[str]) -> FastAPI:
+def make_app(live: Answering, hosts: Sequence[str]) -> FastAPI:
     """The application that answers with the model of `live`, for requests whose Host is one of `hosts`."""
     metrics = Metrics()
     app = FastAPI(
@@ -130,7 +129,8 @@ def make_app(live: Live, hosts: Sequence[str]) -> FastAPI:
 
     @app.get("/version", include_in_schema=False)  # of MLflow, in its protocol
     async def version() -> PlainTextResponse:
-        return PlainTextResponse(mlflow.__version__)
+        found = [one.version for one in importlib.metadata.distributions(name="mlflow")]
+        return PlainTextResponse(found[0]) if found else PlainTextResponse("MLflow is not installed here", 404)
 
     @app.get("/metrics")
     async def show_metrics() -> PlainTextResponse:

@@ -10,7 +10,8 @@ from mlflow import MlflowClient
 
 from ..registry.versions import find_version
 from ..system.redact import mask_passwords
-from .model import ServedModel, load_served_model
+from .model import ServedModel
+from .registered import load_served_model
 
 SECONDS = 3  # between two looks at the registry
 PAUSE = 60  # until a version that did not load is tried again

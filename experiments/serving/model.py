@@ -1,28 +1,16 @@
-"""A registered version that is loaded to be served: its predictions, by its fastest form, its class names and its card."""
+"""What a server answers with: a loaded model. Imports neither TensorFlow nor MLflow."""
 
 from __future__ import annotations
 
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
-from mlflow import MlflowClient
-from mlflow.entities.model_registry import ModelVersion
 
 from ..datasets.looks import Looks
-from ..registry.files import find_registered_model, read_labels
-from ..registry.pull import read_card
-from ..registry.versions import read_input_shape, read_looks
-from ..trials.litert import Litert, Predict, convert, trace
-from ..trials.saved_model import load_model
+from ..trials.litert import Predict
 
-if TYPE_CHECKING:
-    import keras
-
-AT_ONCE = 500  # images
 QUICK = 0.005  # seconds of a prediction that may hold up other requests
 CALLS = 9  # to time
 
@@ -44,57 +32,29 @@ class ServedModel:
     quick: bool
 
 
-def load_served_model(client: MlflowClient, version: ModelVersion) -> ServedModel:
-    """Download, verify and load a version, and trace it. Raises InputError if it is not as it was registered, or not safe."""
-    shape = read_input_shape(version)
-    with tempfile.TemporaryDirectory(prefix="tailor-serve-") as folder:
-        saved = find_registered_model(client, version, Path(folder))
-        model, labels = load_model(saved), read_labels(saved)
-    predict, quick = prepare_predictions(model, shape)
-    return ServedModel(
-        name=version.name,
-        version=str(version.version),
-        shape=shape,
-        labels=labels,
-        looks=read_looks(version),
-        card=read_card(client, version),
-        predict=predict,
-        quick=quick,
-    )
+class Answering(Protocol):
+    """The model that answers now; `trouble` says why it is not the one that should, and is empty if it is."""
+
+    @property
+    def model(self) -> ServedModel: ...
+
+    @property
+    def trouble(self) -> str: ...
 
 
-def prepare_predictions(model: keras.Model, shape: tuple[int, int, int]) -> tuple[Predict, bool]:
-    """A function of raw uint8 images, and whether it is quick: one graph for a single image, and one for any number, in batches.
+@dataclass(frozen=True)
+class Fixed:
+    """A model that answers as long as the server runs."""
 
-    Keras's `predict` costs tens of milliseconds a call, whatever the model, a graph's call half a millisecond. If that counts,
-    the model's LiteRT form predicts a single image, unless it differs from the graph.
-    """
-    import tensorflow as tf
-
-    from ...models.training.batches import limit_batch
-
-    at_once = limit_batch(shape[0], shape[1], AT_ONCE)
-    graph, graph_of_several = trace(model, shape, 1), trace(model, shape, None)
-
-    def predict_one(image: np.ndarray) -> np.ndarray:
-        return graph(tf.constant(image)).numpy()
-
-    def predict_several(images: np.ndarray) -> np.ndarray:
-        batches = [images[first : first + at_once] for first in range(0, len(images), at_once)]
-        return np.concatenate([graph_of_several(tf.constant(batch)).numpy() for batch in batches])
-
-    quick = _time(predict_one, shape) < QUICK
-    content = convert(model, graph, shape) if quick else None
-    predict_single: Predict = predict_one if content is None else Litert(content)
-    predict_several(np.zeros((2, *shape), np.uint8))  # the first call of a graph also plans it
-    return lambda images: predict_single(images) if len(images) == 1 else predict_several(images), quick
+    model: ServedModel
+    trouble: str = ""
 
 
-def _time(predict: Predict, shape: tuple[int, int, int]) -> float:
-    """The seconds of the fastest of some calls."""
+def is_quick(predict: Predict, shape: tuple[int, int, int]) -> bool:
+    """Whether the fastest of some predictions of one image takes less than QUICK."""
     image, seconds = np.zeros((1, *shape), np.uint8), []
     for _ in range(CALLS):
         start = time.perf_counter()
         predict(image)
         seconds.append(time.perf_counter() - start)
-    return min(seconds)
+    return min(seconds) < QUICK

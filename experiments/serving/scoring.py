@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
-from mlflow.exceptions import MlflowException
-from mlflow.utils.proto_json_utils import parse_tf_serving_input
 
 from ..errors import InputError
 
@@ -19,16 +18,9 @@ def parse_images(body: bytes, shape: tuple[int, int, int]) -> np.ndarray:
     A tensor may have a name, as MLflow's clients may give it one: {"inputs": {"images": …}}.
     """
     try:
-        given = json.loads(body)
-        values = parse_tf_serving_input(given)
-    except (ValueError, TypeError, RecursionError, AttributeError, MlflowException) as error:
-        said = str(getattr(error, "message", error)).splitlines()[0][:200]
-        raise InputError(f"body: expected JSON, {FORM}, got another form ({said}).") from error
-    if isinstance(values, dict):
-        if len(values) != 1:
-            raise InputError(f"inputs: expected one tensor, got {len(values)}: {', '.join(sorted(values))[:200]}.")
-        (values,) = values.values()
-    numbers = np.asarray(values)
+        numbers = np.asarray(_find_tensor(json.loads(body)))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InputError(f"body: expected JSON, {FORM}, got another form ({str(error).splitlines()[0][:200]}).") from error
     if numbers.dtype.kind not in "iuf" or numbers.shape[1:] != shape or not len(numbers):
         wanted = ", ".join(map(str, shape))
         raise InputError(f"images: expected numbers shaped (n, {wanted}), got {numbers.dtype} shaped {numbers.shape}.")
@@ -37,3 +29,19 @@ def parse_images(body: bytes, shape: tuple[int, int, int]) -> np.ndarray:
     if not np.array_equal(images, numbers):
         raise InputError("images: expected whole numbers from 0 to 255 (raw pixels), got others; the model rescales them itself.")
     return images
+
+
+def _find_tensor(given: Any) -> Any:
+    """The values of the one tensor in a request. Raises ValueError, and InputError if there are several."""
+    if not isinstance(given, dict) or list(given) not in (["instances"], ["inputs"]):
+        raise ValueError(
+            f"got {', '.join(map(str, given))[:100]}" if isinstance(given, dict) else f"got a {type(given).__name__}"
+        )
+    (values,) = given.values()
+    if "instances" in given and values and isinstance(values, list) and all(isinstance(one, dict) for one in values):
+        values = {name: [one.get(name) for one in values] for name in {name: None for one in values for name in one}}
+    if not isinstance(values, dict):
+        return values
+    if len(values) != 1:
+        raise InputError(f"inputs: expected one tensor, got {len(values)}: {', '.join(sorted(values))[:200]}.")
+    return next(iter(values.values()))

@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -23,12 +24,12 @@ from uvicorn.supervisors import Multiprocess
 from ..errors import InputError, RunError
 from ..store import Store
 from ..system.cpus import count_cores
-from ..tracking.reader import open_client
-from ..trials.evaluator import start_tensorflow
 from .limits import FEW_PIXELS, SHARED
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+    from .model import Answering
 
 HERE = ("127.0.0.1", "localhost")  # names that a browser on this machine uses
 ANY = ("*",)  # names by which others may reach another address
@@ -40,22 +41,49 @@ DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy
 
 
 @dataclass(frozen=True)
-class Application:
-    """What to serve; called in the process that serves it, it loads the model and returns the application."""
+class Registered:
+    """A version of the registry, which follows its alias."""
 
     store: Store
     reference: str
-    hosts: tuple[str, ...]
     threads: int
 
-    def __call__(self) -> FastAPI:
-        start_tensorflow(self.threads, at_once=1)
-        from .app import make_app
+    def open(self) -> Answering:
+        from ..tracking.reader import open_client
+        from ..trials.evaluator import start_tensorflow
         from .live import Live
 
+        start_tensorflow(self.threads, at_once=1)
         live = Live(open_client(self.store), self.reference)
         live.follow()
-        return make_app(live, self.hosts)
+        return live
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The folder of an export, as it is now."""
+
+    folder: Path
+
+    def open(self) -> Answering:
+        from .exported import load_exported
+        from .model import Fixed
+
+        return Fixed(load_exported(self.folder))
+
+
+@dataclass(frozen=True)
+class Application:
+    """What to serve; called in the process that serves it, it loads the model and returns the application."""
+
+    source: Registered | Exported
+    hosts: tuple[str, ...]
+
+    def __call__(self) -> FastAPI:
+        answering = self.source.open()
+        from .app import make_app
+
+        return make_app(answering, self.hosts)
 
     def start(self) -> FastAPI:
         """As a call, in one of several processes: an error is printed and ends them all."""

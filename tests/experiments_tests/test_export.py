@@ -116,7 +116,7 @@ def test_an_export_replaces_nothing_unless_forced(recorded: Shell, tmp_path: Pat
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     done = public.export("digits", "onnx", folder, force=True, store=store)
     left = {path.name for path in folder.rglob("*") if path.is_file()}
-    assert left == {"model.onnx", "labels.json", "export.json", "mine.txt"}
+    assert left == {"model.onnx", "labels.json", "card.md", "export.json", "mine.txt"}
 
 
 def test_without_its_data_a_model_is_exported_unchecked_only(recorded: Shell, tmp_path: Path) -> None:

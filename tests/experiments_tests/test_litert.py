@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tailor.experiments.serving import model as serving
-from tailor.experiments.serving.model import prepare_predictions
+from tailor.experiments.serving.registered import prepare_predictions
 from tailor.experiments.trials.litert import LARGEST, Litert, agree, convert, trace
 from tailor.models import factory
 

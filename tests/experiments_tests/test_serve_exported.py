@@ -1,0 +1,112 @@
+"""`tailor serve DIR`: an export's folder, without a store, TensorFlow and MLflow; and the image that its Dockerfile makes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Shell
+from servers import tailor_serve
+
+from tailor import export, predict
+from tailor.experiments.errors import InputError
+from tailor.experiments.serving.exported import is_folder, load_exported
+
+ROOT = Path(__file__).resolve().parents[2]
+RAW = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 1), "uint8")
+FILES = {"model.tflite": b"no model", "labels.json": b"[]", "card.md": b""}
+
+
+def write_folder(folder: Path, **about: Any) -> Path:
+    """An export as it lies on the disk, but for the model in it."""
+    folder.mkdir()
+    for name, content in FILES.items():
+        (folder / name).write_bytes(content)
+    files = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
+    written = {"name": "digits", "version": "1", "format": "litert", "input": {"shape": [None, 8, 8, 1]}, "looks": None}
+    (folder / "export.json").write_text(json.dumps(written | {"files": files} | about))
+    return folder
+
+
+def test_a_folder_that_is_no_export_for_litert_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    for folder, said in (
+        (tmp_path, "has no export.json, so it is no export; write one with `tailor export NAME --format litert"),
+        (write_folder(tmp_path / "onnx", format="onnx"), "holds onnx, which a server without TensorFlow cannot run"),
+        (write_folder(tmp_path / "old", files={}), "is not as it was exported"),
+    ):
+        with pytest.raises(InputError, match=re.escape(said)):
+            load_exported(folder)
+    changed = write_folder(tmp_path / "changed")
+    (changed / "model.tflite").write_bytes(b"another model")
+    with pytest.raises(InputError, match=r"model\.tflite is not as it was exported \(its SHA-256 differs\)"):
+        load_exported(changed)
+    (changed / "labels.json").unlink()
+    (changed / "model.tflite").write_bytes(FILES["model.tflite"])
+    with pytest.raises(InputError, match=r"labels\.json cannot be read"):
+        load_exported(changed)
+    for text, said in (("{", "is damaged"), ("[]", "is of an earlier Tailor or damaged"), ('{"name": "x"}', "is of an earlier")):
+        (changed / "export.json").write_text(text)
+        with pytest.raises(InputError, match=said):
+            load_exported(changed)
+
+
+def test_a_folder_is_told_from_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_folder(tmp_path / "fashion")
+    (tmp_path / "digits").mkdir()
+    assert [is_folder(text) for text in ("fashion", "./digits", str(tmp_path), "digits", "digits/1", "digits@challenger")] == [
+        True, True, True, False, False, False,
+    ]  # fmt: skip
+
+
+def test_the_command_refuses_it_in_one_line(tailor: Shell) -> None:
+    done = tailor("serve", "./nothing")
+    assert done.returncode == 2 and done.stderr.startswith("tailor: NAME: nothing has no export.json"), done.stderr
+
+
+@pytest.mark.slow
+def test_the_image_of_its_dockerfile_answers_as_the_registered_model(recorded: Shell, tmp_path: Path) -> None:
+    """Docker's layers made by hand: a fresh environment, the lines of the Dockerfile, and its command."""
+    pytest.importorskip("ai_edge_litert", reason="needs ai-edge-litert (pip install -e '.[litert]')")
+    context = tmp_path / "context"
+    export("digits", "litert", context, store=recorded.folder / "mlruns")
+    predicted = predict("digits", RAW, store=recorded.folder / "mlruns")
+    assert load_exported(context).predict(RAW) == pytest.approx(predicted, abs=1e-5)
+
+    subprocess.run([sys.executable, "-m", "build", "--outdir", context, ROOT], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "env"], check=True)
+    image = tmp_path / "served"
+    image.mkdir()
+    environment = {**os.environ, "PATH": f"{tmp_path / 'env' / 'bin'}:{os.environ['PATH']}", "PIP_NO_CACHE_DIR": "0"}
+    command: list[str] = []
+    for line in (context / "Dockerfile").read_text().splitlines():
+        word, _, rest = line.partition(" ")
+        if word == "RUN":
+            subprocess.run(shlex.split(rest.replace("--no-cache-dir", "")), cwd=image, env=environment, check=True, timeout=250)
+        elif word == "COPY" and rest == ". model/":
+            shutil.copytree(context, image / "model")
+        elif word == "COPY":
+            shutil.copy(context / rest.removesuffix(" ."), image)
+        elif word == "CMD":
+            command = json.loads(rest)
+    installed = {path.name for path in (tmp_path / "env").glob("lib/*/site-packages/*")}
+    assert "ai_edge_litert" in installed and not installed & {"tensorflow", "mlflow", "keras", "optuna", "distributed"}
+    assert command[:3] == ["tailor", "serve", "./model"]
+    with tailor_serve(image, command[2], program=tmp_path / "env" / "bin" / "tailor") as address:
+        body = json.dumps({"instances": RAW.tolist()}).encode()
+        with urllib.request.urlopen(urllib.request.Request(f"{address}/invocations", body), timeout=60) as answer:
+            assert np.asarray(json.load(answer)["predictions"]) == pytest.approx(predicted, abs=1e-5)
+        digit = (ROOT / "docs" / "pictures" / "digit.png").read_bytes()
+        with urllib.request.urlopen(urllib.request.Request(f"{address}/predict", digit), timeout=60) as answer:
+            assert json.load(answer)["classes"][0]["label"] == "3"
