@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -123,12 +124,25 @@ def serve(application: Application, host: str, port: int, workers: int, ready: C
             _supervise(config, listener)
 
 
+class Supervisor(Multiprocess):
+    """uvicorn's, but a closed terminal ends it, where uvicorn replaces the processes; under `nohup` it stays ignored."""
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+        ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        super().__init__(config, sockets)
+        if ignored:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def handle_hup(self) -> None:
+        self.should_exit.set()
+
+
 def _supervise(config: uvicorn.Config, listener: socket.socket) -> None:
     """Run the processes, which count together, and replace one that dies."""
     with tempfile.TemporaryDirectory(prefix="tailor-serve-") as folder:
         os.environ[SHARED] = folder
         try:
-            supervisor = Multiprocess(config, [listener])
+            supervisor = Supervisor(config, [listener])
             supervisor.run()
         finally:
             del os.environ[SHARED]

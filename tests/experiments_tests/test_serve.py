@@ -6,6 +6,7 @@ import base64
 import http.client
 import io
 import json
+import signal
 import time
 import urllib.error
 import urllib.request
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import uvicorn
 from browsers import WITH_BROWSER, keep_picture, open_browser
 from conftest import Shell
 from mlflow.exceptions import MlflowException
@@ -31,6 +33,7 @@ from tailor.experiments.registry.versions import find_version
 from tailor.experiments.serving.app import MOST_BYTES, MOST_PIXELS
 from tailor.experiments.serving.live import Live
 from tailor.experiments.serving.scoring import parse_images
+from tailor.experiments.serving.server import Supervisor
 from tailor.experiments.store import Store
 from tailor.experiments.tracking.reader import open_client
 
@@ -247,3 +250,20 @@ def test_two_processes_follow_the_champion_and_count_together(recorded: Shell) -
         text = ask(f"{address}/metrics")[1]
     assert answers == [200] * 200
     assert 'tailor_requests_total{path="/predict",status="200"} 200.0' in text  # of both processes together
+
+
+def test_a_closed_terminal_ends_several_processes_unless_it_is_ignored() -> None:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    ended = []
+    try:
+        for handler in (signal.SIG_DFL, signal.SIG_IGN):
+            signal.signal(signal.SIGHUP, handler)
+            supervisor = Supervisor(uvicorn.Config("none:none", workers=2), [])
+            signal.raise_signal(signal.SIGHUP)
+            supervisor.handle_signals()
+            ended.append(supervisor.should_exit.is_set())
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+    assert ended == [True, False]
