@@ -66,7 +66,9 @@ def load_file(path: Path, kept: Path | None = None, field: str = "study.model") 
     """
     source = kept or path
     if not source.is_file():
-        raise ModelError(f"{field}: there is no file {str(path)!r}; the path is taken from the current folder.")
+        raise ModelError(
+            f"{field}: there is no file {str(path)!r}; the path is taken from the current folder, then from the study file's."
+        )
     code = source.read_bytes()
     name = f"tailor_user_{path.stem}_{hashlib.sha256(code).hexdigest()[:12]}"
     if name not in sys.modules:

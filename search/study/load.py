@@ -24,6 +24,8 @@ from .validate import make
 MAX_BYTES = 1 << 20
 SECTIONS = ("study", "search", "space", "training", "data", "workers", "promotion")
 ENQUEUE = "enqueue"  # an array of tables beside the sections
+OF_FILES = ("study", "search", "training")  # sections whose values may name files
+IN_FILE = r"(?P<before>folder:|npz:|idx:|(?=.*\.py:\w+$))(?P<path>.+?)(?P<after>(?<=\.py):\w+)?"
 FOUND = "found"  # a table that Tailor writes into the study that it records
 
 
@@ -33,8 +35,11 @@ def load(path: str | Path, overrides: Iterable[str] = (), name: str | None = Non
 
 
 def read_laid(path: Path, overrides: Iterable[str] = (), name: str | None = None) -> dict[str, Any]:
-    """The file's tables with SECTION.KEY=VALUE and the name laid over them; not yet checked."""
-    raw = read(path)
+    """The file's tables with SECTION.KEY=VALUE and the name laid over them; not yet checked.
+
+    Code and data that the file names, and that the current folder lacks, may lie beside the file.
+    """
+    raw = {key: find_beside(value, path.parent) if key in OF_FILES else value for key, value in read(path).items()}
     for text in overrides:
         override(raw, text)
     if name is not None:
@@ -59,6 +64,16 @@ def read(path: Path) -> dict[str, Any]:
         raise StudyError(f"{path}: not valid TOML: {error}.") from error
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits, tables in tables in tables
         raise StudyError(f"{path}: not a study file ({error}).") from error
+
+
+def find_beside(value: Any, folder: Path) -> Any:
+    """The value with each `FILE.py:NAME`, `folder:DIR`, `npz:FILE` and `idx:DIR` that is in `folder` only as a path to it."""
+    if isinstance(value, dict):
+        return {key: find_beside(one, folder) for key, one in value.items()}
+    match = re.fullmatch(IN_FILE, value) if isinstance(value, str) else None
+    if match is None or Path(match["path"]).expanduser().exists() or not (folder / match["path"]).exists():
+        return value
+    return f"{match['before']}{folder / match['path']}{match['after'] or ''}"
 
 
 def override(raw: dict[str, Any], text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from tailor.search.engines.samplers import make_pruner
 from tailor.search.errors import StudyError
 from tailor.search.space.parameters import Choice, Fixed, Float, Int
 from tailor.search.study.capabilities import explain_pruner, first_look
-from tailor.search.study.load import build, load, override
+from tailor.search.study.load import build, load, override, read_laid
 from tailor.search.study.offers import offers
 from tailor.search.study.spec import Component
 
@@ -272,3 +273,35 @@ def test_a_file_over_one_mebibyte_is_refused(tmp_path: Path) -> None:
 def test_a_setting_that_is_no_setting_is_refused(text: str) -> None:
     with pytest.raises(StudyError, match="--set"):
         override({}, text)
+
+
+def test_code_and_data_are_looked_for_beside_the_file_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    beside, here = tmp_path / "studies", tmp_path / "here"
+    for folder in (beside / "nets", beside / "photos", here / "photos"):
+        folder.mkdir(parents=True)
+    for name in ("mine.py", "loss.py"):
+        (beside / "nets" / name).write_text("")
+    monkeypatch.chdir(here)
+    file = beside / "own.toml"
+    file.write_text(
+        '[study]\nname = "own"\ndataset = "npz:photos/a.npz"\nmodel = "nets/mine.py:build"\n'
+        '[training]\nloss = "nets/loss.py:one"\n[space]\nkind = ["nets/mine.py:build", "b"]\n'
+    )
+
+    def read(*overrides: str) -> dict[str, Any]:
+        tables = read_laid(Path("../studies/own.toml"), overrides)
+        return {**tables["study"], **tables["training"], **tables["space"]}
+
+    assert read() == {
+        "name": "own",
+        "dataset": "npz:photos/a.npz",  # it is nowhere: the message names the path as it was typed
+        "model": "../studies/nets/mine.py:build",
+        "loss": "../studies/nets/loss.py:one",
+        "kind": ["nets/mine.py:build", "b"],  # a value of the space is no file
+    }
+    (beside / "photos" / "a.npz").write_bytes(b"")
+    assert read()["dataset"] == "npz:../studies/photos/a.npz"
+    (here / "photos" / "a.npz").write_bytes(b"")  # the current folder comes first
+    assert read("study.model=other.py:build") | {"loss": 0, "kind": 0} == {
+        "name": "own", "dataset": "npz:photos/a.npz", "model": "other.py:build", "loss": 0, "kind": 0,
+    }  # fmt: skip
