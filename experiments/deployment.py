@@ -1,4 +1,4 @@
-"""From a study to a model in use, from Python: promote, pull, export and predict, as the commands of those names."""
+"""From a study to a model in use, from Python: promote, compress, pull, export and predict, as the commands of those names."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..search.study.key_values import check_name
 from ..search.study.sections import PromotionPlan
 from ..search.study.validate import make
+from .compression.compress import Compression, Target
+from .compression.compress import compress as run_compression
+from .compression.records import Asked
 from .coordinator.display import choose_screen
 from .coordinator.session import Places
 from .errors import InputError
@@ -70,6 +74,33 @@ def promote(  # noqa: PLR0913 (the options of the command)
             return run_promotion(
                 Request(to, plan, "quick" if quick else "candidates", find_trial_number(found, trial), dry_run, force), work
             )
+
+
+@prefer_installed()
+def compress(  # noqa: PLR0913 (the options of the command)
+    reference: str,
+    *,
+    to: str | None = None,
+    dry_run: bool = False,
+    force: bool = False,
+    store: str | Path | None = None,
+    data: str | Path | None = None,
+    quiet: bool = False,
+    **options: Any,
+) -> Compression:
+    """Make a registered version smaller, and register the result as a challenger, as `tailor compress`.
+
+    `options` are those of the command: prune=(0.8,), distil="cnn", student=("filters=16",), int8=True, epochs, rate,
+    temperature, alpha, tolerance, seed. Without the first three it tries all. `.found.rows` of what it returns are the variants,
+    `.found.chosen` the name of the one that is registered. Raises InputError and RunError; TypeError for an unknown option.
+    """
+    where, asked = _find_data(data), Asked(**options)
+    with kept(), loading(), shorten_timeouts(), choose_screen(quiet) as screen:
+        place, client = _open(store)
+        version = find_version(client, reference)
+        with place.reserved():
+            target = Target(check_name("to", to or version.name), dry_run, force)
+            return run_compression(client, version, asked, target, (Places(place, where), screen))
 
 
 @prefer_installed()

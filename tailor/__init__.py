@@ -10,6 +10,7 @@ tailor.promote("quickstart", to="digits")
 tailor.predict("digits", images)       # probabilities (n, classes) of raw uint8 images
 tailor.pull("digits", "got")
 tailor.export("digits", "onnx")        # for tools without Keras; also "litert" and "savedmodel"
+tailor.compress("digits", prune=(0.8,))  # a smaller challenger
 versions = tailor.registered("digits")  # records of a name's versions, or of all there are
 spec = tailor.read_study("my.toml")    # a study file, or a shipped study's name, as a frozen record
 
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .experiments.api import Result, open, run
-    from .experiments.deployment import export, predict, promote, pull
+    from .experiments.deployment import compress, export, predict, promote, pull
     from .experiments.errors import InputError, RunError
     from .experiments.planning.resolve import read_study
     from .experiments.registry.listing import Registered, registered
@@ -39,6 +40,7 @@ _PLACES = {
     "RunError": ".experiments.errors",
     "StoreError": ".search.errors",
     "StudyError": ".search.errors",
+    "compress": ".experiments.deployment",
     "export": ".experiments.deployment",
     "load": ".experiments.registry.load",
     "open": ".experiments.api",
@@ -58,6 +60,7 @@ __all__ = [
     "RunError",
     "StoreError",
     "StudyError",
+    "compress",
     "export",
     "load",
     "open",

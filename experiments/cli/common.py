@@ -211,6 +211,13 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     open_console().print(table)
 
 
+def format_when(iso: str) -> str:
+    """A recorded moment as people read it: this machine's time, to the minute."""
+    from datetime import datetime
+
+    return datetime.fromisoformat(iso).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
 def print_next(steps: Iterable[tuple[str, str]]) -> None:
     """Print commands to run next, each on one line that is never broken, with what it does beside it, or below if it is long."""
     steps, width = list(steps), open_console().width

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .common import open_store, store_option
+from .common import open_store, store_option, working
 from .confirm import confirm, format_size, yes_option
 
 
@@ -14,11 +14,12 @@ from .confirm import confirm, format_size, yes_option
 @store_option
 def command(study: str, sure: bool, store: str | None) -> None:
     """Delete STUDY: its runs, models, engine state, checkpoints and data. What a registered version needs stays."""
-    from ..maintenance.delete import delete, plan_deletion
-    from ..tracking.erase import Eraser
+    with working(f"reading {study}"):
+        from ..maintenance.delete import delete, plan_deletion
+        from ..tracking.erase import Eraser
 
-    place, client = open_store(store)
-    plan = plan_deletion(client, place, study)
+        place, client = open_store(store)
+        plan = plan_deletion(client, place, study)
     kept = f"; {', '.join(plan.versions)} needs the rest, which stays" if plan.versions else ""
     runs = len(plan.runs) + (not plan.versions)
     if plan.versions and not (runs or plan.models or plan.folders):
@@ -28,7 +29,11 @@ def command(study: str, sure: bool, store: str | None) -> None:
     if not confirm(f"Delete it from {place.root}?", sure):
         click.echo("Nothing was deleted.")
         return
-    delete(plan, client, place, click.echo)
+    said: list[str] = []
+    with working(f"deleting {study}"):
+        delete(plan, client, place, said.append)
+    for line in said:
+        click.echo(line)
     click.echo(f"Deleted: freed {format_size(plan.size)}.")
     if not Eraser(client).removes_rows:
         click.echo("The server keeps the records, marked as deleted, until its administrator runs `mlflow gc`.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .common import open_store, store_option
+from .common import open_store, store_option, working
 from .confirm import confirm, format_size, yes_option
 
 
@@ -13,15 +13,19 @@ from .confirm import confirm, format_size, yes_option
 @store_option
 def command(sure: bool, store: str | None) -> None:
     """Remove what nothing needs: data of deleted studies, dropped models, runs that were deleted in MLflow."""
-    from ..maintenance.gc import collect, find_garbage
-    from ..maintenance.hold import hold_store
+    with working("looking for what nothing needs"):
+        from ..maintenance.gc import collect, find_garbage
+        from ..maintenance.hold import hold_store
 
-    place, client = open_store(store)
+        place, client = open_store(store)
     with hold_store(place):
-        garbage = find_garbage(client, place)
+        with working("looking for what nothing needs"):
+            garbage = find_garbage(client, place)
         for line in garbage.describe():
             click.echo(line)
         if not confirm(f"Remove {format_size(garbage.size)}, and compact the databases of {place.root}?", sure):
             click.echo("Nothing was removed.")
             return
-        click.echo(f"Freed {format_size(collect(garbage, client, place))}.")
+        with working("removing it"):
+            freed = collect(garbage, client, place)
+    click.echo(f"Freed {format_size(freed)}.")

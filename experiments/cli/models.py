@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .common import format_next, json_option, open_store, print_json, print_table, store_option, working
+from .common import format_next, format_when, json_option, open_store, print_json, print_table, store_option, working
 
 if TYPE_CHECKING:
     from ..registry.listing import Registered
@@ -53,4 +53,4 @@ def _find_shown(versions: list[Registered], name: str) -> Registered:
 def _format(version: Registered) -> list[str]:
     accuracy = "–" if version.test_accuracy is None else f"{version.test_accuracy:.4f}"
     study = version.study if version.trial is None else f"{version.study}:{version.trial}"
-    return [version.version, ", ".join(version.aliases), accuracy, study or "–", version.when]
+    return [version.version, ", ".join(version.aliases), accuracy, study or "–", format_when(version.when)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .common import format_next, open_store, store_option
+from .common import format_next, open_store, store_option, working
 
 
 @click.command("rename")
@@ -13,9 +13,13 @@ from .common import format_next, open_store, store_option
 @store_option
 def command(old: str, new: str, store: str | None) -> None:
     """Rename the study OLD to NEW. Registered versions name it by its new name too."""
-    from ..maintenance.rename import rename
+    said: list[str] = []
+    with working(f"renaming {old}"):
+        from ..maintenance.rename import rename
 
-    place, client = open_store(store)
-    rename(client, place, old, new, click.echo)
+        place, client = open_store(store)
+        rename(client, place, old, new, said.append)
+    for line in said:
+        click.echo(line)
     click.echo(f"Renamed {old} to {new}. See it with:  {format_next('status', new)}")
     click.echo(f'To add trials, set name = "{new}" in its study file, or add --name {new}.')

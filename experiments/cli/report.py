@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .common import find_recorded, open_store, repair_if_killed, store_option
+from .common import find_recorded, open_store, repair_if_killed, store_option, working
 
 
 @click.command("report")
@@ -16,20 +16,24 @@ from .common import find_recorded, open_store, repair_if_killed, store_option
 def command(names: tuple[str, ...], out: Path | None, store: str | None) -> None:
     """Write the report of STUDY: the best trial, what mattered, what to try next. Of several: side by side."""
     from ..errors import InputError
-    from ..reports.report import make
-    from ..reports.studies import make_page
 
-    opened, client = open_store(store)
-    found = {study.name: study for study in (find_recorded(client, each) for each in names)}
-    if len(found) < len(names):
-        raise InputError(f"STUDY: {' '.join(names)} names the study {next(iter(found))!r} twice; name different ones.")
-    for name, study in found.items():
-        found[name], repaired = repair_if_killed(study, opened)
-        for line in repaired:
-            click.echo(f"repaired: {line}")
-    place = out or Path(f"{'-'.join(found)}.html")
-    recorded = list(found.values())
-    page = make(recorded[0]).page if len(recorded) == 1 else make_page(recorded)
+    repaired: list[str] = []
+    with working(f"drawing the report of {', '.join(names)}"):
+        opened, client = open_store(store)
+        from ..reports.report import make
+        from ..reports.studies import make_page
+
+        found = {study.name: study for study in (find_recorded(client, each) for each in names)}
+        if len(found) < len(names):
+            raise InputError(f"STUDY: {' '.join(names)} names the study {next(iter(found))!r} twice; name different ones.")
+        for name, study in found.items():
+            found[name], lines = repair_if_killed(study, opened)
+            repaired += lines
+        place = out or Path(f"{'-'.join(found)}.html")
+        recorded = list(found.values())
+        page = make(recorded[0]).page if len(recorded) == 1 else make_page(recorded)
+    for line in repaired:
+        click.echo(f"repaired: {line}")
     try:
         place.write_text(page, encoding="utf-8")
     except OSError as error:

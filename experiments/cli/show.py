@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .common import format_next, json_option, open_store, print_json, store_option
+from .common import format_next, json_option, open_store, print_json, store_option, working
 
 if TYPE_CHECKING:
     from ..tracking.reader import RecordedAttempt
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 @store_option
 def command(trial: str, as_json: bool, store: str | None) -> None:
     """Show one trial in full. Name it as STUDY:TRIAL (fashion-mlp:3), STUDY:best, or by its run's id."""
-    from ..reports.trial_details import draw_sparkline, read_details
-    from ..tracking.leaderboard import WORDS, format_number
+    with working(f"reading {trial}"):
+        from ..reports.trial_details import draw_sparkline, read_details
+        from ..tracking.leaderboard import WORDS, format_number
 
-    _, client = open_store(store)
-    study, found = read_details(client, trial)
+        _, client = open_store(store)
+        study, found = read_details(client, trial)
     if as_json:
         print_json(found.to_dict())
         return

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from contextlib import ExitStack
 
 import click
 
 from ..system.redact import mask_passwords
-from .common import find_recorded, open_store, store_option
+from .common import find_recorded, open_store, store_option, working
 
 
 @click.command("ui")
@@ -19,23 +20,27 @@ from .common import find_recorded, open_store, store_option
 @store_option
 def command(study: str | None, port: int, no_browser: bool, store: str | None) -> None:
     """Open MLflow's pages on the store: the list of studies; with STUDY, its trials: best first, curves, hyperparameters."""
-    from ..tracking import ui_links
+    with working("opening the store"):
+        place, client = open_store(store)
+        from ..tracking import ui_links
 
-    place, client = open_store(store)
-    base = ui_links.make_base_url(place.tracking_uri, port)
+        base = ui_links.make_base_url(place.tracking_uri, port)
+        if study is None:
+            pages = [ui_links.make_list_url(base)]
+        else:
+            experiment_id = find_recorded(client, study).experiment_id
+            pages = [ui_links.make_study_url(base, experiment_id), ui_links.make_study_url(base, experiment_id, charts=False)]
     if study is None:
-        pages = [ui_links.make_list_url(base)]
         click.echo(f"Optuna's own pages of the same studies: pip install optuna-dashboard, then  {_dashboard(place.optuna_url)}")
-    else:
-        experiment_id = find_recorded(client, study).experiment_id
-        pages = [ui_links.make_study_url(base, experiment_id), ui_links.make_study_url(base, experiment_id, charts=False)]
     if place.served:
         _show(pages, no_browser)
         return
 
-    from ..tracking.server import mlflow_server
+    with ExitStack() as stack:
+        with working("starting MLflow's server"):
+            from ..tracking.server import mlflow_server
 
-    with mlflow_server(place, port) as server:
+            server = stack.enter_context(mlflow_server(place, port))
         _show(pages, no_browser)
         click.echo("Stop it with Ctrl-C.")
         try:

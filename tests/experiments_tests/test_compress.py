@@ -12,9 +12,10 @@ import pytest
 from conftest import Shell
 from searches import client
 
+import tailor as public
 from tailor.experiments.compression import compress as room
 from tailor.experiments.compression.records import Asked, Cost, Row, choose, name_int8
-from tailor.experiments.errors import RunError
+from tailor.experiments.errors import InputError, RunError
 from tailor.models.training.pruning import measure_sparsity
 
 ONE = ("compress", "digits", "--prune", "0.5", "--epochs", "1")
@@ -110,8 +111,11 @@ def test_a_killed_promotion_is_finished_and_the_champion_stays(
 @pytest.mark.slow
 def test_a_better_student_under_a_new_name_and_the_next_stays_challenger(copy: Shell) -> None:
     """A net that beats the champion, which was cut to nearly nothing, takes no alias of it."""
-    weak = copy("compress", "digits", "--prune", "0.99", "--epochs", "1", "--to", "tiny")
-    assert weak.returncode == 0 and "tiny version 1 is champion: it is the first model of that name" in weak.stdout
+    weak = public.compress("digits", prune=(0.99,), epochs=1, to="tiny", store=copy.folder / "mlruns", quiet=True)
+    assert weak.found.chosen == "pruned 99 %" and weak.promotion is not None
+    assert client(copy.folder).get_registered_model("tiny").aliases == {"champion": 1}  # the first of that name
+    with pytest.raises(InputError, match="there is no registered model 'nobody'"):
+        public.compress("nobody", store=copy.folder / "mlruns", quiet=True)
     done = copy("compress", "digits", "--distil", "mlp", "--student", "units=48", "--epochs", "4", "--to", "tiny")
     assert done.returncode == 0, done.stderr
     assert "it is shown to be better than the champion; it stays challenger, as every compressed model does" in done.stdout

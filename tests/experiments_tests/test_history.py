@@ -275,7 +275,9 @@ def test_the_commands(copy: Shell) -> None:
     assert (again.returncode, len(again.stderr.splitlines())) == (2, 1) and "nothing to go back to" in again.stderr
     history = json.loads(copy("history", "mine", "--json").stdout)
     assert [one["verdict"] for one in history["moves"]][-1] == "rollback" and history["moved_by_hand"] == []
-    assert "was taken back" in copy("history", "mine", COLUMNS="120").stdout
+    shown = copy("history", "mine", COLUMNS="80").stdout
+    (row,) = [line for line in shown.splitlines() if line.startswith("   3 ")]
+    assert [*row.split()[4:]][:4] == ["champion", "2", "1", "rollback"] and "taken back" in " ".join(shown.split()), shown
     assert "No move of other" in copy("history", "other").stdout
     for command in ("models", "history", "rollback"):
         unknown = copy(command, "nothing")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import shells
 from conftest import Shell
 from rich.console import Console
 
@@ -287,3 +288,16 @@ def test_check_shows_the_space_and_takes_the_options_of_search(tailor: Shell, wr
     assert "fixed: units 32, batch_norm true" in done.stdout
     *lines, command = done.stdout.splitlines()  # a command to copy is never broken
     assert max(map(len, lines)) <= 80 and command.endswith("--timeout 30m")
+
+
+QUICK = (
+    "status small", "studies", "show small:0", "compare small:0 small:1", "report small -o page.html", "models", "history digits",
+    "fsck small", "pull digits -o got", "rename small small", "delete nothing", "gc", "ui nothing", "doctor", "check quickstart",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("command", QUICK)
+def test_a_command_shows_a_sign_of_life(copy: Shell, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    monkeypatch.setattr(shells, "NEVER", 0.0)  # seconds without one: a second for people
+    said = copy(*command.split()).stderr.splitlines()
+    assert any(line.endswith(" …") for line in said), said
