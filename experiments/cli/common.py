@@ -77,8 +77,10 @@ def open_store(folder: str | None) -> tuple[Store, MlflowClient]:
         raise InputError(
             f"--store: there is no study in {store.root} yet; start with `tailor search quickstart`, or name another store."
         )
+    from ..tracking.question import require_database
     from ..tracking.reader import open_client  # after the refusal: it takes a second to import
 
+    require_database(store)
     return store, open_client(store)
 
 

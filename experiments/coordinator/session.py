@@ -36,6 +36,7 @@ from ..system.signals import stopping
 from ..system.silence import silence
 from ..tracking.lease import Lease
 from ..tracking.outbox import Outbox
+from ..tracking.question import require_database
 from ..tracking.reader import RecordedAttempt, RecordedStudy, find_study, open_client, prepare_database
 from ..tracking.spool import Spool
 from ..tracking.tags import describe_machine, describe_origin, describe_study
@@ -81,6 +82,7 @@ def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
     if repeats := explain_repeats(spec):
         screen.line(repeats)
     store = places.store
+    require_database(store)
     with store.reserved(), lock_study(store.locks, spec.name, keep=store.spool.is_dir):
         if places.enqueue_from is not None:
             spec = _enqueued(spec, store, places.enqueue_from, screen)

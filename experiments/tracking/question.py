@@ -12,6 +12,8 @@ import sqlalchemy.exc
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException, RestException
 
+from ..errors import InputError
+from ..store import Store
 from ..system.redact import mask_passwords
 from .outage import LOGIN, refuses_login, refuses_request, shorten
 
@@ -44,6 +46,12 @@ OPTUNA = Owner("Optuna", "studies", "--studies or TAILOR_STUDIES")
 def is_server(url: str) -> bool:
     """Whether the address is that of a server that can be asked: MLflow's, PostgreSQL or MySQL."""
     return url.startswith(("http://", "https://", *BACKENDS))
+
+
+def require_database(store: Store) -> None:
+    """Raise InputError if the database of MLflow's tables does not answer: MLflow itself would try for minutes."""
+    if store.tracking_uri.startswith(BACKENDS) and (answer := ask(store.tracking_uri, MLFLOW)).repair is not None:
+        raise InputError(f"{MLFLOW.setting}: the database {answer.found}; {answer.repair}.")
 
 
 def ask(url: str, owner: Owner) -> Answer:

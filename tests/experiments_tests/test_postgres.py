@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy
 from conftest import Shell
-from postgres import database
+from postgres import database, role
 
 Write = Callable[..., Path]
 SECRET = "s3cr3t-pw"
@@ -86,3 +86,15 @@ def test_a_password_in_an_address_never_shows(
     said = done.stdout + done.stderr
     assert says in said and SECRET not in said and "Traceback" not in said
     assert done.returncode == code or code is None
+
+
+def test_a_database_of_mlflow_that_refuses_the_login_is_one_line_at_the_start(tailor: Shell, write_study: Write) -> None:
+    with role() as owned:
+        owned.lock()
+        for command in (("search", str(write_study())), ("status", "small"), ("models",)):
+            done = tailor(*command, MLFLOW_TRACKING_URI=owned.tracking)
+            assert done.returncode == 2, done.stderr
+            (said,) = [line for line in done.stderr.splitlines() if line.startswith("tailor: ")]
+            assert said.startswith("tailor: MLFLOW_TRACKING_URI: the database refuses the credentials ("), said
+            assert said.endswith("correct the user and password in MLFLOW_TRACKING_URI."), said
+        assert not (tailor.folder / "mlruns").exists()
