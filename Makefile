@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STORE := $(or $(TAILOR_STORE),mlruns)
 
 .PHONY: quickstart test test-slow test-faults test-faults-short soak postgres-check bench bench-searches bench-race bench-defaults \
-	bench-first-look bench-promotions lint types types-links docs reference audit package package-check clean install
+	bench-first-look bench-promotions lint types types-links docs reference pictures audit package package-check clean install
 
 install: $(VENV)/installed
 
@@ -56,6 +56,10 @@ docs: types-links
 # The tables of docs/study.md, of the declarations in search/study/sections.py.
 reference: install
 	$(BIN)/python -m tailor.search.study.reference docs/study.md
+
+# The pictures of README and docs, of a real search; needs Debian's chromium and chromium-driver, and TAILOR_DATA.
+pictures: install
+	$(BIN)/python tests/pictures.py
 
 audit: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit

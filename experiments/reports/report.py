@@ -101,7 +101,7 @@ def _render(
     return render(
         "page.html",
         spec=spec,
-        counts=", ".join(f"{count} {status}" for status, count in sorted(Counter(row.status for row in board).items())),
+        counts=", ".join(f"{count} {word}" for word, count in sorted(Counter(row.word for row in board).items())),
         state=study.state,
         best=best,
         complete=any(row.values for row in board),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -55,8 +56,8 @@ class Row:
     def standing(self) -> str:
         """The status, with the reason of a trial that did not complete."""
         if self.status == "complete":
-            return "complete" if self.front is not None or not self.values else "breaks a constraint"
-        return self.status if self.status == "running" else f"{self.status} {self.reason}"[:60].rstrip()
+            return "done" if self.front is not None or not self.values else "breaks a constraint"
+        return self.status if self.status == "running" else f"{self.word} {self.reason}"[:60].rstrip()
 
     def label(self, goal: Goal) -> str:
         """The trial's number, with a star on the Pareto front."""
@@ -68,12 +69,12 @@ class Row:
 
 
 def read_leaderboard(study: RecordedStudy) -> list[Row]:
-    """Every trial of a study, read from MLflow: complete ones best first, in the goal's order, then the others by number."""
+    """Every trial of a study, read from MLflow: complete ones in the goal's order, then the others by their last score."""
     return rank(study.read_attempts(), study.goal)
 
 
 def rank(attempts: Iterable[RecordedAttempt], goal: Goal) -> list[Row]:
-    """The trials of these attempts, each by its newest: complete ones best first, then the others by number."""
+    """The trials of these attempts, each by its newest: complete ones best first, then the others by their last score."""
     newest: dict[int, RecordedAttempt] = {}
     for one in attempts:
         if one.trial not in newest or one.attempt > newest[one.trial].attempt:
@@ -84,8 +85,21 @@ def rank(attempts: Iterable[RecordedAttempt], goal: Goal) -> list[Row]:
         if measured is not None:
             values[trial] = measured
     fronts = goal.fronts(values)
-    order = goal.order(values) + sorted(newest.keys() - values.keys())
+    others = sorted(newest.keys() - values.keys(), key=lambda trial: (_find_rest(newest[trial], goal), trial))
+    order = goal.order(values) + others
     return [_make_row(newest[trial], goal, values.get(trial, {}), fronts.get(trial)) for trial in order]
+
+
+def _find_last(attempt: RecordedAttempt, goal: Goal) -> float | None:
+    return attempt.metrics.get(goal.first.metric, attempt.metrics.get(goal.first.key))
+
+
+def _find_rest(attempt: RecordedAttempt, goal: Goal) -> float:
+    """A number that is smaller for a better last score; infinite without one."""
+    last = _find_last(attempt, goal)
+    if last is None or math.isnan(last):
+        return math.inf
+    return goal.first.cost(last)
 
 
 def _make_row(attempt: RecordedAttempt, goal: Goal, values: Mapping[str, float], front: int | None) -> Row:
@@ -102,7 +116,7 @@ def _make_row(attempt: RecordedAttempt, goal: Goal, values: Mapping[str, float],
         reason=attempt.reason,
         start=attempt.start,
         end=attempt.end,
-        last=attempt.metrics.get(goal.first.metric, attempt.metrics.get(goal.first.key)),
+        last=_find_last(attempt, goal),
         epoch=_find_epoch(attempt),
     )
 

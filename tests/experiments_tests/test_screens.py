@@ -136,6 +136,13 @@ def test_the_epoch_of_a_pruned_trial_is_the_trials_own() -> None:
     assert rank([resumed], GOAL)[0].epoch == 9
 
 
+def test_trials_that_did_not_complete_stand_behind_by_their_last_score() -> None:
+    nothing = attempt(6, "pruned", {"val_accuracy": float("nan")})
+    assert [row.trial for row in rank([nothing, *ATTEMPTS], GOAL)] == [5, 0, 3, 4, 1, 2, 6]
+    by_loss = [attempt(trial, "pruned", {"val_loss": loss}) for trial, loss in enumerate((0.5, 0.3, 0.4))]
+    assert [row.trial for row in rank(by_loss, Goal((Objective("val_loss", "minimize"),)))] == [1, 2, 0]
+
+
 def test_names_are_sorted_as_people_count() -> None:
     assert sorted(["a-10", "a-2", "B-1", "a-02", "a"], key=count_up) == ["a", "a-02", "a-2", "a-10", "B-1"]
 
