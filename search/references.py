@@ -26,12 +26,23 @@ def find(field: str, reference: str, digest: str = "") -> tuple[Any, Path]:
     try:
         with chdir("."):  # restores the current folder: other paths are relative to it
             module = _from_file(Path(place), digest) if place.endswith(".py") else _from_module(place, digest)
-        return getattr(module, attribute), Path(module.__file__ or place)
+    except FileNotFoundError as error:
+        if place.endswith(".py") and not Path(place).is_file():
+            raise StudyError(f"{field}: there is no file {place!r}; correct its path.") from error
+        raise _failed(field, reference, error) from error
     except Exception as error:  # anything that your module raises
-        raise StudyError(
-            f"{field}: {reference!r} cannot be imported ({type(error).__name__}: {error}); give a file or an installed module, "
-            "and a name in it."
-        ) from error
+        raise _failed(field, reference, error) from error
+    if not hasattr(module, attribute):
+        has = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+        raise StudyError(f"{field}: {place!r} has no {attribute!r}; it has: {', '.join(has) or 'none'}.")
+    return getattr(module, attribute), Path(module.__file__ or place)
+
+
+def _failed(field: str, reference: str, error: Exception) -> StudyError:
+    return StudyError(
+        f"{field}: {reference!r} cannot be imported ({type(error).__name__}: {error}); give a file or an installed module, "
+        "and a name in it."
+    )
 
 
 def digest(field: str, reference: str) -> str:

@@ -8,11 +8,15 @@ import signal
 import sys
 from collections.abc import Sequence
 from gc import freeze, set_threshold
+from typing import TYPE_CHECKING
 
 from ..system.environment import TENSORFLOW_ENV, apply_settings
 from ..system.import_path import prefer_installed
 from ..system.signals import NUMBERS, Ending, Interrupted
 from .exit_codes import DONE, FAILED, WRONG_INPUT, say, say_interrupted
+
+if TYPE_CHECKING:
+    import click
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -56,14 +60,24 @@ def _command(arguments: Sequence[str] | None) -> int:
             return tailor.main(arguments, prog_name="tailor", standalone_mode=False) or DONE
     except click.exceptions.Exit as error:
         return error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        say(error.format_message(), mark="")
     except click.ClickException as error:
-        say(error.format_message())
-        return WRONG_INPUT
+        say(_advise(error))
     except click.Abort as error:  # at a question
         return say_interrupted(error.__cause__)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `tailor … | head` is no error
         return DONE
+    return WRONG_INPUT
+
+
+def _advise(error: click.ClickException) -> str:
+    """What is wrong with the call, and which --help says what is right."""
+    said, context = error.format_message(), getattr(error, "ctx", None)  # of a usage error
+    if context is None or "--help`" in said:
+        return said
+    return f"{said.rstrip('.')}. `{context.command_path} --help` shows what it takes."
 
 
 def _expected(error: Exception) -> int:

@@ -228,3 +228,13 @@ def print_next(steps: Iterable[tuple[str, str]]) -> None:
     for command, what in steps:
         beside = f"  {command:<{longest}}   {what}"
         click.echo(beside if len(beside) <= width else f"  {command}\n      {what}")
+
+
+def format_by_hand(name: str, version: str) -> str:
+    """The line that makes that version the champion without any judgement: MLflow's own call."""
+    import shlex
+
+    from ..registry.versions import CHAMPION
+
+    code = f'from mlflow import MlflowClient; MlflowClient().set_registered_model_alias("{name}", "{CHAMPION}", "{version}")'
+    return f'eval "$({format_next("env")})"; {shlex.join(["python", "-c", code])}'

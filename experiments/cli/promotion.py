@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from .common import find_recorded, format_next, keep_stdout_for_json, open_store, print_json, print_next, print_table, working
+from .common import (
+    find_recorded,
+    format_by_hand,
+    format_next,
+    keep_stdout_for_json,
+    open_store,
+    print_json,
+    print_next,
+    print_table,
+    working,
+)
 
 if TYPE_CHECKING:
     from ...search.study.spec import StudySpec
@@ -128,6 +138,8 @@ def show_registered(promotion: Promotion) -> None:
     click.echo(f"{name} version {promotion.version} is {alias}: {verdict.reason}.")
     for line in promotion.notes:
         click.echo(line)
+    if not promotion.alias:
+        click.echo(f"To make it champion:\n  {format_by_hand(name, promotion.version)}")
     by = f"{name}@{promotion.alias}" if promotion.alias else f"{name}/{promotion.version}"
     script = (f'mlflow.pyfunc.load_model("models:/{by}")', "from a script; see `tailor env`")
     if is_file(promotion.model):  # its code is in the folder, and tailor.load vouches for it

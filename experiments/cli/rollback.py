@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .common import format_next, json_option, open_store, print_json, store_option, working
-
-BY_HAND = 'from mlflow import MlflowClient; MlflowClient().set_registered_model_alias("{}", "{}", "{}")'
+from .common import format_by_hand, format_next, json_option, open_store, print_json, store_option, working
 
 
 @click.command("rollback")
@@ -21,7 +19,7 @@ def command(name: str, as_json: bool, store: str | None) -> None:
         place, client = open_store(store)
         from ..registry.name_lock import hold_name
         from ..registry.rollback import rollback
-        from ..registry.versions import CHAMPION, find_model
+        from ..registry.versions import find_model
 
         find_model(client, name)  # or a name that is not there is refused
     with hold_name(client, place, name, lambda line: click.echo(line, err=True)) as still_mine:
@@ -33,10 +31,4 @@ def command(name: str, as_json: bool, store: str | None) -> None:
     click.echo("Next:")
     click.echo(f"  {format_next('history', name)}    who moved its champion, when and why")
     if move.before:
-        click.echo(f"To undo it:\n  {_format_undo(BY_HAND.format(name, CHAMPION, move.before))}")
-
-
-def _format_undo(code: str) -> str:
-    import shlex
-
-    return f'eval "$({format_next("env")})"; {shlex.join(["python", "-c", code])}'
+        click.echo(f"To undo it:\n  {format_by_hand(name, move.before)}")

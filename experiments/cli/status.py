@@ -35,6 +35,6 @@ def command(study: str, whole: bool, watch: bool, as_json: bool, store: str | No
         click.echo(f"repaired: {line}")
     print_leaderboard(spec.name, recorded.goal, shown)
     total = f"{sum(shown.counts.values())} of {spec.search.trials} trials"
-    ended = "" if recorded.state == total else f"; {recorded.state}"
+    ended = "" if recorded.state == total or ("running" in shown.counts and recorded.running) else f"; {recorded.state}"
     click.echo(f"{total}: {count_by_word(shown.counts)}{ended}")
     click.echo(f"Compare them in MLflow:  {format_next('ui', spec.name)}")

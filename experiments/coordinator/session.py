@@ -42,7 +42,7 @@ from ..tracking.spool import Spool
 from ..tracking.tags import describe_machine, describe_origin, describe_study
 from ..tracking.tracker import Tracker, open_experiment, open_study
 from ..trials.checkpoints import Checkpoints
-from ..trials.failure import describe_error
+from ..trials.failure import advise, describe_error
 from ..trials.job import make_job
 from ..trials.preflight import Preflight
 from ..workers.pool import Pool
@@ -208,7 +208,8 @@ def check_model(pool: Pool, spec: StudySpec, data: DataHandle) -> Preflight:
     except (InputError, ModelError) as error:
         raise InputError(str(error)) from error
     except Exception as error:
-        raise InputError(f"model {spec.model!r} failed while it was built: {describe_error(error)}{_traced(error)}") from error
+        said = describe_error(error)
+        raise InputError(f"model {spec.model!r} failed while it was built: {said}{advise(said)}{_traced(error)}") from error
 
 
 def _already_done(study: RecordedStudy, spec: StudySpec, store: Store, screen: Screen) -> Ended | None:

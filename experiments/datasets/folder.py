@@ -128,6 +128,8 @@ def _opened(path: Path | Upload) -> Image.Image:
             image = Image.open(path, formats=formats(measured=isinstance(path, Upload)))
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file.") from error
+    except IsADirectoryError as error:
+        raise InputError(f"{path}: expected an image, got a folder; name its files, such as {path}/*.png.") from error
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError, RuntimeError) as error:
         raise InputError(f"{path}: not an image that can be read ({type(error).__name__}).") from error
     if image.width * image.height > MOST_PIXELS:

@@ -16,7 +16,7 @@ from ..datasets.splits import DataHandle, Splits
 from ..errors import InputError, RunError
 from ..system.cpus import count_cores
 from ..trials.evaluator import Evaluator
-from ..trials.failure import describe_error
+from ..trials.failure import advise, describe_error
 from ..trials.job import TrialJob, make_job
 from ..trials.preflight import inspect_model
 from ..trials.process import at_work
@@ -72,7 +72,7 @@ def estimate(spec: StudySpec, splits: Splits) -> Estimate:
             try:
                 note, measured = evaluator.call(_measure, make_job(spec, Suggestion(0, values, 1), 0, handle))
             except _CannotBuild as error:
-                raise InputError(f"model {spec.model!r} with {values} cannot be built: {error}") from error
+                raise InputError(f"model {spec.model!r} with {values} cannot be built: {error}{advise(str(error))}") from error
             notes.append(note)
             sizes.append(_size(values, *measured, images=len(splits.train)))
     workers = spec.workers.count or count_cores()

@@ -108,6 +108,10 @@ def _check_known(spec: StudySpec, sections: Mapping[str, Iterable[str]]) -> None
         for name in names:
             if spec.compiled and name in options.COMPILED:
                 raise InputError(f"{section}.{name}: the model is compiled with its own optimizer and loss; set it there.")
+            if name not in known and name == "epochs":  # what most libraries call it, and where they take it
+                raise InputError(
+                    f"{section} ({what}): no such name 'epochs'. Give max_epochs, the most epochs of one trial, in [search]."
+                )
             if name not in known:
                 raise unknown(f"{section} ({what})", name, known)
 

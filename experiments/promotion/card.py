@@ -76,7 +76,7 @@ def write_card(facts: Facts, spec: StudySpec, splits: Splits, test: Predictions)
         "| measured on | images | accuracy (95 %) | loss |",
         "| --- | --- | --- | --- |",
         f"| holdout ({_explain_holdout(facts)}) | {splits.sizes['holdout']} | {_holdout(facts)} | – |",
-        f"| test (opened {facts.openings} times for this name) | {splits.sizes['test']} | "
+        f"| test (opened {_times(facts.openings)} for this name) | {splits.sizes['test']} | "
         f"{_show(score_with_interval('accuracy', test))} | {score('loss', test):.4f} |",
         "",
         f"**Verdict: {verdict.outcome}** – {verdict.reason}."
@@ -88,7 +88,7 @@ def write_card(facts: Facts, spec: StudySpec, splits: Splits, test: Predictions)
         ),
         *_warn(facts, score("accuracy", test), splits.sizes["test"]),
         "",
-        f"Calibration error {error:.4f}: so far is its confidence from its accuracy, on average.",
+        f"Calibration error {error:.4f}: how far, on average, its confidence is from its accuracy.",
         *_costs(facts.costs),
         *(["", facts.note] if facts.note else []),
         "",
@@ -107,6 +107,10 @@ def write_card(facts: Facts, spec: StudySpec, splits: Splits, test: Predictions)
         "```",
     ]
     return "\n".join(lines)
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def warn_of_openings(openings: int, accuracy: float, images: int) -> str:

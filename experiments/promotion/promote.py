@@ -141,8 +141,8 @@ def _find_refusal(request: Request, work: Work, choice: Choice, champion: ModelV
     if champion is not None and not _same_data(champion, work) and not request.force:
         return (
             f"the champion of {request.name!r}, version {champion.version}, is of another data set "
-            f"({read_promoted_tag(champion, DIGEST)}; this is {work.splits.digest}), so they cannot be compared; promote it to "
-            "another name, or with --force"
+            f"({read_promoted_tag(champion, DIGEST)[:12]}, not {work.splits.digest[:12]}), so they cannot be compared; "
+            "promote it to another name, or with --force"
         )
     return check_costs(request.plan, choice.latency_ms, choice.model_bytes)
 

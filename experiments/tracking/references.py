@@ -31,6 +31,8 @@ def find_run(client: MlflowClient, name: str) -> tuple[str, Run]:
         except MlflowException as error:
             if error.error_code not in NO_RUN:  # a server that is away, for example
                 raise
+            if find_study(client, name) is not None:
+                raise InputError(f"RUN: {name!r} is a study; give one of its trials, {name}:TRIAL or {name}:best.") from error
             raise InputError(f"RUN: there is no run {name!r}; give a run's id, STUDY:TRIAL or STUDY:best.") from error
         if "tailor.trial" not in run.data.tags:
             own = run.data.tags.get("tailor.study", "STUDY")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sysconfig
 import tempfile
 import traceback
@@ -36,6 +37,12 @@ def describe_error(error: Exception) -> str:
     said = (str(error).strip().splitlines() or [""])[0][:300]
     place = locate(error)
     return f"{type(error).__name__}: {said}{f' ({place})' if place else ''}"
+
+
+def advise(said: str) -> str:
+    """What to do if a model that failed asked for a hyperparameter that it was not given; empty if that is not why."""
+    name = re.match(r"KeyError: '(\w+)'", said)
+    return f"; if that is a hyperparameter, give {name[1]} in [space] or [training]" if name else ""
 
 
 def locate(error: BaseException) -> str:

@@ -44,6 +44,7 @@ def refused(shell: Shell, *arguments: str, lines: int = 1) -> str:
             ("units = 32", "unts = 32"),
             "training (no option, nor a hyperparameter of model 'mlp'): no such name 'unts'. Did you mean 'units'",
         ),
+        (("units = 32", "epochs = 4"), "no such name 'epochs'. Give max_epochs, the most epochs of one trial, in [search]."),
         (("depth = {", "units_1 = {"), "'depth' is not declared above it"),
         (('model = "mlp"', 'model = "mpl"'), "study.model: expected one of mlp, cnn"),
         (('dataset = "digits"', 'dataset = "digit"'), "Did you mean 'digits'?"),
@@ -180,3 +181,15 @@ def test_doctor_finds_the_rooms_where_they_are(tailor: Shell) -> None:
     assert findings["tailor"] == {"found": str(root / "tailor"), "repair": None}
     for room in ("search", "models", "experiments"):
         assert findings[f"tailor.{room}"] == {"found": str(root / room), "repair": None}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"), [(("status",), "Missing argument 'STUDY'."), (("show", "a", "b"), "argument (b).")]
+)
+def test_a_wrong_call_names_the_help_of_its_command(tailor: Shell, arguments: tuple[str, ...], says: str) -> None:
+    assert refused(tailor, *arguments).endswith(f"{says} `tailor {arguments[0]} --help` shows what it takes.\n")
+
+
+def test_tailor_alone_shows_its_help(tailor: Shell) -> None:
+    done = tailor()
+    assert done.stderr.startswith("Usage: tailor") and "\n  search " in done.stderr

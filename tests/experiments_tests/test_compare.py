@@ -50,6 +50,7 @@ def test_runs_on_other_images_are_said_to_be(recorded: Shell) -> None:
         (("small:0",), "expected at least two, got 1"),
         (("small:0", "small:77"), "has no trial 77"),
         (("small:0", "nope"), "there is no run"),
+        (("small:0", "small"), "'small' is a study; give one of its trials, small:TRIAL or small:best"),
     ],
 )
 def test_compare_says_what_is_wrong(recorded: Shell, arguments: tuple[str, ...], says: str) -> None:

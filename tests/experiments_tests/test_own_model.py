@@ -79,6 +79,15 @@ def test_a_factory_of_ones_own_is_searched_promoted_and_pulled(tailor: Shell, tm
     assert not (tmp_path / "was-run").exists()
 
 
+def test_a_hyperparameter_that_the_model_needs_and_nobody_gave_is_named(tailor: Shell, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def build(hparams, input_shape, num_classes):\n    return hparams['breadth']\n")
+    (tmp_path / "small.toml").write_text(OWN_STUDY.replace("nets/mine.py", "mine.py"))
+    for command in (("check", "small.toml"), ("search", "small.toml", "--workers", "1")):
+        done = tailor(*command)
+        assert done.returncode == 2
+        assert "if that is a hyperparameter, give breadth in [space] or [training]" in done.stderr.splitlines()[0]
+
+
 def test_a_factory_that_raises_shows_its_traceback_and_creates_nothing(tailor: Shell, tmp_path: Path) -> None:
     (tmp_path / "nets").mkdir()
     (tmp_path / "nets" / "mine.py").write_text(OWN)

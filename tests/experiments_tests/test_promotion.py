@@ -104,7 +104,7 @@ def test_what_was_judged_is_what_was_registered(shell: Shell, promoted: dict[str
     answers = keras.saving.load_model(tmp_path / "got" / "model.keras", compile=False).predict(test.images, verbose=0)
     assert np.allclose(answers, kept["challenger"], atol=1e-5)
     card = (tmp_path / "got" / "card.md").read_text()
-    assert f"{right:.4f} (" in card and "opened 1 times" in card and "Calibration error" in card
+    assert f"{right:.4f} (" in card and "opened once" in card and "Calibration error" in card
 
 
 def test_the_same_command_trains_nothing_again_and_opens_nothing(shell: Shell, promoted: dict[str, Any]) -> None:

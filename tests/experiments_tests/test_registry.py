@@ -91,6 +91,7 @@ def test_one_that_is_no_better_becomes_challenger(recorded: Shell) -> None:
     mlflow.delete_registered_model_alias("digits", "challenger")  # as if another one had become it
     again = recorded("promote", "worse", "--to", "digits", "--quick")
     assert again.returncode == 3 and "version 2 is neither champion nor challenger any more" in again.stdout
+    assert "To make it champion:" in again.stdout and 'set_registered_model_alias("digits", "champion", "2")' in again.stdout
     assert "tailor pull digits/2 -o" in again.stdout and "challenger" not in mlflow.get_registered_model("digits").aliases
     mlflow.set_registered_model_alias("digits", "challenger", "2")
 
@@ -107,7 +108,7 @@ def test_pull_gives_the_model_its_labels_preprocessing_and_card(recorded: Shell,
     assert json.loads((tmp_path / "got" / "labels.json").read_text()) == list("0123456789")
     assert json.loads((tmp_path / "got" / "preprocessing.json").read_text())["shape"] == ["n", 8, 8, 1]
     card = (tmp_path / "got" / "card.md").read_text()
-    assert "study `small`" in card and "test (opened 1 times for this name) | 270" in card
+    assert "study `small`" in card and "test (opened once for this name) | 270" in card
     again = recorded("pull", "digits", "-o", str(tmp_path / "got"))
     assert again.returncode == 2 and "is not empty" in again.stderr
     again = recorded("pull", "digits", "-o", str(tmp_path / "got" / "card.md"))

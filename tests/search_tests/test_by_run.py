@@ -141,8 +141,8 @@ def test_it_is_looked_over_at_its_ends_and_at_random_the_same_each_time(own: str
             "expected 'mine.py:broken' to return a dict of finite numbers, texts and true/false by name, got {'depth': [1]}",
         ),
         ("mine.py:raising", "'mine.py:raising' failed in line 23: ZeroDivisionError"),
-        ("mine.py:sugest", "'mine.py:sugest' cannot be imported (AttributeError"),
-        ("nowhere.py:suggest", "'nowhere.py:suggest' cannot be imported (FileNotFoundError"),
+        ("mine.py:sugest", "'mine.py' has no 'sugest'; it has: "),
+        ("nowhere.py:suggest", "there is no file 'nowhere.py'; correct its path"),
         ("mine", "expected 'pkg.mod:name' or 'path/to/file.py:name', got 'mine'"),
     ],
 )
