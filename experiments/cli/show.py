@@ -59,8 +59,7 @@ def _print(title: str, rows: Iterable[tuple[str, str]]) -> None:
 def _describe(one: RecordedAttempt) -> str:
     from ..tracking.leaderboard import WORDS
 
-    begun = datetime.fromtimestamp(one.start / 1000).astimezone().isoformat(sep=" ", timespec="seconds")
+    begun = datetime.fromtimestamp(one.start / 1000).strftime("%Y-%m-%d %H:%M:%S")
     took = "" if one.end is None else f", {(one.end - one.start) / 1000:.1f} s"
-    return (
-        f"{WORDS.get(one.status, one.status)}{f' ({one.reason})' if one.reason else ''}, {one.epochs} epochs, from {begun}{took}"
-    )
+    epochs = "1 epoch" if one.epochs == 1 else f"{one.epochs} epochs"
+    return f"{WORDS.get(one.status, one.status)}{f' ({one.reason})' if one.reason else ''}, {epochs}, from {begun}{took}"

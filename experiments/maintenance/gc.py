@@ -34,12 +34,12 @@ class Garbage:
     def describe(self) -> list[str]:
         """A line for each kind of garbage that there is."""
         counts = {
-            "folders of data and checkpoints that no study uses": len(self.folders),
+            "data and checkpoints that no study uses, folders": len(self.folders),
             "runs deleted in MLflow": len(self.runs),
             "models that were dropped": len(self.models),
             "experiments deleted in MLflow": len(self.experiments),
         }
-        return [f"{count} {what}" for what, count in counts.items() if count]
+        return [f"{what}: {count}" for what, count in counts.items() if count]
 
 
 def find_garbage(client: MlflowClient, store: Store) -> Garbage:

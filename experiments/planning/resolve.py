@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -37,9 +38,21 @@ def find_file(study: str) -> Path:
         return list_shipped()[study]
     if path.suffix == ".toml" or "/" in study:
         if not path.is_file():
-            raise InputError(f"STUDY: there is no file {study!r}; give a study file or one of: {', '.join(list_shipped())}.")
+            known = _list_known(path.parent)
+            near = difflib.get_close_matches(study, known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise InputError(f"STUDY: there is no file {study!r}.{hint} Give a study file or one of: {', '.join(known)}.")
         return path
-    raise unknown("STUDY (a shipped study, or a file ending in .toml)", study, list_shipped())
+    if path.is_dir():
+        raise InputError(
+            f"STUDY: {study!r} is a folder; `tailor init --dataset folder:{study}` writes a study file for the images in it."
+        )
+    raise unknown("STUDY (a shipped study, or a file ending in .toml)", study, _list_known(Path()))
+
+
+def _list_known(folder: Path) -> list[str]:
+    """The study files in a folder, and the shipped studies."""
+    return [*(str(path) for path in sorted(folder.glob("*.toml"))), *list_shipped()]
 
 
 def read_study(study: str | Path, overrides: Iterable[str] = (), name: str | None = None) -> StudySpec:

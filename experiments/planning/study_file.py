@@ -6,7 +6,6 @@ import copy
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ...models.errors import ModelError
@@ -38,7 +37,8 @@ def resolve_study(study: str, overrides: Overrides = Overrides()) -> StudySpec:
     except (StudyError, ModelError, InputError) as error:
         laid = [text.partition("=")[0] for text in overrides.settings] + (["study.name"] if overrides.name is not None else [])
         lines = find_lines(path.read_text(encoding="utf-8"))
-        said = [_locate(str(one), path, lines, laid) for one in find_mistakes(raw, error)]
+        found = [(find_line(str(one), lines, laid), str(one)) for one in find_mistakes(raw, error)]
+        said = [f"{path}:{line}: {text}" if line else text for line, text in sorted(found, key=lambda one: one[0] or 0)]
         more = f"{len(said)} mistakes in {path}:\n" if len(said) > 1 else ""
         raise type(error)(more + "\n".join(said)) from error
 
@@ -105,11 +105,10 @@ def find_lines(text: str) -> dict[str, int]:
     return found
 
 
-def _locate(message: str, path: Path, lines: Mapping[str, int], laid: Iterable[str]) -> str:
-    """The mistake with its file and line, unless an option of the command line made it."""
+def find_line(message: str, lines: Mapping[str, int], laid: Iterable[str]) -> int | None:
+    """The line of the file that a mistake is in; None if an option of the command line made it, or it names no field."""
     field = find_field(message)
     names = [name for one in (field, f"space.{field}") for name in _shorten(one)]
     if not field or any(name in laid for name in names if "." in name):
-        return message
-    line = next((lines[name] for name in names if name in lines), None)
-    return message if line is None else f"{path}:{line}: {message}"
+        return None
+    return next((lines[name] for name in names if name in lines), None)

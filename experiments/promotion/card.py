@@ -167,7 +167,7 @@ def _classes(test: Predictions, names: Sequence[str]) -> list[str]:
     guesses, lines = test.guesses, ["| class (worst first) | test recall | most often taken for |", "| --- | --- | --- |"]
     for place in order:
         wrong = guesses[(test.labels == place) & (guesses != place)]
-        other = "–" if not len(wrong) else f"{names[int(np.bincount(wrong).argmax())]} ({np.bincount(wrong).max()} times)"
+        other = "–" if not len(wrong) else f"{names[int(np.bincount(wrong).argmax())]} ({np.bincount(wrong).max()}×)"
         lines.append(f"| {names[place]} | {recalls[place]:.4f} | {other} |")
     return [*lines, ""]
 

@@ -100,7 +100,7 @@ def test_gc_removes_what_nothing_needs_and_nothing_else(copy: Shell) -> None:
     kept = {path.name for path in (root / "cache").iterdir()} - {"none"}
     done = copy("gc", "--yes")
     assert done.returncode == 0, done.stderr
-    assert "2 folders of data" in done.stdout and "1 runs deleted in MLflow" in done.stdout
+    assert "data and checkpoints that no study uses, folders: 2" in done.stdout and "runs deleted in MLflow: 1" in done.stdout
     freed = float(done.stdout.rpartition("Freed ")[2].split()[0])
     assert freed >= 4.0
     assert {path.name for path in (root / "cache").iterdir()} == kept and not (root / "checkpoints" / "none").exists()

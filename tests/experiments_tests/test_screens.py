@@ -176,7 +176,7 @@ def test_all_mistakes_of_a_file_come_at_once_with_their_lines(tailor: Shell) -> 
     first, *lines = done.stderr.splitlines()
     assert first == "tailor: 7 mistakes in wrong.toml:"
     found = dict(line.removeprefix("wrong.toml:").split(": ", 1) for line in lines)
-    assert sorted(map(int, found)) == [8, 9, 10, 13, 14, 16, 19], done.stderr
+    assert list(map(int, found)) == [8, 9, 10, 13, 14, 16, 19], done.stderr  # in the file's order
     assert "Did you mean 'trials'?" in found["8"] and "Did you mean 'low'?" in found["13"]
     assert "max_epochs" in found["9"] and "total_epochs" in found["9"]
     assert "max_epochs: expected a whole number from 1" in found["10"] and "Did you mean 'units'?" in found["19"]
@@ -308,3 +308,15 @@ def test_a_command_shows_a_sign_of_life(copy: Shell, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(shells, "NEVER", 0.0)  # seconds without one: a second for people
     said = copy(*command.split()).stderr.splitlines()
     assert any(line.endswith(" …") for line in said), said
+
+
+def test_a_study_that_is_not_there_is_answered_with_the_nearest(tailor: Shell, write_study: Callable[..., Path]) -> None:
+    write_study()
+    (tailor.folder / "photos").mkdir()
+    for study, said in (
+        ("smal.toml", "there is no file 'smal.toml'. Did you mean 'small.toml'? Give a study file or one of: small.toml, "),
+        ("small", "no such name 'small'. Did you mean 'small.toml'?"),
+        ("photos", "'photos' is a folder; `tailor init --dataset folder:photos` writes a study file"),
+    ):
+        done = tailor("check", study)
+        assert done.returncode == 2 and said in done.stderr, done.stderr
