@@ -87,6 +87,8 @@ def _loss(name: str, model: keras.Model) -> tuple[str, float, bool]:
             f"model {name!r}: expected it to be compiled with one of Keras's {', '.join(LOSSES)}, got {model.loss!r}; "
             'use one of those, or a factory (api = "tailor") with training.loss = "pkg.mod:function".'
         )
+    if model.get_compile_config()["loss_weights"] not in (None, 1, [1]):
+        raise ModelError(f"model {name!r}: it is compiled with loss_weights, which Tailor does not support; remove them.")
     if not isinstance(loss, keras.losses.Loss):
         return ours, 0.0, False
     config, plain = loss.get_config(), type(loss)().get_config()

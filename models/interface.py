@@ -50,7 +50,7 @@ def adapt_input(name: str, model: keras.Model, shape: tuple[int, int, int]) -> k
 def complete(name: str, model: keras.Model, num_classes: int) -> keras.Model:
     """The model, which takes images, with probabilities at its end. Raises ModelError as `check` does, and for any other end."""
     check(name, model, num_classes)
-    return end_in_probabilities(name, model)
+    return end_in_probabilities(name, _unpack(model))
 
 
 def check(name: str, model: keras.Model, num_classes: int) -> None:
@@ -67,6 +67,14 @@ def check(name: str, model: keras.Model, num_classes: int) -> None:
                 f"model {name!r}: {type(part).__name__} takes {', '.join(own)}, and a keras.Model's config does not hold that: "
                 "the saved model would differ. Give it a get_config that returns them too, or make it a Layer."
             )
+
+
+def _unpack(model: keras.Model) -> keras.Model:
+    """The model from tensor to tensor, if it takes or returns a dict or a list of one."""
+    import keras
+
+    ends = (getattr(model, "input", None), getattr(model, "output", None)) if getattr(model, "outputs", None) else ()
+    return keras.Model(model.inputs[0], model.outputs[0]) if any(isinstance(end, dict | list | tuple) for end in ends) else model
 
 
 def _arguments(kind: type[Any]) -> list[str]:

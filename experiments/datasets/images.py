@@ -37,6 +37,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
 
 
+DARK = 32  # of 255; is_dim, for 16 bits, has its own
 Arrays = tuple[np.ndarray, np.ndarray]  # images and labels
 
 
@@ -51,7 +52,8 @@ def assemble(name: str, parts: Mapping[str, Arrays], class_names: tuple[str, ...
         if images.images.shape[1:] != shape:
             raise InputError(f"{name} ({part}): its images are {images.images.shape[1:]}, those to train on {shape}.")
     lacking = [_lacking(part, images, class_names) for part, images in ready.items()]
-    said = (*notes, *filter(None, lacking))
+    dark = [_dark(part, images.images) for part, images in ready.items()]
+    said = (*notes, *filter(None, [*dark, *lacking]))
     return Dataset(name, ready["train"], ready.get("test"), class_names, ready.get("val"), said)
 
 
@@ -73,6 +75,14 @@ def name_by_value(name: str, parts: Mapping[str, Arrays]) -> tuple[dict[str, Arr
             raise InputError(f"{name} ({part}): labels that no training image has: {', '.join(map(str, strange[:5]))}.")
         mapped[part] = (images, np.searchsorted(values, labels).astype(np.int64))
     return mapped, tuple(str(value) for value in values)
+
+
+def _dark(part: str, images: np.ndarray) -> str:
+    """A line about a part whose images are all nearly black, as those of 0…1 or 0…15 are; empty if some are not."""
+    if (brightest := int(images.max())) >= DARK:
+        return ""
+    where = "" if part == "train" else f" of {part}"
+    return f"the images{where} are nearly black: their brightest pixel is {brightest} of 255; if that is their white, scale them"
 
 
 def _lacking(part: str, images: Images, class_names: tuple[str, ...]) -> str:
@@ -106,7 +116,11 @@ def validate(name: str, images: np.ndarray, labels: np.ndarray, classes: int) ->
 def _check_labels(name: str, labels: np.ndarray) -> None:
     if labels.ndim == 1 and np.issubdtype(labels.dtype, np.integer):
         return
-    way = "; one-hot rows become labels by y.argmax(axis=1)" if labels.ndim == 2 and labels.shape[1] > 1 else ""
+    ways = {"b": "; convert them: y.astype('int64')", "f": "; if they are whole, convert them: y.astype('int64')"}
+    if labels.ndim == 2:
+        way = "; one-hot rows become labels by y.argmax(axis=1)" if labels.shape[1] > 1 else "; use y.ravel()"
+    else:
+        way = ways.get(labels.dtype.kind, "; convert them: class_names, y = numpy.unique(y, return_inverse=True)")
     raise InputError(f"{name}: expected whole-number labels shaped (n,), got {labels.dtype} {labels.shape}{way}.")
 
 

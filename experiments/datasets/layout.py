@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from PIL import Image
 from ..errors import InputError, escape_path
 
 SPLITS = {"train": "train training", "val": "val valid validation", "test": "test testing"}
+LIKE_SPLITS = re.compile(r"(train(ing)?|val(id|idate|idation)?|test(ing)?|dev|eval(uation)?|hold[-_]?out)([-_ .\d].*)?")
 NO_PIXELS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # Pillow passes these to other programs, or only knows their headers
 UNMEASURED = {"ICO", "ICNS", "CUR"}  # Pillow decodes these to tell their size
 COMMON = ("PNG", "JPEG")  # Pillow tries the formats one after another
@@ -139,9 +141,14 @@ def _classes(name: str, place: Path) -> dict[str, Path]:
 
 
 def _check_no_splits(name: str, folder: Path, classes: Mapping[str, Path], found: Mapping[str, Found]) -> None:
-    """Raise InputError if the classes look like splits: they hold the same folders, and no image directly."""
+    """Raise InputError if the classes look like splits, by a name or by holding the same folders, and no image directly."""
     if any(len(files.images) > files.deeper for files in found.values()):
         return
+    if all(LIKE_SPLITS.fullmatch(class_name.lower()) for class_name in classes):
+        raise InputError(
+            f"{name}: {folder} holds {_few(list(classes))}, with folders of images in each; if those are the classes, "
+            "rename the folders above them to train, val and test; if not, put the images directly into their class's folder."
+        )
     inside = Counter(tuple(sorted(f.name for f in _folders(place))) for place in classes.values())
     same, times = inside.most_common(1)[0]
     if times > 1 and len(same) > 1:
@@ -188,6 +195,9 @@ def _few(names: Sequence[str]) -> str:
 
 
 def _folders(place: Path) -> list[Path]:
+    """The folders and the links to folders. Raises InputError for a link that leads nowhere: it may have been a class."""
+    if broken := [path for path in _visible(place) if not path.suffix and not path.exists()]:
+        raise InputError(f"{escape_path(broken[0])}: the link leads nowhere; repair it or remove it.")
     return [path for path in _visible(place) if path.is_dir()]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tailor.experiments.datasets import catalog, idx
 from tailor.experiments.datasets.catalog import MD5S, open_dataset
@@ -183,4 +184,32 @@ def test_the_real_fashion_mnist_has_its_published_checksums(data_dir: Path) -> N
 @pytest.mark.parametrize("uri", ["fashon-mnist", "csv:x", "idx:", "folder:/no/such/folder", "idx:/no/such/folder", "npz:/no.npz"])
 def test_an_unknown_data_set_is_an_input_error(uri: str) -> None:
     with pytest.raises((InputError, StudyError)):
+        open_dataset(uri, None)
+
+
+def save_images(root: Path, *folders: str) -> str:
+    for folder in folders:
+        (root / folder).mkdir(parents=True)
+        Image.new("L", (4, 4), 100).save(root / folder / "1.png")
+    return f"folder:{root}"
+
+
+@pytest.mark.parametrize(
+    "folders", [("train/a", "train/b", "dev/a"), ("train_set/a", "train_set/b", "test_set/a"), ("val/a", "test/b")]
+)
+def test_splits_are_no_classes_whatever_they_are_called(tmp_path: Path, folders: tuple[str, ...]) -> None:
+    with pytest.raises(InputError, match="rename the folders above them to train, val and test"):
+        open_dataset(save_images(tmp_path, *folders), None)
+
+
+def test_words_of_splits_may_be_classes(tmp_path: Path) -> None:
+    assert open_dataset(save_images(tmp_path, "train station/a", "tram/b"), None).class_names == ("train station", "tram")
+
+
+def test_a_class_whose_link_leads_nowhere_is_refused(tmp_path: Path) -> None:
+    uri = save_images(tmp_path, "a", "b")
+    (tmp_path / "c").symlink_to(tmp_path / "b")
+    assert open_dataset(uri, None).class_names == ("a", "b", "c")
+    (tmp_path / "d").symlink_to(tmp_path / "away")
+    with pytest.raises(InputError, match="d: the link leads nowhere"):
         open_dataset(uri, None)

@@ -60,7 +60,7 @@ def test_npz_class_names_as_bytes(tmp_path: Path) -> None:
         open_dataset(f"npz:{tmp_path / 'set.npz'}", None)
 
 
-X = np.zeros((8, 4, 4), "uint8")
+X = np.full((8, 4, 4), 200, "uint8")
 
 
 @pytest.mark.parametrize(
@@ -129,3 +129,31 @@ def test_another_format_is_named_and_no_pickle_is_advised(tmp_path: Path, conten
     assert "pickle=" not in str(error.value)
     with pytest.raises(InputError, match="is a folder; a folder of images is folder:"):
         open_dataset(f"npz:{tmp_path}", None)
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        (np.arange(8.0) % 2, r"float64 \(8,\); if they are whole, convert them: y\.astype"),
+        (np.arange(8) % 2 == 0, r"bool \(8,\); convert them: y\.astype"),
+        (np.array(["cat", "dog"] * 4), r"numpy\.unique\(y, return_inverse=True\)"),
+        (np.arange(8)[:, None] % 2, r"int64 \(8, 1\); use y\.ravel"),
+        (np.eye(2)[np.arange(8) % 2], r"one-hot rows become labels by y\.argmax"),
+    ],
+)
+def test_labels_that_are_no_whole_numbers_are_refused_with_the_way_out(tmp_path: Path, labels: np.ndarray, says: str) -> None:
+    np.savez(tmp_path / "set.npz", images=X, labels=labels)
+    with pytest.raises(InputError, match=says):
+        open_dataset(f"npz:{tmp_path / 'set.npz'}", None)
+
+
+def test_nearly_black_images_of_8_bits_are_named(tmp_path: Path) -> None:
+    """Images scaled to 0…1 before they became uint8, or of 4 bits: a model that divides by 255 sees nearly nothing."""
+    path, y = tmp_path / "set.npz", np.arange(8) % 2
+    for dark, where in (("x_train", ""), ("x_test", " of test")):
+        arrays = {"x_train": X, "x_test": X} | {dark: X // 16}
+        np.savez(path, **arrays, y_train=y, y_test=y)
+        said = f"the images{where} are nearly black: their brightest pixel is 12 of 255; if that is their white, scale them"
+        assert open_dataset(f"npz:{path}", None).notes == (said,)
+    np.savez(path, x_train=X // 4, y_train=y)
+    assert open_dataset(f"npz:{path}", None).notes == ()

@@ -133,7 +133,7 @@ def test_a_damaged_image_is_named(tmp_path: Path) -> None:
             read_image(path, (8, 8), 1)
 
 
-def tree(root: Path, *files: str, value: int = 0) -> str:
+def tree(root: Path, *files: str, value: int = 100) -> str:
     """Small gray images at those paths; answers the folder as a data set."""
     for file in files:
         (root / file).parent.mkdir(parents=True, exist_ok=True)
@@ -150,7 +150,7 @@ def test_a_folder_of_validation_images_is_the_validation_split(tmp_path: Path, w
     assert dataset.val is not None and (len(dataset.pool), len(dataset.val)) == (40, 6)
     cut = split(dataset, DataPlan())
     assert cut.sizes == {"train": 30, "val": 6, "holdout": 4, "test": 6}
-    assert cut.val.images.min() == 200 and cut.train.images.max() == 0
+    assert cut.val.images.min() == 200 and cut.train.images.max() == 100
     with pytest.raises(InputError, match=r"data\.splits\.val: .* has its own val set"):
         split(dataset, DataPlan({"val": 0.2}))
 

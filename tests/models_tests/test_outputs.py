@@ -11,6 +11,7 @@ from keras import layers
 
 from tailor.models.errors import ModelError
 from tailor.models.factory import Factory
+from tailor.models.interface import complete
 from tailor.models.outputs import ADDED, end_in_probabilities, find_end, judge
 from tailor.models.training.optimizers import is_config
 from tailor.models.training.options import TrainOptions
@@ -142,6 +143,24 @@ def test_the_numbers_alone_tell_what_they_are() -> None:
 
 def test_known_ends_are_not_asked_for_predictions() -> None:
     assert [find_end(network(activation="softmax")), find_end(nest(network()))] == ["softmax", "linear"]
+
+
+@pytest.mark.parametrize("activation", ["softmax", None])
+@pytest.mark.parametrize("pack", [lambda one: {"one": one}, lambda one: [one]], ids=["dict", "list"])
+def test_a_dict_or_a_list_of_one_becomes_the_tensor(pack: Callable, activation: str | None) -> None:
+    plain = network(activation=activation)
+    images = np.zeros((3, *SHAPE), "float32")
+    assert keras.ops.shape(complete("mine", keras.Model(pack(plain.inputs[0]), pack(plain.outputs[0])), CLASSES)(images)) == (
+        3,
+        4,
+    )
+
+
+def test_a_compiled_factorys_loss_weights_are_refused() -> None:
+    model = network(activation="softmax")
+    model.compile("sgd", "sparse_categorical_crossentropy", loss_weights=0.5)
+    with pytest.raises(ModelError, match="loss_weights, which Tailor does not support; remove them"):
+        factory(lambda *_: model).make({}, TrainOptions(), (SHAPE, CLASSES))
 
 
 def factory(build: Callable[..., keras.Model]) -> Factory:
