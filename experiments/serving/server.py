@@ -49,7 +49,7 @@ class Registered:
     reference: str
     threads: int
 
-    def open(self) -> Answering:
+    def load(self) -> Answering:
         from ..tracking.reader import open_client
         from ..trials.evaluator import start_tensorflow
         from .live import Live
@@ -66,7 +66,7 @@ class Exported:
 
     folder: Path
 
-    def open(self) -> Answering:
+    def load(self) -> Answering:
         from .exported import load_exported
         from .model import Fixed
 
@@ -81,7 +81,7 @@ class Application:
     hosts: tuple[str, ...]
 
     def __call__(self) -> FastAPI:
-        answering = self.source.open()
+        answering = self.source.load()
         from .app import make_app
 
         return make_app(answering, self.hosts)
