@@ -52,7 +52,8 @@ its seeds, above.
 """
 FAMILIES = """The family of the dense networks is the shipped study `fashion-mlp`, that of the convolutional one `fashion-cnn`.
 Of `mlp-4-4-4` only the learning rate, its schedule, the batch size, batch normalisation and the activation are searched: its
-layers stay 4 wide. `model.fit` of `mlp-512-256-128` trains the point that a search found before, whose time is not counted here."""
+layers stay 4 wide. `model.fit` of `mlp-512-256-128` trains the point that a search found before, whose time is not
+counted here."""
 
 
 @dataclass(frozen=True)
