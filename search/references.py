@@ -27,7 +27,7 @@ def find(field: str, reference: str, digest: str = "") -> tuple[Any, Path]:
         with chdir("."):  # restores the current folder: other paths are relative to it
             module = _from_file(Path(place), digest) if place.endswith(".py") else _from_module(place, digest)
         return getattr(module, attribute), Path(module.__file__ or place)
-    except Exception as error:  # anything that your module raises
+    except (Exception, SystemExit) as error:  # anything that your module raises
         raise StudyError(
             f"{field}: {reference!r} cannot be imported ({type(error).__name__}: {error}); give a file or an installed module, "
             "and a name in it."

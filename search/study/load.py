@@ -57,7 +57,7 @@ def read(path: Path) -> dict[str, Any]:
     if len(data) > MAX_BYTES:
         raise StudyError(f"{path}: a study file has at most 1 MiB; this one is larger. Is it the right file?")
     try:
-        return tomllib.loads(data.decode("utf-8"))
+        return tomllib.loads(data.decode("utf-8-sig"))  # Windows editors begin it with a mark
     except UnicodeDecodeError as error:
         raise StudyError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8.") from error
     except tomllib.TOMLDecodeError as error:

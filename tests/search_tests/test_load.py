@@ -266,6 +266,13 @@ def test_a_file_that_python_cannot_read_is_refused(tmp_path: Path, text: str) ->
         load(tmp_path / "odd.toml")
 
 
+def test_a_mark_that_windows_puts_before_a_text_is_no_mistake(write_study: Write) -> None:
+    path = write_study()
+    plain = load(path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert load(path) == plain
+
+
 def test_a_file_over_one_mebibyte_is_refused(tmp_path: Path) -> None:
     (tmp_path / "big.toml").write_text("#" * (1 << 20) + "\n")
     with pytest.raises(StudyError, match="at most 1 MiB"):
