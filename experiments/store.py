@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from .errors import InputError, escape_path
 from .system.file_lock import hold_lock
 
 MODE = 0o700
+SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")  # of MLflow's own stores, also with a driver: mysql+pymysql
 KNOWN_TO_ALL = "password1234"
 
 
@@ -147,10 +149,12 @@ class Store:
 
 
 def _named_address(named: str) -> str:
-    """MLFLOW_TRACKING_URI as it is. Raises InputError for a path or a folder, which MLflow no longer takes."""
-    scheme, colon, _ = named.partition("://")
-    if named.strip().startswith("databricks") or (colon and scheme and scheme != "file"):
+    """MLFLOW_TRACKING_URI as it is. Raises InputError for a path or a folder, which MLflow no longer takes, or another scheme."""
+    scheme, colon, _ = named.strip().partition("://")
+    if named.strip().startswith("databricks") or (colon and scheme.partition("+")[0].lower() in SCHEMES):
         return named
+    if colon and any(one.name == scheme for one in entry_points(group="mlflow.tracking_store")):
+        return named  # a plugin's
     raise InputError(
         f"MLFLOW_TRACKING_URI: expected an address, such as http://HOST:PORT or sqlite:////PATH/mlflow.db, got {named!r}; "
         "unset it, and name a folder with --store."

@@ -79,8 +79,12 @@ def load_file(path: Path, kept: Path | None = None, field: str = "study.model") 
         try:
             with chdir("."):  # then back to the current folder, which relative paths depend on
                 exec(compile(tree, module.__file__, "exec", dont_inherit=True), module.__dict__)
-        except BaseException:
+        except BaseException as error:
             del sys.modules[name]
+            if isinstance(error, SystemExit):  # a script's; it would end Tailor without a word
+                raise ModelError(
+                    f"{field}: {path} ends Python when it is imported (sys.exit); put that under if __name__ == '__main__'."
+                ) from error
             raise
     return sys.modules[name]
 

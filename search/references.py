@@ -30,7 +30,7 @@ def find(field: str, reference: str, digest: str = "") -> tuple[Any, Path]:
         if place.endswith(".py") and not Path(place).is_file():
             raise StudyError(f"{field}: there is no file {place!r}; correct its path.") from error
         raise _failed(field, reference, error) from error
-    except Exception as error:  # anything that your module raises
+    except (Exception, SystemExit) as error:  # anything that your module raises
         raise _failed(field, reference, error) from error
     if not hasattr(module, attribute):
         has = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
@@ -38,7 +38,7 @@ def find(field: str, reference: str, digest: str = "") -> tuple[Any, Path]:
     return getattr(module, attribute), Path(module.__file__ or place)
 
 
-def _failed(field: str, reference: str, error: Exception) -> StudyError:
+def _failed(field: str, reference: str, error: BaseException) -> StudyError:
     return StudyError(
         f"{field}: {reference!r} cannot be imported ({type(error).__name__}: {error}); give a file or an installed module, "
         "and a name in it."

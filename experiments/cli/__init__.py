@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from gc import freeze, set_threshold
 from typing import TYPE_CHECKING
 
-from ..system.environment import TENSORFLOW_ENV, apply_settings
+from ..system.environment import TENSORFLOW_ENV, apply_settings, reset_warnings
 from ..system.import_path import prefer_installed
 from ..system.signals import NUMBERS, Ending, Interrupted
 from .exit_codes import DONE, FAILED, WRONG_INPUT, say, say_interrupted
@@ -55,6 +55,7 @@ def _command(arguments: Sequence[str] | None) -> int:
     os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"  # Tailor loads .keras files only
     os.environ["MPLBACKEND"] = "agg"  # pictures go to files; from Python the user chooses the backend
     apply_settings(TENSORFLOW_ENV)
+    reset_warnings()
     try:
         with prefer_installed(), shorten_timeouts():
             return tailor.main(arguments, prog_name="tailor", standalone_mode=False) or DONE

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -13,6 +15,7 @@ TENSORFLOW_ENV: Settings = {
     "KERAS_MAX_EPOCHS": None,  # this and the next one shorten training and predictions
     "KERAS_MAX_STEPS_PER_EPOCH": None,
     "KERAS_NNX_ENABLED": None,
+    "PYTHONWARNINGS": None,  # "error" would end the libraries' imports
     "PYTHONSAFEPATH": "1",  # or `python -c`, as multiprocessing starts it, imports a `queue.py` of the current folder
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "TF_ENABLE_ONEDNN_OPTS": "1",  # on by default only with AVX-512; without oneDNN a CNN takes 1.5 times as long
@@ -26,6 +29,15 @@ WORKER_ENV: Settings = {**TENSORFLOW_ENV, "MKL_NUM_THREADS": "1", "OMP_NUM_THREA
 def apply_settings(settings: Settings) -> None:
     """Set them in this process permanently, and remove the current folder from the path that its children begin with."""
     _set({**settings, "PYTHONPATH": _without_current_folder(os.environ.get("PYTHONPATH", ""))})
+
+
+def reset_warnings() -> None:
+    """Python's own filters in this process and its children, if PYTHONWARNINGS or -W chose others."""
+    if sys.warnoptions:
+        sys.warnoptions.clear()  # multiprocessing hands them on
+        warnings.resetwarnings()
+        for kind in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+            warnings.simplefilter("ignore", kind)
 
 
 @contextmanager

@@ -52,10 +52,12 @@ class Condition:
 
 
 def is_value(value: Any) -> bool:
-    """Whether every store can keep it: a finite number, a text or true/false."""
+    """Whether every store can keep it: a finite number, a text without NUL, which PostgreSQL refuses, or true/false."""
     if isinstance(value, float):
         return math.isfinite(value)
-    return isinstance(value, (bool, str)) or (isinstance(value, int) and abs(value) <= EXACT)
+    if isinstance(value, str):
+        return "\0" not in value
+    return isinstance(value, bool) or (isinstance(value, int) and abs(value) <= EXACT)
 
 
 When = tuple[Condition, ...]  # all of them hold; empty: always

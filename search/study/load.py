@@ -57,7 +57,7 @@ def read(path: Path) -> dict[str, Any]:
     if len(data) > MAX_BYTES:
         raise StudyError(f"{path}: a study file has at most 1 MiB; this one is larger. Is it the right file?")
     try:
-        return tomllib.loads(data.decode("utf-8"))
+        return tomllib.loads(data.decode("utf-8-sig"))  # Windows editors begin it with a mark
     except UnicodeDecodeError as error:
         raise StudyError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8.") from error
     except tomllib.TOMLDecodeError as error:
@@ -184,7 +184,8 @@ def _check_values(path: str, value: Any) -> None:
             _check_values(f"{path}[{i}]", one)
     elif value is not None and not is_value(value):
         hint = "; put a date into quotes" if hasattr(value, "isoformat") else ""
-        raise StudyError(f"{path}: expected a finite number (whole ones up to 2^53), a text or true/false, got {value!s}{hint}.")
+        got = f"{value!r}, whose NUL no store keeps" if isinstance(value, str) else f"{value!s}{hint}"
+        raise StudyError(f"{path}: expected a finite number (whole ones up to 2^53), a text or true/false, got {got}.")
 
 
 def _goal(study: StudyKeys) -> Goal:

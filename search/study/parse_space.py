@@ -99,10 +99,20 @@ def _read_range(name: str, keys: RangeKeys, table: dict[str, Any]) -> Float | In
     whole = all(isinstance(n, int) for n in (low, high, step) if n is not None)
     if (keys.type or ("int" if whole else "float")) == "float":
         steps = None if step is None else float(step)
-        return end_at_last_step(Float(name, float(low), float(high), keys.log, steps, when, keys.default))
+        return _in_steps(Float(name, float(low), float(high), keys.log, steps, when, keys.default))
     if not whole:
         raise StudyError(f'space.{name}: type = "int" needs whole low, high and step, got {table!r}.')
-    return end_at_last_step(Int(name, low, high, keys.log, step, when, keys.default))  # type: ignore[arg-type]
+    return _in_steps(Int(name, low, high, keys.log, step, when, keys.default))  # type: ignore[arg-type]
+
+
+def _in_steps(parameter: Float | Int) -> Float | Int:
+    """The range up to its last step. Raises StudyError if that is its first value: a search would vary nothing."""
+    if parameter.step and parameter.low < parameter.high < parameter.low + parameter.step:
+        raise StudyError(
+            f"space.{parameter.name}.step: expected at most {parameter.high - parameter.low:g}, the width of the range from "
+            f"{parameter.low} to {parameter.high}, got {parameter.step}; take a narrower step, or give one value."
+        )
+    return end_at_last_step(parameter)
 
 
 def end_at_last_step(parameter: Float | Int) -> Float | Int:

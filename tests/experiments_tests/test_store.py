@@ -45,7 +45,10 @@ def test_ordinary_addresses_stay_as_they_were(tmp_path: Path) -> None:
         assert store.optuna_url == f"sqlite:///{tmp_path}/{name}/studies.db"
 
 
-@pytest.mark.parametrize("named", ["./mlruns", "mlruns", "/data/mlruns", "file:///data/mlruns", "file:mlruns", "localhost:5000"])
+PATHS = ["./mlruns", "mlruns", "/data/mlruns", "file:///data/mlruns", "file:mlruns", "localhost:5000", "htp://host:5000"]
+
+
+@pytest.mark.parametrize("named", PATHS)
 def test_a_path_is_no_address_of_mlflows(tmp_path: Path, named: str) -> None:
     with pytest.raises(InputError, match=r"^MLFLOW_TRACKING_URI: expected an address, .* name a folder with --store"):
         Store.at(str(tmp_path), {"MLFLOW_TRACKING_URI": named})

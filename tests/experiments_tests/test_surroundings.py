@@ -168,3 +168,15 @@ def test_a_host_whose_keras_is_not_tensorflows_is_refused(recorded: Shell, tmp_p
     assert len(lines) == 2 and all(line.startswith("KERAS_BACKEND: ") for line in lines), done
     assert all("set KERAS_BACKEND=tensorflow before Keras is first imported" in line for line in lines)
     assert not (tmp_path / "s").exists()
+
+
+def test_warnings_that_the_shell_makes_errors_end_no_command(tmp_path: Path) -> None:
+    script = (
+        "import sys, warnings; from tailor.experiments.cli import run; run(['--version'])\n"
+        "warnings.warn('a library says this'); print(sys.warnoptions)"
+    )
+    environment = {**os.environ, "PYTHONWARNINGS": "error"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "[]"), done.stderr

@@ -84,6 +84,12 @@ def test_a_file_with_its_encoding_declared_is_read(folder: Path) -> None:
     assert callable(resolve("mine.py:build").build)
 
 
+def test_a_script_that_ends_python_is_named(folder: Path) -> None:
+    (folder / "mine.py").write_text("def build(h, s, n): pass\nraise SystemExit(0)\n")
+    with pytest.raises(ModelError, match=r"study\.model: mine\.py ends Python when it is imported"):
+        resolve("mine.py:build")
+
+
 @pytest.mark.parametrize("name", ["__main__:build", ":build"])
 def test_a_function_of_a_script_or_notebook_is_refused_with_the_way_out(name: str) -> None:
     with pytest.raises(ModelError, match=r"write it to a file and name that, such as 'nets/mine.py:build'"):

@@ -58,6 +58,7 @@ def changing(trial):
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (tmp_path / "mine.py").write_text(SUGGEST)
+    (tmp_path / "ends.py").write_text("raise SystemExit(3)\n")
     monkeypatch.chdir(tmp_path)
     return "mine.py:suggest"
 
@@ -143,6 +144,7 @@ def test_it_is_looked_over_at_its_ends_and_at_random_the_same_each_time(own: str
         ("mine.py:raising", "'mine.py:raising' failed in line 23: ZeroDivisionError"),
         ("mine.py:sugest", "'mine.py' has no 'sugest'; it has: "),
         ("nowhere.py:suggest", "there is no file 'nowhere.py'; correct its path"),
+        ("ends.py:suggest", "'ends.py:suggest' cannot be imported (SystemExit: 3)"),
         ("mine", "expected 'pkg.mod:name' or 'path/to/file.py:name', got 'mine'"),
     ],
 )

@@ -178,7 +178,10 @@ def test_budgets_do_not_change_what_a_study_is(write_study: Write) -> None:
         (("[space]", "[sapce]"), "Did you mean 'space'?"),
         (("low = 1e-3", "low = 1"), "space.learning_rate: low must be at most high"),
         (("low = 1e-3", "low = 0.0"), "space.learning_rate: a log scale needs low > 0"),
+        (("low = 1, high = 2", "low = 1, high = 10, step = 20"), "space.depth.step: expected at most 9, the width of the range"),
+        (("low = 1, high = 2", "low = 0.1, high = 0.5, step = 0.5"), "space.depth.step: expected at most 0.4, the width"),
         (("choices = [16, 32]", "choices = []"), "space.units_2: choices is empty"),
+        (("choices = [16, 32]", 'choices = ["a\\u0000", "b"]'), "got 'a\\x00', whose NUL no store keeps."),
         (("low = 1, high = 2", "low = 1"), "space.depth.high: expected a number, got None"),
         (('"val_accuracy"', '"val_acuracy"'), "Did you mean 'val_accuracy'? Known: val_accuracy, val_loss"),
         (('direction = "maximize"', ""), "study.direction: it is missing"),
@@ -261,6 +264,13 @@ def test_a_file_that_python_cannot_read_is_refused(tmp_path: Path, text: str) ->
     (tmp_path / "odd.toml").write_text(text)
     with pytest.raises(StudyError, match=r"odd\.toml: not a"):
         load(tmp_path / "odd.toml")
+
+
+def test_a_mark_that_windows_puts_before_a_text_is_no_mistake(write_study: Write) -> None:
+    path = write_study()
+    plain = load(path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert load(path) == plain
 
 
 def test_a_file_over_one_mebibyte_is_refused(tmp_path: Path) -> None:
