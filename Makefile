@@ -34,7 +34,7 @@ test: install
 # LiteRT (57 MB) is installed for these tests alone; those that need it are skipped if it cannot be had.
 test-slow: install
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[litert]'
-	$(BIN)/python -m pytest -q -m "slow and not faults" $(AT_ONCE) --durations=10
+	$(BIN)/python -m pytest -q -m "slow and not faults" --timeout 900 $(AT_ONCE) --durations=10
 
 lint: install
 	$(BIN)/ruff check .

@@ -92,7 +92,7 @@ def compress(  # noqa: PLR0913 (the options of the command)
 
     `options` are those of the command: prune=(0.8,), distil="cnn", student=("filters=16",), int8=True, epochs, rate,
     temperature, alpha, tolerance, seed. Without the first three it tries all. `.found.rows` of what it returns are the variants,
-    `.found.chosen` the name of the one that is registered. Raises InputError and RunError; TypeError for an unknown option.
+    `.found.chosen` the one that is registered, or None. Raises InputError and RunError; TypeError for an unknown option.
     """
     where, asked = _find_data(data), Asked(**options)
     with kept(), loading(), shorten_timeouts(), choose_screen(quiet) as screen:

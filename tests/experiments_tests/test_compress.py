@@ -112,7 +112,7 @@ def test_a_killed_promotion_is_finished_and_the_champion_stays(
 def test_a_better_student_under_a_new_name_and_the_next_stays_challenger(copy: Shell) -> None:
     """A net that beats the champion, which was cut to nearly nothing, takes no alias of it."""
     weak = public.compress("digits", prune=(0.99,), epochs=1, to="tiny", store=copy.folder / "mlruns", quiet=True)
-    assert weak.found.chosen == "pruned 99 %" and weak.promotion is not None
+    assert weak.found.chosen is not None and weak.found.chosen.name == "pruned 99 %" and weak.promotion is not None
     assert client(copy.folder).get_registered_model("tiny").aliases == {"champion": 1}  # the first of that name
     with pytest.raises(InputError, match="there is no registered model 'nobody'"):
         public.compress("nobody", store=copy.folder / "mlruns", quiet=True)
