@@ -1,0 +1,86 @@
+"""What `tailor check` says of a study file: its space and budgets, every mistake with its line, and what is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from conftest import Shell
+
+from tailor.search.space.describe import ask_about_lists
+from tailor.search.study.parse_space import read_parameter
+
+WRONG = """
+[study]
+name = "small"
+dataset = "digits"
+model = "mlp"
+
+[search]
+trails = 4
+epochs = 3
+max_epochs = 0
+
+[space]
+learning_rate = { min = 1e-3, high = 1e-2 }
+depth = { low = 3, high = 1 }
+units_2 = { choices = [16, 32], when = "depth >= 2" }
+"batch_size" = [16, 16]
+
+[training]
+unts = 32
+"""
+
+
+def test_all_mistakes_of_a_file_come_at_once_with_their_lines(tailor: Shell) -> None:
+    (tailor.folder / "wrong.toml").write_text(WRONG)
+    done = tailor("check", "wrong.toml")
+    assert done.returncode == 2, done.stdout
+    first, *lines = done.stderr.splitlines()
+    assert first == "tailor: 7 mistakes in wrong.toml:"
+    found = dict(line.removeprefix("wrong.toml:").split(": ", 1) for line in lines)
+    assert list(map(int, found)) == [8, 9, 10, 13, 14, 16, 19], done.stderr  # in the file's order
+    assert "Did you mean 'trials'?" in found["8"] and "Did you mean 'low'?" in found["13"]
+    assert "max_epochs" in found["9"] and "total_epochs" in found["9"]
+    assert "max_epochs: expected a whole number from 1" in found["10"] and "Did you mean 'units'?" in found["19"]
+    assert tailor("search", "wrong.toml").stderr == done.stderr
+    assert not (tailor.folder / "mlruns").exists()
+
+
+def test_an_option_that_is_wrong_is_no_line_of_the_file(tailor: Shell, write_study: Callable[..., Path]) -> None:
+    write_study()
+    done = tailor("check", "small.toml", "--set", "search.trials=0")
+    assert done.stderr.startswith("tailor: search.trials: expected a whole number from 1"), done.stderr
+    write_study(("trials = 4", "trials = 0"))
+    assert tailor("check", "small.toml").stderr.startswith("tailor: small.toml:12: search.trials: expected")
+
+
+def test_a_list_of_two_floats_is_asked_about() -> None:
+    rate, units = read_parameter("learning_rate", [1e-4, 1e-1]), read_parameter("units", [16, 32])
+    (asked,) = ask_about_lists((rate, units))
+    assert asked.endswith("write { low = 0.0001, high = 0.1, log = true }")
+
+
+def test_check_shows_the_space_and_takes_the_options_of_search(tailor: Shell, write_study: Callable[..., Path]) -> None:
+    write_study()
+    done = tailor("check", "small.toml", "--trials", "7", "--max-epochs", "5", "--timeout", "30m", COLUMNS="80")
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert ["learning_rate", "0.001–0.01", "log", "0.001", "–"] in rows
+    assert ["units_2", "16,", "32", "choice", "–", "depth", ">=", "2"] in rows
+    assert "budget: 7 trials of at most 5 epochs; timeout 30m 00s" in " ".join(done.stdout.split())
+    assert "fixed: units 32, batch_norm true" in done.stdout
+    *lines, command = done.stdout.splitlines()  # a command to copy is never broken
+    assert max(map(len, lines)) <= 80 and command.endswith("--timeout 30m")
+
+
+def test_a_study_that_is_not_there_is_answered_with_the_nearest(tailor: Shell, write_study: Callable[..., Path]) -> None:
+    write_study()
+    (tailor.folder / "photos").mkdir()
+    for study, said in (
+        ("smal.toml", "there is no file 'smal.toml'. Did you mean 'small.toml'? Give a study file or one of: small.toml, "),
+        ("small", "no such name 'small'. Did you mean 'small.toml'?"),
+        ("photos", "'photos' is a folder; `tailor init --dataset folder:photos` writes a study file"),
+    ):
+        done = tailor("check", study)
+        assert done.returncode == 2 and said in done.stderr, done.stderr
