@@ -22,7 +22,7 @@ def command(reference: str, port: int, host: str, workers: int, store: str | Non
     JSON); GET /healthz, /metrics (Prometheus), /model, /card. When the champion changes, the new one answers. Anybody on this
     machine may ask; with --host, anybody who reaches ADDRESS, by any name.
     """
-    from ..serving.exported import is_folder, load_exported
+    from ..serving.exported import is_folder, read_about
 
     with working(f"loading {reference}"):
         from ..serving.server import ANY, HERE, Application, Exported, Registered, choose_threads, serve
@@ -30,8 +30,8 @@ def command(reference: str, port: int, host: str, workers: int, store: str | Non
         source: Exported | Registered
         if is_folder(reference):
             source = Exported(Path(reference).expanduser())
-            model = load_exported(source.folder)
-            name, number = model.name, model.version
+            about = read_about(source.folder)
+            name, number = about["name"], about["version"]
         else:
             place, client = open_store(store)
             from ..registry.versions import find_version, read_input_shape

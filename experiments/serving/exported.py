@@ -23,9 +23,7 @@ def is_folder(reference: str) -> bool:
 
 def load_exported(folder: Path) -> ServedModel:
     """Verify and load an export. Raises InputError if it is none for LiteRT, or if a file is not as it was written."""
-    about = _read_about(folder)
-    if about.get("format") != "litert":
-        raise InputError(f"NAME: {folder} holds {about.get('format')}, which a server without TensorFlow cannot run; {WAY_OUT}.")
+    about = read_about(folder)
     files = {name: _read_verified(folder, name, about) for name in (MODEL, LABELS, CARD)}
     predict = Litert(files[MODEL])
     height, width, channels = about["input"]["shape"][1:]
@@ -42,7 +40,8 @@ def load_exported(folder: Path) -> ServedModel:
     )
 
 
-def _read_about(folder: Path) -> dict[str, Any]:
+def read_about(folder: Path) -> dict[str, Any]:
+    """What an export for LiteRT says of itself. Raises InputError if the folder holds none."""
     try:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
     except OSError:
@@ -51,6 +50,8 @@ def _read_about(folder: Path) -> dict[str, Any]:
         raise InputError(f"NAME: {folder / ABOUT} is damaged ({error}); {WAY_OUT} --force.") from error
     if not isinstance(about, dict) or not {"name", "version", "format", "input", "files", "looks"} <= about.keys():
         raise InputError(f"NAME: {folder / ABOUT} is of an earlier Tailor or damaged; {WAY_OUT} --force.")
+    if about["format"] != "litert":
+        raise InputError(f"NAME: {folder} holds {about['format']}, which a server without TensorFlow cannot run; {WAY_OUT}.")
     return about
 
 
