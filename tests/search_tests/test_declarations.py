@@ -24,7 +24,6 @@ def tables(**more: object) -> dict:
     [
         (WIDTH, 80),
         ({"low": 16, "high": 112, "step": 32}, 112),
-        ({"low": 1, "high": 4, "step": 10}, 1),
         ({"low": 1, "high": 4}, 4),
         ({"low": 0.0, "high": 0.55, "step": 0.1}, 0.5),
         ({"low": 0.1, "high": 0.7, "step": 0.2}, 0.7),  # which is less than three steps of 0.2 over 0.1
@@ -45,3 +44,10 @@ def test_an_end_that_no_step_reaches_is_no_value() -> None:
         read_parameter("width", {**WIDTH, "default": 100})
     with pytest.raises(StudyError, match=r"enqueue\[0\]\.width: expected a whole number from 16 to 80, got 100"):
         build(tables(enqueue=[{"width": 100}]))
+
+
+def test_a_step_wider_than_its_range_would_vary_nothing() -> None:
+    expected = r"space\.width\.step: expected at most 3, the width of the range from 1 to 4, got 10; take a narrower step"
+    with pytest.raises(StudyError, match=expected):
+        read_parameter("width", {"low": 1, "high": 4, "step": 10})
+    assert read_parameter("width", {"low": 1, "high": 4, "step": 3}).high == 4
