@@ -1,18 +1,22 @@
-"""A real Dask cluster for tests, by the command line as a user starts it: a scheduler and workers, also without Tailor."""
+"""A real Dask cluster for tests, by the command line as a user starts it: a scheduler and workers, also unfit ones."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from signal import SIGCONT
 
 from distributed import Client
 from faults import free_port
+
+from tailor.experiments.workers.cluster import Cluster as Place
 
 BARE = """
 import sys
@@ -35,15 +39,44 @@ class Cluster:
         self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", str(self.port))
         return self.scheduler
 
-    def start_worker(self, *, bare: bool = False) -> subprocess.Popen[bytes]:
-        """Start a worker; a bare one has no Tailor."""
-        path = sys.path
-        if bare:
-            place = self._folder / "bare"
-            place.mkdir(exist_ok=True)
-            (place / "sitecustomize.py").write_text(BARE)
-            path = [str(place)]
-        return self._start("worker", self.address, "--nthreads", "1", "--no-nanny", path=path)
+    @cached_property
+    def place(self) -> Place:
+        """Its address, and a file of a store that its workers see."""
+        shared = self._folder / "store" / "locks" / "shared"
+        shared.parent.mkdir(parents=True)
+        shared.touch()
+        return Place(self.address, shared)
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        """Start a worker that can run trials."""
+        return self._start(*self._worker)
+
+    def start_bare_worker(self) -> subprocess.Popen[bytes]:
+        """Start a worker without Tailor."""
+        place = self._folder / "bare"
+        place.mkdir()
+        (place / "sitecustomize.py").write_text(BARE)
+        return self._start(*self._worker, path=[str(place)])
+
+    def start_old_worker(self) -> subprocess.Popen[bytes]:
+        """Start a worker whose packages say that Tailor is 0.0.1."""
+        place = self._folder / "old"
+        (place / "tailor_hpo-0.0.1.dist-info").mkdir(parents=True)
+        (place / "tailor_hpo-0.0.1.dist-info" / "METADATA").write_text(
+            "Metadata-Version: 2.1\nName: tailor-hpo\nVersion: 0.0.1\n"
+        )
+        return self._start(*self._worker, path=[str(place), *sys.path])
+
+    def start_far_worker(self) -> subprocess.Popen[bytes]:
+        """Start a worker that does not see the store, as on a machine of its own: another file system hides the folder."""
+        hide = f"mount -t tmpfs none {shlex.quote(str(self.place.shared.parent))}"
+        return self._start(
+            *self._worker, before=["unshare", "--map-root-user", "--mount", "sh", "-c", f'{hide} && exec "$@"', "sh"]
+        )
+
+    @property
+    def _worker(self) -> list[str]:
+        return ["worker", self.address, "--nthreads", "1", "--no-nanny"]
 
     def addresses(self) -> list[str]:
         """The workers that the scheduler has."""
@@ -57,9 +90,11 @@ class Cluster:
             assert time.monotonic() < deadline, f"there are not {count} workers; see {self._folder / 'dask.log'}"
             time.sleep(0.2)
 
-    def _start(self, what: str, *arguments: str, path: list[str] | None = None) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", f"distributed.cli.dask_{what}", *arguments, "--no-dashboard"]
-        environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path if path is None else path)}
+    def _start(
+        self, what: str, *arguments: str, path: Sequence[str] = sys.path, before: Sequence[str] = ()
+    ) -> subprocess.Popen[bytes]:
+        command = [*before, sys.executable, "-m", f"distributed.cli.dask_{what}", *arguments, "--no-dashboard"]
+        environ = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
         with (self._folder / "dask.log").open("ab") as log:
             process = subprocess.Popen(command, cwd=self._folder, env=environ, stdout=log, stderr=log)
         self.started.append(process)

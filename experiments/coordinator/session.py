@@ -7,9 +7,10 @@ import errno
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from mlflow import MlflowClient
 
@@ -45,6 +46,7 @@ from ..trials.checkpoints import Checkpoints
 from ..trials.failure import advise, describe_error
 from ..trials.job import make_job
 from ..trials.preflight import Preflight
+from ..workers.cluster import Cluster
 from ..workers.pool import Pool
 from .coordinator import Coordinator, Parts
 from .display import describe_resumed
@@ -237,11 +239,15 @@ def count_workers(spec: StudySpec) -> tuple[int, int]:
 
 @contextmanager
 def open_pool(spec: StudySpec, places: Places) -> Iterator[Pool]:
-    pool = Pool.open(*count_workers(spec), spec.workers.grace, places.cluster)
-    try:
+    """The workers for a study: this machine's, or the cluster's that share the store's folder."""
+    with ExitStack() as held:
+        cluster = None
+        if places.cluster is not None:
+            shared = held.enter_context(NamedTemporaryFile(prefix=".shared-", dir=places.store.locks.resolve()))
+            cluster = Cluster(places.cluster, Path(shared.name))
+        pool = Pool.open(*count_workers(spec), spec.workers.grace, cluster)
+        held.callback(pool.close)
         yield pool
-    finally:
-        pool.close()
 
 
 def _traced(error: BaseException) -> str:

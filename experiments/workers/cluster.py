@@ -7,6 +7,8 @@ import time
 from collections.abc import Collection, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 from distributed.comm import CommClosedError
 from tornado.ioloop import IOLoop
@@ -22,16 +24,24 @@ SILENT_SECONDS = 5.0  # a scheduler that does not answer for so long is silent
 BEGIN_SECONDS = 20.0  # for the workers' first answers
 
 
-class ClusterBackend:
-    """The workers of the scheduler at `address`; they may come and go. `notes` takes lines for the screen."""
+@dataclass(frozen=True)
+class Cluster:
+    """The scheduler's address, and a file of the store: a worker that cannot write to it is not used."""
 
-    def __init__(self, address: str, notes: queue.Queue[str], loop: IOLoop) -> None:
-        self.address = address
-        self.client = connect_client(address, loop)
+    address: str
+    shared: Path
+
+
+class ClusterBackend:
+    """A cluster's workers; they may come and go. `notes` takes lines for the screen."""
+
+    def __init__(self, cluster: Cluster, notes: queue.Queue[str], loop: IOLoop) -> None:
+        self.address = cluster.address
+        self.client = connect_client(cluster.address, loop)
         self._notes = notes
         self._comm = self.client.scheduler_comm  # if it changes, the scheduler has forgotten our attempts
         self._assignments = Assignments()
-        self._vetting = Vetting(self.client)
+        self._vetting = Vetting(self.client, str(cluster.shared))
         self._question: Future[Collection[str]] | None = None
         self._asked = time.monotonic()
         self._waits_for = ""

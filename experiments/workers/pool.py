@@ -21,7 +21,7 @@ from ..trials.job import EpochReport, TrialJob, TrialResult
 from ..trials.preflight import Preflight
 from . import dask_settings, worker
 from .backend import Backend
-from .cluster import ClusterBackend
+from .cluster import Cluster, ClusterBackend
 from .liveness import Liveness
 from .local import LocalBackend
 from .retries import NOT_BEGUN
@@ -82,16 +82,16 @@ class Pool:
         return self._backend.count
 
     @classmethod
-    def open(cls, count: int, threads: int, grace: float, address: str | None = None) -> Pool:
-        """Start `count` workers of `threads` threads each, or connect to the scheduler at `address` and use all its workers.
+    def open(cls, count: int, threads: int, grace: float, cluster: Cluster | None = None) -> Pool:
+        """Start `count` workers of `threads` threads each, or connect to a cluster's scheduler and use all its workers.
 
         An attempt whose worker gives no sign of life for `grace` seconds is lost. Raises InputError if no scheduler answers at
-        the address, or if none of its workers can run trials.
+        the cluster's address, or if none of its workers can run trials.
         """
         notes: queue.Queue[str] = queue.Queue()
         with ExitStack() as held:
-            loop = held.enter_context(dask_settings.prepare(own=address is None))
-            backend = _start_workers(count, threads, loop) if address is None else ClusterBackend(address, notes, loop)
+            loop = held.enter_context(dask_settings.prepare(own=cluster is None))
+            backend = _start_workers(count, threads, loop) if cluster is None else ClusterBackend(cluster, notes, loop)
             held.callback(backend.close)
             pool = cls(backend, grace, notes)
             pool._held = held.pop_all()

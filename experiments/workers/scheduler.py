@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
 import socket
 import threading
-from collections.abc import Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
+from importlib import metadata
+from pathlib import Path
 from typing import Any, TypeVar
 
 from distributed import Client, Security
@@ -20,6 +23,7 @@ from ..errors import InputError
 from . import worker
 
 CONNECT_SECONDS = 4.0
+PACKAGE = "tailor-hpo"
 T = TypeVar("T")
 
 
@@ -82,13 +86,30 @@ def ask_workers(client: Client) -> Future[Collection[str]]:
     return _begin(client, ask())
 
 
-def ask_for_tailor(client: Client, address: str) -> Future[Exception | None]:
-    """Ask a worker to import what runs trials. Returns the error that it raised, or None."""
+def ask_if_fit(client: Client, address: str, shared: str) -> Future[str | Exception]:
+    """Ask a worker to import what runs trials, for its version, and whether it may write to the file `shared`.
 
-    async def ask() -> Exception | None:
-        answers = await client.run(importlib.import_module, worker.__name__, workers=[address], on_error="return")
-        answer = answers[address]
-        return answer if isinstance(answer, Exception) else None
+    Returns why it is not fit (empty if it is), or the error with which the question ended. A worker may lack Tailor: the
+    questions are functions of Python's own.
+    """
+
+    async def run(function: Callable[..., Any], *arguments: object) -> Any:
+        return (await client.run(function, *arguments, workers=[address], on_error="return"))[address]
+
+    async def ask() -> str | Exception:
+        answer = await run(importlib.import_module, worker.__name__)
+        if isinstance(answer, OSError):  # the scheduler did not reach it
+            return answer
+        if isinstance(answer, Exception):
+            said = f"{type(answer).__name__}: {answer}".splitlines()[0]
+            return f"it cannot load Tailor ({said}); install the same version there, then start it again"
+        found, own = await run(metadata.version, PACKAGE), metadata.version(PACKAGE)
+        if found != own:
+            return f"it has Tailor {found}, and this search runs {own}; install the same version there, then start it again"
+        if await run(os.access, shared, os.R_OK | os.W_OK) is not True:
+            store = Path(shared).parent.parent
+            return f"it cannot write to the store, {store}; share that folder, under this path and for this user"
+        return ""
 
     return _begin(client, ask())
 
@@ -100,11 +121,15 @@ def _begin(client: Client, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
 
 
 class Vetting:
-    """Finds the workers that can run Tailor: asks each once, when it joins, and names those without Tailor in `refusals`."""
+    """Finds the workers that can run trials: asks each once, when it joins, and says in `refusals` why others cannot.
 
-    def __init__(self, client: Client) -> None:
+    `shared` is a file of the store, which all workers need.
+    """
+
+    def __init__(self, client: Client, shared: str) -> None:
         self._client = client
-        self._asked: dict[str, Future[Exception | None]] = {}
+        self._shared = shared
+        self._asked: dict[str, Future[str | Exception]] = {}
         self._settled: dict[str, bool] = {}  # whether the worker is fit
         self.refusals: list[str] = []
 
@@ -113,7 +138,7 @@ class Vetting:
         self._settled = {address: fit for address, fit in self._settled.items() if address in present}
         for address in present:
             if address not in self._settled and address not in self._asked:
-                self._asked[address] = ask_for_tailor(self._client, address)
+                self._asked[address] = ask_if_fit(self._client, address, self._shared)
         for address, answer in list(self._asked.items()):
             if address not in present:
                 del self._asked[address]
@@ -126,17 +151,13 @@ class Vetting:
         """Whether every worker asked has answered."""
         return not self._asked
 
-    def _settle(self, address: str, answer: Future[Exception | None]) -> None:
+    def _settle(self, address: str, answer: Future[str | Exception]) -> None:
         try:
-            error = answer.result()
+            why = answer.result()
         except Exception:  # it went away meanwhile; if not, it is asked again
             return
-        if isinstance(error, OSError):  # the scheduler did not reach it
+        if isinstance(why, Exception):
             return
-        self._settled[address] = error is None
-        if error is not None:
-            said = f"{type(error).__name__}: {error}".splitlines()[0]
-            self.refusals.append(
-                f"the worker at {address} is not used: it cannot load Tailor ({said}); install the same version there, "
-                "then start it again"
-            )
+        self._settled[address] = not why
+        if why:
+            self.refusals.append(f"the worker at {address} is not used: {why}")

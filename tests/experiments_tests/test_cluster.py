@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import metadata
 from pathlib import Path
 from signal import SIGCONT, SIGSTOP
 from threading import Thread
@@ -19,6 +21,7 @@ from tailor.experiments.datasets.splits import cache
 from tailor.experiments.errors import InputError, RunError
 from tailor.experiments.planning.resolve import open_data
 from tailor.experiments.trials.job import TrialResult, make_job
+from tailor.experiments.workers.cluster import Cluster
 from tailor.experiments.workers.pool import Pool
 from tailor.search.engines.protocol import Suggestion
 from tailor.search.study.load import load
@@ -30,13 +33,13 @@ def test_a_bare_worker_is_named_and_not_used_and_a_late_one_is_used(tmp_path: Pa
     spec = load(study(tmp_path, trials=1, epochs=1))
     job = make_job(spec, Suggestion(0, {"learning_rate": 0.002}, 1), 1, cache(open_data(spec, None), tmp_path / "cache"))
     with cluster(tmp_path, workers=0) as dask:
-        dask.start_worker(bare=True)
+        dask.start_bare_worker()
         dask.wait_for(1)
         with pytest.raises(InputError, match=r"no worker .* can be used: the worker at tcp://.*No module named 'tailor"):
-            Pool.open(1, 1, 60.0, dask.address)
+            Pool.open(1, 1, 60.0, dask.place)
         first = dask.start_worker()
         dask.wait_for(2)
-        pool = Pool.open(1, 1, 60.0, dask.address)
+        pool = Pool.open(1, 1, 60.0, dask.place)
         try:
             assert pool.count == 1
             (said,) = notes(watch_until(pool, lambda events: bool(notes(events))))
@@ -50,6 +53,24 @@ def test_a_bare_worker_is_named_and_not_used_and_a_late_one_is_used(tmp_path: Pa
             assert isinstance(end, TrialResult) and end.status == "complete", end
         finally:
             pool.close()
+
+
+def test_a_worker_of_another_version_or_without_the_store_is_named_and_not_used(tmp_path: Path) -> None:
+    if subprocess.run(["unshare", "--map-root-user", "--mount", "true"], check=False).returncode:
+        pytest.skip("this system lets nobody hide a folder from a process")
+    with cluster(tmp_path, workers=0) as dask:
+        dask.start_old_worker()
+        dask.start_far_worker()
+        dask.wait_for(2)
+        with pytest.raises(InputError, match=r"no worker .* can be used: the worker at tcp://") as refused:
+            Pool.open(1, 1, 60.0, dask.place)
+        assert f"it has Tailor 0.0.1, and this search runs {metadata.version('tailor-hpo')}" in str(refused.value)
+        assert f"it cannot write to the store, {tmp_path / 'store'}; share that folder" in str(refused.value)
+        dask.start_worker()
+        dask.wait_for(3)
+        pool = Pool.open(1, 1, 60.0, dask.place)
+        assert pool.count == 1
+        pool.close()
 
 
 @pytest.fixture(params=["nothing", "silence", "a web server", "no host", "a worker", "no workers"])
@@ -82,15 +103,15 @@ class Silent(BaseHTTPRequestHandler):
     def log_message(self, *_arguments: object) -> None: ...
 
 
-def test_an_address_without_a_scheduler_is_refused_soon(wrong_address: tuple[str, str]) -> None:
+def test_an_address_without_a_scheduler_is_refused_soon(wrong_address: tuple[str, str], tmp_path: Path) -> None:
     address, said = wrong_address
     with pytest.raises(InputError, match=said.replace("(", r"\(").replace(")", r"\)")):
-        Pool.open(1, 1, 60.0, address)  # Dask by itself would wait for ever, or try again for half a minute
+        Pool.open(1, 1, 60.0, Cluster(address, tmp_path))  # Dask by itself would wait for ever, or try again for half a minute
 
 
 def test_a_scheduler_that_does_not_answer_is_no_news(tmp_path: Path) -> None:
     with cluster(tmp_path, workers=1) as dask:
-        pool = Pool.open(1, 1, 60.0, dask.address)
+        pool = Pool.open(1, 1, 60.0, dask.place)
         try:
             dask.scheduler.send_signal(SIGSTOP)
             (said,) = notes(watch_until(pool, lambda events: bool(notes(events))))
@@ -105,7 +126,7 @@ def test_a_scheduler_that_does_not_answer_is_no_news(tmp_path: Path) -> None:
 
 def test_a_scheduler_that_goes_away_is_named_and_the_pool_still_closes(tmp_path: Path) -> None:
     with cluster(tmp_path, workers=1) as dask:
-        pool = Pool.open(1, 1, 60.0, dask.address)
+        pool = Pool.open(1, 1, 60.0, dask.place)
         dask.scheduler.kill()
         try:
             with pytest.raises(RunError, match=f"the scheduler at {dask.address} is gone"):
