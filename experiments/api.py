@@ -17,14 +17,14 @@ from ..search.study.settings import overlay
 from ..search.study.spec import StudySpec
 from .coordinator.display import choose_screen
 from .coordinator.session import Places, run_search
-from .errors import InputError, RunError
+from .errors import RunError
 from .planning.resolve import find_file, validate
 from .store import Store
 from .system.forkserver import loading
 from .system.host import kept
 from .system.import_path import prefer_installed
 from .tracking.leaderboard import Row, count_by_word, describe_best, find_best, read_leaderboard
-from .tracking.reader import find_study, list_names, open_client
+from .tracking.reader import find_study, no_study, open_client
 from .tracking.timeouts import shorten_timeouts
 
 if TYPE_CHECKING:
@@ -117,9 +117,7 @@ def open(study: str, *, store: str | Path | None = None) -> Result:
         client = open_client(place) if place.exists else None
         found = None if client is None else find_study(client, study)
         if client is None or found is None:
-            raise InputError(
-                f"study: there is no study {study!r} in {place.root}; there are: {list_names(client) if client else 'none yet'}."
-            )
+            raise no_study("study", study, client)
         return Result(found.read_spec(), place)
 
 

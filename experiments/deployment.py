@@ -13,9 +13,6 @@ import numpy as np
 from ..search.study.key_values import check_name
 from ..search.study.sections import PromotionPlan
 from ..search.study.validate import make
-from .compression.compress import Compression, Target
-from .compression.compress import compress as run_compression
-from .compression.records import Asked
 from .coordinator.display import choose_screen
 from .coordinator.session import Places
 from .errors import InputError
@@ -31,13 +28,15 @@ from .store import Store
 from .system.forkserver import loading
 from .system.host import kept
 from .system.import_path import prefer_installed
-from .tracking.reader import find_study, list_names, open_client
+from .tracking.reader import find_study, no_study, open_client
 from .tracking.references import find_trial_number, split_reference
 from .tracking.timeouts import shorten_timeouts
 from .trials.evaluator import Evaluator
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+    from .compression.compress import Compression
 
 
 @prefer_installed()
@@ -65,7 +64,7 @@ def promote(  # noqa: PLR0913 (the options of the command)
         name, trial = split_reference(study)
         found = find_study(client, name)
         if found is None:
-            raise InputError(f"study: there is no study {name!r} in the store; there are: {list_names(client)}.")
+            raise no_study("study", name, client)
         spec = found.read_spec()
         laid = {**asdict(spec.promotion), **(settings or {})}
         plan = make(PromotionPlan, "promotion", {key: value for key, value in laid.items() if value is not None})
@@ -94,6 +93,10 @@ def compress(  # noqa: PLR0913 (the options of the command)
     temperature, alpha, tolerance, seed. Without the first three it tries all. `.found.rows` of what it returns are the variants,
     `.found.chosen` the one that is registered, or None. Raises InputError and RunError; TypeError for an unknown option.
     """
+    from .compression.compress import Target  # a prediction needs none of it
+    from .compression.compress import compress as run_compression
+    from .compression.records import Asked
+
     where, asked = _find_data(data), Asked(**options)
     with kept(), loading(), shorten_timeouts(), choose_screen(quiet) as screen:
         place, client = _open(store)

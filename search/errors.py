@@ -15,12 +15,21 @@ class StoreError(RuntimeError):
 
 
 SYNONYMS = {"min": "low", "max": "high", "from": "low", "to": "high", "values": "choices", "options": "choices"}
+MANY = 12  # names beside a near one would hide it
 SYNONYMS |= {"lr": "learning_rate", "batch": "batch_size", "n_trials": "trials", "metric": "objective"}
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> StudyError:
     """The error for an unknown name: it lists the known ones and suggests the nearest."""
     names = list(known)
-    near = [SYNONYMS[name]] if SYNONYMS.get(name) in names else difflib.get_close_matches(name, names, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return StudyError(f"{kind}: no such name {name!r}.{hint} Known: {', '.join(names)}.")
+    hint = suggest(name, names)
+    listed = "" if hint and len(names) > MANY else f" Known: {', '.join(names)}."
+    return StudyError(f"{kind}: no such name {name!r}.{hint}{listed}")
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """A question with the nearest of the known names, to follow a sentence; empty if none is near."""
+    names = list(known)
+    begun = [one for one in names if one.startswith(name)] if name else []
+    near = [SYNONYMS[name]] if SYNONYMS.get(name) in names else difflib.get_close_matches(name, names, n=1) or begun
+    return f" Did you mean {near[0]!r}?" if near else ""

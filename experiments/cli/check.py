@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from ..planning.estimate import Estimate
 
 OFF = (0, None, "none")  # defaults that leave an option out of use
+NEEDS = {  # options that mean something only if another one has a value like these, or any that is not OFF
+    **dict.fromkeys(("momentum", "nesterov"), ("optimizer", ("sgd", "rmsprop"))),
+    **dict.fromkeys(("plateau_factor", "plateau_patience", "plateau_min_rate"), ("schedule", ("plateau",))),
+    **dict.fromkeys(("frozen_share", "fine_tune_share", "fine_tune_factor"), ("frozen_epochs", ())),
+}
 
 
 @click.command("check")
@@ -79,11 +85,33 @@ def _show_space(spec: StudySpec) -> None:
     ]
     if rows:
         print_table("The space", ["name", "from–to", "scale", "default", "condition"], rows)
-    fixed = {**spec.training, **{p.name: p.value for p in spec.space.parameters if p not in spec.source.searched}}  # type: ignore[union-attr]
-    left = {k: v for k, v in defaults.items() if v not in OFF and k not in fixed and k not in spec.source.names()}
-    for what, values in (("fixed", fixed), ("default", left)):
+    for what, values in (("fixed", _list_fixed(spec)), ("default", list_left(spec))):
         if values:
             print_lines(f"{what}: " + ", ".join(f"{name} {_format(value)}" for name, value in values.items()))
+
+
+def _list_fixed(spec: StudySpec) -> dict[str, Any]:
+    return {**spec.training, **{p.name: p.value for p in spec.space.parameters if p not in spec.source.searched}}  # type: ignore[union-attr]
+
+
+def list_left(spec: StudySpec) -> dict[str, Any]:
+    """What is left at its default, and changes something."""
+    from ...search.space.describe import describe_values
+    from ..planning.recorded_defaults import list_defaults
+
+    defaults, fixed = list_defaults(spec), _list_fixed(spec)
+    given = {**defaults, **{one.name: describe_values(one) for one in spec.source.searched}, **fixed}
+    left = {name: value for name, value in defaults.items() if name not in fixed and name not in spec.source.names()}
+    return {name: value for name, value in left.items() if value not in OFF and _matters(name, given)}
+
+
+def _matters(name: str, given: Mapping[str, Any]) -> bool:
+    """Whether an option changes anything, by the values, or their descriptions, of all."""
+    if name not in NEEDS:
+        return True
+    other, words = NEEDS[name]
+    value = given.get(other)
+    return any(word in str(value) for word in words) if words else value not in OFF
 
 
 def _format(value: Any) -> str:
@@ -108,9 +136,9 @@ def _show_sizes(found: Estimate) -> None:
 
 def _show_plan(spec: StudySpec, found: Estimate) -> None:
     """How it is searched, every budget in force, and how long it may take."""
-    from ...search.space.describe import ask_about_lists
     from ...search.study.capabilities import explain_pruner, explain_repeats
     from ..coordinator.display import format_duration
+    from ..planning.resolve import ask_about
 
     search = spec.search
     more = {
@@ -123,5 +151,5 @@ def _show_plan(spec: StudySpec, found: Estimate) -> None:
     print_lines(f"search: {search.engine}, {search.sampler.name}, seed {search.seed}; budget: {'; '.join(budgets)}")
     low, high = (format_duration(seconds) for seconds in found.search_seconds)
     print_lines(f"time: {low} to {high} on {found.workers} workers (less if trials stop early or are pruned)")
-    questions = ask_about_lists(spec.space.parameters)
-    print_lines(*(line for line in (explain_pruner(spec), explain_repeats(spec), found.note, *questions) if line))
+    lines = (explain_pruner(spec), explain_repeats(spec), found.note, *ask_about(spec))
+    print_lines(*(line for line in lines if line))

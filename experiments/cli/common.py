@@ -86,8 +86,7 @@ def open_store(folder: str | None) -> tuple[Store, MlflowClient]:
 
 def find_recorded(client: MlflowClient, study: str) -> RecordedStudy:
     """Find a recorded study by its name, or by its study file. Raises InputError that lists the recorded ones."""
-    from ..errors import InputError
-    from ..tracking.reader import find_study, list_names
+    from ..tracking.reader import find_study, no_study
 
     name = study
     if study.endswith(".toml"):
@@ -97,7 +96,7 @@ def find_recorded(client: MlflowClient, study: str) -> RecordedStudy:
         name = load(find_file(study)).name
     found = find_study(client, name)
     if found is None:
-        raise InputError(f"STUDY: there is no study {name!r} in the store; there are: {list_names(client)}.")
+        raise no_study("STUDY", name, client)
     return found
 
 
@@ -164,14 +163,20 @@ def open_console(err: bool = False) -> Console:
     return Console(stderr=err, highlight=False)
 
 
-def make_table(title: str) -> Table:
-    """An empty table in the one look of all: its title, headings over a line, two spaces between columns."""
+def make_table() -> Table:
+    """An empty table in the one look of all: headings over a line, two spaces between columns."""
     from rich import box
     from rich.table import Table
+
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+
+
+def show_table(console: Console, title: str, table: Table) -> None:
+    """Print a table under its title. (Rich would break a table's own title at the table's width.)"""
     from rich.text import Text
 
-    heading = Text(title, "bold")
-    return Table(title=heading, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    console.print(Text(title, "bold"))
+    console.print(table)
 
 
 def print_lines(*lines: str) -> None:
@@ -205,12 +210,12 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     """Print a table as wide as the console."""
     from rich.text import Text
 
-    table = make_table(title)
+    table = make_table()
     for column in columns:
         table.add_column(column, justify="left" if column in LEFT else "right", overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))  # as Text: names may hold brackets, which rich would read as markup
-    open_console().print(table)
+    show_table(open_console(), title, table)
 
 
 def format_when(iso: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from .common import json_option, open_store, print_json, print_table, store_option, working
@@ -26,7 +28,7 @@ def command(runs: tuple[str, ...], as_json: bool, store: str | None) -> None:
         print_json(found.to_dict())
         return
     names = list(found.runs)
-    parameters = [[key, *("–" if v is None else v for v in values)] for key, values in found.params.items()]
+    parameters = [[key, *_shorten(values)] for key, values in found.params.items()]
     print_table("Hyperparameters that differ" if parameters else "No hyperparameter differs", ["", *names], parameters)
     metrics = [[key, *(number(v) for v in values)] for key, values in found.metrics.items()]
     print_table("Metrics", ["", *names], metrics)
@@ -39,6 +41,14 @@ def command(runs: tuple[str, ...], as_json: bool, store: str | None) -> None:
             for c in found.confusions
         ]
         print_table("Confusions that differ most, on the validation images", columns, cells)
+
+
+def _shorten(values: Sequence[str | None]) -> list[str]:
+    """A hyperparameter's values as a table shows them, whole if two would look alike."""
+    from ..tracking.leaderboard import shorten
+
+    short = ["–" if value is None else shorten(value) for value in values]
+    return short if len({*short}) == len({*values}) else [value or "–" for value in values]
 
 
 def number(value: float | None) -> str:

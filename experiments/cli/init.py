@@ -16,18 +16,19 @@ if TYPE_CHECKING:
     from ..planning.starter import Starter
 
 RESIZED = (64, 64)
+FILE = Path("study.toml")
 
 
 @click.command("init")
-@click.argument("file", default="study.toml", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", default=FILE, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--dataset", metavar="DATA", help="digits, fashion-mnist, folder:DIR, npz:FILE or idx:DIR [what lies here].")
 @click.option("--model", metavar="MODEL", help="mlp, cnn, resnet, …, or FILE.py:FUNCTION [a `build` that lies here, or cnn].")
-@click.option("--name", metavar="NAME", help="The study's name [the file's].")
+@click.option("--name", metavar="NAME", help="The study's name [the file's, or DATA-MODEL].")
 @data_option
 def command(file: Path, dataset: str | None, model: str | None, name: str | None, data: Path | None) -> None:
     """Write a starter study file, FILE [study.toml]. On a terminal it asks what you do not give."""
     from ..errors import InputError
-    from ..planning.starter import Starter, guess_dataset, guess_model
+    from ..planning.starter import Starter, guess_dataset, guess_model, name_study
 
     if file.suffix != ".toml":
         raise InputError(f"FILE: expected a name that ends in .toml, got {str(file)!r}.")
@@ -35,7 +36,8 @@ def command(file: Path, dataset: str | None, model: str | None, name: str | None
         raise InputError(f"FILE: {file} is there already, and is not overwritten; name another file.")
     dataset = dataset or _ask("Data set (digits, fashion-mnist, folder:DIR, npz:FILE, idx:DIR)", guess_dataset(Path()))
     model = model or _ask("Model (mlp, cnn, resnet, separable, transfer, FILE.py:FUNCTION)", guess_model(Path(), dataset))
-    _write(file, Starter(name or _ask("Name of the study", file.stem), dataset, model), data)
+    default = name_study(dataset, model) if file == FILE else file.stem  # several folders may share a store
+    _write(file, Starter(name or _ask("Name of the study", default), dataset, model), data)
     click.echo(f"Wrote {file}: model {model} on {dataset}. Read it, then:")
     click.echo(f"  tailor check {file}     what it searches, and how long that takes")
     click.echo(f"  tailor search {file}")

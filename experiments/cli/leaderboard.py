@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...search.study.goal import key_of
 from ..tracking import ui_links
 from ..tracking.leaderboard import describe_best, find_best, format_number, list_others, read_leaderboard, shorten
-from .common import format_next, make_table, open_console
+from .common import format_next, make_table, open_console, show_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -73,14 +73,14 @@ def print_leaderboard(study: str, goal: Goal, shown: Overview, console: Console 
     needed, wanted = _list_columns(goal, shown)
     columns = choose_columns(needed, wanted, console.width)
     title = f"{study}: the Pareto front first (*)" if goal.several else f"{study}: best first"
-    table = make_table(title)
+    table = make_table()
     for column in columns:
         heading = Text("\n".join(column.heading))
         table.add_column(heading, justify="left" if column.left else "right", no_wrap=True, vertical="bottom")
     for cells in zip(*(column.cells for column in columns), strict=True):
         table.add_row(*map(Text, cells))  # as Text: names may hold brackets, which rich would read as markup
     if shown.top:
-        console.print(table)
+        show_table(console, title, table)
     for line in _list_notes(goal, shown, [c.name for c in wanted if c.name in shown.varied and c not in columns]):
         console.print(Text(line))
     if more := sum(shown.counts.values()) - len(shown.top):

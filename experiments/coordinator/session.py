@@ -19,7 +19,6 @@ from ...models.references import is_file
 from ...models.training.keras_config import require_tensorflow
 from ...search import engines
 from ...search.engines.protocol import Suggestion
-from ...search.space.describe import ask_about_lists
 from ...search.study.capabilities import explain_pruner, explain_repeats
 from ...search.study.spec import StudySpec
 from ..datasets import splits as splitting
@@ -28,8 +27,8 @@ from ..errors import InputError, RunError
 from ..planning import recorded_defaults
 from ..planning.initial_points import add_defaults, add_recorded, find_best_points
 from ..planning.keras_tuner_space import discover
-from ..planning.resolve import find_ends, open_data
-from ..planning.resume_check import CODE_TAG, find_same, has_code_changed
+from ..planning.resolve import ask_about, find_ends, open_data
+from ..planning.resume_check import find_same, has_code_changed, list_digests
 from ..store import Store
 from ..system.cpus import count_cores
 from ..system.file_lock import lock_study
@@ -79,7 +78,7 @@ def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
         screen.line("calling the model, to find the hyperparameters that it declares")
         spec = discover(spec, splits)
         screen.line(f"declared: {', '.join(spec.found.declared) or 'none'}")
-    for question in ask_about_lists(spec.space.parameters):
+    for question in ask_about(spec):
         screen.line(question)
     if repeats := explain_repeats(spec):
         screen.line(repeats)
@@ -151,14 +150,15 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
     if pruner := explain_pruner(spec):
         screen.line(pruner)
     engine = open_engine(spec, store, screen.line)
-    checkpoints = Checkpoints(store.checkpoints, spec.name)
+    checkpoints, digests = Checkpoints(store.checkpoints, spec.name), list_digests(spec, preflight.code)
     attempts: Sequence[RecordedAttempt] = ()
     if before is None:
         check_new(spec.name, engine)
     else:  # before its run opens again: the kept entries may hold its end
-        if has_code_changed(spec, before, preflight.code, engine):
+        if has_code_changed(spec, before, digests, engine):
             checkpoints.clear()
-            client.delete_tag(before.run_id, CODE_TAG)
+            for tag in digests.keys() & before.tags.keys():
+                client.delete_tag(before.run_id, tag)
         catch_up(Outbox(before, Spool(store.spool, spec.name), screen.line))
         attempts = before.read_attempts()
         check_known(spec.name, engine, attempts, spec.goal)
@@ -168,8 +168,8 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
     tracker = Tracker(Outbox(study, Spool(store.spool, spec.name), screen.line), splits, tags, decided.lease)
     tracker.begin_study()
     study.record_once(recorded_defaults.TAG, json.dumps(recorded_defaults.list_defaults(spec)))
-    if preflight.code:
-        study.record_once(CODE_TAG, preflight.code)
+    for tag, text in digests.items():
+        study.record_once(tag, text)
     precision = study.record_once("tailor.precision", preflight.precision)
     if preflight.note:
         screen.line(preflight.note)

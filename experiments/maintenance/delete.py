@@ -19,7 +19,7 @@ from ..tracking import pending
 from ..tracking.erase import ACTIVE, Eraser, find_place, measure
 from ..tracking.kinds import CANDIDATE, REFIT
 from ..tracking.leaderboard import OVERVIEW
-from ..tracking.reader import PAGE, list_names
+from ..tracking.reader import DELETED, PAGE, no_study
 from ..tracking.tags import DIGEST
 from .hold import hold_study
 from .needed import Needed, find_needed
@@ -101,7 +101,7 @@ def _note_kept(plan: Deletion, client: MlflowClient) -> None:
     number, named = plan.experiment.experiment_id, ", ".join(plan.versions)
     client.set_experiment_tag(number, pending.KEPT, named)
     if plan.study_run is not None:
-        client.set_tag(plan.study_run.info.run_id, "tailor.ended", f"deleted, except for what {named} needs")
+        client.set_tag(plan.study_run.info.run_id, "tailor.ended", f"{DELETED} {named} needs")
         if OVERVIEW in plan.study_run.data.tags:
             client.delete_tag(plan.study_run.info.run_id, OVERVIEW)
     pending.end(client, number)
@@ -115,7 +115,7 @@ def _find_experiment(client: MlflowClient, study: str) -> Experiment:
         begun = client.search_experiments(ViewType.ALL, max_results=PAGE, filter_string=wanted)
         found = next((one for one in begun if one.lifecycle_stage == ACTIVE), None)
     if found is None:
-        raise InputError(f"STUDY: there is no study {study!r} in the store; there are: {list_names(client)}.")
+        raise no_study("STUDY", study, client)
     return found
 
 

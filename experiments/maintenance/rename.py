@@ -24,7 +24,7 @@ from ..store import Store
 from ..system.file_lock import lock_study
 from ..tracking import pending
 from ..tracking.erase import Eraser
-from ..tracking.reader import STUDY_FILE, STUDY_TAG, RecordedStudy, find_study, list_names
+from ..tracking.reader import STUDY_FILE, STUDY_TAG, RecordedStudy, find_study, no_study
 from ..tracking.ui_links import make_view_tags
 from .delete import find_studies_url
 from .hold import hold_study
@@ -71,7 +71,7 @@ def _find(client: MlflowClient, study: str) -> RecordedStudy:
     """The study of that name, also while a renaming that was cut off has renamed its run already."""
     found = find_study(client, study)
     if found is None:
-        raise InputError(f"OLD: there is no study {study!r} in the store; there are: {list_names(client)}.")
+        raise no_study("OLD", study, client)
     return found
 
 

@@ -21,7 +21,7 @@ from ...search.study.capabilities import LISTED, known_as
 from ...search.study.spec import StudySpec
 from ..errors import InputError
 from ..tracking.leaderboard import read_leaderboard
-from ..tracking.reader import RecordedStudy, find_study, list_names
+from ..tracking.reader import RecordedStudy, find_study, no_study
 
 MOST = 5
 
@@ -66,7 +66,7 @@ def find_best_points(client: MlflowClient, study: str, space: Space) -> list[dic
     """The points of the study's best trials, in this space's parameters, each once. Raises InputError if there is none."""
     found = find_study(client, study)
     if found is None:
-        raise InputError(f"--enqueue-from: there is no study {study!r}; there are: {list_names(client)}.")
+        raise no_study("--enqueue-from", study, client)
     points: list[dict[str, Value]] = []
     for row in read_leaderboard(found):
         if row.front is None or len(points) == MOST:

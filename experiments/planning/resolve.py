@@ -10,7 +10,8 @@ from typing import Any
 
 from ...models.factory import BUILT_IN, resolve
 from ...models.training import options
-from ...search.errors import unknown
+from ...search.errors import suggest, unknown
+from ...search.space.describe import ask_about_lists
 from ...search.space.names import explain_name
 from ...search.space.points import list_points
 from ...search.study.capabilities import LISTED
@@ -22,6 +23,7 @@ from ..errors import InputError
 from ..system.sorting import count_up
 
 MAX_TEXT = 6000  # characters of a value, in MLflow's database
+NEARLY = 0.85  # how alike two names are, of which one may be the other mistyped
 OF_MLFLOW = "Default"  # the experiment that MLflow creates in every database
 
 
@@ -39,8 +41,7 @@ def find_file(study: str) -> Path:
     if path.suffix == ".toml" or "/" in study:
         if not path.is_file():
             known = _list_known(path.parent)
-            near = difflib.get_close_matches(study, known, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            hint = suggest(study, known)
             raise InputError(f"STUDY: there is no file {study!r}.{hint} Give a study file or one of: {', '.join(known)}.")
         return path
     if path.is_dir():
@@ -127,6 +128,17 @@ def _check_known(spec: StudySpec, sections: Mapping[str, Iterable[str]]) -> None
                 )
             if name not in known:
                 raise unknown(f"{section} ({what})", name, known)
+
+
+def ask_about(spec: StudySpec) -> list[str]:
+    """A question for each key that is valid, but perhaps not what you mean."""
+    asked = ask_about_lists(spec.space.parameters)
+    if not spec.compiled and ":" in spec.model:  # a custom factory takes any name
+        for name in spec.training:
+            near = difflib.get_close_matches(name, options.NAMES, n=1, cutoff=NEARLY)
+            if name not in options.NAMES and near:
+                asked.append(f"training.{name}: no option has this name, so the factory gets it; did you mean {near[0]}?")
+    return asked
 
 
 def open_data(spec: StudySpec, data_dir: Path | None) -> Splits:

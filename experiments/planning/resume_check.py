@@ -1,13 +1,18 @@
-"""A study resumes only unchanged: its file, the defaults that it relies on, its data and its model's code."""
+"""A study resumes only unchanged: its file, the defaults that it relies on, its data, its model's code and the files it names."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
+from pathlib import Path
 
 from mlflow import MlflowClient
 
+from ...models.references import is_file
 from ...search.engines.protocol import Engine
 from ...search.space.describe import describe_whole
+from ...search.space.parameters import Choice
 from ...search.study.spec import StudySpec
 from ..datasets.splits import Splits
 from ..errors import InputError
@@ -17,6 +22,7 @@ from . import recorded_defaults
 from .resolve import list_differences
 
 CODE_TAG = "tailor.model_sha256"
+FILES_TAG = "tailor.files_sha256"
 
 
 def find_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> RecordedStudy | None:
@@ -54,16 +60,41 @@ def list_space_changes(before: StudySpec, after: StudySpec) -> list[str]:
     return changed or ([] if same else [f"the order or the types of [space]: {', '.join(old)} → {', '.join(new)}"])
 
 
-def has_code_changed(spec: StudySpec, study: RecordedStudy, digest: str, engine: Engine) -> bool:
-    """Whether a custom model's file, given by its SHA-256, has changed since the study began.
+def digest_files(spec: StudySpec) -> dict[str, str]:
+    """The SHA-256 of each file that a value of [training] or [space] names: weights to begin with, a loss."""
+    values = [*spec.training.values()]
+    for parameter in spec.space.parameters:
+        values += parameter.choices if isinstance(parameter, Choice) else ()
+    found = {}
+    for value in values:
+        path = Path(value.rpartition(":")[0] if is_file(value) else value).expanduser() if isinstance(value, str) else None
+        if path is not None and path.suffix and path.is_file():
+            with path.open("rb") as file:
+                found[str(value)] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def list_digests(spec: StudySpec, code: str) -> dict[str, str]:
+    """Tags with the SHA-256s of a study's files; `code` is that of a custom model's file, or empty."""
+    files = digest_files(spec)
+    return {tag: text for tag, text in ((CODE_TAG, code), (FILES_TAG, json.dumps(files) if files else "")) if text}
+
+
+def has_code_changed(spec: StudySpec, study: RecordedStudy, digests: Mapping[str, str], engine: Engine) -> bool:
+    """Whether a file of `list_digests` has changed since the study began.
 
     Raises InputError if any trial did not fail; if all failed, the user may repair the file.
     """
-    if study.tags.get(CODE_TAG, digest) == digest:
+    changed = [tag for tag, text in digests.items() if study.tags.get(tag, text) != text]
+    if not changed:
         return False
     if any(record.outcome.status != "failed" for record in engine.records()):
+        what = f"study.model: the file of {spec.model!r}"
+        if CODE_TAG not in changed:
+            before, now = json.loads(study.tags[FILES_TAG]), json.loads(digests[FILES_TAG])
+            what = ", ".join(sorted(name for name in {*before, *now} if before.get(name) != now.get(name)))
         raise InputError(
-            f"study.model: the file of {spec.model!r} has changed since study {spec.name!r} began. Undo the change to resume, "
+            f"{what} has changed since study {spec.name!r} began. Undo the change to resume, "
             f"or start another study with the best points of this one: --name NEW --enqueue-from {spec.name}."
         )
     return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,13 @@ LEARNING = """learning_rate = { low = 3e-4, high = 1e-2, log = true }       # lo
 batch_size = { choices = [32, 64, 128] }"""
 OWN = "# what your function reads from its `hparams`, by its names, such as:\n# width = { low = 16, high = 256, log = true }"
 COMPILED = "batch_size = { choices = [32, 64, 128] }\n# the other hyperparameters are those that the model declares by `hp`"
+
+
+def name_study(dataset: str, model: str) -> str:
+    """A study's name by its data and model: cells-cnn for folder:data/cells and cnn."""
+    kind, _, place = dataset.partition(":")
+    parts = (Path(place).stem or kind, Path(model.rpartition(":")[0] or model).stem)
+    return re.sub(r"[^\w.-]+", "-", "-".join(parts), flags=re.ASCII).strip("-.")
 
 
 @dataclass(frozen=True)

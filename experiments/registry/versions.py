@@ -8,6 +8,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 
+from ...search.errors import suggest
 from ...search.study.load import check_name
 from ..datasets.looks import Looks
 from ..errors import InputError
@@ -47,7 +48,10 @@ def find_model(client: MlflowClient, name: str) -> RegisteredModel:
         if error.error_code != MISSING:
             raise
         names = [model.name for model in client.search_registered_models(max_results=50)]
-        raise InputError(f"NAME: there is no registered model {name!r}; there are: {', '.join(names) or 'none yet'}.") from error
+        hint = suggest(name, names)
+        raise InputError(
+            f"NAME: there is no registered model {name!r}; there are: {', '.join(names) or 'none yet'}.{hint}"
+        ) from error
 
 
 def list_versions(client: MlflowClient, name: str | None = None) -> list[ModelVersion]:

@@ -69,7 +69,7 @@ def _epochs(spec: StudySpec, best: Row) -> str:
 def _budget(spec: StudySpec, trials: int) -> str:
     wanted = TRIALS_A_PARAMETER * len(spec.space.searched)
     if 0 < trials < wanted and spec.search.sampler.name not in LISTED:  # a list has a fixed number of points
-        return f"{trials} trials are few for {len(spec.space.searched)} searched parameters: run {wanted} (--trials)."
+        return f"{trials} trials are few for {len(spec.space.searched)} searched parameters: resume it, with --trials {wanted}."
     return ""
 
 

@@ -30,6 +30,7 @@ MOST_BYTES = 20_000_000  # of a request's body
 MOST_PIXELS = 25_000_000  # of an image file: a phone's photo has 12 million
 FEW_BYTES = 16_000  # of a file: a smaller one of few pixels is answered at once; a thread would cost more time
 AT_ONCE = 2  # predictions of one process: each may hold a decoded photo
+FORM = "body: expected the image file itself, got a form; send it alone, with curl as `--data-binary @FILE` in place of `-F`."
 PATHS = ("/", "/predict", "/invocations", "/model", "/card", "/healthz", "/metrics", "/ping", "/version", "/openapi.json")
 IMAGE_BODY = {"requestBody": {"required": True, "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}}}
 JSON_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}
@@ -88,6 +89,8 @@ def make_app(live: Answering, hosts: Sequence[str]) -> FastAPI:
         request: Request, top: int = Query(3, ge=1, le=1000), invert: Invert = "auto", seen: bool = False
     ) -> Response:
         """The likeliest classes of an image file, which is the body; with `seen` also the image as the model took it (a PNG)."""
+        if request.headers.get("content-type", "").startswith("multipart/"):
+            raise InputError(FORM)
         upload, model = Upload(await request.body()), live.model
         if len(upload.getbuffer()) > FEW_BYTES:
             return await to_thread.run_sync(_classify, model, upload, _Wanted(top, invert, seen), limiter=limiter)

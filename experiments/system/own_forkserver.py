@@ -10,6 +10,7 @@ import io
 import multiprocessing.context
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import forkserver, popen_forkserver, reduction, resource_tracker, spawn, util
@@ -18,6 +19,7 @@ from typing import Any
 
 METHOD = "tailor"  # for multiprocessing.get_context, in any process that imports this
 HELD_BACK = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # until the server ignores them (ignore_sigterm.py)
+LEAKS = "ignore:resource_tracker:UserWarning"
 MAIN = ("init_main_from_name", "init_main_from_path")
 
 
@@ -32,6 +34,15 @@ def _start_method_undecided() -> Iterator[None]:
             multiprocessing.set_start_method(None, force=True)
 
 
+def _start_tracker() -> None:
+    """Start the process that removes what a killed search leaves in the system, without its warning about that."""
+    sys.warnoptions.append(LEAKS)  # its command line takes them over
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        sys.warnoptions.remove(LEAKS)
+
+
 class _Server(forkserver.ForkServer):
     """Starts with signals blocked: a terminal sends Ctrl-C to every process, and an import would print a long traceback."""
 
@@ -41,7 +52,7 @@ class _Server(forkserver.ForkServer):
     def ensure_running(self) -> None:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
         try:
-            resource_tracker.ensure_running()  # the first call unblocks some of them
+            _start_tracker()  # the first call unblocks some of them
             signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
             with _start_method_undecided():
                 super().ensure_running()

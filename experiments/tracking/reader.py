@@ -16,6 +16,7 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import Run, RunTag, ViewType
 
+from ...search.errors import suggest
 from ...search.study.goal import Constraint, Goal, Objective
 from ...search.study.load import build_recorded
 from ...search.study.spec import StudySpec
@@ -29,6 +30,7 @@ from .moved import correct_addresses
 STUDY_FILE, REPORT = "study.json", "report.html"
 EPOCHS = "tailor.epochs"
 STUDY_TAG = "tailor.study"  # of every run: the study's name
+DELETED = "deleted, except for what"  # begins the state of a deleted study of which registered versions need something
 PAGE = 1000  # runs that MLflow returns at once
 
 
@@ -99,7 +101,9 @@ class RecordedStudy:
 
     @property
     def word(self) -> str:
-        """The state in one word: running, finished, stopped or failed."""
+        """The state in one word: running, finished, stopped, failed or deleted."""
+        if self.tags.get("tailor.ended", "").startswith(DELETED):
+            return "deleted"
         return {"KILLED": "stopped"}.get(self.run.info.status, self.run.info.status.lower())
 
     @property
@@ -241,6 +245,8 @@ def _check_renamed(client: MlflowClient, name: str) -> None:
             )
 
 
-def list_names(client: MlflowClient) -> str:
-    """The names of the studies in the store, for an error to list."""
-    return ", ".join(study.name for study in find_studies(client)) or "none yet"
+def no_study(field: str, name: str, client: MlflowClient | None) -> InputError:
+    """The error for a study that is not in the store; lists those there are (none if there is no client)."""
+    names = [] if client is None else [study.name for study in find_studies(client)]
+    hint = suggest(name, names)
+    return InputError(f"{field}: there is no study {name!r} in the store; there are: {', '.join(names) or 'none yet'}.{hint}")

@@ -10,7 +10,7 @@ from mlflow.exceptions import MlflowException
 
 from ..errors import InputError
 from .leaderboard import read_best
-from .reader import RecordedStudy, find_study
+from .reader import RecordedStudy, find_study, no_study
 
 BEST = "best"
 NO_RUN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's codes for an unknown or invalid run id
@@ -40,7 +40,7 @@ def find_run(client: MlflowClient, name: str) -> tuple[str, Run]:
         return run.info.run_name or name, run
     found = find_study(client, study)
     if found is None:
-        raise InputError(f"RUN: there is no study {study!r} in the store; `tailor studies` lists them.")
+        raise no_study("RUN", study, client)
     if trial == BEST:
         best = read_best(found)
         if best is None:

@@ -10,6 +10,7 @@ import traceback
 from pathlib import Path
 
 from ...models.errors import ModelError
+from ...models.training import options
 
 # The user's code lies in none of these.
 STANDARD = {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")}
@@ -42,7 +43,11 @@ def describe_error(error: Exception) -> str:
 def advise(said: str) -> str:
     """What to do if a model that failed asked for a hyperparameter that it was not given; empty if that is not why."""
     name = re.match(r"KeyError: '(\w+)'", said)
-    return f"; if that is a hyperparameter, give {name[1]} in [space] or [training]" if name else ""
+    if name is None:
+        return ""
+    if name[1] in options.NAMES:
+        return f"; {name[1]} is an option of the training, which no factory gets; give your hyperparameter another name"
+    return f"; if that is a hyperparameter, give {name[1]} in [space] or [training]"
 
 
 def locate(error: BaseException) -> str:

@@ -39,7 +39,8 @@ class TrainOptions:
         str,
         Name(("constant", "cosine", "one_cycle", "exponential", "step", "plateau")),
         "{names}; over `max_epochs`, or with Keras Tuner's Hyperband over those of a round; `plateau` lowers the rate when the "
-        "objective stalls, as Keras's ReduceLROnPlateau does; the default of `schedule_free_adamw` is `constant`",
+        "objective stalls, as Keras's ReduceLROnPlateau does, anew "
+        "in each of those rounds; the default of `schedule_free_adamw` is `constant`",
     ] = "cosine"  # Keras has none: docs/decisions.md
     warmup_epochs: Annotated[
         float, Number(0, 100_000), "epochs in which the rate rises from 0; not of `one_cycle`, which rises by itself"

@@ -80,6 +80,8 @@ def check_component(value: Any, info: ValidationInfo) -> Any:
     if not isinstance(name, str) or not name:
         raise StudyError(f"{where}{'.name' if table is value else ''}: expected a text, got {name!r}.")
     if name not in offered[engine] and not (engine == "optuna" and ":" in name):
+        if name.endswith(".py"):
+            raise StudyError(f"{where}: expected a class of the file, got {name!r}; name it as '{name}:CLASS'.")
         others = [other for other, names in offered.items() if name in names]
         if others:
             raise StudyError(f"{where}: engine {engine} has no {info.field_name} {name!r}; engine {others[0]} has.")

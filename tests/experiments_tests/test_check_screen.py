@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from conftest import Shell
 
+from tailor.experiments.cli.check import NEEDS, list_left
+from tailor.experiments.planning.resolve import ask_about
 from tailor.search.space.describe import ask_about_lists
+from tailor.search.study.load import build
 from tailor.search.study.parse_space import read_parameter
 
 WRONG = """
@@ -59,6 +63,27 @@ def test_a_list_of_two_floats_is_asked_about() -> None:
     rate, units = read_parameter("learning_rate", [1e-4, 1e-1]), read_parameter("units", [16, 32])
     (asked,) = ask_about_lists((rate, units))
     assert asked.endswith("write { low = 0.0001, high = 0.1, log = true }")
+
+
+def test_a_key_that_a_custom_factory_gets_is_asked_about_if_an_option_is_almost_so() -> None:
+    study = {"name": "s", "dataset": "digits", "model": "nets/mine.py:build"}
+    (asked,) = ask_about(build({"study": study, "training": {"learning_rte": 0.1, "width": 3, "batch_size": 8}}))
+    assert asked == "training.learning_rte: no option has this name, so the factory gets it; did you mean learning_rate?"
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ({}, set()),
+        ({"optimizer": "sgd"}, {"momentum"}),
+        ({"schedule": "plateau"}, {"plateau_factor", "plateau_patience"}),
+        ({"frozen_epochs": 1}, {"frozen_share", "fine_tune_share", "fine_tune_factor"}),
+    ],
+)
+def test_a_default_that_changes_nothing_is_not_shown(given: dict[str, object], shown: set[str]) -> None:
+    spec = build({"study": {"name": "s", "dataset": "digits", "model": "mlp"}, "training": given})
+    left = list_left(spec)
+    assert left["batch_size"] == 32 and left["units"] and {*left} & {*NEEDS} == shown
 
 
 def test_check_shows_the_space_and_takes_the_options_of_search(tailor: Shell, write_study: Callable[..., Path]) -> None:

@@ -24,7 +24,7 @@ def test_init_writes_a_valid_study_and_never_overwrites(tailor: Shell) -> None:
     assert done.returncode == 0 and "tailor check study.toml" in done.stdout
     path = tailor.folder / "study.toml"
     spec = resolve_study(str(path))
-    assert (spec.name, spec.dataset, spec.model) == ("study", "digits", "mlp")
+    assert (spec.name, spec.dataset, spec.model) == ("digits-mlp", "digits", "mlp")
     assert {"depth", "units", "learning_rate"} <= {one.name for one in spec.space.searched}
     path.write_text("mine")
     again = tailor("init")

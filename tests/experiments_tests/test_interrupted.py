@@ -73,6 +73,16 @@ def test_a_stopped_trial_goes_on_in_its_middle_to_the_same_numbers(tailor: Shell
     assert not (tailor.folder / "mlruns" / "checkpoints" / "small").exists()
 
 
+@pytest.mark.slow
+def test_a_killed_search_leaves_no_lines_of_python_s(tailor: Shell, write_study: Write) -> None:
+    write_study(*LONG)
+    search = start(tailor.folder, "small.toml", "--workers", "1")
+    wait_for_epochs(tailor.folder, 3)
+    search.kill()
+    said, _ = search.communicate(timeout=60)  # until its last process has ended
+    assert "starting the workers" in said and "resource_tracker" not in said, said
+
+
 def test_every_trial_failing_ends_early_with_the_reason(tailor: Shell, write_study: Write) -> None:
     # A linear network that no rate of the space keeps finite.
     write_study(

@@ -131,6 +131,8 @@ def test_what_is_no_image_or_too_large_is_refused(address: str) -> None:
     Image.new("1", (256, 256)).save(icon, "ICO")
     status, text = ask(f"{address}/predict", icon.getvalue())
     assert status == 400 and "not an image" in json.loads(text)["detail"]
+    status, text = ask(f"{address}/predict", b"--x", **{"Content-Type": "multipart/form-data; boundary=x"})
+    assert status == 400 and "`--data-binary @FILE` in place of `-F`" in json.loads(text)["detail"]
     connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=60)
     connection.request("POST", "/predict", headers={"Content-Length": str(MOST_BYTES + 1)})  # no byte of it is read
     assert connection.getresponse().status == 413

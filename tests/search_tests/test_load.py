@@ -129,6 +129,8 @@ def test_budgets_do_not_change_what_a_study_is(write_study: Write) -> None:
         (('name = "small"', 'name = "a\\u0000b"'), "study.name: expected"),
         (('name = "small"', f'name = "{"x" * 251}"'), "study.name: expected"),
         (('sampler = "random"', 'sampler = "randm"'), "Did you mean 'random'?"),
+        (('sampler = "random"', 'sampler = "own.py"'), "search.sampler: expected a class of the file, got 'own.py'; name it as"),
+        (('"maximize"', '"max"'), "Did you mean 'maximize'?"),
         (("units = 32", "units = 32\ndepth = 2"), "depth: stands in [training] (fixed) and in [space]"),
         (
             ("batch_norm = true", "batch_norm = true\n[[enqueue]]\ndepht = 1"),
