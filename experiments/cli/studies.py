@@ -47,13 +47,13 @@ def _recorded(folder: str | None) -> list[dict[str, str]]:
     store = store_at(folder)
     if not store.exists:
         return []
-    from ..tracking.leaderboard import find_best, format_number, read_leaderboard
+    from ..tracking.leaderboard import find_best, format_number, read_overview
     from ..tracking.reader import find_studies, open_client
 
     found = []
     for study in find_studies(open_client(store)):
-        trials = read_leaderboard(study)
-        metric, first = study.goal.first.metric, find_best(trials)
-        shown = "–" if first is None else f"{metric} {format_number(first.value, metric)}"
-        found.append({"study": study.name, "status": study.word, "trials": str(len(trials)), "best": shown})
+        shown = read_overview(study)
+        metric, first = study.goal.first.metric, find_best(shown.top)
+        best = "–" if first is None else f"{metric} {format_number(first.value, metric)}"
+        found.append({"study": study.name, "status": study.word, "trials": str(sum(shown.counts.values())), "best": best})
     return found

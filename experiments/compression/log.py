@@ -19,6 +19,7 @@ from ..promotion.statistics import Interval
 from ..registry.files import CODE_SHA256, INT8, INT8_SHA256, SHA256
 from ..registry.versions import DIGEST
 from ..tracking.entries import LogModel
+from ..tracking.pages import read_pages
 from ..tracking.tags import describe_origin, describe_study
 from ..tracking.tracker import flatten
 from ..tracking.writer import log_model
@@ -48,14 +49,14 @@ class Recorded:
 
 def find_logged(client: MlflowClient, source: Source, label: str) -> Recorded | None:
     """What the same compression logged before, whole; what a killed one left half-way is closed and counts as nothing."""
-    for model in client.search_logged_models([source.study.experiment_id], max_results=1000):
+    for model in read_pages(client.search_logged_models, [source.study.experiment_id]):
         if model.tags.get(LABEL) == label and model.status == LoggedModelStatus.READY:
             plain = json.loads(load_text(f"{client.get_run(model.source_run_id).info.artifact_uri}/{TABLE}"))
             rows = tuple(Row(**{**row, "cost": Cost(**row["cost"])}) for row in plain["rows"])
             chosen = next(row for row in rows if row.name == plain["chosen"])
             return Recorded(rows, chosen, plain["metric"], Interval(**plain["holdout"]), model.source_run_id, model.model_id)
     wanted = f"tags.`{LABEL}` = '{label}' AND attributes.status = 'RUNNING'"
-    for run in client.search_runs([source.study.experiment_id], wanted):
+    for run in read_pages(client.search_runs, [source.study.experiment_id], wanted):
         client.set_terminated(run.info.run_id, "KILLED")
     return None
 

@@ -26,6 +26,7 @@ from ..planning.resume_check import CODE_TAG
 from ..registry.files import CODE_SHA256, fetch_saved_model
 from ..reports.compare import find_run
 from ..store import Store
+from ..tracking.pages import read_pages
 from ..tracking.reader import RecordedStudy, find_study
 from ..tracking.recorded_trial import TIMES, RecordedTrial, read_trial
 from ..tracking.tags import COMMIT, CPU, DIGEST, THREADS, VERSION, describe_machine, describe_origin
@@ -179,7 +180,7 @@ def _choose_code(trial: RecordedTrial, spec: StudySpec, folder: Path, made: _Mad
 
 def _fetch_code(study: RecordedStudy, digest: str) -> bytes | None:
     """The file with that SHA-256 that travels with the study's models. Raises InputError if it was changed there."""
-    for model in study.client.search_logged_models([study.experiment_id], max_results=1000):
+    for model in read_pages(study.client.search_logged_models, [study.experiment_id]):
         if model.tags.get(CODE_SHA256) == digest:
             saved = fetch_saved_model(study.client, model.model_id)
             saved.verify()

@@ -19,7 +19,8 @@ from ..tracking import pending
 from ..tracking.erase import ACTIVE, Eraser, find_place, measure
 from ..tracking.kinds import CANDIDATE, REFIT
 from ..tracking.leaderboard import OVERVIEW
-from ..tracking.reader import DELETED, PAGE, no_study
+from ..tracking.pages import read_pages
+from ..tracking.reader import DELETED, no_study
 from ..tracking.tags import DIGEST
 from .hold import hold_study
 from .needed import Needed, find_needed
@@ -112,7 +113,7 @@ def _find_experiment(client: MlflowClient, study: str) -> Experiment:
     found = client.get_experiment_by_name(study)
     if found is None:
         wanted = f"tags.`{pending.PENDING}` = 'tailor delete {study}'"
-        begun = client.search_experiments(ViewType.ALL, max_results=PAGE, filter_string=wanted)
+        begun = read_pages(client.search_experiments, ViewType.ALL, filter_string=wanted)
         found = next((one for one in begun if one.lifecycle_stage == ACTIVE), None)
     if found is None:
         raise no_study("STUDY", study, client)
@@ -142,6 +143,6 @@ def _list_folders(client: MlflowClient, store: Store, study: str, own: Run | Non
 
 def find_digests(client: MlflowClient, but: str | None = None) -> set[str]:
     """The digests of the data that the store's studies use; `but` is an experiment to leave out."""
-    numbers = [one.experiment_id for one in client.search_experiments(max_results=PAGE) if one.experiment_id != but]
-    runs = client.search_runs(numbers, "tags.`tailor.kind` = 'study'", max_results=PAGE) if numbers else []
+    numbers = [one.experiment_id for one in read_pages(client.search_experiments) if one.experiment_id != but]
+    runs = list(read_pages(client.search_runs, numbers, "tags.`tailor.kind` = 'study'")) if numbers else []
     return {run.data.tags[DIGEST] for run in runs if DIGEST in run.data.tags}

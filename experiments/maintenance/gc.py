@@ -14,7 +14,7 @@ from mlflow.entities import Experiment, LoggedModel, Run, ViewType
 from ..store import Store
 from ..tracking.erase import ACTIVE, Eraser, find_place, measure
 from ..tracking.kinds import CANDIDATE, REFIT
-from ..tracking.reader import PAGE
+from ..tracking.pages import read_pages
 from .delete import find_digests
 from .needed import find_needed
 
@@ -46,12 +46,12 @@ def find_garbage(client: MlflowClient, store: Store) -> Garbage:
     """Find what nothing needs; changes nothing. Other people's experiments stay: gc looks at those whose runs are Tailor's."""
     eraser, needed = Eraser(client), find_needed(client)
     runs, models, experiments = list[Run](), list[LoggedModel](), list[Experiment]()
-    for experiment in client.search_experiments(ViewType.ALL, max_results=PAGE):
+    for experiment in read_pages(client.search_experiments, ViewType.ALL):
         held = eraser.list_runs(experiment.experiment_id)
         if not any("tailor.kind" in run.data.tags for run in held):
             continue
         marked = [r for r in held if r.info.lifecycle_stage != ACTIVE and r.info.run_id not in needed.runs]
-        active = {model.model_id for model in client.search_logged_models([experiment.experiment_id], max_results=1000)}
+        active = {model.model_id for model in read_pages(client.search_logged_models, [experiment.experiment_id])}
         logged = [model for model in eraser.list_models(experiment.experiment_id) if model.model_id not in needed.models]
         if experiment.lifecycle_stage == ACTIVE:
             logged = [model for model in logged if model.model_id not in active]
@@ -79,7 +79,7 @@ def _find_folders(client: MlflowClient, store: Store) -> list[Path]:
     used = find_digests(client)
     folders = [path for path in store.cache.glob("*") if path.is_dir() and path.name not in used]
     if store.local:
-        names = {one.name for one in client.search_experiments(max_results=PAGE)}
+        names = {one.name for one in read_pages(client.search_experiments)}
         own = names | {f"{name}+{kind.name}s" for name in names for kind in (CANDIDATE, REFIT)}
         for root in (store.checkpoints, store.spool, store.oracles):
             folders += [path for path in root.glob("*") if path.is_dir() and path.name not in own]

@@ -24,6 +24,7 @@ from ..store import Store
 from ..system.file_lock import lock_study
 from ..tracking import pending
 from ..tracking.erase import Eraser
+from ..tracking.pages import read_pages
 from ..tracking.reader import STUDY_FILE, STUDY_TAG, RecordedStudy, find_study, no_study
 from ..tracking.ui_links import make_view_tags
 from .delete import find_studies_url
@@ -89,7 +90,7 @@ def _rename_runs(client: MlflowClient, study: RecordedStudy, new: str) -> None:
     for run in eraser.list_runs(study.experiment_id):
         if run.info.lifecycle_stage == "active" and run.info.run_id != study.run_id:
             client.log_batch(run.info.run_id, tags=[RunTag(STUDY_TAG, new)])
-    for model in client.search_logged_models([study.experiment_id], max_results=1000):
+    for model in read_pages(client.search_logged_models, [study.experiment_id]):
         client.set_logged_model_tags(model.model_id, {STUDY_TAG: new})
     for version in list_versions(client):
         if version.tags.get(STUDY_TAG) == old:

@@ -13,6 +13,7 @@ from ..datasets.splits import Splits
 from ..registry.files import CODE_SHA256, SHA256, fetch_saved_model
 from ..registry.versions import DIGEST
 from ..tracking.entries import LogModel
+from ..tracking.pages import read_pages
 from ..tracking.reader import RecordedStudy
 from ..tracking.writer import log_model
 from ..trials.evaluator import Evaluator
@@ -36,7 +37,7 @@ class Average:
 def log_average(study: RecordedStudy, splits: Splits, evaluator: Evaluator, average: Average) -> tuple[str, int]:
     """The id and size in bytes of the logged average, which is made if it is not there yet."""
     client = study.client
-    for model in client.search_logged_models([study.experiment_id], max_results=1000):
+    for model in read_pages(client.search_logged_models, [study.experiment_id]):
         if model.tags.get(MEMBERS) == average.label and model.status == LoggedModelStatus.READY:
             return model.model_id, int(model.tags["tailor.model_bytes"])
     members = list(dict.fromkeys(average.members))

@@ -23,6 +23,7 @@ from .statistics import Predictions
 from .verdict import Verdict
 
 KIND = "promotion"
+RUNNING = "attributes.status = 'RUNNING'"
 
 
 class EvidenceRun:
@@ -33,7 +34,7 @@ class EvidenceRun:
         self._study, self._name, self._choice = study.name, name, choice
         wanted = (
             f"tags.`tailor.kind` = '{KIND}' AND tags.`tailor.to` = '{name}' AND tags.`tailor.model_id` = '{choice.model_id}' "
-            "AND attributes.status = 'RUNNING'"
+            f"AND {RUNNING}"
         )
         found = self._client.search_runs([study.experiment_id], wanted, max_results=1)
         tags = {
@@ -97,5 +98,5 @@ class EvidenceRun:
 
 def close_if_open(client: MlflowClient, experiment_id: str, run_id: str) -> None:
     """Close the run of a promotion that was killed after it registered its model."""
-    for run in client.search_runs([experiment_id], f"attributes.run_id = '{run_id}' AND attributes.status = 'RUNNING'"):
+    for run in client.search_runs([experiment_id], f"attributes.run_id = '{run_id}' AND {RUNNING}", max_results=1):
         client.set_terminated(run.info.run_id)

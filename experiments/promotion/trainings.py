@@ -24,6 +24,7 @@ from ..system.signals import Interrupted, stopping
 from ..tracking.kinds import CANDIDATE, Kind
 from ..tracking.lease import CANDIDATES, Lease
 from ..tracking.outbox import Outbox
+from ..tracking.pages import read_pages
 from ..tracking.reader import RecordedStudy
 from ..tracking.spool import Spool
 from ..tracking.tags import describe_origin, describe_study
@@ -44,7 +45,7 @@ class Trained:
 
 def read_trained(study: RecordedStudy, kind: Kind = CANDIDATE) -> dict[int, Trained]:
     """The trainings of a kind that are complete and have their model, by number."""
-    logged = study.client.search_logged_models([study.experiment_id], max_results=1000)
+    logged = read_pages(study.client.search_logged_models, [study.experiment_id])
     models = {
         int(model.tags[kind.tag]): model.model_id
         for model in logged

@@ -13,6 +13,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from ..errors import InputError, RunError
 from ..tracking.leaderboard import Row, read_leaderboard
+from ..tracking.pages import read_pages
 from ..tracking.reader import RecordedStudy
 from ..trials.saved_model import SavedModel
 from .reference import CODE_SHA256, SHA256
@@ -64,7 +65,7 @@ def read_labels(model: SavedModel) -> list[str]:
 
 def find_logged_models(study: RecordedStudy) -> dict[int, str]:
     """The ids of the trials' logged models, by trial."""
-    logged = study.client.search_logged_models([study.experiment_id], max_results=1000)
+    logged = read_pages(study.client.search_logged_models, [study.experiment_id])
     return {int(m.tags["tailor.trial"]): m.model_id for m in logged if "tailor.trial" in m.tags}
 
 

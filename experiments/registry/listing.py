@@ -13,6 +13,7 @@ from ..store import Store
 from ..system.host import kept
 from ..system.import_path import prefer_installed
 from ..system.sorting import count_up
+from ..tracking.pages import read_pages
 from ..tracking.reader import open_client
 from .versions import find_model, list_versions
 
@@ -67,11 +68,6 @@ def list_registered(client: MlflowClient, name: str | None = None) -> list[Regis
     if name is not None:
         aliases = {name: find_model(client, name).aliases}
     else:
-        aliases, token = {}, None
-        while True:
-            page = client.search_registered_models(max_results=1000, page_token=token)
-            aliases |= {model.name: model.aliases for model in page}
-            if not (token := page.token):
-                break
+        aliases = {model.name: model.aliases for model in read_pages(client.search_registered_models)}
     versions = [version for version in list_versions(client, name) if version.name in aliases]  # prompts are not models
     return [Registered.read(v, aliases[v.name]) for v in sorted(versions, key=lambda version: count_up(version.name))]

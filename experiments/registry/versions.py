@@ -12,6 +12,7 @@ from ...search.errors import suggest
 from ...search.study.load import check_name
 from ..datasets.looks import Looks
 from ..errors import InputError
+from ..tracking.pages import read_pages
 from .reference import CHAMPION, INPUT_SHAPE, LOOKS, Reference
 
 CHALLENGER = "challenger"
@@ -47,7 +48,7 @@ def find_model(client: MlflowClient, name: str) -> RegisteredModel:
     except MlflowException as error:
         if error.error_code != MISSING:
             raise
-        names = [model.name for model in client.search_registered_models(max_results=50)]
+        names = [model.name for model in read_pages(client.search_registered_models)]
         hint = suggest(name, names)
         raise InputError(
             f"NAME: there is no registered model {name!r}; there are: {', '.join(names) or 'none yet'}.{hint}"
@@ -56,13 +57,8 @@ def find_model(client: MlflowClient, name: str) -> RegisteredModel:
 
 def list_versions(client: MlflowClient, name: str | None = None) -> list[ModelVersion]:
     """Every version of a registered name, or of all names; the newest first. Deleted ones are not among them."""
-    versions, token = [], None
-    while True:
-        wanted = None if name is None else f"name = '{name}'"
-        page = client.search_model_versions(wanted, max_results=1000, page_token=token)
-        versions += page
-        if not (token := page.token):
-            return sorted(versions, key=lambda version: int(version.version), reverse=True)
+    found = read_pages(client.search_model_versions, None if name is None else f"name = '{name}'")
+    return sorted(found, key=lambda version: int(version.version), reverse=True)
 
 
 def find_champion(client: MlflowClient, name: str) -> ModelVersion | None:

@@ -7,7 +7,7 @@ not offer it: its administrator's `mlflow gc` removes the rows.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment, LoggedModel, Run, ViewType
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-from .reader import PAGE
+from .pages import read_pages
 
 ACTIVE = "active"
 
@@ -40,11 +40,11 @@ class Eraser:
 
     def list_runs(self, experiment_id: str) -> list[Run]:
         """Every run of an experiment, those that are marked as deleted too."""
-        return list(_pages(self._client.search_runs, [experiment_id], run_view_type=ViewType.ALL))
+        return list(read_pages(self._client.search_runs, [experiment_id], run_view_type=ViewType.ALL))
 
     def list_models(self, experiment_id: str) -> list[LoggedModel]:
         """Every logged model of an experiment; with a database those that are marked as deleted too."""
-        found = list(_pages(self._client.search_logged_models, [experiment_id]))
+        found = list(read_pages(self._client.search_logged_models, [experiment_id]))
         if self._database is not None:
             marked = (self._database.get_logged_model(m, allow_deleted=True) for m in self._database._get_deleted_logged_models())
             found += [model for model in marked if str(model.experiment_id) == experiment_id]
@@ -106,12 +106,3 @@ def measure(*places: Path) -> int:
     """The bytes of folders and files; 0 for those that are not there."""
     files = [file for place in places for file in (place.rglob("*") if place.is_dir() else [place])]
     return sum(file.lstat().st_size for file in files if file.is_file() or file.is_symlink())
-
-
-def _pages(search: Any, *arguments: Any, **named: Any) -> Iterator[Any]:
-    token = None
-    while True:
-        page = search(*arguments, max_results=PAGE, page_token=token, **named)
-        yield from page
-        if not (token := page.token):
-            return

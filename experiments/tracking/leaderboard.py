@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ...search.study.goal import EPOCH_METRICS, Goal
-from .reader import PAGE, RecordedAttempt, RecordedStudy
+from .reader import RecordedAttempt, RecordedStudy
 
 FEW = 100  # attempts to fetch at once, if the first of them is likely enough
 TOP = 10  # rows that a screen shows
@@ -173,7 +173,7 @@ def read_overview(study: RecordedStudy) -> Overview:
 def read_best(study: RecordedStudy) -> Row | None:
     """What `find_best` finds on the leaderboard. With one objective MLflow sorts, and Tailor fetches the first page."""
     goal, best = study.goal, list[RecordedAttempt]()
-    first, page = goal.first, PAGE if goal.several else FEW
+    first, page = goal.first, None if goal.several else FEW
     order = f"metrics.`{first.key}` {'DESC' if first.direction == 'maximize' else 'ASC'}"
     for one in study.search_attempts("tags.`tailor.status` = 'complete'", order, page):
         values = goal.measured(one.metrics)

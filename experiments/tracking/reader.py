@@ -26,12 +26,12 @@ from ..system.sorting import count_up
 from .entries import RUN_STATUS, end_tags
 from .kinds import TRIAL, Kind
 from .moved import correct_addresses
+from .pages import read_pages
 
 STUDY_FILE, REPORT = "study.json", "report.html"
 EPOCHS = "tailor.epochs"
 STUDY_TAG = "tailor.study"  # of every run: the study's name
 DELETED = "deleted, except for what"  # begins the state of a deleted study of which registered versions need something
-PAGE = 1000  # runs that MLflow returns at once
 
 
 @dataclass(frozen=True)
@@ -137,15 +137,12 @@ class RecordedStudy:
         return list(self.search_attempts(kind=kind))
 
     def search_attempts(
-        self, wanted: str = "", order: str = "start_time ASC", page: int = PAGE, kind: Kind = TRIAL
+        self, wanted: str = "", order: str = "start_time ASC", page: int | None = None, kind: Kind = TRIAL
     ) -> Iterator[RecordedAttempt]:
         """The attempts that match MLflow's filter, in its order, fetched a page at a time as they are asked for."""
-        wanted, token = " AND ".join(filter(None, [f"tags.`tailor.kind` = '{kind.name}'", wanted])), None
-        while True:
-            runs = self.client.search_runs([self.experiment_id], wanted, max_results=page, order_by=[order], page_token=token)
-            yield from (RecordedAttempt.read(run, kind) for run in runs)
-            if not (token := runs.token):
-                return
+        wanted = " AND ".join(filter(None, [f"tags.`tailor.kind` = '{kind.name}'", wanted]))
+        runs = read_pages(self.client.search_runs, [self.experiment_id], wanted, page=page, order_by=[order])
+        return (RecordedAttempt.read(run, kind) for run in runs)
 
     def has_deleted_attempts(self) -> bool:
         """Whether a run of an attempt was deleted in MLflow."""
@@ -229,14 +226,14 @@ def find_study(client: MlflowClient, name: str) -> RecordedStudy | None:
 
 def find_studies(client: MlflowClient) -> list[RecordedStudy]:
     """The studies in the store, by name, as people count: small-2 before small-10."""
-    names = sorted((experiment.name for experiment in client.search_experiments(max_results=PAGE)), key=count_up)
+    names = sorted((experiment.name for experiment in read_pages(client.search_experiments)), key=count_up)
     return [study for name in names if (study := find_study(client, name)) is not None]
 
 
 def _check_renamed(client: MlflowClient, name: str) -> None:
     """Raise InputError if a study of that name is in an experiment of another name."""
-    others = {e.experiment_id: e.name for e in client.search_experiments(max_results=PAGE)}
-    for run in client.search_runs(list(others), "tags.`tailor.kind` = 'study'", max_results=PAGE):
+    others = {e.experiment_id: e.name for e in read_pages(client.search_experiments)}
+    for run in read_pages(client.search_runs, list(others), "tags.`tailor.kind` = 'study'"):
         if run.data.tags.get(STUDY_TAG) == name:
             number = run.info.experiment_id
             raise InputError(

@@ -19,6 +19,7 @@ from .data_set import log_data
 from .entries import NEWEST, Attempt, BeginAttempt, DropModel, EndRun, Entry, LogMetrics, LogModel
 from .kinds import TRIAL, Kind
 from .outage import is_away, refuses_request
+from .pages import read_pages
 from .reader import STUDY_TAG, RecordedStudy
 
 MODEL_NAME = "model"
@@ -63,7 +64,7 @@ class Writer:
     def find_models(self) -> dict[int, list[LoggedModel]]:
         """The logged models by the numbers of their attempts, half-logged ones too."""
         found: dict[int, list[LoggedModel]] = {}
-        for model in self._client.search_logged_models([self._experiment_id], max_results=1000):
+        for model in read_pages(self._client.search_logged_models, [self._experiment_id]):
             if self._kind.tag in model.tags:
                 found.setdefault(int(model.tags[self._kind.tag]), []).append(model)
         return found
@@ -94,7 +95,7 @@ class Writer:
         """Mark a trial's earlier attempts, which the prepared view leaves out, and give them names of their own."""
         trial, number = entry.attempt
         wanted = f"tags.`tailor.kind` = '{self._kind.name}' AND tags.`{self._kind.tag}` = '{trial}'"
-        for run in self._client.search_runs([self._experiment_id], wanted):
+        for run in read_pages(self._client.search_runs, [self._experiment_id], wanted):
             earlier = int(run.data.tags["tailor.attempt"])
             if earlier < number:
                 self._client.set_tag(run.info.run_id, NEWEST, "no")

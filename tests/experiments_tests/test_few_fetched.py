@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +14,10 @@ from mlflow.entities import Metric, Param, RunTag
 
 from tailor.experiments.cli.leaderboard import print_leaderboard
 from tailor.experiments.errors import InputError
+from tailor.experiments.maintenance.gc import find_garbage
+from tailor.experiments.registry.files import find_logged_models
 from tailor.experiments.store import Store
-from tailor.experiments.tracking import leaderboard
+from tailor.experiments.tracking import leaderboard, pages
 from tailor.experiments.tracking.entries import RUN_STATUS, end_tags
 from tailor.experiments.tracking.leaderboard import (
     OVERVIEW,
@@ -26,9 +29,10 @@ from tailor.experiments.tracking.leaderboard import (
     read_overview,
     record_overview,
 )
-from tailor.experiments.tracking.reader import RecordedAttempt, RecordedStudy, find_study, open_client
+from tailor.experiments.tracking.reader import RecordedAttempt, RecordedStudy, find_studies, find_study, open_client
 from tailor.experiments.tracking.references import find_run
 
+SEARCH = r"\.search_(?:runs|experiments|logged_models|registered_models|model_versions)\([^\n]*"
 GOALS = {
     "one": {"tailor.objective": "val_accuracy", "tailor.direction": "maximize"},
     "lowest": {"tailor.objective": "latency_ms", "tailor.direction": "minimize"},
@@ -49,7 +53,8 @@ class Place:
     """A store with a study for each goal, and the number of runs that its client fetched."""
 
     def __init__(self, folder: Path) -> None:
-        self.client = open_client(Store.at(str(folder), {}))
+        self.store = Store.at(str(folder), {})
+        self.client = open_client(self.store)
         self.fetched = 0
         search_runs, get_run = self.client.search_runs, self.client.get_run
 
@@ -187,3 +192,24 @@ def test_an_overview_that_mlflow_may_refuse_is_not_recorded(place: Place) -> Non
     assert OVERVIEW not in place.find("wide").tags
     record_overview(study, [])
     assert OVERVIEW not in place.find("wide").tags
+
+
+def test_what_lies_on_a_later_page_is_found_too(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = place.find("one")
+    for number in range(3):
+        place.client.create_logged_model(study.experiment_id, f"model-{number}", tags={"tailor.trial": str(number)})
+    names = [study.name for study in find_studies(place.client)]
+    models = find_logged_models(study)
+    for name in (*names, "gone"):
+        (place.store.checkpoints / name).mkdir(parents=True)
+    monkeypatch.setattr(pages, "PAGE", 2)
+    assert [study.name for study in find_studies(place.client)] == names and len(names) > 2
+    assert find_logged_models(study) == models and len(models) == 3
+    garbage = find_garbage(place.client, place.store)
+    assert (garbage.folders, garbage.models) == ([place.store.checkpoints / "gone"], [])
+
+
+def test_no_search_of_mlflow_stops_at_its_first_page() -> None:
+    rooms = Path(pages.__file__).parents[1]
+    calls = [call for file in rooms.rglob("*.py") for call in re.findall(SEARCH, file.read_text(encoding="utf-8"))]
+    assert calls and [call for call in calls if "max_results=1)" not in call] == []  # all others go through read_pages
