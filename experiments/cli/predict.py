@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from ..datasets.looks import Looks
     from ..store import Store
-    from ..trials.evaluator import Evaluator
 
 MANY = 100  # images: TensorFlow predicts more of them faster, in batches
 
@@ -50,7 +49,8 @@ def _classify_at_once(place: Store, reference: str, images: tuple[Path, ...], to
     if not has_litert() or len(images) > MANY:
         return None
     from ..datasets.looks import Looks
-    from ..registry.local import read_form, read_labels, read_local_version
+    from ..registry.forms import read_form
+    from ..registry.local import read_labels, read_local_version
     from ..registry.reference import INPUT_SHAPE, LOOKS
 
     version = read_local_version(place, reference)
@@ -65,6 +65,7 @@ def _classify_at_once(place: Store, reference: str, images: tuple[Path, ...], to
 def _classify(reference: str, images: tuple[Path, ...], top: int, store: str | None) -> list[dict[str, Any]]:
     """For each image its path, its likeliest classes, what was changed about it, and what is strange about it."""
     from ..registry.files import find_registered_model, read_labels
+    from ..registry.forms import make_form
     from ..registry.versions import find_version, read_input_shape, read_looks
     from ..trials.evaluator import Evaluator
 
@@ -75,20 +76,8 @@ def _classify(reference: str, images: tuple[Path, ...], top: int, store: str | N
     model = find_registered_model(client, version)
     with Evaluator() as evaluator:
         probabilities = evaluator.predict(model, rows)
-        _make_form(place, reference, (version.name, str(version.version), version.tags), shape, evaluator)
+        make_form(place, reference, model.sha256, shape, evaluator)
     return _answer(notes, probabilities, read_labels(model), top)
-
-
-def _make_form(place: Store, reference: str, known: tuple[Any, ...], shape: tuple[int, int, int], evaluator: Evaluator) -> None:
-    """Make the LiteRT form that the next prediction uses, unless there is one, if Tailor reads of the store what MLflow did."""
-    from ..registry.local import keep_form, read_form, read_local_version
-    from ..trials.litert import convert_saved, has_litert
-
-    version = read_local_version(place, reference) if has_litert() else None
-    if version is None or (version.name, version.version, dict(version.tags)) != known:
-        return
-    if read_form(place, version) is None:
-        keep_form(place, version, evaluator.call(convert_saved, version.model, shape) or b"")
 
 
 def _suggest_litert(place: Store) -> None:

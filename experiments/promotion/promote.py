@@ -11,6 +11,7 @@ from ...search.study.load import check_name
 from ..datasets.looks import measure_looks
 from ..errors import InputError
 from ..registry.files import fetch_saved_model, find_registered_model, read_checksums
+from ..registry.forms import make_form
 from ..registry.history import Why, move_alias, settle
 from ..registry.name_lock import hold_name
 from ..registry.register import Registration, describe, find_registered, open_test, register
@@ -71,7 +72,11 @@ def promote(request: Request, work: Work, choose: Chooser | None = None) -> Prom
                 choice,
             )
         with hold_name(work.client, work.places.store, request.name, work.screen.line) as still_mine:
-            return _judge(request, replace(work, still_mine=still_mine), choice, evaluator)
+            made = _judge(request, replace(work, still_mine=still_mine), choice, evaluator)
+        if made.version:
+            sha256 = fetch_saved_model(work.client, choice.model_id).sha256
+            make_form(work.places.store, f"{made.name}/{made.version}", sha256, work.splits.train.images.shape[1:], evaluator)
+    return made
 
 
 def _judge(request: Request, work: Work, choice: Choice, evaluator: Evaluator) -> Promotion:

@@ -1,12 +1,10 @@
-"""A local store's versions, read without MLflow, whose import takes longer than a prediction; and their LiteRT forms."""
+"""A local store's versions, read without MLflow, whose import takes longer than a prediction."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sqlite3
-import tempfile
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -18,9 +16,6 @@ from ..errors import InputError
 from ..store import Store
 from ..trials.saved_model import SavedModel
 from .reference import CODE_SHA256, SHA256, Reference
-
-FOLDER = "litert"  # in the store's cache
-DIGEST = 64  # bytes before a form: the SHA-256 of the rest
 
 
 @dataclass(frozen=True)
@@ -35,7 +30,7 @@ class LocalVersion:
 
     @property
     def key(self) -> str:
-        """What its LiteRT form is kept under: another model, other code or other tables have another key."""
+        """What its LiteRT form is kept under (forms.py): another model, other code or other tables have another key."""
         parts = (self.model.sha256, self.model.source_sha256 or "", self.schema)
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
@@ -55,26 +50,6 @@ def read_local_version(store: Store, reference: str) -> LocalVersion | None:
     ):
         return _read(database, wanted)
     return None
-
-
-def read_form(store: Store, version: LocalVersion) -> bytes | None:
-    """The version's LiteRT form; empty if it has none; None if it was not made yet, or is damaged."""
-    try:
-        data = (store.cache / FOLDER / version.key).read_bytes()
-    except OSError:
-        return None
-    digest, form = data[:DIGEST], data[DIGEST:]
-    return form if hashlib.sha256(form).hexdigest().encode() == digest else None
-
-
-def keep_form(store: Store, version: LocalVersion, form: bytes) -> None:
-    """Keep a LiteRT form, whole or not at all; nothing if the store cannot be written to."""
-    with suppress(OSError):
-        folder = store.cache / FOLDER
-        folder.mkdir(mode=0o700, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-            file.write(hashlib.sha256(form).hexdigest().encode() + form)
-        os.replace(file.name, folder / version.key)
 
 
 def _read(database: sqlite3.Connection, wanted: Reference) -> LocalVersion:

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ from PIL import Image
 
 from tailor.experiments.datasets.folder import read_header
 from tailor.experiments.datasets.looks import Looks, find_strangeness, is_inverted, measure_looks
+from tailor.experiments.registry.forms import read_form
+from tailor.experiments.registry.local import read_local_version
+from tailor.experiments.store import Store
 
 DIGIT = Path(__file__).resolve().parents[2] / "docs" / "pictures" / "digit.png"
 
@@ -72,6 +76,17 @@ def test_predict_says_what_it_did_and_what_is_strange(recorded: Shell, tmp_path:
     assert "converted to gray" in answer["changes"] and f"digit.png: {', '.join(answer['changes'])}\n" in done.stderr
     assert any("looks unlike the training images" in warning for warning in answer["warnings"]) == invert
     assert ("looks unlike the training images" in done.stderr) == invert
+
+
+@pytest.mark.slow
+def test_a_promotion_makes_the_form_that_the_first_prediction_uses(tailor: Shell, write_study: Callable[..., Path]) -> None:
+    pytest.importorskip("ai_edge_litert", reason="needs ai-edge-litert (pip install -e '.[litert]')")
+    write_study(("trials = 4", "trials = 1"), ("max_epochs = 3", "max_epochs = 1"))
+    assert tailor("search", "small.toml", "--workers", "1").returncode == 0
+    assert tailor("promote", "small", "--to", "fast", "--quick").returncode == 0
+    store = Store.at(str(tailor.folder / "mlruns"), {})
+    version = read_local_version(store, "fast")
+    assert version is not None and read_form(store, version)
 
 
 @pytest.mark.slow
