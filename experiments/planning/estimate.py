@@ -18,7 +18,7 @@ from ..system.cpus import count_cores
 from ..trials.evaluator import Evaluator
 from ..trials.failure import advise, describe_error
 from ..trials.job import TrialJob, make_job
-from ..trials.preflight import inspect_model
+from ..trials.preflight import Preflight, inspect_model
 from ..trials.process import at_work
 from ..trials.run import build
 from .resolve import find_ends
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import keras
 
 STEPS = 10
+SLOW = 0.1  # seconds a step, from which on one step is timed
 
 
 class _CannotBuild(Exception):
@@ -67,17 +68,18 @@ def estimate(spec: StudySpec, splits: Splits) -> Estimate:
         count = len(list_points(spec.space))
         trials, described = min(trials, count), f"{spec.search.sampler.name} of {count} points"
     with Evaluator(threads=1) as evaluator:
-        sizes, notes = [], []
+        sizes, found = list[Size](), Preflight("auto")
         for values in find_ends(spec):
             try:
-                note, measured = evaluator.call(_measure, make_job(spec, Suggestion(0, values, 1), 0, handle))
+                job = make_job(spec, Suggestion(0, values, 1), 0, handle, found.precision)  # the smallest model's, as in a search
+                inspected, measured = evaluator.call(_measure, job)
             except _CannotBuild as error:
                 raise InputError(f"model {spec.model!r} with {values} cannot be built: {error}{advise(str(error))}") from error
-            notes.append(note)
+            found = found if sizes else inspected
             sizes.append(_size(values, *measured, images=len(splits.train)))
     workers = spec.workers.count or count_cores()
     seconds = [trials * spec.search.max_epochs * size.epoch_seconds / workers for size in sizes]
-    return Estimate(splits.sizes, described, trials, workers, sizes[0], sizes[1], (min(seconds), max(seconds)), notes[0])
+    return Estimate(splits.sizes, described, trials, workers, sizes[0], sizes[1], (min(seconds), max(seconds)), found.note)
 
 
 def _size(values: Mapping[str, Any], parameters: int, numbers: int, batch: int, seconds: float, images: int) -> Size:
@@ -86,8 +88,8 @@ def _size(values: Mapping[str, Any], parameters: int, numbers: int, batch: int, 
     return Size(values, parameters, megabytes, 1000 * seconds, seconds * math.ceil(images / batch))
 
 
-def _measure(job: TrialJob) -> tuple[str, tuple[int, int, int, float]]:
-    """What a search prints about the job's model; and its parameters, numbers in one image's activations, batch size, and
+def _measure(job: TrialJob) -> tuple[Preflight, tuple[int, int, int, float]]:
+    """What a search's start finds of the job's model; and its parameters, numbers in one image's activations, batch size, and
     seconds a step on random images. Raises ModelError if a search refuses the model.
     """
     import time
@@ -114,10 +116,16 @@ def _measure(job: TrialJob) -> tuple[str, tuple[int, int, int, float]]:
     program.load(model, TrialValues(options))
     order = tf.range(count)
     program.train(images, labels, order, range(0, 1))  # traces
-    begun = time.perf_counter()
-    program.train(images, labels, order, range(0, STEPS))
-    seconds = (time.perf_counter() - begun) / STEPS
-    return found.note, (model.count_params(), activations(model), options.batch_size, seconds)
+
+    def time_steps(steps: int) -> float:
+        begun = time.perf_counter()
+        program.train(images, labels, order, range(0, steps))
+        return (time.perf_counter() - begun) / steps
+
+    seconds = time_steps(1)
+    if seconds < SLOW:
+        seconds = time_steps(STEPS)
+    return found, (model.count_params(), activations(model), options.batch_size, seconds)
 
 
 def activations(model: keras.Model) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -16,12 +17,15 @@ from .records import TrialValues
 
 STEPS = 12
 WORTH = 1.1  # how many times faster bfloat16 must be
-HOPELESS = 3.0  # times slower, and the timing stops: a CPU without bfloat16 takes ten times as long
+HOPELESS = 3.0  # times slower, and the timing stops
+CPUINFO = Path("/proc/cpuinfo")  # of Linux
 CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.SeparableConv2D, keras.layers.DepthwiseConv2D)
 
 
 def choose_precision(build: Callable[[str], keras.Model], options: TrainOptions, num_classes: int) -> str:
     """ "float32" or "bfloat16". `build(policy)` makes the model under a Keras dtype policy. Dense networks gain nothing here."""
+    if not has_bfloat16():
+        return "float32"
     model = build("float32")
     if signature(model) is None or not any(isinstance(layer, CONVOLUTIONS) for layer in walk_layers(model)):
         return "float32"
@@ -31,6 +35,13 @@ def choose_precision(build: Callable[[str], keras.Model], options: TrainOptions,
     except Exception:  # a custom layer may support float32 alone, and the study did not ask for bfloat16
         return "float32"
     return "bfloat16" if plain > WORTH * mixed else "float32"
+
+
+def has_bfloat16(file: Path = CPUINFO) -> bool:
+    """Whether this machine may compute in bfloat16: it has a GPU, or its processor has instructions for it, or lists none."""
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.exists() else []
+    listed = next((line for line in lines if line.startswith(("flags", "Features"))), "bf16")
+    return "bf16" in listed or bool(tf.config.list_physical_devices("GPU"))
 
 
 def _time_steps(model: keras.Model, options: TrainOptions, num_classes: int, enough: float = float("inf")) -> float:

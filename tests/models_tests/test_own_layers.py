@@ -13,6 +13,7 @@ from keras import layers
 
 from tailor.models.errors import ModelError
 from tailor.models.interface import check
+from tailor.models.training import precision
 from tailor.models.training.clone import clone_for_training, convert_to_float32, signature
 from tailor.models.training.fit import Data, FitPlan, fit
 from tailor.models.training.options import TrainOptions
@@ -159,7 +160,9 @@ def test_a_model_whose_config_forgets_its_arguments_is_refused(data: Data) -> No
     assert losses[0] > 1.2 * losses[1]  # nine in ten inputs dropped, or one
 
 
-def test_a_layer_that_fails_in_bfloat16_is_trained_in_float32() -> None:
+def test_a_layer_that_fails_in_bfloat16_is_trained_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "has_bfloat16", lambda: True)  # or nothing is tried
+
     def build(policy: str) -> keras.Model:
         return network(lambda: layers.Conv2D(4, 3), Float32Alone, policy=policy)
 
