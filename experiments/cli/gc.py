@@ -18,14 +18,13 @@ def command(sure: bool, store: str | None) -> None:
         from ..maintenance.hold import hold_store
 
         place, client = open_store(store)
-    with hold_store(place):
-        with working("looking for what nothing needs"):
-            garbage = find_garbage(client, place)
-        for line in garbage.describe():
-            click.echo(line)
-        if not confirm(f"Remove {format_size(garbage.size)}, and compact the databases of {place.root}?", sure):
-            click.echo("Nothing was removed.")
-            return
-        with working("removing it"):
-            freed = collect(garbage, client, place)
+    with hold_store(place), working("looking for what nothing needs"):
+        garbage = find_garbage(client, place)
+    for line in garbage.describe():
+        click.echo(line)
+    if not confirm(f"Remove {format_size(garbage.size)}, and compact the databases of {place.root}?", sure):
+        click.echo("Nothing was removed.")
+        return
+    with hold_store(place), working("removing it"):  # anew: while you were asked, a search may have come to need something
+        freed = collect(find_garbage(client, place), client, place)
     click.echo(f"Freed {format_size(freed)}.")
