@@ -23,6 +23,7 @@ from .statistics import Predictions
 from .verdict import Verdict
 
 KIND = "promotion"
+MOST_NUMBERS = 10_000_000  # of probabilities in a file: 40 MB
 RUNNING = "attributes.status = 'RUNNING'"
 
 
@@ -61,9 +62,9 @@ class EvidenceRun:
         )
         self._log({"test_accuracy": scored.accuracy, "test_loss": scored.loss, "test_macro_f1": scored.macro_f1})
         buffer = io.BytesIO()
-        arrays = {"labels": test.labels, "challenger": test.probabilities.astype("float32")}
+        arrays = {"labels": test.labels, **list_arrays("challenger", test)}
         if champion is not None:
-            arrays["champion"] = champion.probabilities.astype("float32")
+            arrays |= list_arrays("champion", champion)
         np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
         self.keep("test_predictions.npz", buffer.getvalue())
         self.keep("verdict.json", json.dumps(asdict(verdict), indent=1).encode())
@@ -94,6 +95,14 @@ class EvidenceRun:
     def _log(self, values: dict[str, float]) -> None:
         now = int(time.time() * 1000)
         self._client.log_batch(self.run_id, metrics=[Metric(name, value, now, 0) for name, value in values.items()])
+
+
+def list_arrays(name: str, predictions: Predictions, most: int = MOST_NUMBERS) -> dict[str, np.ndarray]:
+    """What is kept of a model's predictions: its probabilities, or with more than `most` of them, its guesses and their own."""
+    probabilities = predictions.probabilities.astype("float32")
+    if probabilities.size <= most:
+        return {name: probabilities}
+    return {f"{name}_guesses": predictions.guesses, f"{name}_confidences": probabilities.max(axis=1)}
 
 
 def close_if_open(client: MlflowClient, experiment_id: str, run_id: str) -> None:

@@ -17,6 +17,7 @@ from searches import client
 from tailor.experiments.datasets.images import Images
 from tailor.experiments.datasets.splits import Splits
 from tailor.experiments.promotion import figures
+from tailor.experiments.promotion.evidence import list_arrays
 from tailor.experiments.promotion.figures import CHALLENGER, CHAMPION
 from tailor.experiments.promotion.ranking import Scored, rank
 from tailor.experiments.promotion.records import Choice
@@ -153,3 +154,12 @@ def test_a_promotion_leaves_its_report_in_the_evidences_run(copy: Shell) -> None
     found = {item.path for item in mlflow.list_artifacts(made["run_id"])}
     assert found >= {PAGE, "confusion_matrix.png", "verdict.json", *PICTURES} - {"seeds.png"}
     assert f"/artifacts/{PAGE}" in mlflow.get_model_version("twice", made["version"]).description
+
+
+def test_of_very_many_probabilities_the_guesses_are_kept() -> None:
+    one = predict(np.arange(300) % 10, 10, 3.0, 1)
+    assert list(list_arrays("challenger", one)) == ["challenger"]
+    kept = list_arrays("challenger", one, most=one.probabilities.size - 1)
+    assert np.array_equal(kept["challenger_guesses"], one.guesses)
+    assert np.allclose(kept["challenger_confidences"], one.probabilities.max(axis=1))
+    assert {len(array) for array in kept.values()} == {300}
