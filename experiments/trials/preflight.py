@@ -50,7 +50,7 @@ def _inspect(job: TrialJob) -> Preflight:
     from ...models.training.optimizers import is_config
 
     model, options = build(job)
-    losses.resolve(options.loss)
+    losses.check(options.loss, job.data.num_classes)
     exported = convert_to_float32(model)
     saved = _save(job, exported)
     notes = [UNSCALED] if job.declared is not None and not has_scaling(model) else []

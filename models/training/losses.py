@@ -36,3 +36,20 @@ def resolve(name: str) -> Loss:
     if not callable(loss):
         raise references.missing("training.loss", name, module)
     return loss
+
+
+def check(name: str, num_classes: int) -> None:
+    """Call the loss once. Raises ModelError if a custom one fails on what it is given in training."""
+    loss = resolve(name)
+    if name in KERAS:
+        return
+    import tensorflow as tf
+
+    try:
+        loss(tf.eye(2, num_classes), tf.fill((2, num_classes), 1 / num_classes))
+    except Exception as error:  # the user's function may raise anything
+        said = (str(error).strip().splitlines() or [""])[0][:300]
+        raise ModelError(
+            f"training.loss: {name!r} fails ({type(error).__name__}: {said}). It gets one-hot labels and probabilities, both "
+            f"float (n, {num_classes}), and returns a loss for each image, (n,)."
+        ) from error

@@ -66,7 +66,8 @@ class TrainOptions:
     loss: Annotated[
         str,
         Name(tuple(losses.KERAS), references=True),
-        '{names}, or a function, `"my_pkg.my_module:function"` or `"nets/mine.py:function"`',
+        "{names}, or a function of one-hot labels and probabilities, both (n, classes), that returns (n,): "
+        '`"my_pkg.my_module:function"` or `"nets/mine.py:function"`',
     ] = losses.CROSSENTROPY
     label_smoothing: Annotated[float, Number(0, 0.99), "share of a label that is spread over all classes"] = 0.0
     class_weight: Annotated[str, Name(("none", "balanced")), "{names}"] = "none"

@@ -13,7 +13,7 @@ from searches import runs
 from tailor.experiments.planning.resume_check import digest_files
 from tailor.search.study.load import build
 
-LOSS = "import keras\n\n\ndef loss(true, taken):\n    return keras.losses.sparse_categorical_crossentropy(true, taken)\n"
+LOSS = "import keras\n\n\ndef loss(wanted, found):\n    return keras.losses.categorical_crossentropy(wanted, found)\n"
 
 
 def test_the_files_among_the_values_are_known_by_their_digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,6 +96,16 @@ def test_a_function_of_a_script_or_notebook_is_refused_with_the_way_out(name: st
         resolve(name)
 
 
+def test_a_loss_that_fails_on_what_it_gets_is_refused(folder: Path) -> None:
+    (folder / "nets" / "own.py").write_text(
+        "import keras\ndef right(wanted, found):\n    return keras.losses.categorical_crossentropy(wanted, found)\n"
+        "def sparse(wanted, found):\n    return keras.losses.sparse_categorical_crossentropy(wanted, found)\n"
+    )
+    losses.check("nets/own.py:right", 10)
+    with pytest.raises(ModelError, match=r"training\.loss: 'nets/own\.py:sparse' fails \(.*It gets one-hot labels .* \(n, 10\)"):
+        losses.check("nets/own.py:sparse", 10)
+
+
 def test_a_loss_may_be_a_file(folder: Path) -> None:
     (folder / "nets" / "own.py").write_text("def loss(wanted, found):\n    return found\nVALUE = 3\n")
     assert losses.resolve("nets/own.py:loss")(1, 2) == 2
