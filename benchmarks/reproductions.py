@@ -2,7 +2,8 @@
 
 TAILOR_DATA=DIR python benchmarks/reproductions.py [--only mlp-4-4-4,...] [--searches 3] [--out docs/reproductions.md]
 
-Each part is noted in measured/reproductions.jsonl when it ends; started again, it makes what this machine lacks.
+Each part is noted in measured/reproductions.jsonl when it ends; started again, it makes what this machine lacks. Change nothing
+in the checkout meanwhile: a running search imports some of its modules late.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import copy
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -159,24 +161,26 @@ def make(of: Family, searches: int) -> None:
     """Make what the log lacks of a family on this machine."""
     here = [entry for entry in read() if entry.machine == this_machine() and entry.study == of.study]
     described = tables(of.study)
-    with tempfile.TemporaryDirectory(prefix="tailor-reproductions-") as made:
-        folder = Path(made)
-        seeds = [entry for entry in here if entry.kind == "seed"]
-        if not seeds:
-            laid = fixed(described, best_point(of, folder))
-            search(laid, folder)
-            for row, loss, accuracy in results(laid["study"]["name"], folder):
-                training = {key: row.metrics[f"best_{key}"] for key in ("train_accuracy", "val_accuracy")}
-                note(of, "seed", {**training, "test_accuracy": accuracy, "test_loss": loss}, laid["training"])
-        laid = fixed(described, seeds[0].point if seeds else laid["training"])
-        fits = [entry for entry in here if entry.kind == "fit"]
-        seconds = fits[0].figures["seconds"] if fits else note(of, "fit", fit_alone(laid, folder)).figures["seconds"]
-        for seed in range(sum(entry.kind == "search" for entry in here), searches):
-            laid = family(of, described, seed)
-            took = search(laid, folder, seconds)
-            row, loss, accuracy = next(results(laid["study"]["name"], folder, best=True))
-            figures = {"val_accuracy": row.value, "test_accuracy": accuracy, "test_loss": loss, "seconds": took}
-            note(of, "search", {**figures, "parameters": row.metrics["parameters"]}, row.params)
+    folder = Path(tempfile.gettempdir(), f"tailor-reproductions-{of.study}")  # kept until all is made: a killed search resumes
+    folder.mkdir(exist_ok=True)
+    seeds = [entry for entry in here if entry.kind == "seed"]
+    if not seeds:
+        laid = fixed(described, best_point(of, folder))
+        search(laid, folder)
+        for row, loss, accuracy in results(laid["study"]["name"], folder):
+            training = {key: row.metrics[f"best_{key}"] for key in ("train_accuracy", "val_accuracy")}
+            note(of, "seed", {**training, "test_accuracy": accuracy, "test_loss": loss}, laid["training"])
+    laid = fixed(described, seeds[0].point if seeds else laid["training"])
+    fits = [entry for entry in here if entry.kind == "fit"]
+    seconds = fits[0].figures["seconds"] if fits else note(of, "fit", fit_alone(laid, folder)).figures["seconds"]
+    for seed in range(sum(entry.kind == "search" for entry in here), searches):
+        laid = family(of, described, seed)
+        with tempfile.TemporaryDirectory() as anew:  # a search that resumed would take more time than it is given
+            took = search(laid, Path(anew), seconds)
+            row, loss, accuracy = next(results(laid["study"]["name"], Path(anew), best=True))
+        figures = {"val_accuracy": row.value, "test_accuracy": accuracy, "test_loss": loss, "seconds": took}
+        note(of, "search", {**figures, "parameters": row.metrics["parameters"]}, row.params)
+    shutil.rmtree(folder)
 
 
 def note(of: Family, kind: str, figures: Mapping[str, float], point: Mapping[str, Any] | None = None) -> Entry:
