@@ -18,7 +18,8 @@ def command(runs: tuple[str, ...], as_json: bool, store: str | None) -> None:
     from ..errors import InputError
 
     if len(runs) < 2:
-        raise InputError(f"RUN: expected at least two, got {len(runs)}; try `tailor compare fashion-mlp:best fashion-mlp:3`.")
+        study = runs[0].partition(":")[0]
+        raise InputError(f"RUN: expected at least two, got {len(runs)}; try `tailor compare {study}:best {study}:3`.")
     with working("reading the trials"):
         _, client = open_store(store)
         from ..reports.compare import compare

@@ -138,8 +138,9 @@ def show_registered(promotion: Promotion) -> None:
     click.echo(f"{name} version {promotion.version} is {alias}: {verdict.reason}.")
     for line in promotion.notes:
         click.echo(line)
-    if not promotion.alias:
-        click.echo(f"To make it champion:\n  {format_by_hand(name, promotion.version)}")
+    if promotion.alias != "champion":
+        same = " all the same" if promotion.alias else ""
+        click.echo(f"To make it champion{same}:\n  {format_by_hand(name, promotion.version)}")
     by = f"{name}@{promotion.alias}" if promotion.alias else f"{name}/{promotion.version}"
     script = (f'mlflow.pyfunc.load_model("models:/{by}")', "from a script; see `tailor env`")
     if is_file(promotion.model):  # its code is in the folder, and tailor.load vouches for it

@@ -23,6 +23,7 @@ def command(trial: str, as_json: bool, store: str | None) -> None:
     with working(f"reading {trial}"):
         from ..reports.trial_details import draw_sparkline, read_details
         from ..tracking.leaderboard import WORDS, format_number, shorten
+        from ..tracking.tracker import flatten
 
         _, client = open_store(store)
         study, found = read_details(client, trial)
@@ -38,8 +39,10 @@ def command(trial: str, as_json: bool, store: str | None) -> None:
         ends = " → ".join(format_number(value, found.metric) for value in (found.curve[0], found.curve[-1]))
         click.echo(f"\n{found.metric}, epochs 1 to {len(found.curve)}\n  {bars}  {ends}")
     _print("values", ((key, format_number(value, key)) for key, value in found.values.items()))
-    _print("hyperparameters", ((key, shorten(value, 6)) for key, value in found.params.items()))
-    _print("fixed by the study", ((key, str(value)) for key, value in found.training.items()))
+    fixed = {*flatten(study.read_spec().training)}
+    _print("hyperparameters", ((key, shorten(value, 6)) for key, value in found.params.items() if key not in fixed))
+    same = {**{key: value for key, value in found.params.items() if key in fixed}, **found.training}
+    _print("the same in every trial", ((key, shorten(str(value), 6)) for key, value in same.items()))
     _print("attempts", ((str(one.attempt), _describe(one)) for one in found.attempts))
     _print("files", ((name, "") for name in found.artifacts))
     click.echo(f"\nrun {found.run_id}, experiment {study.experiment_id}")

@@ -59,7 +59,7 @@ class Starter:
             if self.image_size is None
             else (f"image_size = {list(self.image_size)}           # height and width to which images are resized")
         )
-        return f"""# A study for Tailor. Check it:  tailor check FILE    Run it:  tailor search FILE    Every key: docs/study.md
+        return f"""# A study for Tailor. Check it:  tailor check FILE    Run it:  tailor search FILE    Every key:  tailor schema
 [study]
 name = {_quote(self.name)}
 dataset = {_quote(self.dataset)}               # or digits, fashion-mnist, folder:DIR (a folder a class), npz:FILE, idx:DIR

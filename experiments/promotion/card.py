@@ -116,11 +116,13 @@ def _times(count: int) -> str:
 def warn_of_openings(openings: int, accuracy: float, images: int) -> str:
     """How lucky the best of so many looks at one test set may be; empty for the first look.
 
-    The expected maximum of n equal models' scores is at most sqrt(2 ln n) standard errors above the truth.
+    The expected maximum of n equal models' scores is at most sqrt(2 ln n) standard errors above the truth. The error is that of
+    the accuracy with one more image right and one more wrong (Laplace): all right, of a few images, is no certainty.
     """
     if openings < MANY_OPENINGS:
         return ""
-    luck = float(np.sqrt(2 * np.log(openings)) * np.sqrt(max(accuracy * (1 - accuracy), 1e-9) / images))
+    likely = (accuracy * images + 1) / (images + 2)
+    luck = float(np.sqrt(2 * np.log(openings)) * np.sqrt(likely * (1 - likely) / images))
     return (
         f"The test set was opened {openings} times for this name: the best of so many looks may be up to {100 * luck:.1f} points "
         "lucky. Fresh test data would end that."

@@ -223,7 +223,9 @@ def list_others(goal: Goal) -> list[str]:
 
 
 def shorten(text: str, digits: int = 4) -> str:
-    """A hyperparameter's recorded text, as a table shows it: whole numbers whole, others with four digits."""
+    """A hyperparameter's recorded text, as a table shows it: whole numbers whole, others with four digits, true as in TOML."""
+    if text in ("True", "False"):
+        return text.lower()
     try:
         return text if text.lstrip("-").isdigit() else f"{float(text):.{digits}g}"
     except ValueError:

@@ -109,7 +109,8 @@ def _run(job: TrialJob, channel: Channel) -> TrialResult:
     plan = FitPlan(job.epochs, job.seed, job.monitor, job.maximize, job.epochs_done, job.last_epoch)
 
     def restarted() -> None:
-        channel.note(f"its checkpoint {job.resumes} cannot be read, or belongs to another training; it starts again")
+        why = "is damaged, or from before max_epochs or another option changed"
+        channel.note(f"its checkpoint {job.resumes} {why}; the trial starts again")
 
     save = partial(write_checkpoint, job, channel)
     hooks = FitHooks(report, channel.check, replay, save, CHECKPOINT_SECONDS, read_checkpoint(job), restarted)
