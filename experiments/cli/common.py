@@ -30,6 +30,8 @@ AT_ONCE = 0.5  # seconds without a sign of life
 LEFT = {"", "study", "status", "hyperparameters", "model", "true", "taken for"}  # the columns of texts
 LEFT |= {"from–to", "scale", "condition", "dataset", "sampler", "name", "aliases", "who", "alias", "verdict", "reason"}
 
+WHOLE = {"when", "registered"}  # columns of moments, which are read at a glance
+
 
 def store_option(command: F) -> F:
     """Add `--store` and `--studies`; `store_at` reads both."""
@@ -212,7 +214,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
 
     table = make_table()
     for column in columns:
-        table.add_column(column, justify="left" if column in LEFT else "right", overflow="fold")
+        table.add_column(column, justify="left" if column in LEFT else "right", overflow="fold", no_wrap=column in WHOLE)
     for row in rows:
         table.add_row(*map(Text, row))  # as Text: names may hold brackets, which rich would read as markup
     show_table(open_console(), title, table)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .common import format_when, json_option, open_store, print_json, print_table, store_option, working
+from .common import format_when, json_option, open_store, print_json, print_lines, print_table, store_option, working
 
 
 @click.command("history")
@@ -23,15 +23,14 @@ def command(name: str, as_json: bool, store: str | None) -> None:
     if as_json:
         print_json({"name": name, "moves": [asdict(move) for move in moves], "moved_by_hand": strays})
         return
-    columns = ["move", "when", "who", "alias", "from", "to", "verdict", "reason"]
-    rows = [[str(m.number), format_when(m.when), m.who, m.alias, m.before or "–", m.after, m.verdict, m.reason] for m in moves]
+    columns = ["move", "when", "who", "alias", "from", "to", "verdict"]
+    rows = [[str(m.number), format_when(m.when), m.who, m.alias, m.before or "–", m.after, m.verdict] for m in moves]
     if rows:
         print_table(f"Moves of {name}", columns, rows)
     else:
         click.echo(f"No move of {name} is recorded.")
     for move in moves:
-        if move.run_id:
-            click.echo(f"Evidence of move {move.number}: run {move.run_id}")
+        print_lines(f"Move {move.number}: {move.reason}{f' (evidence: run {move.run_id})' if move.run_id else ''}")
         if not move.done:
             click.echo(f"Move {move.number} is being made, or was interrupted: then the next promotion or rollback finishes it.")
     for line in strays:
