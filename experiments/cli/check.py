@@ -150,6 +150,6 @@ def _show_plan(spec: StudySpec, found: Estimate) -> None:
     budgets = [f"{found.trials} trials of at most {search.max_epochs} epochs", *(f"{k} {v}" for k, v in more.items() if v)]
     print_lines(f"search: {search.engine}, {search.sampler.name}, seed {search.seed}; budget: {'; '.join(budgets)}")
     low, high = (format_duration(seconds) for seconds in found.search_seconds)
-    print_lines(f"time: {low} to {high} on {found.workers} workers (less if trials stop early or are pruned)")
+    print_lines(f"time: {low} to {high} of training on {found.workers} workers (less if trials stop early or are pruned)")
     lines = (explain_pruner(spec), explain_repeats(spec), found.note, *ask_about(spec))
     print_lines(*(line for line in lines if line))
