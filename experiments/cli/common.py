@@ -77,7 +77,8 @@ def open_store(folder: str | None) -> tuple[Store, MlflowClient]:
     store = store_at(folder)
     if not store.exists:
         raise InputError(
-            f"--store: there is no study in {store.root} yet; start one with `tailor search` and its file (or quickstart), or name another store."
+            f"--store: there is no study in {store.root} yet; start one with `tailor search` and its file (or quickstart), "
+            "or name another store."
         )
     from ..tracking.question import require_database
     from ..tracking.reader import open_client  # after the refusal: it takes a second to import
