@@ -78,7 +78,7 @@ def _advise(error: click.ClickException) -> str:
     said, context = error.format_message(), getattr(error, "ctx", None)  # of a usage error
     if context is None or "--help`" in said:
         return said
-    return f"{said.rstrip('.')}. `{context.command_path} --help` shows what it takes."
+    return f"{said if said.endswith('?') else said.rstrip('.') + '.'} `{context.command_path} --help` shows what it takes."
 
 
 def _expected(error: Exception) -> int:

@@ -184,7 +184,12 @@ def test_doctor_finds_the_rooms_where_they_are(tailor: Shell) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"), [(("status",), "Missing argument 'STUDY'."), (("show", "a", "b"), "argument (b).")]
+    ("arguments", "says"),
+    [
+        (("status",), "Missing argument 'STUDY'."),
+        (("show", "a", "b"), "argument (b)."),
+        (("search", "x", "--trial", "3"), "Did you mean '--trials'?"),
+    ],
 )
 def test_a_wrong_call_names_the_help_of_its_command(tailor: Shell, arguments: tuple[str, ...], says: str) -> None:
     assert refused(tailor, *arguments).endswith(f"{says} `tailor {arguments[0]} --help` shows what it takes.\n")
