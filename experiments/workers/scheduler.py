@@ -86,20 +86,20 @@ def ask_workers(client: Client) -> Future[Collection[str]]:
     return _begin(client, ask())
 
 
-def ask_if_fit(client: Client, address: str, shared: str) -> Future[str | Exception]:
+def ask_if_fit(client: Client, address: str, shared: str) -> Future[str]:
     """Ask a worker to import what runs trials, for its version, and whether it may write to the file `shared`.
 
-    Returns why it is not fit (empty if it is), or the error with which the question ended. A worker may lack Tailor: the
-    questions are functions of Python's own.
+    Returns why it is not fit; empty if it is. A worker may lack Tailor: the questions are functions of Python's own.
     """
 
     async def run(function: Callable[..., Any], *arguments: object) -> Any:
-        return (await client.run(function, *arguments, workers=[address], on_error="return"))[address]
+        answer = (await client.run(function, *arguments, workers=[address], on_error="return"))[address]
+        if isinstance(answer, OSError):  # the scheduler did not reach it: that says nothing of the worker
+            raise answer
+        return answer
 
-    async def ask() -> str | Exception:
+    async def ask() -> str:
         answer = await run(importlib.import_module, worker.__name__)
-        if isinstance(answer, OSError):  # the scheduler did not reach it
-            return answer
         if isinstance(answer, Exception):
             said = f"{type(answer).__name__}: {answer}".splitlines()[0]
             return f"it cannot load Tailor ({said}); install the same version there, then start it again"
@@ -129,7 +129,7 @@ class Vetting:
     def __init__(self, client: Client, shared: str) -> None:
         self._client = client
         self._shared = shared
-        self._asked: dict[str, Future[str | Exception]] = {}
+        self._asked: dict[str, Future[str]] = {}
         self._settled: dict[str, bool] = {}  # whether the worker is fit
         self.refusals: list[str] = []
 
@@ -151,12 +151,10 @@ class Vetting:
         """Whether every worker asked has answered."""
         return not self._asked
 
-    def _settle(self, address: str, answer: Future[str | Exception]) -> None:
+    def _settle(self, address: str, answer: Future[str]) -> None:
         try:
             why = answer.result()
-        except Exception:  # it went away meanwhile; if not, it is asked again
-            return
-        if isinstance(why, Exception):
+        except Exception:  # it went away or was not reached; if it is there, it is asked again
             return
         self._settled[address] = not why
         if why:
