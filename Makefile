@@ -31,9 +31,7 @@ AT_ONCE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 test: install
 	$(BIN)/python -m pytest -q -m "not slow and not faults" $(AT_ONCE) --durations=10
 
-# LiteRT (57 MB) is installed for these tests alone; those that need it are skipped if it cannot be had.
 test-slow: install
-	-$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[litert]'
 	$(BIN)/python -m pytest -q -m "slow and not faults" --timeout 900 $(AT_ONCE) --durations=10
 
 lint: install
