@@ -16,6 +16,7 @@ from ...search.space.names import explain_name
 from ...search.space.points import list_points
 from ...search.study.capabilities import LISTED
 from ...search.study.load import load
+from ...search.study.sections import find_section, misplaced
 from ...search.study.spec import StudySpec
 from ..datasets.catalog import check_uri, open_dataset
 from ..datasets.splits import Splits, split
@@ -126,6 +127,8 @@ def _check_known(spec: StudySpec, sections: Mapping[str, Iterable[str]]) -> None
                 raise InputError(
                     f"{section} ({what}): no such name 'epochs'. Give max_epochs, the most epochs of one trial, in [search]."
                 )
+            if name not in known and (home := find_section(name)):
+                raise misplaced(section, name, home)
             if name not in known:
                 raise unknown(f"{section} ({what})", name, known)
 

@@ -49,7 +49,7 @@ def find_mistakes(raw: Mapping[str, Any], first: Mistake) -> Iterator[Mistake]:
     for _ in range(MOST):
         field = find_field(str(error))
         name = field.rpartition(".")[2]
-        if field not in blamed and not any(repr(other.rpartition(".")[2]) in str(error) for other in blamed):  # no mere result
+        if field not in blamed and not _follows(str(error), name, [other.rpartition(".")[2] for other in blamed]):
             yield error
         if field == "study.space" or name in blamed or not _drop(left, field):  # of no space, other mistakes would be said
             return
@@ -59,6 +59,11 @@ def find_mistakes(raw: Mapping[str, Any], first: Mistake) -> Iterator[Mistake]:
             return
         except (StudyError, ModelError, InputError) as another:
             error = another
+
+
+def _follows(message: str, name: str, blamed: list[str]) -> bool:
+    """Whether a mistake is a mere result of one before: it quotes its key, or misses the key that stood elsewhere."""
+    return any(repr(other) in message for other in blamed) or (name in blamed and "it is missing" in message)
 
 
 def find_field(message: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import StudyError, unknown
+from ..errors import StudyError, suggest, unknown
 from ..space.conditions import Value, is_value
 from ..space.points import check_point
 from ..space.space import Space
@@ -17,12 +17,13 @@ from . import capabilities
 from .goal import Goal, Objective
 from .key_values import check_name
 from .parse_space import read_parameter
-from .sections import DataPlan, Found, PromotionPlan, SearchPlan, StudyKeys, WorkersPlan
+from .sections import SECTIONS, DataPlan, Found, PromotionPlan, SearchPlan, StudyKeys, WorkersPlan, find_section, misplaced
 from .spec import StudySpec
-from .validate import make
+from .validate import make, properties
+from .validate import section as section_schema
 
 MAX_BYTES = 1 << 20
-SECTIONS = ("study", "search", "space", "training", "data", "workers", "promotion")
+TABLES = (*SECTIONS, "space", "training")
 ENQUEUE = "enqueue"  # an array of tables beside the sections
 OF_FILES = ("study", "search", "training")  # sections whose values may name files
 IN_FILE = r"(?P<before>folder:|npz:|idx:|(?=.*\.py:\w+$))(?P<path>.+?)(?P<after>(?<=\.py):\w+)?"
@@ -91,8 +92,8 @@ def override(raw: dict[str, Any], text: str) -> None:
 def lay(raw: dict[str, Any], path: str, value: Any) -> None:
     """Lay a value over SECTION.KEY of the tables; one for a searched parameter fixes it, so that it is no longer searched."""
     section, _, dotted = path.partition(".")
-    if section not in SECTIONS:
-        raise unknown("--set", section, SECTIONS)
+    if section not in TABLES:
+        raise unknown("--set", section, TABLES)
     if not dotted:
         raise StudyError(f"--set: expected SECTION.KEY such as search.trials, got {path!r}.")
     table: Any = _table(section, raw.setdefault(section, {}))
@@ -123,13 +124,14 @@ def build_recorded(raw: Mapping[str, Any]) -> StudySpec:
 def build(raw: Mapping[str, Any]) -> StudySpec:
     """Check the tables and return the spec. Raises StudyError for the first error."""
     for name in raw:
-        if name not in (known := (*SECTIONS, ENQUEUE, FOUND)):
+        if name not in (known := (*TABLES, ENQUEUE, FOUND)):
             raise unknown("study file", str(name), known)
     _check_values("", raw)
     if isinstance(raw.get("search"), Mapping) and "epochs" in raw["search"]:  # it was typed for either of the two
         raise StudyError(
             "search.epochs: no such name; give max_epochs, the most of one trial, or total_epochs, those of all trials together."
         )
+    _check_sections(raw)
     study = make(StudyKeys, "study", raw.get("study", {}))
     space = Space(tuple(read_parameter(k, v) for k, v in _table("space", raw.get("space", {})).items()))
     training = dict(_table("training", raw.get("training", {})))
@@ -172,6 +174,22 @@ def _table(path: str, values: Any) -> dict[str, Any]:
     if not isinstance(values, Mapping):
         raise StudyError(f"[{path}]: expected a table of KEY = VALUE lines, got {values!r}.")
     return values  # type: ignore[return-value]
+
+
+def _check_sections(raw: Mapping[str, Any]) -> None:
+    """Raise StudyError for a key that stands in another section than its own."""
+    for section, kind in SECTIONS.items():
+        known = properties(kind)
+        for name in _table(section, raw.get(section, {})):
+            if name not in known and (home := find_section(name)):
+                raise misplaced(section, name, home)
+            if name not in known and section in ("study", "search") and not suggest(name, known):
+                way = "a hyperparameter belongs in [space] (searched) or [training] (fixed)"
+                raise StudyError(f"[{section}]: no such name {name!r}; {way}. Known: {', '.join(known)}.")
+    for section in ("space", "training"):
+        for name in section_schema(StudyKeys)["required"]:
+            if name in _table(section, raw.get(section, {})) and name not in raw.get("study", {}):
+                raise misplaced(section, name, "study")
 
 
 def _check_values(path: str, value: Any) -> None:

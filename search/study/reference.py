@@ -8,11 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .sections import DataPlan, PromotionPlan, SearchPlan, StudyKeys, WorkersPlan
+from .sections import SECTIONS
 from .validate import section
 
 HEAD = "| key | default | what it is |\n| --- | --- | --- |\n"
-SECTIONS = {"study": StudyKeys, "search": SearchPlan, "data": DataPlan, "workers": WorkersPlan, "promotion": PromotionPlan}
 
 
 def table(kind: type) -> str:

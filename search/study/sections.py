@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic.dataclasses import dataclass
 
+from ..errors import StudyError
 from .goal import Constraint, Direction
 from .key_values import (
     MOST_EPOCHS,
@@ -34,7 +35,7 @@ from .key_values import (
     check_objectives,
 )
 from .offers import PRUNERS, SAMPLERS
-from .validate import key
+from .validate import key, properties
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -208,3 +209,16 @@ class Found:
         WithJsonSchema({"type": "array", "items": {"type": "string"}}),
     ] = ()
     space_sha256: str = ""
+
+
+SECTIONS = {"study": StudyKeys, "search": SearchPlan, "data": DataPlan, "workers": WorkersPlan, "promotion": PromotionPlan}
+
+
+def find_section(name: str) -> str | None:
+    """The section that has a key of that name; None if none has."""
+    return next((section for section, kind in SECTIONS.items() if name in properties(kind)), None)
+
+
+def misplaced(section: str, name: str, home: str) -> StudyError:
+    """The error for a key that stands in another section than its own."""
+    return StudyError(f"{section}.{name}: it is a key of [{home}]; move the line there.")

@@ -51,6 +51,14 @@ def test_all_mistakes_of_a_file_come_at_once_with_their_lines(tailor: Shell) -> 
     assert not (tailor.folder / "mlruns").exists()
 
 
+def test_a_key_in_another_section_than_its_own_is_said_once(tailor: Shell, write_study: Callable[..., Path]) -> None:
+    write_study(('dataset = "digits"\n', ""), ("[space]", '[space]\ndataset = "digits"'), ("[search]", "[search]\nbatch = 32"))
+    done = tailor("check", "small.toml")
+    first, *lines = done.stderr.splitlines()
+    assert first == "tailor: 2 mistakes in small.toml:" and ": [search]: no such name 'batch'; a hyperparameter" in lines[0]
+    assert lines[1].endswith(": space.dataset: it is a key of [study]; move the line there.")
+
+
 def test_an_option_that_is_wrong_is_no_line_of_the_file(tailor: Shell, write_study: Callable[..., Path]) -> None:
     write_study()
     done = tailor("check", "small.toml", "--set", "search.trials=0")
