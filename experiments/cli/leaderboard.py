@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -55,14 +56,14 @@ class Column:
 
     @property
     def heading(self) -> list[str]:
-        """The name, broken after underscores if it is wider than every cell."""
+        """The name, broken after underscores and at spaces if it is wider than every cell."""
         room = max(map(len, self.cells), default=0)
         lines = [""]
-        for part in self.name.replace("_", "_\0").split("\0"):
+        for part in re.split("(?<=[_ ])", self.name):
             if lines[-1] and len(lines[-1] + part) > room:
                 lines.append("")
             lines[-1] += part
-        return lines
+        return [line.rstrip() for line in lines]
 
 
 def print_leaderboard(study: str, goal: Goal, shown: Overview, console: Console | None = None) -> None:
@@ -107,7 +108,7 @@ def _list_columns(goal: Goal, shown: Overview) -> tuple[list[Column], list[Colum
         Column("trial", [row.label(goal) for row in rows]),
         Column(first, [format_number(row.last if row.value is None else row.value, first) for row in rows]),
         *(Column(m, [format_number(row.metrics.get(key_of(m)), m) for row in rows]) for m in list_others(goal)),
-        Column("epoch", [str(row.epoch or "–") for row in rows]),
+        Column("at epoch", [str(row.epoch or "–") for row in rows]),
         Column("status", [row.word for row in rows], left=True),
     ]
     varied = [Column(name, [_shorten_param(row.params, name) for row in rows]) for name in shown.varied]

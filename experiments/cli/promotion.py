@@ -105,15 +105,15 @@ def _show(promotion: Promotion) -> None:
                 str(row.trial) + (" *" if row is choice.ranking[0] else ""),
                 f"{row.mean:.4f}",
                 f"{row.deviation:.4f}",
-                " ".join(f"{one:.4f}" for one in row.scores),
+                "–".join(dict.fromkeys(f"{one:.4f}" for one in (min(row.scores), max(row.scores)))),
                 "tied" if row.tied else "behind",
                 f"{row.latency_ms:.2f}",
                 f"{row.parameters:,}",
             ]
             for row in choice.ranking
         ]
-        columns = ("trial", f"mean {choice.metric}", "deviation", "by seed", "", "latency_ms", "parameters")
-        print_table("On holdout, which no search has seen (* chosen: the cheapest of those tied with the best)", columns, rows)
+        columns = ("trial", f"mean {choice.metric}", "deviation", "from–to", "", "latency_ms", "parameters")
+        print_table("On holdout, which no search has seen (* chosen: the cheapest of those tied)", columns, rows)
     held = f"{choice.metric} {choice.holdout.value:.4f} ({choice.holdout.low:.4f} to {choice.holdout.high:.4f})"
     click.echo(f"Chosen: trial {choice.trial}, {choice.how}: {held} on holdout.")
     if verdict.outcome == "refused":
