@@ -150,9 +150,7 @@ def _show_plan(spec: StudySpec, found: Estimate) -> None:
     budgets = [f"{found.trials} trials of at most {search.max_epochs} epochs", *(f"{k} {v}" for k, v in more.items() if v)]
     print_lines(f"search: {search.engine}, {search.sampler.name}, seed {search.seed}; budget: {'; '.join(budgets)}")
     spans = " to ".join(dict.fromkeys(format_duration(max(seconds, 1)) for seconds in found.search_seconds))
-    print_lines(
-        f"time: {spans} of training on {found.workers} workers (less if trials stop early or are pruned), and some 10 to 30 "
-        "seconds to start and to draw the report"
-    )
+    pruned = "less if trials stop early or are pruned"
+    print_lines(f"time: {spans} of training on {found.workers} workers ({pruned}); the start and the report come on top")
     lines = (explain_pruner(spec), explain_repeats(spec), found.note, *ask_about(spec))
     print_lines(*(line for line in lines if line))
