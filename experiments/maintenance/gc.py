@@ -11,6 +11,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.entities import Experiment, LoggedModel, Run, ViewType
 
+from ..registry.forms import FOLDER, list_unneeded
 from ..store import Store
 from ..tracking.erase import ACTIVE, Eraser, find_place, measure
 from ..tracking.kinds import CANDIDATE, REFIT
@@ -26,6 +27,7 @@ class Garbage:
     """What gc removes, and its size in bytes on this disk. `experiments` are marked as deleted in MLflow."""
 
     folders: Sequence[Path]
+    forms: Sequence[Path]
     runs: Sequence[Run]
     models: Sequence[LoggedModel]
     experiments: Sequence[Experiment]
@@ -35,6 +37,7 @@ class Garbage:
         """A line for each kind of garbage that there is."""
         counts = {
             "data and checkpoints that no study uses, folders": len(self.folders),
+            "LiteRT forms of no registered version": len(self.forms),
             "runs deleted in MLflow": len(self.runs),
             "models that were dropped": len(self.models),
             "experiments deleted in MLflow": len(self.experiments),
@@ -60,14 +63,17 @@ def find_garbage(client: MlflowClient, store: Store) -> Garbage:
         runs, models = runs + marked, models + logged
     if not eraser.removes_rows:
         runs, models, experiments = [], [], []  # the server's own `mlflow gc` removes them
-    folders = _find_folders(client, store)
+    folders, forms = _find_folders(client, store), list_unneeded(store, needed.versions)
     places = {find_place(run.info.artifact_uri) for run in runs} | {find_place(model.artifact_location) for model in models}
-    return Garbage(folders, runs, models, experiments, measure(*folders, *(place for place in places if place is not None)))
+    size = measure(*folders, *forms, *(place for place in places if place is not None))
+    return Garbage(folders, forms, runs, models, experiments, size)
 
 
 def collect(garbage: Garbage, client: MlflowClient, store: Store) -> int:
     """Remove the garbage; the caller holds the store. Returns the bytes that it and SQLite's free pages took."""
     eraser = Eraser(client)
+    for form in garbage.forms:
+        form.unlink(missing_ok=True)
     eraser.erase_all(garbage.folders, garbage.models, garbage.runs)
     for experiment in garbage.experiments:
         eraser.erase_experiment(experiment)
@@ -77,7 +83,7 @@ def collect(garbage: Garbage, client: MlflowClient, store: Store) -> int:
 def _find_folders(client: MlflowClient, store: Store) -> list[Path]:
     """Data that no study uses, drafts of it, and the folders of studies that are gone; on a shared MLflow only the data."""
     used = find_digests(client)
-    folders = [path for path in store.cache.glob("*") if path.is_dir() and path.name not in used]
+    folders = [path for path in store.cache.glob("*") if path.is_dir() and path.name not in (*used, FOLDER)]
     if store.local:
         names = {one.name for one in read_pages(client.search_experiments)}
         own = names | {f"{name}+{kind.name}s" for name in names for kind in (CANDIDATE, REFIT)}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import RunError
@@ -14,6 +16,8 @@ from ..trials.litert import convert_saved, has_litert
 from .local import LocalVersion, read_local_version
 
 if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
     from ..trials.evaluator import Evaluator
 
 FOLDER = "litert"  # in the store's cache
@@ -49,3 +53,10 @@ def make_form(store: Store, reference: str, sha256: str, shape: tuple[int, int, 
     if version is not None and version.model.sha256 == sha256 and read_form(store, version) is None:
         with suppress(RunError):  # a converter that dies leaves predictions as slow as they are
             _keep_form(store, version, evaluator.call(convert_saved, version.model, shape) or b"")
+
+
+def list_unneeded(store: Store, versions: Iterable[ModelVersion]) -> list[Path]:
+    """The forms in the store's cache that are of none of the versions."""
+    found = [read_local_version(store, f"{one.name}/{one.version}") for one in versions]
+    needed = {version.key for version in found if version is not None}
+    return sorted(path for path in (store.cache / FOLDER).glob("*") if path.name not in needed)

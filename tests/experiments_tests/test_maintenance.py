@@ -98,7 +98,11 @@ def test_gc_removes_what_nothing_needs_and_nothing_else(copy: Shell) -> None:
         (root / place).mkdir(parents=True)
         (root / place / "data.npy").write_bytes(b"0" * 2_000_000)
     kept = {path.name for path in (root / "cache").iterdir()} - {"none"}
+    forms = root / "cache" / "litert"
+    form = next(forms.iterdir(), None) if forms.is_dir() else pytest.fail("a promotion in a local store makes a LiteRT form")
+    (forms / ("0" * 64)).write_bytes(b"0")  # of a version that is gone
     done = copy("gc", "--yes")
+    assert list(forms.iterdir()) == [form] and "LiteRT forms of no registered version: 1" in done.stdout
     assert done.returncode == 0, done.stderr
     assert "data and checkpoints that no study uses, folders: 2" in done.stdout and "runs deleted in MLflow: 1" in done.stdout
     freed = float(done.stdout.rpartition("Freed ")[2].split()[0])
