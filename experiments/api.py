@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..models.references import refuse_function
-from ..search.study.load import build, lay, read
+from ..search.study.load import build, lay, read_laid
 from ..search.study.settings import overlay
 from ..search.study.spec import StudySpec
 from .coordinator.display import choose_screen
 from .coordinator.session import Places, run_search
 from .errors import RunError
 from .planning.resolve import find_file, validate
+from .planning.study_file import check_tables
 from .store import Store
 from .system.forkserver import loading
 from .system.host import kept
@@ -167,10 +168,15 @@ def _quiet_libraries() -> Iterator[None]:
 def _spec(study: str | Path | StudySpec | Mapping[str, Any], settings: Mapping[str, Any]) -> StudySpec:
     if isinstance(study, StudySpec):
         return validate(overlay(study, settings))
-    tables = copy.deepcopy(dict(study)) if isinstance(study, Mapping) else read(find_file(str(study)))
+    path, tables = None, dict[str, Any]()
+    if isinstance(study, Mapping):
+        tables = copy.deepcopy(dict(study))
+    else:
+        path = find_file(str(study))
+        tables = read_laid(path)
     for key, value in settings.items():
         lay(tables, key, value)
     for section, key in (("study", "model"), ("study", "space"), ("training", "loss")):
         if isinstance(table := tables.get(section), Mapping):
             refuse_function(f"{section}.{key}", table.get(key))
-    return validate(build(tables))
+    return validate(build(tables)) if path is None else check_tables(tables, path, settings)

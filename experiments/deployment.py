@@ -143,10 +143,12 @@ def predict(reference: str, images: np.ndarray, *, store: str | Path | None = No
         _, client = _open(store)
         version = find_version(client, reference)
         shape = read_input_shape(version)
-        if images.dtype != np.uint8 or images.shape[1:] != shape:
+        if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != shape:
+            array = isinstance(images, np.ndarray)
+            got = f"{images.dtype} {images.shape}" if array else type(images).__name__
             raise InputError(
-                f"images: expected uint8 (n, {', '.join(map(str, shape))}), got {images.dtype} {images.shape}; "
-                "convert them first."
+                f"images: expected an array, uint8 (n, {', '.join(map(str, shape))}), got {got}; convert them first"
+                f"{'' if array else f' (`tailor predict {reference} FILE…` takes files)'}."
             )
         with Evaluator() as evaluator:
             return evaluator.predict(find_registered_model(client, version), images)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import importlib
+import inspect
 from collections.abc import Callable, Collection, Mapping
 from contextlib import chdir
 from dataclasses import dataclass, field
@@ -102,8 +103,22 @@ def resolve(name: str, kept: Path | None = None) -> Factory:
     build, module = find(name, kept)
     if not callable(build):
         raise references.missing(FIELD, name, module)
+    _check_arguments(name, build)
     source = Path(module.__file__) if module.__file__ else None
     return Factory(name, build, getattr(build, "defaults", None), source, getattr(build, "starts", {}))
+
+
+def _check_arguments(name: str, build: Callable[..., Any]) -> None:
+    """Raise ModelError if the function cannot be called as a factory: perhaps it is Keras Tuner's."""
+    try:
+        inspect.signature(build).bind({}, (1, 1, 1), 1)
+    except TypeError:
+        raise ModelError(
+            f"study.model: expected a function of (hparams, input_shape, num_classes), got {name!r} with "
+            f'{inspect.signature(build)}; if it is a Keras Tuner build(hp) or HyperModel, add api = "keras-tuner" to [study].'
+        ) from None
+    except ValueError:  # one without a signature to look at
+        return
 
 
 def find(name: str, kept: Path | None = None) -> tuple[Any, ModuleType]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .experiments.api import Result, open, run
     from .experiments.deployment import compress, export, predict, promote, pull
     from .experiments.errors import InputError, RunError
-    from .experiments.planning.resolve import read_study
+    from .experiments.planning.study_file import read_study
     from .experiments.registry.listing import Registered, registered
     from .experiments.registry.load import load
     from .models.errors import ModelError
@@ -47,7 +47,7 @@ _PLACES = {
     "predict": ".experiments.deployment",
     "promote": ".experiments.deployment",
     "pull": ".experiments.deployment",
-    "read_study": ".experiments.planning.resolve",
+    "read_study": ".experiments.planning.study_file",
     "registered": ".experiments.registry.listing",
     "run": ".experiments.api",
 }

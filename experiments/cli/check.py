@@ -148,7 +148,8 @@ def _show_plan(spec: StudySpec, found: Estimate) -> None:
         "target": None if search.target is None else f"{spec.objective.metric} {search.target:g}",
     }
     budgets = [f"{found.trials} trials of at most {search.max_epochs} epochs", *(f"{k} {v}" for k, v in more.items() if v)]
-    print_lines(f"search: {search.engine}, {search.sampler.name}, seed {search.seed}; budget: {'; '.join(budgets)}")
+    goal = ", ".join(f"{one.direction} {one.metric}" for one in (spec.objective, *spec.others))
+    print_lines(f"search: {goal}; {search.engine}, {search.sampler.name}, seed {search.seed}; budget: {'; '.join(budgets)}")
     spans = " to ".join(dict.fromkeys(format_duration(max(seconds, 1)) for seconds in found.search_seconds))
     pruned = "less if trials stop early or are pruned"
     print_lines(f"time: {spans} of training on {found.workers} workers ({pruned}); the start and the report come on top")

@@ -19,7 +19,7 @@ def confirm(question: str, sure: bool) -> bool:
     if sure:
         return True
     if not sys.stdin.isatty():
-        raise InputError("--yes: nobody can be asked here, so nothing was removed; add --yes.")
+        raise InputError(f"{question} Nobody can be asked here, so nothing was removed; add --yes.")
     return click.confirm(question, default=False)
 
 

@@ -52,12 +52,12 @@ def _write(file: Path, starter: Starter, data: Path | None) -> None:
     """Write the file whole, once it is a valid study whose data can be read. Raises what `tailor check` raises."""
     from ..errors import InputError
     from ..planning.resolve import open_data
-    from ..planning.study_file import resolve_study
+    from ..planning.study_file import read_study
 
     draft = file.with_name(f".{os.getpid()}-{file.name}")
     try:
         draft.write_text(starter.write(), encoding="utf-8")
-        spec = resolve_study(str(draft))
+        spec = read_study(draft)
         try:
             open_data(spec, data)
         except InputError as error:

@@ -49,13 +49,13 @@ def command(study: str, as_json: bool, write: bool, store: str | None, data: Pat
     from ...models.training.rate_curve import RatePlan
     from ..coordinator.display import open_screen
     from ..coordinator.lr_range import run_rate_test
-    from ..planning.study_file import Overrides, resolve_study
+    from ..planning.study_file import read_study
     from ..planning.write_rate import find_writable, write_range
     from ..system.forkserver import loading
 
     plan = RatePlan(*_check_rates(given["low"], given["high"]), *_check_points(given["steps"], given["epochs"]))
     path = find_writable(study) if write else None
-    spec = resolve_study(study, Overrides(given["settings"], given["name"]))
+    spec = read_study(study, given["settings"], given["name"])
     place = store_at(store)
     with keep_stdout_for_json(as_json), loading(), place.reserved(), open_screen(Console(stderr=as_json)) as screen:
         found = run_rate_test(spec, place, data, plan, screen)

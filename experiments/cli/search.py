@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from ..store import Store
 
 ONCE = ("--fresh",)  # not in the commands to run next
+WAYS_ON = {  # by words of the reason for which a search ended: what continues it, and how
+    "the time is up": ("", "go on"),
+    "no improvement": ("--set search.patience=N", "go on, with more patience"),
+    "reached the target": ("--set search.target=X", "go on, to a better value"),
+    "epochs are spent": ("--set search.total_epochs=N", "go on, with more epochs"),
+}
 
 
 @click.command("search")
@@ -113,6 +119,14 @@ def _close(study: str, store: Store, ended: Ended, again: str) -> None:
             (format_next("promote", study, "--to", "NAME"), "register the best model"),
             (format_next("report", study), "write the report as a page"),
             (format_next("ui", study), "compare the trials in MLflow"),
-            (f"{repeat_command(but='--trials', without=ONCE)} --trials N", "add trials"),
+            _find_way_on(ended.reason, again),
         ]
     )
+
+
+def _find_way_on(reason: str, again: str) -> tuple[str, str]:
+    """The command that continues a search which ended for that reason, and what it does."""
+    for why, (option, what) in WAYS_ON.items():
+        if why in reason:
+            return f"{again} {option}".rstrip(), what
+    return f"{repeat_command(but='--trials', without=ONCE)} --trials N", "add trials"

@@ -49,7 +49,7 @@ def resolve(study: str, name: str | None, settings: tuple[str, ...], given: Mapp
     from ...search.study.load import read
     from ...search.study.offers import ENGINES, SAMPLERS, offers
     from ..planning.resolve import find_file
-    from ..planning.study_file import Overrides, resolve_study
+    from ..planning.study_file import read_study
 
     laid = [f"{key}={given[option]}" for option, key in SHORT.items() if given[option] is not None]
     first: list[str] = []
@@ -59,7 +59,7 @@ def resolve(study: str, name: str | None, settings: tuple[str, ...], given: Mapp
         sampler, pruner = _named("sampler", named), _named("pruner", named)
         first += [] if offers(given["engine"], sampler) else [f"search.sampler={SAMPLERS[given['engine']][0]}"]
         first += ["search.pruner=none"] if pruner and given["engine"] == "keras-tuner" else []
-    return resolve_study(study, Overrides((*first, *settings, *laid), name))
+    return read_study(study, (*first, *settings, *laid), name)
 
 
 def _named(key: str, table: Any) -> str:

@@ -48,7 +48,7 @@ def finish(coordinator: Coordinator, tracker: Tracker, caught: int) -> Ended:
     if progress.failed and not progress.complete and not caught:
         raise RunError(
             f"no trial completed ({progress.failed} failed, {progress.pruned} pruned); the first failed with: "
-            f"{coordinator.first_failure or 'see the runs in MLflow'}."
+            f"{coordinator.first_failure or 'see the runs in MLflow'}. Once that is repaired, the same command resumes."
         )
     outbox = tracker.outbox
     return Ended(outbox.study.experiment_id, coordinator.exhausted, caught, progress.complete, outbox.waiting)

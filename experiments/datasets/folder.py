@@ -131,7 +131,7 @@ def _opened(path: Path | Upload) -> Image.Image:
     except IsADirectoryError as error:
         raise InputError(f"{path}: expected an image, got a folder; name its files, such as {path}/*.png.") from error
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError, RuntimeError) as error:
-        raise InputError(f"{path}: not an image that can be read ({type(error).__name__}).") from error
+        raise InputError(f"{path}: not an image that can be read ({type(error).__name__}); remove it or replace it.") from error
     if image.width * image.height > MOST_PIXELS:
         raise InputError(f"{path}: {image.width}×{image.height} pixels are more than the {MOST_PIXELS:,} that Tailor reads.")
     return image

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from ..datasets.splits import Splits
 from ..errors import InputError
 from ..system.folder import working_in
 from ..trials.evaluator import Evaluator
+from ..trials.failure import describe_error
 
 
 def discover(spec: StudySpec, splits: Splits) -> StudySpec:
@@ -34,4 +34,4 @@ def _declared(name: str, folder: str, shape: tuple[int, int, int], num_classes: 
     except ModelError:
         raise
     except Exception as error:
-        raise InputError(f"model {name!r} failed while it was built:\n{traceback.format_exc().rstrip()}") from error
+        raise InputError(f"model {name!r} cannot be built: {describe_error(error)}") from error

@@ -11,11 +11,11 @@ from typing import Any
 from ...models.factory import BUILT_IN, resolve
 from ...models.training import options
 from ...search.errors import suggest, unknown
-from ...search.space.describe import ask_about_lists
+from ...search.space.describe import ask_about_lists, describe_value, list_values
 from ...search.space.names import explain_name
 from ...search.space.points import list_points
 from ...search.study.capabilities import LISTED
-from ...search.study.load import load
+from ...search.study.goal import usual_direction
 from ...search.study.sections import find_section, misplaced
 from ...search.study.spec import StudySpec
 from ..datasets.catalog import check_uri, open_dataset
@@ -25,6 +25,13 @@ from ..system.sorting import count_up
 
 MAX_TEXT = 6000  # characters of a value, in MLflow's database
 NEARLY = 0.85  # how alike two names are, of which one may be the other mistyped
+KINDS: Mapping[type, tuple[Any, str]] = {  # by the type of a default; that without one is a width
+    bool: (bool, "true or false"),
+    int: (int, "a whole number"),
+    float: ((int, float), "a number"),
+    str: (str, "a text"),
+    type(None): (int, "a whole number"),
+}
 OF_MLFLOW = "Default"  # the experiment that MLflow creates in every database
 
 
@@ -57,14 +64,6 @@ def _list_known(folder: Path) -> list[str]:
     return [*(str(path) for path in sorted(folder.glob("*.toml"))), *list_shipped()]
 
 
-def read_study(study: str | Path, overrides: Iterable[str] = (), name: str | None = None) -> StudySpec:
-    """A shipped study, or a study file, as a record. `overrides` are SECTION.KEY=VALUE; `name` renames it.
-
-    Raises InputError if there is none, and StudyError if the file is wrong.
-    """
-    return load(find_file(str(study)), overrides, name)
-
-
 def validate(spec: StudySpec) -> StudySpec:
     """Check the names of the study, its data set and its parameters, and their ranges.
 
@@ -75,6 +74,7 @@ def validate(spec: StudySpec) -> StudySpec:
     check_uri(spec.dataset)
     spec = replace(spec, found=replace(spec.found, space_sha256=spec.source.digest()))
     check_names(spec)
+    _check_kinds(spec)
     if spec.search.sampler.name in LISTED:
         list_points(spec.space)
     return spec
@@ -133,9 +133,24 @@ def _check_known(spec: StudySpec, sections: Mapping[str, Iterable[str]]) -> None
                 raise unknown(f"{section} ({what})", name, known)
 
 
+def _check_kinds(spec: StudySpec) -> None:
+    """Check the values of a built-in model's hyperparameters against the kinds of their defaults."""
+    if spec.compiled or spec.model not in BUILT_IN:
+        return
+    defaults = resolve(spec.model).defaults or {}
+    given = [("training", name, [value]) for name, value in spec.training.items()]
+    given += [("space", one.name, list_values(one)) for one in spec.space.parameters]
+    for section, name, values in given:
+        kind, said = KINDS.get(type(defaults.get(name)), (object, ""))
+        wrong = [one for one in values if not isinstance(one, kind) or isinstance(one, bool) != (kind is bool)]
+        if name in defaults and wrong:
+            default = "" if defaults[name] is None else f", as its default {describe_value(defaults[name])}"
+            raise InputError(f"{section}.{name}: expected {said}{default}, got {wrong[0]!r}.")
+
+
 def ask_about(spec: StudySpec) -> list[str]:
     """A question for each key that is valid, but perhaps not what you mean."""
-    asked = ask_about_lists(spec.space.parameters)
+    asked = [*_ask_about_goal(spec), *ask_about_lists(spec.space.parameters)]
     if not spec.compiled and ":" in spec.model:  # a custom factory takes any name
         for name in spec.training:
             near = difflib.get_close_matches(name, options.NAMES, n=1, cutoff=NEARLY)
@@ -147,6 +162,20 @@ def ask_about(spec: StudySpec) -> list[str]:
 def open_data(spec: StudySpec, data_dir: Path | None) -> Splits:
     """Read the study's data set and split it."""
     return split(open_dataset(spec.dataset, data_dir, spec.data.image_size), spec.data)
+
+
+def _ask_about_goal(spec: StudySpec) -> list[str]:
+    """A question for each objective that is the wrong way round, and for a target that no trial can reach."""
+    turned = [one for one in (spec.objective, *spec.others) if one.direction != usual_direction(one.metric)]
+    asked = [
+        f"study: is {one.metric} to be {one.direction}d? Usually one wants to {usual_direction(one.metric)} it." for one in turned
+    ]
+    target = spec.search.target
+    if target is not None and target > 1 and spec.objective.metric.endswith(("accuracy", "f1")):
+        asked.append(
+            f"search.target: {spec.objective.metric} is at most 1, so no trial reaches {target:g}; did you mean {target / 100:g}?"
+        )
+    return asked
 
 
 def find_ends(spec: StudySpec) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -5,39 +5,40 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ...models.errors import ModelError
 from ...search.errors import StudyError
-from ...search.study.load import build, read_laid
+from ...search.study.load import TABLES, build, read_laid
 from ...search.study.spec import StudySpec
 from ..errors import InputError
 from .resolve import find_file, validate
 
 Mistake = StudyError | ModelError | InputError
-STAND_INS = {"study.name": "study", "study.dataset": "digits", "study.model": "stand:in"}  # for keys that must be there
+STAND_INS = {"study.name": "study", "study.dataset": "digits", "study.model": "stand:in"}
+STAND_INS |= {"study.objective": "val_accuracy", "study.direction": "maximize"}  # for keys that must be there
 MOST = 50  # mistakes that are looked for
 
 
-@dataclass(frozen=True)
-class Overrides:
-    """What the command line sets over a study file."""
+def read_study(study: str | Path, overrides: Iterable[str] = (), name: str | None = None) -> StudySpec:
+    """A shipped study, or a study file, as a record. `overrides` are SECTION.KEY=VALUE; `name` renames it.
 
-    settings: tuple[str, ...] = ()
-    name: str | None = None
+    Raises InputError if there is none; and StudyError, ModelError or InputError with all mistakes of the file and their lines. It
+    looks at neither the data nor the model's code.
+    """
+    path, settings = find_file(str(study)), list(overrides)
+    laid = [text.partition("=")[0] for text in settings] + (["study.name"] if name is not None else [])
+    return check_tables(read_laid(path, settings, name), path, laid)
 
 
-def resolve_study(study: str, overrides: Overrides = Overrides()) -> StudySpec:
-    """Read and check a study, except its data and the model's code. Raises StudyError, ModelError or InputError."""
-    path = find_file(study)
-    raw = read_laid(path, overrides.settings, overrides.name)
+def check_tables(raw: Mapping[str, Any], path: Path, laid: Iterable[str] = ()) -> StudySpec:
+    """The spec of a file's tables, over which the fields `laid` were set. Raises as `read_study` does."""
     try:
         return validate(build(raw))
     except (StudyError, ModelError, InputError) as error:
-        laid = [text.partition("=")[0] for text in overrides.settings] + (["study.name"] if overrides.name is not None else [])
         lines = find_lines(path.read_text(encoding="utf-8"))
-        found = [(find_line(str(one), lines, laid), str(one)) for one in find_mistakes(raw, error)]
+        found = [(find_line(str(one), lines, list(laid)), str(one)) for one in find_mistakes(raw, error)]
         said = [f"{path}:{line}: {text}" if line else text for line, text in sorted(found, key=lambda one: one[0] or 0)]
         more = f"{len(said)} mistakes in {path}:\n" if len(said) > 1 else ""
         raise type(error)(more + "\n".join(said)) from error
@@ -63,7 +64,11 @@ def find_mistakes(raw: Mapping[str, Any], first: Mistake) -> Iterator[Mistake]:
 
 def _follows(message: str, name: str, blamed: list[str]) -> bool:
     """Whether a mistake is a mere result of one before: it quotes its key, or misses the key that stood elsewhere."""
-    return any(repr(other) in message for other in blamed) or (name in blamed and "it is missing" in message)
+    return (
+        any(repr(other) in message for other in blamed)
+        or (name in blamed and "it is missing" in message)
+        or ("engine" in blamed and ": engine " in message)  # what another engine has not
+    )
 
 
 def find_field(message: str) -> str:
@@ -78,6 +83,9 @@ def find_field(message: str) -> str:
 def _drop(tables: dict[str, Any], field: str) -> bool:
     """Remove a field, or put its stand-in there; False if it is not there."""
     section, _, name = field.partition(".")
+    if not name and section in tables and section not in TABLES:  # a section that there is not, or a key before the first one
+        del tables[section]
+        return True
     places = [section] if name else ["space", "training"]  # a parameter that stands in both is named alone
     name, found = name or section, False
     for place in places:

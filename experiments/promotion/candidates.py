@@ -65,9 +65,9 @@ def train(work: Work, candidates: Sequence[Candidate]) -> dict[int, list[Trained
     if left:
         done = f", {len(wanted) - len(left)} done before" if len(left) < len(wanted) else ""
         trials = f"the best {len(candidates)} trials" if len(candidates) > 1 else f"trial {candidates[0].trial}"
-        work.screen.line(
-            f"training {trials} again, on {seeds} fresh seeds{' each' * (len(candidates) > 1)} ({len(wanted)} trainings{done})"
-        )
+        each = " each" * (len(candidates) > 1)
+        fresh = f"{seeds} fresh seeds{each}" if seeds > 1 else f"a fresh seed{each}"
+        work.screen.line(f"training {trials} again, on {fresh} ({len(wanted)} training{'s' * (len(wanted) > 1)}{done})")
         train_left(work, wanted, CANDIDATE, work.splits)
     trained = read_trained(work.study)
     found = {trial: [trained[n] for n in numbers] for trial, numbers in by_trial.items() if trained.keys() >= set(numbers)}

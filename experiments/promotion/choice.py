@@ -87,7 +87,7 @@ def _score(trial: int, seeds: Sequence[Trained], predictions: Mapping[str, Predi
 
 def _predict_holdout(work: Work, evaluator: Evaluator, model_ids: Iterable[str]) -> dict[str, Predictions]:
     ids = list(model_ids)
-    work.screen.line(f"scoring {len(ids)} models on holdout")
+    work.screen.line(f"scoring {len(ids)} model{'s' * (len(ids) > 1)} on holdout")
     return {one: predict(work, evaluator, one, work.splits.holdout) for one in ids}
 
 

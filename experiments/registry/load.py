@@ -23,6 +23,8 @@ def load(folder: str | Path) -> tuple[keras.Model, list[str]]:
     or the model's code, that changed after the pull.
     """
     place = Path(folder)
+    if not place.is_dir():
+        raise InputError(f"{place}: there is no such folder; give one that `tailor pull NAME -o DIR` wrote.")
     sums = _sums(place)
     code = next((name for name in sums if name.endswith(".py")), None)
     source = None if code is None else place / code

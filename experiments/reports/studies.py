@@ -41,7 +41,7 @@ def make_page(studies: Sequence[RecordedStudy]) -> str:
         lead=_rank(sides) if comparable else "Studies with different objectives.",
         note=" ".join(notes),
         rows=_compare(sides),
-        chart=draw_lines({side.study.name: _follow(side) for side in sides}, "trial", first.metric)
+        chart=draw_lines({side.study.name: _follow(side) for side in sides}, "number of trials", first.metric)
         if comparable and any(side.best for side in sides)
         else "",
         configurations=_configure(sides),

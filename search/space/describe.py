@@ -6,6 +6,13 @@ from .conditions import Value, write_when
 from .parameters import Choice, Fixed, Parameter
 
 
+def list_values(parameter: Parameter) -> list[Value]:
+    """The values that a declaration gives: all choices, or both ends of a range."""
+    if isinstance(parameter, Fixed):
+        return [parameter.value]
+    return list(parameter.choices) if isinstance(parameter, Choice) else [parameter.low, parameter.high]
+
+
 def describe_values(parameter: Parameter) -> str:
     """What a parameter may be: 1–4, or 16, 32, 64, or fixed at 2."""
     if isinstance(parameter, Fixed):

@@ -18,6 +18,11 @@ FINAL_METRICS = ("val_macro_f1", "parameters", "model_bytes", "train_seconds", "
 OBJECTIVES = ("val_accuracy", "val_loss", "train_accuracy", "train_loss", *FINAL_METRICS)
 
 
+def usual_direction(metric: str) -> Direction:
+    """Which way a metric is better, as nearly everyone means it."""
+    return "maximize" if metric.endswith(("accuracy", "f1", "per_second")) else "minimize"
+
+
 @dataclass(frozen=True)
 class Objective:
     """A metric to optimise, and which way is better."""

@@ -26,7 +26,7 @@ MAX_BYTES = 1 << 20
 TABLES = (*SECTIONS, "space", "training")
 ENQUEUE = "enqueue"  # an array of tables beside the sections
 OF_FILES = ("study", "search", "training")  # sections whose values may name files
-IN_FILE = r"(?P<before>folder:|npz:|idx:|(?=.*\.py:\w+$))(?P<path>.+?)(?P<after>(?<=\.py):\w+)?"
+IN_FILE = r"(?P<before>folder:|npz:|idx:|(?=.*\.(?:py:\w+|weights\.h5)$))(?P<path>.+?)(?P<after>(?<=\.py):\w+)?"
 FOUND = "found"  # a table that Tailor writes into the study that it records
 
 
@@ -68,7 +68,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def find_beside(value: Any, folder: Path) -> Any:
-    """The value with each `FILE.py:NAME`, `folder:DIR`, `npz:FILE` and `idx:DIR` that is in `folder` only as a path to it."""
+    """The value with each `FILE.py:NAME`, `FILE.weights.h5`, `folder:DIR`, … of a file that only `folder` has as a path to it."""
     if isinstance(value, dict):
         return {key: find_beside(one, folder) for key, one in value.items()}
     match = re.fullmatch(IN_FILE, value) if isinstance(value, str) else None
@@ -93,6 +93,8 @@ def lay(raw: dict[str, Any], path: str, value: Any) -> None:
     """Lay a value over SECTION.KEY of the tables; one for a searched parameter fixes it, so that it is no longer searched."""
     section, _, dotted = path.partition(".")
     if section not in TABLES:
+        if not dotted and (home := find_section(section)):
+            raise StudyError(f"--set {section}: expected SECTION.KEY; write {home}.{section}.")
         raise unknown("--set", section, TABLES)
     if not dotted:
         raise StudyError(f"--set: expected SECTION.KEY such as search.trials, got {path!r}.")
@@ -123,9 +125,13 @@ def build_recorded(raw: Mapping[str, Any]) -> StudySpec:
 
 def build(raw: Mapping[str, Any]) -> StudySpec:
     """Check the tables and return the spec. Raises StudyError for the first error."""
-    for name in raw:
-        if name not in (known := (*TABLES, ENQUEUE, FOUND)):
-            raise unknown("study file", str(name), known)
+    for name, value in raw.items():
+        if name not in (*TABLES, ENQUEUE, FOUND):
+            home = None if isinstance(value, Mapping) else find_section(name)
+            if home is not None:
+                raise StudyError(f"{name}: it is a key of [{home}]; move the line below that heading.")
+            known = (*TABLES, ENQUEUE)
+            raise StudyError(f"[{name}]: there is no such section.{suggest(name, known)} Known: {', '.join(known)}.")
     _check_values("", raw)
     if isinstance(raw.get("search"), Mapping) and "epochs" in raw["search"]:  # it was typed for either of the two
         raise StudyError(

@@ -90,7 +90,10 @@ def read_parameter(name: str, value: Any) -> Parameter:
     if "value" in value:
         fixed = make(FixedKeys, where, value)
         return Fixed(name, _values(where, [fixed.value])[0], parse_when(name, fixed.when) if fixed.when else ())
-    return _read_range(name, make(RangeKeys, where, {"low": None, "high": None, **value}), value)
+    for end in ("low", "high"):
+        if end not in value:
+            raise StudyError(f"{where}.{end}: it is missing; give a number.")
+    return _read_range(name, make(RangeKeys, where, value), value)
 
 
 def _read_range(name: str, keys: RangeKeys, table: dict[str, Any]) -> Float | Int:

@@ -132,7 +132,7 @@ class SearchPlan:
         ),
     ] = None
     target: Annotated[float | Nothing, key("end when a trial reaches this value of the objective, the first of several")] = None
-    defaults_first: Annotated[bool, key("begin with the defaults of what is searched, if no point is enqueued")] = True
+    defaults_first: Annotated[bool, key("begin with the defaults of what is searched (no grid, no enqueued point)")] = True
     seed: Annotated[Seed, key("of the sampler, and of every trial's weights and order of images")] = 0
     keep_models: Annotated[int, Field(ge=1, le=1000), key("how many of the best have their model kept in MLflow")] = 5
     retries: Annotated[int, Field(ge=0, le=100), key("how often a trial is tried again after its worker went away")] = 2

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from conftest import TAILOR, Shell
 
-from tailor.experiments.planning.study_file import resolve_study
+from tailor.experiments.planning.study_file import read_study
 from tailor.experiments.reports.trial_details import draw_sparkline, find_place
 
 HYPER = "def build(hp):\n    return None\n"
@@ -23,7 +23,7 @@ def test_init_writes_a_valid_study_and_never_overwrites(tailor: Shell) -> None:
     done = tailor("init")
     assert done.returncode == 0 and "tailor check study.toml" in done.stdout
     path = tailor.folder / "study.toml"
-    spec = resolve_study(str(path))
+    spec = read_study(str(path))
     assert (spec.name, spec.dataset, spec.model) == ("digits-mlp", "digits", "mlp")
     assert {"depth", "units", "learning_rate"} <= {one.name for one in spec.space.searched}
     path.write_text("mine")
@@ -46,7 +46,7 @@ def test_init_finds_the_data_and_the_model_that_lie_there(
     done = tailor("init", "cells.toml")
     assert done.returncode == 0, done.stderr
     monkeypatch.chdir(tailor.folder)
-    spec = resolve_study("cells.toml")
+    spec = read_study("cells.toml")
     assert (spec.name, spec.dataset, spec.compiled) == ("cells", "npz:cells.npz", api == "keras-tuner")
     assert spec.model.endswith("nets/mine.py:build")
 
