@@ -50,10 +50,10 @@ its seeds, above.
 
 {families}
 """
-FAMILIES = """The family of the dense networks is the shipped study `fashion-mlp`, that of the convolutional one `fashion-cnn` with at most 4 epochs
-a trial: of its own 12, one training's time ends no trial. Of `mlp-4-4-4` only the learning rate, its schedule, the batch size, batch
-normalisation and the activation are searched: its layers stay 4 wide. `model.fit` of `cnn-32-64-64` and of `mlp-512-256-128` trains the
-point that a search found before, whose time is not counted here."""
+FAMILIES = """The family of the dense networks is the shipped study `fashion-mlp`, that of the convolutional one `fashion-cnn`
+with at most 4 epochs a trial: of its own 12, one training's time ends no trial. Of `mlp-4-4-4` only the learning rate, its
+schedule, the batch size, batch normalisation and the activation are searched: its layers stay 4 wide. `model.fit` of
+`cnn-32-64-64` and of `mlp-512-256-128` trains the point that a search found before, whose time is not counted here."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ LAYERS = {
     "search": (("analysis",), ("engines",), ("study",), ("space",), ("references",), ("errors",)),
     "models": (
         ("keras_tuner",),
+        ("reads",),
         ("factory",),
         ("factories", "compiled", "ensemble"),
         ("interface",),

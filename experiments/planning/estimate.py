@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +57,7 @@ class Estimate:
     largest: Size
     search_seconds: tuple[float, float]
     note: str  # what a search prints when it starts
+    unread: Sequence[str] = ()  # hyperparameters that the custom factory asked for in neither model
 
 
 def estimate(spec: StudySpec, splits: Splits) -> Estimate:
@@ -69,6 +70,7 @@ def estimate(spec: StudySpec, splits: Splits) -> Estimate:
         trials, described = min(trials, count), f"{spec.search.sampler.name} of {count} points"
     with Evaluator(threads=1) as evaluator:
         sizes, found = list[Size](), Preflight("auto")
+        given, read = set[str](), set[str]()
         for values in find_ends(spec):
             try:
                 job = make_job(spec, Suggestion(0, values, 1), 0, handle, found.precision)  # the smallest model's, as in a search
@@ -77,9 +79,29 @@ def estimate(spec: StudySpec, splits: Splits) -> Estimate:
                 raise InputError(f"model {spec.model!r} with {values} cannot be built: {error}{advise(str(error))}") from error
             found = found if sizes else inspected
             sizes.append(_size(values, *measured, images=len(splits.train)))
+            if is_native(spec):
+                one_given, one_read = evaluator.call(_list_read, job)
+                given, read = given | one_given, read | one_read
     workers = spec.workers.count or count_cores()
     seconds = [trials * spec.search.max_epochs * size.epoch_seconds / workers for size in sizes]
-    return Estimate(splits.sizes, described, trials, workers, sizes[0], sizes[1], (min(seconds), max(seconds)), found.note)
+    took = (min(seconds), max(seconds))
+    return Estimate(splits.sizes, described, trials, workers, sizes[0], sizes[1], took, found.note, sorted(given - read))
+
+
+def is_native(spec: StudySpec) -> bool:
+    """Whether the model is a custom factory, which takes any hyperparameter."""
+    return not spec.compiled and ":" in spec.model
+
+
+def _list_read(job: TrialJob) -> tuple[set[str], set[str]]:
+    """The job's hyperparameters, and the names that the factory asked for."""
+    from ...models.factory import resolve
+    from ...models.reads import list_read
+    from ...models.training.options import split
+
+    _, hparams = split(job.values)
+    with at_work(job):
+        return set(hparams), list_read(resolve(job.model), hparams, (job.data.input_shape, job.data.num_classes))
 
 
 def _size(values: Mapping[str, Any], parameters: int, numbers: int, batch: int, seconds: float, images: int) -> Size:

@@ -46,12 +46,13 @@ def check_tables(raw: Mapping[str, Any], path: Path, laid: Iterable[str] = ()) -
 
 def find_mistakes(raw: Mapping[str, Any], first: Mistake) -> Iterator[Mistake]:
     """The first mistake of the tables and those that are left without the keys that were wrong."""
-    left, error, blamed = copy.deepcopy(dict(raw)), first, list[str]()
+    left, error, blamed, said = copy.deepcopy(dict(raw)), first, list[str](), ""
     for _ in range(MOST):
         field = find_field(str(error))
         name = field.rpartition(".")[2]
-        if field not in blamed and not _follows(str(error), name, [other.rpartition(".")[2] for other in blamed]):
+        if field not in blamed and not _follows(str(error), name, [other.rpartition(".")[2] for other in blamed], said):
             yield error
+        said += str(error)
         if field == "study.space" or name in blamed or not _drop(left, field):  # of no space, other mistakes would be said
             return
         blamed.append(field)
@@ -62,11 +63,11 @@ def find_mistakes(raw: Mapping[str, Any], first: Mistake) -> Iterator[Mistake]:
             error = another
 
 
-def _follows(message: str, name: str, blamed: list[str]) -> bool:
-    """Whether a mistake is a mere result of one before: it quotes its key, or misses the key that stood elsewhere."""
+def _follows(message: str, name: str, blamed: list[str], said: str) -> bool:
+    """Whether a mistake only follows from what was said: it quotes such a key, or misses one that had another name or place."""
     return (
         any(repr(other) in message for other in blamed)
-        or (name in blamed and "it is missing" in message)
+        or ("it is missing" in message and (name in blamed or f"Did you mean {name!r}?" in said))
         or ("engine" in blamed and ": engine " in message)  # what another engine has not
     )
 

@@ -32,7 +32,7 @@ class Number:
         kinds = (int,) if self.whole else (int, float)
         if isinstance(value, bool) or not isinstance(value, kinds) or not self.low <= float(value) <= self.high:
             noun = "a whole number" if self.whole else "a number"
-            raise ModelError(f"{field}: expected {noun} from {self.low:g} to {self.high:g}, got {value!r}.")
+            raise ModelError(f"{field}: expected {noun} from {_write(self.low)} to {_write(self.high)}, got {value!r}.")
         return value if self.whole else float(value)
 
     def schema(self) -> dict[str, Any]:
@@ -98,3 +98,8 @@ class Stopping:
     def schema(self) -> dict[str, Any]:
         table = {"patience": {"type": "integer", "minimum": 1}, "min_delta": {"type": "number", "minimum": 0}}
         return {"anyOf": [{"const": False}, {"type": "object", "properties": table, "additionalProperties": False}]}
+
+
+def _write(number: float) -> str:
+    """A bound as people write it: 1000000, 0.5."""
+    return f"{number:.0f}" if float(number).is_integer() else f"{number:g}"
