@@ -27,7 +27,7 @@ from common import machine, markdown, spread, write_section
 from worker_side import job_of, opened
 
 from tailor.experiments.datasets import splits as splitting
-from tailor.experiments.planning.study_file import Overrides, resolve_study
+from tailor.experiments.planning.study_file import read_study
 from tailor.experiments.store import Store
 from tailor.experiments.trials.job import EpochReport
 from tailor.search.engines.protocol import Outcome, Suggestion
@@ -171,7 +171,7 @@ def engine(folder: Path) -> list[list[str]]:
 
     from tailor.search.engines import open_engine
 
-    spec = resolve_study("fashion-mlp", Overrides(("search.trials=20000",)))
+    spec = read_study("fashion-mlp", ("search.trials=20000",))
     url = f"sqlite:///{folder}/studies.db"
     open_engine(spec, url, folder)
     study = optuna.load_study(study_name=spec.name, storage=url)

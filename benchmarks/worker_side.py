@@ -14,7 +14,7 @@ from typing import Any
 from tailor.experiments.datasets import splits as splitting
 from tailor.experiments.datasets.splits import DataHandle, Splits
 from tailor.experiments.planning.resolve import open_data
-from tailor.experiments.planning.study_file import Overrides, resolve_study
+from tailor.experiments.planning.study_file import read_study
 from tailor.experiments.trials.job import EpochReport, TrialJob, make_job
 from tailor.experiments.trials.run import run_trial
 from tailor.search.engines.protocol import Suggestion
@@ -23,7 +23,7 @@ from tailor.search.study.spec import StudySpec
 
 def opened(study: str, *settings: str) -> tuple[StudySpec, Splits]:
     """A shipped study and its data."""
-    spec = resolve_study(study, Overrides(settings))
+    spec = read_study(study, settings)
     return spec, open_data(spec, Path(os.environ["TAILOR_DATA"]))
 
 

@@ -119,12 +119,12 @@ def _close(study: str, store: Store, ended: Ended, again: str) -> None:
             (format_next("promote", study, "--to", "NAME"), "register the best model"),
             (format_next("report", study), "write the report as a page"),
             (format_next("ui", study), "compare the trials in MLflow"),
-            _find_way_on(ended.reason, again),
+            find_way_on(ended.reason, again),
         ]
     )
 
 
-def _find_way_on(reason: str, again: str) -> tuple[str, str]:
+def find_way_on(reason: str, again: str) -> tuple[str, str]:
     """The command that continues a search which ended for that reason, and what it does."""
     for why, (option, what) in WAYS_ON.items():
         if why in reason:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tailor.experiments.cli.search import find_way_on
 from tailor.experiments.coordinator.budget import Budget
 from tailor.search.study.goal import Objective
 from tailor.search.study.spec import SearchPlan
@@ -43,6 +44,19 @@ def after(values: list[float | None], objective: Objective = UP, **plan: float) 
 )
 def test_why_no_more_trials_are_asked_for(values: list, objective: Objective, plan: dict, says: str) -> None:
     assert after(values, objective, **plan) == says
+
+
+@pytest.mark.parametrize(
+    ("values", "plan", "option"),
+    [
+        ([0.5], {"timeout": 50}, ""),
+        ([0.5, 0.6], {"total_epochs": 4}, "--set search.total_epochs=N"),
+        ([0.5, 0.8], {"target": 0.8}, "--set search.target=X"),
+        ([0.5, 0.4], {"patience": 1}, "--set search.patience=N"),
+    ],
+)
+def test_the_next_command_lifts_what_ended_the_search(values: list[float], plan: dict[str, float], option: str) -> None:
+    assert find_way_on(after(values, **plan), "tailor search a.toml")[0] == f"tailor search a.toml {option}".rstrip()
 
 
 def test_a_trial_on_the_pareto_front_is_something_better() -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from conftest import Shell
 
+import tailor as public
 from tailor.experiments.cli.check import NEEDS, list_left
-from tailor.experiments.planning.resolve import ask_about
+from tailor.experiments.errors import InputError
+from tailor.experiments.planning.resolve import ask_about, validate
 from tailor.search.space.describe import ask_about_lists
 from tailor.search.study.load import build
 from tailor.search.study.parse_space import read_parameter
@@ -65,6 +67,60 @@ def test_an_option_that_is_wrong_is_no_line_of_the_file(tailor: Shell, write_stu
     assert done.stderr.startswith("tailor: search.trials: expected a whole number from 1"), done.stderr
     write_study(("trials = 4", "trials = 0"))
     assert tailor("check", "small.toml").stderr.startswith("tailor: small.toml:12: search.trials: expected")
+
+
+def test_python_says_all_mistakes_of_a_file_too(write_study: Callable[..., Path]) -> None:
+    path = write_study(
+        ('objective = "val_accuracy"', 'objective = "val_acuracy"'), ("trials = 4", "trails = 4"), ("[space]", "[spaces]")
+    )
+    for ask in (public.read_study, public.run):
+        with pytest.raises(ValueError, match=r"^3 mistakes in") as caught:
+            ask(str(path))
+        first, second, third = str(caught.value).splitlines()[1:]
+        assert "no such name 'val_acuracy'" in first and "[search]: no such name 'trails'" in second
+        assert third.startswith(f"{path}:") and "[spaces]: there is no such section. Did you mean 'space'?" in third
+
+
+@pytest.mark.parametrize(
+    ("section", "given", "says"),
+    [
+        ("training", {"dropout": "0.5"}, "training.dropout: expected a number, as its default 0, got '0.5'."),
+        ("training", {"batch_norm": 1}, "training.batch_norm: expected true or false, as its default false, got 1."),
+        ("space", {"units": [16, 256.5]}, "space.units: expected a whole number, as its default 128, got 256.5."),
+        ("space", {"units_1": {"low": 16.0, "high": 64.0}}, "space.units_1: expected a whole number, got 16.0."),
+        ("space", {"dropout": [0, 0.5], "activation": ["relu", "gelu"]}, ""),
+    ],
+)
+def test_a_built_in_models_values_are_of_the_kind_of_their_defaults(section: str, given: dict[str, object], says: str) -> None:
+    spec = build({"study": {"name": "s", "dataset": "digits", "model": "mlp"}, section: given})
+    if not says:
+        validate(spec)
+        return
+    with pytest.raises(InputError) as caught:
+        validate(spec)
+    assert str(caught.value) == says
+
+
+@pytest.mark.parametrize(
+    ("metric", "direction", "search", "asked"),
+    [
+        ("val_accuracy", "maximize", {"target": 0.9}, []),
+        ("latency_ms", "minimize", {"target": 9}, []),
+        ("val_accuracy", "minimize", {}, ["study: is val_accuracy to be minimized? Usually one wants to maximize it."]),
+        ("val_loss", "maximize", {}, ["study: is val_loss to be maximized? Usually one wants to minimize it."]),
+        (
+            "val_accuracy",
+            "maximize",
+            {"target": 93},
+            ["search.target: val_accuracy is at most 1, so no trial reaches 93; did you mean 0.93?"],
+        ),
+    ],
+)
+def test_a_goal_that_is_hardly_meant_is_asked_about(
+    metric: str, direction: str, search: dict[str, object], asked: list[str]
+) -> None:
+    study = {"name": "s", "dataset": "digits", "model": "mlp", "objective": metric, "direction": direction}
+    assert ask_about(build({"study": study, "search": search})) == asked
 
 
 def test_a_list_of_two_floats_is_asked_about() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import SMALL, Shell
@@ -13,6 +15,8 @@ from tailor.experiments.errors import InputError
 from tailor.experiments.registry.load import load as tailor_load
 from tailor.experiments.trials.run import serialize
 from tailor.experiments.trials.saved_model import explain_refusal
+from tailor.models.factory import Factory
+from tailor.models.reads import list_read
 from tailor.models.references import load_file
 
 OWN = '''
@@ -254,3 +258,26 @@ def test_check_says_of_a_model_what_a_search_would(tailor: Shell) -> None:
         done = tailor(command, "small.toml", "--set", "study.model=mine.py:forgets")
         assert done.returncode == 2 and "Forgets takes width" in done.stderr, command
     assert not (tailor.folder / "mlruns").exists()
+
+
+def test_a_hyperparameter_that_the_factory_never_reads_is_asked_about(tailor: Shell, tmp_path: Path) -> None:
+    (tmp_path / "nets").mkdir(exist_ok=True)
+    (tmp_path / "nets" / "mine.py").write_text(OWN)
+    (tmp_path / "small.toml").write_text(OWN_STUDY.replace("[space]", "[space]\nwidht = [1, 2]"))
+    done = tailor("check", "small.toml")
+    assert done.returncode == 0, done.stderr
+    assert "\ndepth, units_2, widht: nets/mine.py:build read no hyperparameter of such a name" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("build", "read"),
+    [
+        (lambda h, *_: h["a"], {"a"}),
+        (lambda h, *_: h.get("a", 1) + ("b" in h), {"a", "b"}),
+        (lambda h, *_: dict(h), {"a", "b", "c"}),
+        (lambda h, *_: {**h}, {"a", "b", "c"}),
+        (lambda h, *_: [*h.items()], {"a", "b", "c"}),
+    ],
+)
+def test_what_a_factory_asks_for_is_noted(build: Callable[..., Any], read: set[str]) -> None:
+    assert list_read(Factory("own", build, {"c": 3}, None), {"a": 1, "b": 2}, ((8, 8, 1), 10)) == read

@@ -14,8 +14,10 @@ import pytest
 from conftest import Shell
 from PIL import Image
 
+import tailor as public
 from tailor.experiments.datasets.folder import read_header
 from tailor.experiments.datasets.looks import Looks, find_strangeness, is_inverted, measure_looks
+from tailor.experiments.errors import InputError
 from tailor.experiments.registry.forms import read_form
 from tailor.experiments.registry.local import read_local_version
 from tailor.experiments.store import Store
@@ -118,3 +120,11 @@ def test_the_second_prediction_needs_no_tensorflow(recorded: Shell, tmp_path: Pa
     for model in store.glob("artifacts/small/models/*/artifacts/data/model.keras"):
         model.write_bytes(model.read_bytes() + b"x")
     assert ask("digits")[0] == ["2", "mlflow"]
+
+
+def test_python_refuses_what_is_no_array_of_images(recorded: Shell) -> None:
+    for images in (["digit.png"], np.zeros((1, 4, 4, 1), "uint8"), np.zeros((1, 8, 8, 1))):
+        with pytest.raises(InputError, match=r"^images: expected an array, uint8 \(n, 8, 8, 1\), got "):
+            public.predict("digits", images, store=recorded.folder / "mlruns")
+    with pytest.raises(InputError, match=r"nowhere: there is no such folder; give one that `tailor pull"):
+        public.load("nowhere")

@@ -127,6 +127,13 @@ def test_a_wrong_name_says_what_there_is(own: str, name: str, says: str) -> None
     assert says in str(error.value)
 
 
+def test_a_function_of_keras_tuners_says_which_key_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "tuned.py").write_text("import keras_tuner\ndef build(hp): ...\nclass Hyper(keras_tuner.HyperModel): ...\n")
+    for name in ("build", "Hyper"):
+        with pytest.raises(ModelError, match=r'of \(hparams, input_shape, num_classes\).*add api = "keras-tuner"'):
+            resolve(f"{tmp_path}/tuned.py:{name}")
+
+
 def test_a_wrong_model_is_refused(own: str) -> None:
     with pytest.raises(ModelError, match=r"expected an output of shape \(n, 4\), one probability a class, got \(None, 3\)"):
         resolve(f"{own}:headless")({}, (8, 8, 1), 4)

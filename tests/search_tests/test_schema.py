@@ -14,7 +14,7 @@ from tailor.models.errors import ModelError
 from tailor.models.factory import BUILT_IN
 from tailor.models.training import options
 from tailor.search.errors import StudyError
-from tailor.search.study.load import ENQUEUE, FOUND, SECTIONS, build
+from tailor.search.study.load import ENQUEUE, FOUND, TABLES, build
 from tailor.search.study.offers import SAMPLERS
 from tailor.search.study.schema import schema
 from tailor.search.study.sections import SearchPlan
@@ -24,7 +24,7 @@ SCHEMA = schema(options.schema(), ("digits", "fashion-mnist", "mnist"), BUILT_IN
 
 def test_it_is_a_schema_and_knows_every_section_and_key() -> None:
     Draft202012Validator.check_schema(SCHEMA)
-    assert set(SCHEMA["properties"]) == {*SECTIONS, ENQUEUE, FOUND}
+    assert set(SCHEMA["properties"]) == {*TABLES, ENQUEUE, FOUND}
     assert {"api", "objectives", "constraints"} < set(SCHEMA["properties"]["study"]["properties"])
     assert set(SCHEMA["properties"]["search"]["properties"]) == set(vars(SearchPlan()))
     assert set(SCHEMA["properties"]["training"]["properties"]) == set(options.NAMES)
