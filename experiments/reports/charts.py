@@ -63,6 +63,7 @@ class Axis:
             values = (
                 values[:: max(1, len(values) // 5)] if len(values) > 1 else [self.low, math.sqrt(self.low * self.high), self.high]
             )
+            values = [float(round(v)) for v in values] if self.whole else values
         else:
             values = [float(v) for v in MaxNLocator(5, integer=self.whole).tick_values(self.low, self.high)]
         inside = [

@@ -59,9 +59,14 @@ def load_model(saved: SavedModel) -> keras.Model:
         raise
     except Exception as error:  # a foreign file may raise anything
         raise InputError(
-            f"{saved.path.name}: Keras refuses to load it in safe mode ({(str(error).splitlines() or [''])[0][:300]}). "
+            f"{saved.path.name}: Keras refuses to load it in safe mode ({_shorten(error)}). "
             'Lambda layers are never loaded; other custom layers need the factory\'s file (model = "nets/mine.py:build").'
         ) from error
+
+
+def _shorten(error: Exception) -> str:
+    """The first line of Keras's reason, without its advice to load the model all the same."""
+    return (str(error).splitlines() or [""])[0].partition(" If you trust")[0][:300]
 
 
 def _load(path: Path, module: ModuleType | None) -> keras.Model:
