@@ -11,7 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 from tailor.experiments.errors import InputError
-from tailor.experiments.planning.study_file import Overrides, resolve_study
+from tailor.experiments.planning.study_file import read_study
 from tailor.experiments.store import Store
 from tailor.experiments.tracking.reader import find_studies, find_study, open_client
 
@@ -107,4 +107,4 @@ def test_a_renamed_and_a_deleted_experiment_say_how_to_undo_it(first: Path, tmp_
 
 def test_mlflows_own_experiment_is_no_study() -> None:
     with pytest.raises(InputError, match=r"^study\.name: 'Default' is MLflow's own experiment"):
-        resolve_study("quickstart", Overrides(name="Default"))
+        read_study("quickstart", name="Default")

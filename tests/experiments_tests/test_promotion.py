@@ -249,7 +249,7 @@ def test_the_same_from_python(shell: Shell, promoted: dict[str, Any], tmp_path: 
     answers = tailor.predict("fresh", test.images, store=store)
     assert (answers.argmax(axis=1) == test.labels).mean() == pytest.approx(promoted["test"]["value"])
     assert {path.name for path in tailor.pull("fresh", tmp_path / "got", store=store)} >= {"model.keras", "card.md"}
-    with pytest.raises(tailor.InputError, match=r"images: expected uint8 \(n, 8, 8, 1\), got float32"):
+    with pytest.raises(tailor.InputError, match=r"images: expected an array, uint8 \(n, 8, 8, 1\), got float32"):
         tailor.predict("fresh", test.images.astype("float32"), store=store)
     for call in (tailor.open, lambda name, store: tailor.promote(name, to="x", store=store)):
         with pytest.raises(tailor.InputError, match=r"there is no study 'smal'.*small"):
