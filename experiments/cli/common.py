@@ -70,8 +70,8 @@ def store_at(folder: str | None) -> Store:
     return Store.at(folder, studies=click.get_current_context().meta.get(STUDIES))
 
 
-def open_store(folder: str | None, only_reads: bool = False) -> tuple[Store, MlflowClient]:
-    """The store and a client on it, for a command that `only_reads` in less time. Raises InputError if no study was recorded."""
+def open_store(folder: str | None) -> tuple[Store, MlflowClient]:
+    """The store and a client on it. Raises InputError if no study was recorded in it."""
     from ..errors import InputError
 
     store = store_at(folder)
@@ -80,10 +80,6 @@ def open_store(folder: str | None, only_reads: bool = False) -> tuple[Store, Mlf
             f"--store: there is no study in {store.root} yet; start one with `tailor search` and its file (or quickstart), "
             "or name another store."
         )
-    if only_reads:
-        from ..tracking.without_pandas import load_mlflow
-
-        load_mlflow()
     from ..tracking.question import require_database
     from ..tracking.reader import open_client  # after the refusal: it takes a second to import
 

@@ -21,7 +21,7 @@ def command(runs: tuple[str, ...], as_json: bool, store: str | None) -> None:
         study = runs[0].partition(":")[0]
         raise InputError(f"RUN: expected at least two, got {len(runs)}; try `tailor compare {study}:best {study}:3`.")
     with working("reading the trials"):
-        _, client = open_store(store, only_reads=True)
+        _, client = open_store(store)
         from ..reports.compare import compare
 
         found = compare(client, runs)

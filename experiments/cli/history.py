@@ -16,7 +16,7 @@ def command(name: str, as_json: bool, store: str | None) -> None:
     from dataclasses import asdict
 
     with working(f"reading the history of {name}"):
-        _, client = open_store(store, only_reads=True)
+        _, client = open_store(store)
         from ..registry.history import find_strays, read_history
 
         moves, strays = read_history(client, name), find_strays(client, name)

@@ -21,7 +21,7 @@ def command(name: str | None, as_json: bool, store: str | None) -> None:
     from dataclasses import asdict
 
     with working("reading the registered models"):
-        _, client = open_store(store, only_reads=True)
+        _, client = open_store(store)
         from ..registry.listing import list_registered
 
         versions = list_registered(client, name)

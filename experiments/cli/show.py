@@ -25,7 +25,7 @@ def command(trial: str, as_json: bool, store: str | None) -> None:
         from ..tracking.leaderboard import WORDS, format_number, shorten
         from ..tracking.tracker import flatten
 
-        _, client = open_store(store, only_reads=True)
+        _, client = open_store(store)
         study, found = read_details(client, trial)
     if as_json:
         print_json(found.to_dict())

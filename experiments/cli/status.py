@@ -20,7 +20,7 @@ def command(study: str, whole: bool, watch: bool, as_json: bool, store: str | No
 
         follow(study, store)
     with working(f"reading study {study}"):
-        place, client = open_store(store, only_reads=True)
+        place, client = open_store(store)
         from ..tracking.leaderboard import Overview, count_by_word, read_leaderboard, read_overview
         from .leaderboard import describe_state, print_leaderboard
 

@@ -47,9 +47,6 @@ def _recorded(folder: str | None) -> list[dict[str, str]]:
     store = store_at(folder)
     if not store.exists:
         return []
-    from ..tracking.without_pandas import load_mlflow
-
-    load_mlflow()
     from ..tracking.leaderboard import find_best, format_number, read_overview
     from ..tracking.reader import find_studies, open_client
 

@@ -24,7 +24,7 @@ def watch(name: str, folder: str | None) -> None:
     console = Console()
     if not console.is_terminal:
         return
-    place, client = open_store(folder, only_reads=True)
+    place, client = open_store(folder)
     study, _ = repair_if_killed(find_recorded(client, name), place)
     with Live(console=console, transient=True, auto_refresh=False) as live:
         while study.running:

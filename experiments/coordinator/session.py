@@ -42,7 +42,7 @@ from ..tracking.spool import Spool
 from ..tracking.tags import describe_machine, describe_origin, describe_study
 from ..tracking.tracker import Tracker, open_experiment, open_study
 from ..trials.checkpoints import Checkpoints
-from ..trials.failure import advise, describe_error
+from ..trials.failure import advise, describe_error, trace_own
 from ..trials.job import make_job
 from ..trials.preflight import Preflight
 from ..workers.cluster import Cluster
@@ -211,7 +211,7 @@ def check_model(pool: Pool, spec: StudySpec, data: DataHandle) -> Preflight:
         raise InputError(str(error)) from error
     except Exception as error:
         said = describe_error(error)
-        raise InputError(f"model {spec.model!r} failed while it was built: {said}{advise(said)}{_traced(error)}") from error
+        raise InputError(f"model {spec.model!r} failed while it was built: {said}{advise(said)}{trace_own(error)}") from error
 
 
 def _already_done(study: RecordedStudy, spec: StudySpec, store: Store, screen: Screen) -> Ended | None:
@@ -248,9 +248,3 @@ def open_pool(spec: StudySpec, places: Places) -> Iterator[Pool]:
         pool = Pool.open(*count_workers(spec), spec.workers.grace, cluster)
         held.callback(pool.close)
         yield pool
-
-
-def _traced(error: BaseException) -> str:
-    import traceback
-
-    return "\n" + "".join(traceback.format_exception(error)).rstrip()

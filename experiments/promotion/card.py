@@ -75,7 +75,7 @@ def write_card(facts: Facts, spec: StudySpec, splits: Splits, test: Predictions)
         "",
         "| measured on | images | accuracy (95 %) | loss |",
         "| --- | --- | --- | --- |",
-        f"| holdout ({_explain_holdout(facts)}) | {splits.sizes['holdout']} | {_holdout(facts)} | – |",
+        f"| holdout ({_explain_holdout(facts)}) | {splits.sizes['holdout']} | {_holdout(facts)} |",
         f"| test (opened {_times(facts.openings)} for this name) | {splits.sizes['test']} | "
         f"{_show(score_with_interval('accuracy', test))} | {score('loss', test):.4f} |",
         "",
@@ -139,8 +139,10 @@ def _explain_holdout(facts: Facts) -> str:
 
 
 def _holdout(facts: Facts) -> str:
-    """The holdout score, named if it is no accuracy."""
-    return _show(facts.holdout) + ("" if facts.metric == "accuracy" else f" ({facts.metric})")
+    """The holdout score in the column of its metric; in the first one, named, if it has none."""
+    if facts.metric == "loss":
+        return f"– | {_show(facts.holdout)}"
+    return _show(facts.holdout) + ("" if facts.metric == "accuracy" else f" ({facts.metric})") + " | –"
 
 
 def _show(one: Interval) -> str:

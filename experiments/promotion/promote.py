@@ -30,6 +30,7 @@ from ..registry.versions import (
     find_role,
     read_promoted_tag,
 )
+from ..system.file_lock import share_lock
 from ..tracking.ui_links import make_base_url
 from ..trials.chance import warn_near_chance
 from ..trials.evaluator import Evaluator
@@ -59,7 +60,10 @@ def promote(request: Request, work: Work, choose: Chooser | None = None) -> Prom
             f"{work.splits.digest}."
         )
     work = replace(work, spec=replace(work.spec, promotion=request.plan))
-    with Evaluator() as evaluator:
+    own = (
+        work.places.store.locks / f"{work.spec.name}+promotion.lock"
+    )  # as long as it is held, nobody deletes or renames the study
+    with share_lock(own), Evaluator() as evaluator:
         choice = (choose or CHOOSE[request.way])(request, work, evaluator)
         if request.dry_run:
             return Promotion(

@@ -53,6 +53,14 @@ def hold_lock(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterato
         yield
 
 
+@contextmanager
+def share_lock(path: Path) -> Iterator[None]:
+    """Hold a file's lock for the block together with others that share it; waits for one that holds it alone."""
+    with path.open("a+", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield
+
+
 def was_locked(folder: Path, study: str) -> bool:
     """Whether the study was ever held in this folder of locks."""
     return (folder / f"{study}.lock").exists()

@@ -52,12 +52,26 @@ def advise(said: str) -> str:
 
 def locate(error: BaseException) -> str:
     """The last line of the user's code that the error passed through, as `file:line`; empty if there is none."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+    for frame in reversed(_list_own_frames(error)):
+        path = Path(frame.filename)
+        return f"{os.path.relpath(path) if path.is_relative_to(Path.cwd()) else path}:{frame.lineno}"
+    return ""
+
+
+def trace_own(error: BaseException) -> str:
+    """The lines of the user's code that the error passed through, as a traceback; empty if there are none."""
+    frames = _list_own_frames(error)
+    return "\nTraceback of your code:\n" + "".join(traceback.format_list(frames)).rstrip() if frames else ""
+
+
+def _list_own_frames(error: BaseException) -> list[traceback.FrameSummary]:
+    found = []
+    for frame in traceback.extract_tb(error.__traceback__):
         path = Path(frame.filename)
         installed = PACKAGES & {*path.parts} or any(path.resolve().is_relative_to(place) for place in (*STANDARD, *OURS))
         if path.is_absolute() and not installed:
-            return f"{os.path.relpath(path) if path.is_relative_to(Path.cwd()) else path}:{frame.lineno}"
-    return ""
+            found.append(frame)
+    return found
 
 
 def lacks_room(error: BaseException) -> bool:

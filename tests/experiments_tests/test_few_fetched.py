@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import random
 import re
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Shell
 from mlflow.entities import Metric, Param, RunTag
 
 from tailor.experiments.cli.leaderboard import print_leaderboard
@@ -216,16 +213,3 @@ def test_no_search_of_mlflow_stops_at_its_first_page() -> None:
     rooms = Path(pages.__file__).parents[1]
     calls = [call for file in rooms.rglob("*.py") for call in re.findall(SEARCH, file.read_text(encoding="utf-8"))]
     assert calls and [call for call in calls if "max_results=1)" not in call] == []  # all others go through read_pages
-
-
-def test_a_command_that_only_reads_imports_no_pandas(recorded: Shell) -> None:
-    code = """
-import sys
-from tailor.experiments.cli import run
-for words in ("status small", "studies", "models", "history digits", "compare small:0 small:1"):
-    assert run([*words.split(), "--store", sys.argv[1]]) == 0, words
-    assert "pandas" not in sys.modules, words
-"""
-    command = [sys.executable, "-c", code, str(recorded.folder / "mlruns")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
-    assert done.returncode == 0, done.stderr

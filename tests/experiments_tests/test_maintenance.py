@@ -10,6 +10,8 @@ import pytest
 from conftest import OwnProcess, Shell
 from searches import artifacts, client, runs
 
+from tailor.experiments.errors import RunError
+from tailor.experiments.promotion import promote
 from tailor.experiments.registry.forms import FOLDER
 from tailor.experiments.system.file_lock import lock_study
 
@@ -91,6 +93,21 @@ def test_a_name_that_is_taken_is_refused(copy: Shell) -> None:
     done = copy("rename", "small", "other")
     assert done.returncode == 2 and "there is a study 'other' already" in done.stderr
     assert sorted(studies(copy.folder)) == ["other", "small"]
+
+
+def test_a_study_is_not_deleted_while_its_promotion_scores(copy: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = []
+
+    def choose(*_: object) -> None:
+        refused.append(
+            [copy(*words).stderr for words in (("delete", "small", "--yes"), ("rename", "small", "big"), ("gc", "--yes"))]
+        )
+        raise RunError("enough")
+
+    monkeypatch.setitem(promote.CHOOSE, "quick", choose)
+    assert copy("promote", "small", "--to", "other", "--quick").stderr.endswith("tailor: enough\n")
+    assert len(refused[0]) == 3 and all("a promotion runs in" in said for said in refused[0]), refused
+    assert studies(copy.folder) == ["small"]
 
 
 def test_gc_removes_what_nothing_needs_and_nothing_else(copy: Shell) -> None:
