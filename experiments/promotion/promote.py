@@ -60,10 +60,8 @@ def promote(request: Request, work: Work, choose: Chooser | None = None) -> Prom
             f"{work.splits.digest}."
         )
     work = replace(work, spec=replace(work.spec, promotion=request.plan))
-    own = (
-        work.places.store.locks / f"{work.spec.name}+promotion.lock"
-    )  # as long as it is held, nobody deletes or renames the study
-    with share_lock(own), Evaluator() as evaluator:
+    # As long as this is held, nobody deletes or renames the study.
+    with share_lock(work.places.store.locks / f"{work.spec.name}+promotion.lock"), Evaluator() as evaluator:
         choice = (choose or CHOOSE[request.way])(request, work, evaluator)
         if request.dry_run:
             return Promotion(
