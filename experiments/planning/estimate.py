@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -94,14 +95,15 @@ def is_native(spec: StudySpec) -> bool:
 
 
 def _list_read(job: TrialJob) -> tuple[set[str], set[str]]:
-    """The job's hyperparameters, and the names that the factory asked for."""
+    """The job's hyperparameters, and the names that the factory asked for; nothing if the factory fails this time."""
     from ...models.factory import resolve
     from ...models.reads import list_read
     from ...models.training.options import split
 
     _, hparams = split(job.values)
-    with at_work(job):
+    with at_work(job), suppress(Exception):  # it was built before: what fails only now is no reason to stop
         return set(hparams), list_read(resolve(job.model), hparams, (job.data.input_shape, job.data.num_classes))
+    return set(), set()
 
 
 def _size(values: Mapping[str, Any], parameters: int, numbers: int, batch: int, seconds: float, images: int) -> Size:
