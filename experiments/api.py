@@ -168,15 +168,17 @@ def _quiet_libraries() -> Iterator[None]:
 def _spec(study: str | Path | StudySpec | Mapping[str, Any], settings: Mapping[str, Any]) -> StudySpec:
     if isinstance(study, StudySpec):
         return validate(overlay(study, settings))
-    path, tables = None, dict[str, Any]()
     if isinstance(study, Mapping):
-        tables = copy.deepcopy(dict(study))
-    else:
-        path = find_file(str(study))
-        tables = read_laid(path)
+        return validate(build(_lay_settings(copy.deepcopy(dict(study)), settings)))
+    path = find_file(str(study))
+    return check_tables(_lay_settings(read_laid(path), settings), path, settings)
+
+
+def _lay_settings(tables: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The tables with the settings laid over them. Raises StudyError for a function in the place of its name."""
     for key, value in settings.items():
         lay(tables, key, value)
     for section, key in (("study", "model"), ("study", "space"), ("training", "loss")):
         if isinstance(table := tables.get(section), Mapping):
             refuse_function(f"{section}.{key}", table.get(key))
-    return validate(build(tables)) if path is None else check_tables(tables, path, settings)
+    return tables

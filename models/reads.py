@@ -33,24 +33,27 @@ class NotedValues(dict[str, Any]):
         return super().pop(name, *default)
 
     def __iter__(self) -> Iterator[str]:  # also of ** and dict(…)
-        self.read |= super().keys()
-        return super().__iter__()
+        return iter(self._all())
+
+    def __or__(self, other: Any) -> Any:
+        return self._all() | other
 
     def items(self) -> Any:
-        self.read |= super().keys()
-        return super().items()
+        return self._all().items()
 
     def values(self) -> Any:
-        self.read |= super().keys()
-        return super().values()
+        return self._all().values()
 
     def keys(self) -> Any:
-        self.read |= super().keys()
-        return super().keys()
+        return self._all().keys()
 
     def copy(self) -> dict[str, Any]:
-        self.read |= super().keys()
-        return super().copy()
+        return self._all()
+
+    def _all(self) -> dict[str, Any]:
+        whole = {name: dict.__getitem__(self, name) for name in dict.keys(self)}
+        self.read |= whole.keys()
+        return whole
 
 
 def list_read(factory: Factory, hparams: Mapping[str, Any], data: tuple[Shape, int]) -> set[str]:

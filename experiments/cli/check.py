@@ -153,6 +153,9 @@ def _show_plan(spec: StudySpec, found: Estimate) -> None:
     spans = " to ".join(dict.fromkeys(format_duration(max(seconds, 1)) for seconds in found.search_seconds))
     pruned = "less if trials stop early or are pruned"
     print_lines(f"time: {spans} of training on {found.workers} workers ({pruned}); the start and the report come on top")
-    unread = f"{', '.join(found.unread)}: {spec.model} read no hyperparameter of such a name in either model; is it misspelt?"
-    lines = (explain_pruner(spec), explain_repeats(spec), found.note, *ask_about(spec), unread if found.unread else "")
+    asked = ask_about(spec)
+    if found.unread:
+        names = ", ".join(found.unread)
+        asked.append(f"{names}: {spec.model} read no hyperparameter of such a name in either model; is it misspelt?")
+    lines = (explain_pruner(spec), explain_repeats(spec), found.note, *asked)
     print_lines(*(line for line in lines if line))

@@ -22,7 +22,7 @@ from ..trials.job import TrialJob, make_job
 from ..trials.preflight import Preflight, inspect_model
 from ..trials.process import at_work
 from ..trials.run import build
-from .resolve import find_ends
+from .resolve import find_ends, takes_any
 
 if TYPE_CHECKING:
     import keras
@@ -80,18 +80,13 @@ def estimate(spec: StudySpec, splits: Splits) -> Estimate:
                 raise InputError(f"model {spec.model!r} with {values} cannot be built: {error}{advise(str(error))}") from error
             found = found if sizes else inspected
             sizes.append(_size(values, *measured, images=len(splits.train)))
-            if is_native(spec):
+            if takes_any(spec):
                 one_given, one_read = evaluator.call(_list_read, job)
                 given, read = given | one_given, read | one_read
     workers = spec.workers.count or count_cores()
     seconds = [trials * spec.search.max_epochs * size.epoch_seconds / workers for size in sizes]
     took = (min(seconds), max(seconds))
     return Estimate(splits.sizes, described, trials, workers, sizes[0], sizes[1], took, found.note, sorted(given - read))
-
-
-def is_native(spec: StudySpec) -> bool:
-    """Whether the model is a custom factory, which takes any hyperparameter."""
-    return not spec.compiled and ":" in spec.model
 
 
 def _list_read(job: TrialJob) -> tuple[set[str], set[str]]:

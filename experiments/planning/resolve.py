@@ -148,10 +148,15 @@ def _check_kinds(spec: StudySpec) -> None:
             raise InputError(f"{section}.{name}: expected {said}{default}, got {wrong[0]!r}.")
 
 
+def takes_any(spec: StudySpec) -> bool:
+    """Whether the model is a custom factory, which takes hyperparameters of any name."""
+    return not spec.compiled and ":" in spec.model
+
+
 def ask_about(spec: StudySpec) -> list[str]:
     """A question for each key that is valid, but perhaps not what you mean."""
     asked = [*_ask_about_goal(spec), *ask_about_lists(spec.space.parameters)]
-    if not spec.compiled and ":" in spec.model:  # a custom factory takes any name
+    if takes_any(spec):
         for name in spec.training:
             near = difflib.get_close_matches(name, options.NAMES, n=1, cutoff=NEARLY)
             if name not in options.NAMES and near:

@@ -16,8 +16,13 @@ from ..errors import InputError
 from .resolve import find_file, validate
 
 Mistake = StudyError | ModelError | InputError
-STAND_INS = {"study.name": "study", "study.dataset": "digits", "study.model": "stand:in"}
-STAND_INS |= {"study.objective": "val_accuracy", "study.direction": "maximize"}  # for keys that must be there
+STAND_INS = {  # for keys that must be there
+    "study.name": "study",
+    "study.dataset": "digits",
+    "study.model": "stand:in",
+    "study.objective": "val_accuracy",
+    "study.direction": "maximize",
+}
 MOST = 50  # mistakes that are looked for
 
 

@@ -35,8 +35,8 @@ class LocalVersion:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def read_local_version(store: Store, reference: str) -> LocalVersion | None:
-    """The version that a reference names, with its model's files verified; None if anything is not as expected.
+def read_local_version(store: Store, reference: str, verify: bool = True) -> LocalVersion | None:
+    """The version that a reference names, its model's files verified if asked to; None if anything is not as expected.
 
     It never explains why: MLflow's client, asked next, does. Raises InputError for a reference that names nothing.
     """
@@ -48,7 +48,10 @@ def read_local_version(store: Store, reference: str) -> LocalVersion | None:
         suppress(sqlite3.Error, KeyError, ValueError, OSError, InputError),
         closing(sqlite3.connect(address, uri=True, timeout=1)) as database,
     ):
-        return _read(database, wanted)
+        found = _read(database, wanted)
+        if verify:
+            found.model.verify()
+        return found
     return None
 
 
@@ -73,7 +76,6 @@ def _read(database: sqlite3.Connection, wanted: Reference) -> LocalVersion:
     model = SavedModel(
         folder / "data" / "model.keras", tags[SHA256], code[0] if code else None, tags[CODE_SHA256] if code else None
     )
-    model.verify()
     return LocalVersion(name, number, tags, model, one("SELECT version_num FROM alembic_version"))
 
 

@@ -276,6 +276,8 @@ def test_a_hyperparameter_that_the_factory_never_reads_is_asked_about(tailor: Sh
         (lambda h, *_: h.get("a", 1) + ("b" in h), {"a", "b"}),
         (lambda h, *_: dict(h), {"a", "b", "c"}),
         (lambda h, *_: {**h}, {"a", "b", "c"}),
+        (lambda h, *_: h | {}, {"a", "b", "c"}),
+        (lambda h, *_: h.copy(), {"a", "b", "c"}),
         (lambda h, *_: [*h.items()], {"a", "b", "c"}),
     ],
 )
