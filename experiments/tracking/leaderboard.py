@@ -122,11 +122,11 @@ def _make_row(attempt: RecordedAttempt, goal: Goal, values: Mapping[str, float],
 
 
 def _find_epoch(attempt: RecordedAttempt) -> int:
-    """The epoch of the attempt's value: the best of a complete one, else the last. A resumed one trained only some itself."""
+    """The epoch of the attempt's value: the best of a complete one, else the last, of an earlier attempt too."""
     if attempt.status == "complete" and "best_epoch" in attempt.metrics:
         return int(attempt.metrics["best_epoch"])
     ended = re.search(r"after epoch (\d+)$", attempt.reason)
-    return int(ended[1]) if ended else attempt.epochs
+    return int(ended[1]) if ended else attempt.epoch
 
 
 @dataclass(frozen=True)

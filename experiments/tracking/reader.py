@@ -30,6 +30,7 @@ from .pages import read_pages
 
 STUDY_FILE, REPORT = "study.json", "report.html"
 EPOCHS = "tailor.epochs"
+EPOCH = "tailor.epoch"
 STUDY_TAG = "tailor.study"  # of every run: the study's name
 DELETED = "deleted, except for what"  # begins the state of a deleted study of which registered versions need something
 
@@ -39,7 +40,8 @@ class RecordedAttempt:
     """An attempt at a trial (or candidate, by its number), as its run records it.
 
     `status` is Tailor's (running, complete, pruned, failed, stopped, lost), `run_status` MLflow's; `epochs` counts those
-    that the attempt trained itself; `start` and `end` are milliseconds since 1970.
+    that the attempt trained itself, and `epoch` is the trial's newest, which an earlier attempt may have reached; `start` and
+    `end` are milliseconds since 1970.
     """
 
     trial: int
@@ -54,6 +56,7 @@ class RecordedAttempt:
     metrics: Mapping[str, float]
     start: int
     end: int | None
+    epoch: int = 0
 
     @classmethod
     def read(cls, run: Run, kind: Kind = TRIAL) -> RecordedAttempt:
@@ -71,6 +74,7 @@ class RecordedAttempt:
             metrics=dict(run.data.metrics),
             start=info.start_time,
             end=info.end_time,
+            epoch=int(tags.get(EPOCH, tags.get(EPOCHS, "0"))),
         )
 
 

@@ -29,7 +29,7 @@ from .entries import NEWEST, RUN_STATUS, BeginAttempt, DropModel, EndRun, LogMet
 from .kinds import TRIAL, Kind
 from .lease import Lease
 from .outbox import Outbox
-from .reader import EPOCHS, STUDY_FILE, RecordedStudy, find_study
+from .reader import EPOCH, EPOCHS, STUDY_FILE, RecordedStudy, find_study
 from .tags import OF_STUDY
 
 FLUSH_SECONDS = 2.0
@@ -37,11 +37,16 @@ FLUSH_SECONDS = 2.0
 
 @dataclass
 class _Live:
-    """A running attempt: its metrics that wait, and the epochs that it trained itself."""
+    """A running attempt: its metrics that wait, the epochs that it trained itself, and the trial's newest epoch."""
 
     metrics: list[Timed]
     hparams: Mapping[str, Any]
     epochs: int = 0
+    epoch: int = 0
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return {EPOCHS: str(self.epochs), EPOCH: str(self.epoch)}
 
 
 class Tracker:
@@ -83,6 +88,7 @@ class Tracker:
         live = self._live.get((report.trial, report.attempt))
         if live is not None:
             live.epochs += not report.replayed
+            live.epoch = report.epoch
             live.metrics += [(name, value, _now(), report.epoch) for name, value in report.metrics.items()]
 
     def tick(self) -> None:
@@ -147,13 +153,13 @@ class Tracker:
 
     def _flush(self, attempt: tuple[int, int], live: _Live) -> None:
         if live.metrics:
-            self.outbox.put(LogMetrics(attempt, tuple(live.metrics), {EPOCHS: str(live.epochs)}))
+            self.outbox.put(LogMetrics(attempt, tuple(live.metrics), live.tags))
             live.metrics = []
 
     def _close(
         self, attempt: tuple[int, int], live: _Live, tags: Mapping[str, str], status: str, files: Mapping[str, bytes]
     ) -> None:
-        self.outbox.put(EndRun(attempt, {EPOCHS: str(live.epochs), **tags}, status, _now(), files))
+        self.outbox.put(EndRun(attempt, {**live.tags, **tags}, status, _now(), files))
 
     def _describe(self, job: TrialJob, hparams: Mapping[str, Any], result: TrialResult | None, status: str) -> str:
         return write_trial_note(job.study, self._kind, job.trial, hparams, result, status)

@@ -68,6 +68,7 @@ def test_a_stopped_trial_goes_on_in_its_middle_to_the_same_numbers(tailor: Shell
     replay = json.loads((artifacts(resumed) / "trial.json").read_text())
     assert replay["resumes"] == "0.1.npz"
     assert int(resumed.data.tags["tailor.epochs"]) < 1500  # the others were brought by the checkpoint
+    assert resumed.data.tags["tailor.epoch"] == "1500" and stopped.data.tags["tailor.epoch"] == stopped.data.tags["tailor.epochs"]
     assert resumed.data.metrics["best_val_loss"] == never.data.metrics["best_val_loss"]
     assert len(client(tailor.folder).get_metric_history(stopped.info.run_id, "val_loss")) < 1500
     assert not (tailor.folder / "mlruns" / "checkpoints" / "small").exists()

@@ -50,6 +50,7 @@ def attempt(trial: int, status: str, metrics: dict[str, float], reason: str = ""
         status=status,
         reason=reason,
         epochs=int(metrics.get("best_epoch", 3)),
+        epoch=int(metrics.get("best_epoch", 3)),
         params={**PARAMS, "learning_rate": str(0.0010182345 * (trial + 1)), "dropout": f"0.{trial}12345", **params},
         metrics=metrics,
         start=trial,
@@ -131,6 +132,8 @@ def test_a_leaderboard_of_several_objectives_and_a_constraint(width: int) -> Non
 def test_the_epoch_of_a_pruned_trial_is_the_trials_own() -> None:
     resumed = dataclasses.replace(ATTEMPTS[1], reason="after epoch 9", epochs=2)
     assert rank([resumed], GOAL)[0].epoch == 9
+    stopped = dataclasses.replace(ATTEMPTS[1], status="stopped", reason="", epochs=1, epoch=943)
+    assert rank([stopped], GOAL)[0].epoch == 943
 
 
 def test_trials_that_did_not_complete_stand_behind_by_their_last_score() -> None:
