@@ -245,8 +245,8 @@ def complete(trial: int, value: float = 0.5, attempt: int = 1, model: bytes | No
     return TrialResult(trial, attempt, "complete", metrics={"best_val_accuracy": value, **more}, best_epoch=2, model=model)
 
 
-def failed(trial: int, attempt: int = 1, traceback: str = "") -> TrialResult:
-    return TrialResult(trial, attempt, "failed", "error: KeyError", traceback)
+def failed(trial: int, attempt: int = 1, shown: str = "") -> TrialResult:
+    return TrialResult(trial, attempt, "failed", "error: KeyError", f"Traceback of it all\n{shown}", shown)
 
 
 def pruned(trial: int, attempt: int = 1) -> TrialResult:

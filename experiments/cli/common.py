@@ -117,6 +117,13 @@ def repair_if_killed(study: RecordedStudy, store: Store) -> tuple[RecordedStudy,
     return study.refresh(), lines
 
 
+def is_taken_up(study: RecordedStudy, store: Store) -> bool:
+    """Whether a search begins that will resume the study: it holds the study, and has not recorded yet that it runs."""
+    from ..system.file_lock import is_locked
+
+    return not study.running and is_locked(store.locks, study.name)
+
+
 def format_next(*words: str) -> str:
     """A command to run next, quoted for a shell, with this command's `--store`."""
     context = click.get_current_context(silent=True)

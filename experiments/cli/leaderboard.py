@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...search.study.goal import key_of
 from ..tracking import ui_links
 from ..tracking.leaderboard import describe_best, find_best, format_number, list_others, read_leaderboard, shorten
-from .common import format_next, make_table, open_console, show_table
+from .common import format_next, is_taken_up, make_table, open_console, show_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,7 +34,7 @@ def describe_state(store: Store, study: RecordedStudy, spec: StudySpec) -> dict[
         "study": spec.name,
         "run": study.run_id,
         "status": study.run.info.status,
-        "ended": None if study.running else study.state,
+        "ended": None if study.running or is_taken_up(study, store) else study.state,
         "trials": spec.search.trials,
         "counts": Counter(row.status for row in board),
         "url": ui_links.make_study_url(ui_links.make_base_url(store.tracking_uri), study.experiment_id),

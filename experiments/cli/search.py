@@ -114,9 +114,10 @@ def _close(study: str, store: Store, ended: Ended, again: str) -> None:
         click.echo(f"Stopped: {counted}. Nothing is lost; resume with:  {again}")
         return
     click.echo(f"Finished: {ended.reason} ({counted}).")
+    promote = (format_next("promote", study, "--to", "NAME"), "register the best model")
     print_next(
         [
-            (format_next("promote", study, "--to", "NAME"), "register the best model"),
+            *([promote] if ended.promotable else []),
             (format_next("report", study), "write the report as a page"),
             (format_next("ui", study), "compare the trials in MLflow"),
             find_way_on(ended.reason, again),

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import click
 
-from .common import find_recorded, format_next, json_option, open_store, print_json, repair_if_killed, store_option, working
+from .common import (
+    find_recorded,
+    format_next,
+    is_taken_up,
+    json_option,
+    open_store,
+    print_json,
+    repair_if_killed,
+    store_option,
+    working,
+)
 
 
 @click.command("status")
@@ -26,15 +36,16 @@ def command(study: str, whole: bool, watch: bool, as_json: bool, store: str | No
 
         recorded, repaired = repair_if_killed(find_recorded(client, study), place)
         spec = recorded.read_spec()
-        state = describe_state(place, recorded, spec) if as_json else None
+        plain = describe_state(place, recorded, spec) if as_json else None
         shown = Overview.of(read_leaderboard(recorded), None) if whole else read_overview(recorded)
-    if state is not None:
-        print_json(state)
+    if plain is not None:
+        print_json(plain)
         return
     for line in repaired:
         click.echo(f"repaired: {line}")
     print_leaderboard(spec.name, recorded.goal, shown)
     total = f"{sum(shown.counts.values())} of {spec.search.trials} trials"
-    ended = "" if recorded.state == total or ("running" in shown.counts and recorded.running) else f"; {recorded.state}"
+    state = "a search begins, and resumes it" if is_taken_up(recorded, place) else recorded.state
+    ended = "" if state == total or ("running" in shown.counts and recorded.running) else f"; {state}"
     click.echo(f"{total}: {count_by_word(shown.counts)}{ended}")
     click.echo(f"Compare them in MLflow:  {format_next('ui', spec.name)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .common import json_option, print_json, print_table, store_at, store_option, working
+from .common import is_taken_up, json_option, print_json, print_table, store_at, store_option, working
 
 
 @click.command("studies")
@@ -55,5 +55,6 @@ def _recorded(folder: str | None) -> list[dict[str, str]]:
         shown = read_overview(study)
         metric, first = study.goal.first.metric, find_best(shown.top)
         best = "–" if first is None else f"{metric} {format_number(first.value, metric)}"
-        found.append({"study": study.name, "status": study.word, "trials": str(sum(shown.counts.values())), "best": best})
+        word, trials = "running" if is_taken_up(study, store) else study.word, str(sum(shown.counts.values()))
+        found.append({"study": study.name, "status": word, "trials": trials, "best": best})
     return found

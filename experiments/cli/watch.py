@@ -19,7 +19,7 @@ def watch(name: str, folder: str | None) -> None:
     from rich.console import Console
     from rich.live import Live
 
-    from .common import find_recorded, open_store, repair_if_killed
+    from .common import find_recorded, is_taken_up, open_store, repair_if_killed
 
     console = Console()
     if not console.is_terminal:
@@ -27,7 +27,7 @@ def watch(name: str, folder: str | None) -> None:
     place, client = open_store(folder)
     study, _ = repair_if_killed(find_recorded(client, name), place)
     with Live(console=console, transient=True, auto_refresh=False) as live:
-        while study.running:
+        while study.running or is_taken_up(study, place):
             live.update(_draw(study), refresh=True)
             try:
                 time.sleep(EVERY)

@@ -233,8 +233,8 @@ class Coordinator:
         if values is not None and continues(self._spec) and result.model is not None:
             self._parts.checkpoints.save(result.trial, result.model)
         if result.status == "failed":
-            if result.traceback and not self.first_failure:
-                self._parts.screen.line(result.traceback.rstrip())
+            if result.shown and not self.first_failure:
+                self._parts.screen.line(result.shown.rstrip())
             self.first_failure = self.first_failure or result.reason
         self._tell(attempt.suggestion, Outcome(result.status, values or {}, "" if values else result.reason))
 

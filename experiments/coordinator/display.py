@@ -135,9 +135,11 @@ def _describe_left(progress: Progress, now: float) -> str:
 
 
 def describe_resumed(progress: Progress) -> str:
-    """What earlier sessions did: 3 of 12 done, best 0.8768."""
+    """What earlier sessions did: 3 of 12 trials (1 done, 2 pruned), best 0.8768."""
+    ended = {"done": progress.complete, "pruned": progress.pruned, "failed": progress.failed}
+    counts = ", ".join(f"{count} {word}" for word, count in ended.items() if count)
     best = "" if progress.best is None else f", best {progress.best[1]:.4f} ({progress.name(progress.best[0])})"
-    return f"resuming: {progress.done} of {progress.trials} done{best}"
+    return f"resuming: {progress.done} of {progress.trials} trials{f' ({counts})' if counts else ''}{best}"
 
 
 def format_duration(seconds: float) -> str:

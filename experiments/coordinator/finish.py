@@ -23,13 +23,17 @@ from .progress import Screen
 
 @dataclass(frozen=True)
 class Ended:
-    """How a session ended: why it asked for no more trials, the signal that stopped it (or 0), what still waits for MLflow."""
+    """How a session ended: why it asked for no more trials, the signal that stopped it (or 0), what still waits for MLflow.
+
+    `promotable` is False if no model of the study can be promoted.
+    """
 
     experiment_id: str
     reason: str
     signal: int
     complete: int
     waiting: str = ""
+    promotable: bool = True
 
 
 def finish(coordinator: Coordinator, tracker: Tracker, caught: int) -> Ended:

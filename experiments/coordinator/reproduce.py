@@ -235,8 +235,8 @@ def _train(job: TrialJob, pool: Pool, screen: Screen, last: int, spec: StudySpec
                     if job.waits:
                         pool.answer(job, event.epoch, event.epoch >= last)
                 case TrialResult():
-                    if event.traceback:
-                        screen.line(event.traceback.rstrip())
+                    if event.shown:
+                        screen.line(event.shown.rstrip())
                     return event
         screen.show(progress)
 

@@ -44,7 +44,7 @@ from ..tracking.tracker import Tracker, open_experiment, open_study
 from ..trials.checkpoints import Checkpoints
 from ..trials.failure import advise, describe_error, trace_own
 from ..trials.job import make_job
-from ..trials.preflight import Preflight
+from ..trials.preflight import UNPROMOTED, Preflight
 from ..workers.cluster import Cluster
 from ..workers.pool import Pool
 from .coordinator import Coordinator, Parts
@@ -186,7 +186,7 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
     if not ended.signal and not ended.waiting:
         draw_report(study, screen)
         warn_of_chance(study, splits, screen)
-    return ended
+    return dataclasses.replace(ended, promotable=UNPROMOTED not in preflight.note)
 
 
 def _keep_code(spec: StudySpec, checkpoints: Checkpoints, digest: str) -> Path | None:

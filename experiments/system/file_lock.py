@@ -7,7 +7,7 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -59,6 +59,16 @@ def share_lock(path: Path) -> Iterator[None]:
     with path.open("a+", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
         yield
+
+
+def is_locked(folder: Path, study: str) -> bool:
+    """Whether a process holds the study now."""
+    with suppress(FileNotFoundError), (folder / f"{study}.lock").open(encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def was_locked(folder: Path, study: str) -> bool:

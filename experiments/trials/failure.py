@@ -64,6 +64,13 @@ def trace_own(error: BaseException) -> str:
     return "\nTraceback of your code:\n" + "".join(traceback.format_list(frames)).rstrip() if frames else ""
 
 
+def trace(error: BaseException) -> str:
+    """What a screen shows of a trial's first error: the user's lines and the error; the whole traceback if it passed none."""
+    if not (own := trace_own(error)):
+        return "".join(traceback.format_exception(error))
+    return "\n".join([own.lstrip(), *traceback.format_exception_only(error)])
+
+
 def _list_own_frames(error: BaseException) -> list[traceback.FrameSummary]:
     found = []
     for frame in traceback.extract_tb(error.__traceback__):

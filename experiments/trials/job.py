@@ -69,6 +69,7 @@ class TrialResult:
     status: Status
     reason: str = ""
     traceback: str = ""
+    shown: str = ""  # of the traceback, what a screen shows
     history: tuple[Mapping[str, float], ...] = ()
     best_epoch: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)

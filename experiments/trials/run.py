@@ -19,7 +19,7 @@ from ...models.keras_tuner import hypermodel
 from ...models.training.options import TrainOptions, split
 from ...models.training.seeding import seed_all
 from ..datasets.splits import DataHandle
-from .failure import explain_failure
+from .failure import explain_failure, trace
 from .filters import find_filters
 from .job import EpochReport, TrialJob, TrialResult
 from .metrics import Evaluation, evaluate
@@ -61,7 +61,7 @@ def run_trial(job: TrialJob, channel: Channel) -> TrialResult:
     except Stopped:
         return TrialResult(job.trial, job.attempt, "stopped", "stopped by request")
     except Exception as error:
-        return TrialResult(job.trial, job.attempt, "failed", explain_failure(error), traceback.format_exc())
+        return TrialResult(job.trial, job.attempt, "failed", explain_failure(error), traceback.format_exc(), trace(error))
 
 
 def build(job: TrialJob, policy: str | None = None) -> tuple[keras.Model, TrainOptions]:

@@ -146,9 +146,7 @@ def test_a_complete_trial_that_measures_too_little_fails(tmp_path: Path) -> None
 
 def test_the_first_traceback_is_shown_and_only_that(tmp_path: Path) -> None:
     made = world(tmp_path, trials=3)
-    coordinator, _ = made.play(
-        [[failed(0, traceback="Traceback one\n")], [failed(1, traceback="Traceback two\n")], [complete(2)]]
-    )
+    coordinator, _ = made.play([[failed(0, shown="Traceback one\n")], [failed(1, shown="Traceback two\n")], [complete(2)]])
     assert "Traceback one" in made.screen.lines and "Traceback two" not in made.screen.lines
     assert coordinator.first_failure == "error: KeyError" and coordinator.progress.failed == 2
 

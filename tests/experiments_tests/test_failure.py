@@ -13,7 +13,7 @@ import tailor
 from tailor.experiments.datasets.splits import DataHandle
 from tailor.experiments.errors import RunError
 from tailor.experiments.trials.chance import find_guess, warn_near_chance
-from tailor.experiments.trials.failure import explain_failure
+from tailor.experiments.trials.failure import explain_failure, trace
 from tailor.experiments.trials.job import TrialJob
 from tailor.experiments.trials.preflight import LOGITS, OWN_COMPILE, inspect_model
 from tailor.models.errors import ModelError
@@ -69,6 +69,15 @@ def test_an_error_of_a_factory_names_its_type_file_and_line(folder: Path) -> Non
     assert explain_failure(raised("build", folder)) == "error: KeyError: 'droput' (nets/res.py:5)"
     assert explain_failure(raised("inside", folder)).endswith("(nets/res.py:11)")  # the user's line, not Keras's
     assert explain_failure(ValueError("no line\nof mine")) == "error: ValueError: no line"
+
+
+def test_the_screen_shows_the_users_lines_of_a_traceback_and_the_error(folder: Path) -> None:
+    shown = trace(raised("build", folder)).splitlines()
+    assert shown[0] == "Traceback of your code:" and shown[-1] == "KeyError: 'droput'"
+    files = [Path(line.split('"')[1]).name for line in shown if ", line " in line]
+    assert files == [Path(__file__).name, "res.py", "res.py"]  # none of ours
+    theirs = ValueError("a library's own")
+    assert trace(theirs).splitlines() == ["ValueError: a library's own"]
 
 
 def test_what_a_model_is_taken_for_is_said_in_one_line(folder: Path) -> None:

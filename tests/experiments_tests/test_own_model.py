@@ -283,3 +283,13 @@ def test_a_hyperparameter_that_the_factory_never_reads_is_asked_about(tailor: Sh
 )
 def test_what_a_factory_asks_for_is_noted(build: Callable[..., Any], read: set[str]) -> None:
     assert list_read(Factory("own", build, {"c": 3}, None), {"a": 1, "b": 2}, ((8, 8, 1), 10)) == read
+
+
+@pytest.mark.slow
+def test_after_a_search_nothing_proposes_to_promote_what_cannot_be(tailor: Shell) -> None:
+    (tailor.folder / "mine.py").write_text(OWN_STEPS)
+    study = OWN_STUDY.replace("nets/mine.py:build", "mine.py:tricky")
+    (tailor.folder / "small.toml").write_text(study)
+    done = tailor("search", "small.toml", "--workers", "1")
+    assert done.returncode == 0 and "can be searched, but not promoted" in done.stdout
+    assert "tailor report small" in done.stdout and "tailor promote" not in done.stdout

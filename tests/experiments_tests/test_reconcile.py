@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 from searches import client, runs
 
 from tailor.experiments.store import Store
+from tailor.experiments.system.file_lock import lock_study
 from tailor.experiments.tracking.leaderboard import WORDS
 from tailor.experiments.trials.checkpoints import Checkpoints
 
@@ -71,6 +72,19 @@ def test_status_and_report_of_a_killed_search_say_so_alike(copy: Shell) -> None:
     said = "its search was killed; the same `tailor search` resumes it"
     assert f"· {said}</p>" in page and "· running</p>" not in page
     assert said in copy("status", "small").stdout
+
+
+def test_a_killed_study_that_a_search_takes_up_is_not_called_killed(copy: Shell) -> None:
+    (parent,), _ = runs(copy.folder)
+    mlflow = client(copy.folder)
+    mlflow.update_run(parent.info.run_id, status="KILLED")  # as its repair leaves it
+    mlflow.delete_tag(parent.info.run_id, "tailor.ended")
+    assert "its search was killed" in copy("status", "small").stdout
+    with lock_study(copy.folder / "mlruns" / "locks", "small"):  # what a search does first, before its workers load
+        assert "; a search begins, and resumes it\n" in copy("status", "small").stdout
+        assert json.loads(copy("status", "small", "--json").stdout)["ended"] is None
+        (study,) = json.loads(copy("studies", "--json").stdout)["recorded"]
+    assert study["status"] == "running"
 
 
 def test_what_only_one_side_knows_is_said(copy: Shell) -> None:

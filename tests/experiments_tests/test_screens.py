@@ -215,7 +215,7 @@ def test_what_is_still_to_wait_for(changes: dict[str, object], says: str) -> Non
 
 
 def test_a_search_that_resumes_says_what_is_done() -> None:
-    assert describe_resumed(make_progress()) == "resuming: 4 of 12 done, best 0.9122 (trial 5)"
+    assert describe_resumed(make_progress()) == "resuming: 4 of 12 trials (3 done, 1 pruned), best 0.9122 (trial 5)"
 
 
 def test_a_changed_space_is_said_in_words() -> None:
