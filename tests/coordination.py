@@ -16,7 +16,7 @@ from tailor.experiments.coordinator.reconcile import Stores, reconcile
 from tailor.experiments.datasets.splits import DataHandle
 from tailor.experiments.tracking.entries import RUN_STATUS
 from tailor.experiments.tracking.model_files import ModelFile
-from tailor.experiments.tracking.reader import RecordedAttempt
+from tailor.experiments.tracking.recorded import RecordedAttempt
 from tailor.experiments.trials.checkpoints import Checkpoints
 from tailor.experiments.trials.job import EpochReport, TrialJob, TrialResult
 from tailor.experiments.workers.pool import Lost, WorkerEvent

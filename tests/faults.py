@@ -17,7 +17,8 @@ from mlflow import MlflowClient
 
 from tailor.experiments.coordinator.reconcile import find_outcome
 from tailor.experiments.store import Store
-from tailor.experiments.tracking.reader import RecordedAttempt, find_study, open_client
+from tailor.experiments.tracking.reader import find_study, open_client
+from tailor.experiments.tracking.recorded import RecordedAttempt
 from tailor.search.engines import open_engine
 
 HERE = Path(__file__).resolve().parent
@@ -102,8 +103,8 @@ def broken(folder: Path, trials: int | None, *, environ: Mapping[str, str] | Non
         return [] if trials is None else ["there is no such study in MLflow"]
     attempts = found.read_attempts()
     wrong = _attempts_wrong(attempts)
-    if found.run.info.status not in (("KILLED", "FINISHED") if trials is None else ("FINISHED",)):
-        wrong.append(f"the study's run is {found.run.info.status}")
+    if found.run_status not in (("KILLED", "FINISHED") if trials is None else ("FINISHED",)):
+        wrong.append(f"the study's run is {found.run_status}")
     goal, spec = found.goal, found.read_spec()
     engine = open_engine(spec, store.studies_url, store.oracles)
     told = {record.trial: record.outcome for record in engine.records()}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ..system.file_lock import is_locked
 from ..system.redact import mask_passwords
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from ..store import Store
     from ..tracking.reader import RecordedStudy
+    from ..tracking.recorded import StudyRecord
 
 F = TypeVar("F", bound=Callable[..., Any])
 STUDIES = "tailor.studies"
@@ -91,16 +93,37 @@ def find_recorded(client: MlflowClient, study: str) -> RecordedStudy:
     """Find a recorded study by its name, or by its study file. Raises InputError that lists the recorded ones."""
     from ..tracking.reader import find_study, no_study
 
-    name = study
-    if study.endswith(".toml"):
-        from ...search.study.load import load
-        from ..planning.resolve import find_file
-
-        name = load(find_file(study)).name
+    name = _find_name(study)
     found = find_study(client, name)
     if found is None:
         raise no_study("STUDY", name, client)
     return found
+
+
+def find_shown(folder: str | None, study: str) -> tuple[Store, StudyRecord, list[str]]:
+    """The store, and a study of it to show, found as `find_recorded` does, with a line for each repair.
+
+    A local store is read without MLflow, unless the study needs a repair.
+    """
+    from ..tracking.local import find_local_study
+
+    place = store_at(folder)
+    local = find_local_study(place, _find_name(study))
+    if local is not None and (not local.running or is_locked(place.locks, local.name)):
+        return place, local, []
+    place, client = open_store(folder)
+    recorded, lines = repair_if_killed(find_recorded(client, study), place)
+    return place, recorded, lines
+
+
+def _find_name(study: str) -> str:
+    """The study's name, also if its file is given."""
+    if not study.endswith(".toml"):
+        return study
+    from ...search.study.load import load
+    from ..planning.resolve import find_file
+
+    return load(find_file(study)).name
 
 
 def repair_if_killed(study: RecordedStudy, store: Store) -> tuple[RecordedStudy, list[str]]:
@@ -117,10 +140,8 @@ def repair_if_killed(study: RecordedStudy, store: Store) -> tuple[RecordedStudy,
     return study.refresh(), lines
 
 
-def is_taken_up(study: RecordedStudy, store: Store) -> bool:
+def is_taken_up(study: StudyRecord, store: Store) -> bool:
     """Whether a search begins that will resume the study: it holds the study, and has not recorded yet that it runs."""
-    from ..system.file_lock import is_locked
-
     return not study.running and is_locked(store.locks, study.name)
 
 

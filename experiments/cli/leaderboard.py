@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from ...search.study.spec import StudySpec
     from ..store import Store
     from ..tracking.leaderboard import Overview
-    from ..tracking.reader import RecordedStudy
+    from ..tracking.recorded import StudyRecord
 
 MORE = {"train_seconds": "seconds", "parameters": "parameters", "best_val_loss": "val_loss"}  # on a wide screen
 GAP = 2  # spaces between columns
 REASONS = 3  # failures that are explained
 
 
-def describe_state(store: Store, study: RecordedStudy, spec: StudySpec) -> dict[str, Any]:
+def describe_state(store: Store, study: StudyRecord, spec: StudySpec) -> dict[str, Any]:
     """A study's progress, how its last session ended (None: it runs), and every trial, best first."""
     board = read_leaderboard(study)
     return {
         "study": spec.name,
         "run": study.run_id,
-        "status": study.run.info.status,
+        "status": study.run_status,
         "ended": None if study.running or is_taken_up(study, store) else study.state,
         "trials": spec.search.trials,
         "counts": Counter(row.status for row in board),

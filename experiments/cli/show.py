@@ -11,7 +11,7 @@ import click
 from .common import format_next, json_option, open_store, print_json, store_option, working
 
 if TYPE_CHECKING:
-    from ..tracking.reader import RecordedAttempt
+    from ..tracking.recorded import RecordedAttempt
 
 
 @click.command("show")

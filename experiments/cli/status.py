@@ -4,17 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .common import (
-    find_recorded,
-    format_next,
-    is_taken_up,
-    json_option,
-    open_store,
-    print_json,
-    repair_if_killed,
-    store_option,
-    working,
-)
+from .common import find_shown, format_next, is_taken_up, json_option, print_json, store_option, working
 
 
 @click.command("status")
@@ -30,11 +20,10 @@ def command(study: str, whole: bool, watch: bool, as_json: bool, store: str | No
 
         follow(study, store)
     with working(f"reading study {study}"):
-        place, client = open_store(store)
         from ..tracking.leaderboard import Overview, count_by_word, read_leaderboard, read_overview
         from .leaderboard import describe_state, print_leaderboard
 
-        recorded, repaired = repair_if_killed(find_recorded(client, study), place)
+        place, recorded, repaired = find_shown(store, study)
         spec = recorded.read_spec()
         plain = describe_state(place, recorded, spec) if as_json else None
         shown = Overview.of(read_leaderboard(recorded), None) if whole else read_overview(recorded)

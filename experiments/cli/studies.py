@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import click
 
 from .common import is_taken_up, json_option, print_json, print_table, store_at, store_option, working
+
+if TYPE_CHECKING:
+    from ..tracking.recorded import StudyRecord
 
 
 @click.command("studies")
@@ -48,10 +54,15 @@ def _recorded(folder: str | None) -> list[dict[str, str]]:
     if not store.exists:
         return []
     from ..tracking.leaderboard import find_best, format_number, read_overview
-    from ..tracking.reader import find_studies, open_client
+    from ..tracking.local import read_local_studies
 
+    studies: Sequence[StudyRecord] | None = read_local_studies(store)
+    if studies is None:
+        from ..tracking.reader import find_studies, open_client
+
+        studies = find_studies(open_client(store))
     found = []
-    for study in find_studies(open_client(store)):
+    for study in studies:
         shown = read_overview(study)
         metric, first = study.goal.first.metric, find_best(shown.top)
         best = "–" if first is None else f"{metric} {format_number(first.value, metric)}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ..tracking.reader import RecordedStudy
+    from ..tracking.recorded import StudyRecord
 
 EVERY = 2.0  # seconds between two looks
 ROWS = 10
@@ -19,13 +19,12 @@ def watch(name: str, folder: str | None) -> None:
     from rich.console import Console
     from rich.live import Live
 
-    from .common import find_recorded, is_taken_up, open_store, repair_if_killed
+    from .common import find_shown, is_taken_up
 
     console = Console()
     if not console.is_terminal:
         return
-    place, client = open_store(folder)
-    study, _ = repair_if_killed(find_recorded(client, name), place)
+    place, study, _ = find_shown(folder, name)
     with Live(console=console, transient=True, auto_refresh=False) as live:
         while study.running or is_taken_up(study, place):
             live.update(_draw(study), refresh=True)
@@ -33,10 +32,10 @@ def watch(name: str, folder: str | None) -> None:
                 time.sleep(EVERY)
             except KeyboardInterrupt:
                 return
-            study, _ = repair_if_killed(study.refresh(), place)
+            _, study, _ = find_shown(folder, name)
 
 
-def _draw(study: RecordedStudy) -> Table:
+def _draw(study: StudyRecord) -> Table:
     """A line a trial: those that run first, with their last value, then the best."""
     from rich.table import Table
     from rich.text import Text

@@ -15,7 +15,7 @@ from ...search.study.spec import StudySpec
 from ..datasets.splits import DataHandle
 from ..tracking.kinds import TRIAL
 from ..tracking.model_files import ModelFile
-from ..tracking.reader import RecordedAttempt
+from ..tracking.recorded import RecordedAttempt
 from ..trials.checkpoints import Checkpoints
 from ..trials.job import EpochReport, TrialJob, TrialResult, make_job
 from ..workers.pool import Lost, Note, WorkerEvent

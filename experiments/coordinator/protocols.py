@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from ..tracking.model_files import ModelFile
-from ..tracking.reader import RecordedAttempt
+from ..tracking.recorded import RecordedAttempt
 from ..trials.job import EpochReport, TrialJob, TrialResult
 from ..workers.pool import WorkerEvent
 

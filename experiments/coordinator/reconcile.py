@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ...search.engines.protocol import Engine, Outcome
 from ...search.study.goal import Goal
 from ..errors import InputError
-from ..tracking.reader import RecordedAttempt
+from ..tracking.recorded import RecordedAttempt
 from ..trials.checkpoints import Checkpoints
 from ..workers.retries import COORDINATOR_GONE
 from .protocols import Record

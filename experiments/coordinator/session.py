@@ -37,7 +37,8 @@ from ..system.silence import silence
 from ..tracking.lease import Lease
 from ..tracking.outbox import Outbox
 from ..tracking.question import require_database
-from ..tracking.reader import RecordedAttempt, RecordedStudy, find_study, open_client, prepare_database
+from ..tracking.reader import RecordedStudy, find_study, open_client, prepare_database
+from ..tracking.recorded import RecordedAttempt
 from ..tracking.spool import Spool
 from ..tracking.tags import describe_machine, describe_origin, describe_study
 from ..tracking.tracker import Tracker, open_experiment, open_study
@@ -222,7 +223,7 @@ def _already_done(study: RecordedStudy, spec: StudySpec, store: Store, screen: S
         return None
     catch_up(Outbox(study, Spool(store.spool, spec.name), screen.line))
     complete = sum(record.outcome.status == "complete" for record in records)
-    if study.refresh().run.info.status != "FINISHED" or (complete and not study.has_report()):
+    if study.refresh().run_status != "FINISHED" or (complete and not study.has_report()):
         return None
     if not complete:
         raise RunError(

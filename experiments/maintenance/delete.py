@@ -20,7 +20,8 @@ from ..tracking.erase import ACTIVE, Eraser, find_place, measure
 from ..tracking.kinds import CANDIDATE, REFIT
 from ..tracking.leaderboard import OVERVIEW
 from ..tracking.pages import read_pages
-from ..tracking.reader import DELETED, no_study
+from ..tracking.reader import no_study
+from ..tracking.recorded import DELETED
 from ..tracking.tags import DIGEST
 from .hold import hold_study
 from .needed import Needed, find_needed

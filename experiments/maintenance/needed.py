@@ -10,7 +10,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from ..registry.history import read_history
 from ..registry.versions import EVIDENCE, list_versions
-from ..tracking.reader import STUDY_TAG
+from ..tracking.recorded import STUDY_TAG
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ from ..system.file_lock import lock_study
 from ..tracking import pending
 from ..tracking.erase import Eraser
 from ..tracking.pages import read_pages
-from ..tracking.reader import STUDY_FILE, STUDY_TAG, RecordedStudy, find_study, no_study
+from ..tracking.reader import RecordedStudy, find_study, no_study
+from ..tracking.recorded import STUDY_FILE, STUDY_TAG
 from ..tracking.ui_links import make_view_tags
 from .delete import find_studies_url
 from .hold import hold_study

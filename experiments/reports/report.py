@@ -25,7 +25,8 @@ from ...search.study.goal import Objective, key_of
 from ...search.study.spec import StudySpec
 from ..tracking.artifacts import CONFUSION, CURVES, FILTERS, SAMPLES, SCORES
 from ..tracking.leaderboard import Row, format_number, read_leaderboard, shorten
-from ..tracking.reader import REPORT, RecordedStudy
+from ..tracking.reader import RecordedStudy
+from ..tracking.recorded import REPORT
 from ..tracking.tracker import flatten
 from .advice import advise
 from .charts import draw_charts

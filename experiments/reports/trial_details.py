@@ -14,7 +14,8 @@ from mlflow.exceptions import MlflowException
 
 from ...search.study.goal import EPOCH_METRICS
 from ..errors import InputError
-from ..tracking.reader import RecordedAttempt, RecordedStudy, find_study
+from ..tracking.reader import RecordedStudy, find_study
+from ..tracking.recorded import RecordedAttempt
 from ..tracking.references import find_run
 from ..tracking.tracker import flatten
 

@@ -11,7 +11,7 @@ from ...search.study.spec import StudySpec
 from ..trials.job import TrialResult
 from .kinds import TRIAL, Kind
 from .leaderboard import LONGEST_TAG, TOP, Overview, Row, format_number, shorten
-from .reader import REPORT
+from .recorded import REPORT
 
 NOTE = "mlflow.note.content"
 WIDEST = 60  # characters of a trial's hyperparameters in a table

@@ -8,10 +8,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...search.study.goal import EPOCH_METRICS, Goal
-from .reader import RecordedAttempt, RecordedStudy
+from .recorded import RecordedAttempt, StudyRecord
+
+if TYPE_CHECKING:
+    from .reader import RecordedStudy
 
 FEW = 100  # attempts to fetch at once, if the first of them is likely enough
 TOP = 10  # rows that a screen shows
@@ -68,7 +71,7 @@ class Row:
         return asdict(self)
 
 
-def read_leaderboard(study: RecordedStudy) -> list[Row]:
+def read_leaderboard(study: StudyRecord) -> list[Row]:
     """Every trial of a study, read from MLflow: complete ones in the goal's order, then the others by their last score."""
     return rank(study.read_attempts(), study.goal)
 
@@ -154,17 +157,16 @@ def record_overview(study: RecordedStudy, board: Sequence[Row]) -> None:
     """Keep the overview of an ended study on its run; `read_overview` takes it until the run ends anew."""
     made = Overview.of(board)
     plain = {"counts": made.counts, "varied": made.varied, "runs": [row.run_id for row in made.top]}
-    text = json.dumps({"end": study.run.info.end_time, **plain})
+    text = json.dumps({"end": study.end, **plain})
     if board and len(text) <= LONGEST_TAG:
         study.client.set_tag(study.run_id, OVERVIEW, text)
 
 
-def read_overview(study: RecordedStudy) -> Overview:
+def read_overview(study: StudyRecord) -> Overview:
     """The overview of a study: as recorded when its search ended, if nothing changed since, with only its first runs fetched."""
     known = json.loads(study.tags.get(OVERVIEW, "{}"))
-    if known and not study.running and known["end"] == study.run.info.end_time and not study.has_deleted_attempts():
-        ids = ", ".join(f"'{run_id}'" for run_id in known["runs"])
-        attempts = list(study.search_attempts(f"attributes.run_id IN ({ids})"))
+    if known and not study.running and known["end"] == study.end and not study.has_deleted_attempts():
+        attempts = study.read_trials(known["runs"])
         if len(attempts) == len(known["runs"]):
             return Overview(rank(attempts, study.goal), known["counts"], known["varied"])
     return Overview.of(read_leaderboard(study))

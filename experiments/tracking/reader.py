@@ -1,4 +1,4 @@
-"""What Tailor reads from MLflow: the client on a store, studies by name, and a study's attempts as records."""
+"""What Tailor reads by MLflow's client: studies by name, and a study's attempts."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from mlflow import MlflowClient
 from mlflow.entities import Run, RunTag, ViewType
 
 from ...search.errors import suggest
-from ...search.study.goal import Constraint, Goal, Objective
 from ...search.study.load import build_recorded
 from ...search.study.spec import StudySpec
 from ..errors import InputError
@@ -27,118 +25,37 @@ from .entries import RUN_STATUS, end_tags
 from .kinds import TRIAL, Kind
 from .moved import correct_addresses
 from .pages import read_pages
-
-STUDY_FILE, REPORT = "study.json", "report.html"
-EPOCHS = "tailor.epochs"
-EPOCH = "tailor.epoch"
-STUDY_TAG = "tailor.study"  # of every run: the study's name
-DELETED = "deleted, except for what"  # begins the state of a deleted study of which registered versions need something
+from .recorded import REPORT, STUDY_FILE, STUDY_TAG, RecordedAttempt, StudyRecord
 
 
 @dataclass(frozen=True)
-class RecordedAttempt:
-    """An attempt at a trial (or candidate, by its number), as its run records it.
-
-    `status` is Tailor's (running, complete, pruned, failed, stopped, lost), `run_status` MLflow's; `epochs` counts those
-    that the attempt trained itself, and `epoch` is the trial's newest, which an earlier attempt may have reached; `start` and
-    `end` are milliseconds since 1970.
-    """
-
-    trial: int
-    attempt: int
-    run_id: str
-    run_name: str
-    run_status: str
-    status: str
-    reason: str
-    epochs: int
-    params: Mapping[str, str]
-    metrics: Mapping[str, float]
-    start: int
-    end: int | None
-    epoch: int = 0
-
-    @classmethod
-    def read(cls, run: Run, kind: Kind = TRIAL) -> RecordedAttempt:
-        tags, info = run.data.tags, run.info
-        return cls(
-            trial=int(tags[kind.tag]),
-            attempt=int(tags["tailor.attempt"]),
-            run_id=info.run_id,
-            run_name=info.run_name,
-            run_status=info.status,
-            status=tags.get("tailor.status", "running"),
-            reason=tags.get("tailor.status_reason", ""),
-            epochs=int(tags.get(EPOCHS, "0")),
-            params=dict(run.data.params),
-            metrics=dict(run.data.metrics),
-            start=info.start_time,
-            end=info.end_time,
-            epoch=int(tags.get(EPOCH, tags.get(EPOCHS, "0"))),
-        )
-
-
-@dataclass(frozen=True)
-class RecordedStudy:
-    """A study in MLflow: its experiment, and its own run as it was when Tailor read it."""
+class RecordedStudy(StudyRecord):
+    """A study that is read and changed by MLflow's client."""
 
     client: MlflowClient
-    experiment_id: str
-    run: Run
 
-    @property
-    def run_id(self) -> str:
-        return self.run.info.run_id
-
-    @property
-    def tags(self) -> Mapping[str, str]:
-        return self.run.data.tags
-
-    @property
-    def name(self) -> str:
-        return self.tags[STUDY_TAG]
-
-    @property
-    def running(self) -> bool:
-        """Whether a search runs it, or was killed while it ran it."""
-        return self.run.info.status == "RUNNING"
-
-    @property
-    def word(self) -> str:
-        """The state in one word: running, finished, stopped, failed or deleted."""
-        if self.tags.get("tailor.ended", "").startswith(DELETED):
-            return "deleted"
-        return {"KILLED": "stopped"}.get(self.run.info.status, self.run.info.status.lower())
-
-    @property
-    def state(self) -> str:
-        """The study's state: running, or how its last session ended."""
-        if self.running:
-            return "running"
-        return self.tags.get("tailor.ended", "its search was killed; the same `tailor search` resumes it")
-
-    @cached_property
-    def goal(self) -> Goal:
-        """The objectives and constraints in the tags of the study's run."""
-        more = json.loads(self.tags.get("tailor.goal", "{}"))
-        first = Objective(self.tags["tailor.objective"], self.tags["tailor.direction"])  # type: ignore[arg-type]
-        others = tuple(Objective(*pair) for pair in more.get("others", ()))
-        return Goal((first, *others), tuple(map(Constraint.parse, more.get("constraints", ()))))
+    @classmethod
+    def of(cls, client: MlflowClient, run: Run) -> RecordedStudy:
+        """The study of its own run."""
+        info = run.info
+        return cls(info.experiment_id, info.run_id, info.status, info.end_time, run.data.tags, client)
 
     def refresh(self) -> RecordedStudy:
         """The study with its run as it is now."""
-        return replace(self, run=self.client.get_run(self.run_id))
+        return self.of(self.client, self.client.get_run(self.run_id))
 
     def read_spec(self) -> StudySpec:
-        """The spec of the study's last start."""
         with tempfile.TemporaryDirectory() as folder:
             return build_recorded(
                 json.loads(Path(self.client.download_artifacts(self.run_id, STUDY_FILE, folder)).read_text(encoding="utf-8"))
             )
 
     def read_attempts(self, kind: Kind = TRIAL) -> list[RecordedAttempt]:
-        """Every attempt of that kind, oldest first."""
         return list(self.search_attempts(kind=kind))
+
+    def read_trials(self, run_ids: Iterable[str]) -> list[RecordedAttempt]:
+        ids = ", ".join(f"'{run_id}'" for run_id in run_ids)
+        return list(self.search_attempts(f"attributes.run_id IN ({ids})"))
 
     def search_attempts(
         self, wanted: str = "", order: str = "start_time ASC", page: int | None = None, kind: Kind = TRIAL
@@ -149,7 +66,6 @@ class RecordedStudy:
         return (RecordedAttempt.read(run, kind) for run in runs)
 
     def has_deleted_attempts(self) -> bool:
-        """Whether a run of an attempt was deleted in MLflow."""
         wanted = "tags.`tailor.kind` = 'trial'"
         return bool(self.client.search_runs([self.experiment_id], wanted, ViewType.DELETED_ONLY, max_results=1))
 
@@ -225,7 +141,7 @@ def find_study(client: MlflowClient, name: str) -> RecordedStudy | None:
             f'eval "$(tailor env)", then mlflow experiments restore -x {experiment.experiment_id}.'
         )
     runs = client.search_runs([experiment.experiment_id], "tags.`tailor.kind` = 'study'", max_results=1)
-    return RecordedStudy(client, experiment.experiment_id, runs[0]) if runs else None
+    return RecordedStudy.of(client, runs[0]) if runs else None
 
 
 def find_studies(client: MlflowClient) -> list[RecordedStudy]:

@@ -29,7 +29,8 @@ from .entries import NEWEST, RUN_STATUS, BeginAttempt, DropModel, EndRun, LogMet
 from .kinds import TRIAL, Kind
 from .lease import Lease
 from .outbox import Outbox
-from .reader import EPOCH, EPOCHS, STUDY_FILE, RecordedStudy, find_study
+from .reader import RecordedStudy, find_study
+from .recorded import EPOCH, EPOCHS, STUDY_FILE
 from .tags import OF_STUDY
 
 FLUSH_SECONDS = 2.0
@@ -216,7 +217,7 @@ def _find_draft(client: MlflowClient, experiment_id: str, spec: StudySpec, tags:
     drafts = client.search_runs([experiment_id], "tags.`tailor.kind` = 'draft'", max_results=1)
     draft = {**tags, "tailor.kind": "draft"}
     run = drafts[0] if drafts else client.create_run(experiment_id, tags=draft, run_name=spec.name)
-    return RecordedStudy(client, experiment_id, run)
+    return RecordedStudy.of(client, run)
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

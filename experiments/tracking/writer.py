@@ -20,7 +20,8 @@ from .entries import NEWEST, Attempt, BeginAttempt, DropModel, EndRun, Entry, Lo
 from .kinds import TRIAL, Kind
 from .outage import is_away, refuses_request
 from .pages import read_pages
-from .reader import STUDY_TAG, RecordedStudy
+from .reader import RecordedStudy
+from .recorded import STUDY_TAG
 
 MODEL_NAME = "model"
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import random
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import Shell
 from mlflow.entities import Metric, Param, RunTag
+from searches import client
 
 from tailor.experiments.cli.leaderboard import print_leaderboard
 from tailor.experiments.errors import InputError
 from tailor.experiments.maintenance.gc import find_garbage
 from tailor.experiments.registry.files import find_logged_models
 from tailor.experiments.store import Store
+from tailor.experiments.system.file_lock import lock_study
 from tailor.experiments.tracking import leaderboard, pages
 from tailor.experiments.tracking.entries import RUN_STATUS, end_tags
 from tailor.experiments.tracking.leaderboard import (
@@ -29,7 +35,9 @@ from tailor.experiments.tracking.leaderboard import (
     read_overview,
     record_overview,
 )
-from tailor.experiments.tracking.reader import RecordedAttempt, RecordedStudy, find_studies, find_study, open_client
+from tailor.experiments.tracking.local import read_local_studies
+from tailor.experiments.tracking.reader import RecordedStudy, find_studies, find_study, open_client
+from tailor.experiments.tracking.recorded import RecordedAttempt
 from tailor.experiments.tracking.references import find_run
 
 SEARCH = r"\.search_(?:runs|experiments|logged_models|registered_models|model_versions)\([^\n]*"
@@ -113,6 +121,51 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
         made.attempt(study, (99, 1), "complete", {"latency_ms": 0.5})  # without all values
         made.end(study, 1)
     return made
+
+
+@pytest.mark.parametrize("name", GOALS)
+def test_a_local_store_is_read_without_mlflow_as_mlflow_reads_it(place: Place, name: str) -> None:
+    study = place.begin(f"local-{name}", GOALS[name])
+    for trial, status in enumerate(("complete", "pruned", "stopped", "running")):
+        place.attempt(study, (trial, 1), "lost")
+        place.attempt(study, (trial, 2), status, {"best_val_accuracy": trial / 7, "latency_ms": 2.0})
+    odd = place.attempt(study, (4, 1), "failed", {"best_val_accuracy": math.nan, "val_loss": math.inf, "latency_ms": 1e-9})
+    study = place.end(study, 7)
+    local = next(one for one in read_local_studies(place.store) or () if one.name == study.name)
+    shared = ("experiment_id", "run_id", "run_status", "end", "tags", "state", "word", "goal")
+    assert [getattr(local, one) for one in shared] == [getattr(study, one) for one in shared]
+    assert repr(local.read_attempts()) == repr(study.read_attempts())  # as texts: NaN equals nothing
+    assert repr(local.read_trials([odd])) == repr(study.read_trials([odd])) != "[]"
+    assert local.has_deleted_attempts() == study.has_deleted_attempts() is False
+    place.client.delete_run(odd)
+    assert local.has_deleted_attempts() == study.has_deleted_attempts() is True
+    assert len(local.read_attempts()) == len(study.read_attempts()) == 8
+
+
+def test_mlflow_is_loaded_only_to_repair_or_explain(copy: Shell) -> None:
+    code = (
+        "import sys; from tailor.experiments.cli import run; code = run(sys.argv[1:]); "
+        "print(code, 'mlflow' in sys.modules, file=sys.stderr)"
+    )
+
+    def ask(*words: str) -> tuple[str, str]:
+        call = [sys.executable, "-c", code, *words]
+        done = subprocess.run(call, capture_output=True, text=True, timeout=200, check=False, cwd=copy.folder)
+        return done.stdout, done.stderr.splitlines()[-1]
+
+    (experiment,) = client(copy.folder).search_experiments(filter_string="name = 'small'")
+    (study,) = client(copy.folder).search_runs([experiment.experiment_id], "tags.`tailor.kind` = 'study'")
+    shown, said = ask("status", "small")
+    assert said == "0 False" and "small: best first" in shown and ask("status", "small.toml") == (shown, said)
+    assert ask("studies")[1] == "0 False"
+    client(copy.folder).update_run(study.info.run_id, status="RUNNING")
+    with lock_study(copy.folder / "mlruns" / "locks", "small"):
+        assert ask("status", "small", "--json")[1] == "0 False"
+    shown, said = ask("status", "small")
+    assert said == "0 True" and "repaired: the study's run: its search was killed; closed" in shown
+    assert ask("status", "smal")[1] == "2 True"
+    (copy.folder / "mlruns" / "artifacts" / "small" / study.info.run_id / "artifacts" / "study.json").unlink()
+    assert ask("status", "small")[1].endswith(" True")
 
 
 @pytest.mark.parametrize("name", GOALS)

@@ -25,7 +25,7 @@ def test_the_studys_own_run_says_what_came_of_it(recorded: Shell) -> None:
     study = find_study(client(recorded.folder), "small")
     assert study is not None
     board = read_leaderboard(study)
-    best, run = board[0], study.run
+    best, run = board[0], study.client.get_run(study.run_id)
     metrics, params, note = run.data.metrics, run.data.params, run.data.tags["mlflow.note.content"]
     assert metrics["best_val_accuracy"] == best.value and metrics["best_trial"] == best.trial
     assert (metrics["trials"], metrics["trials_complete"] + metrics["trials_pruned"]) == (len(board), len(board))

@@ -36,7 +36,7 @@ class Place:
         store = Store.at(str(folder), {"MLFLOW_TRACKING_URI": address})
         self.client: MlflowClient = open_client(store)
         experiment = self.client.create_experiment("small", None if store.served else (folder / "artifacts").as_uri())
-        self.study = RecordedStudy(self.client, experiment, self.client.create_run(experiment, tags={"tailor.study": "small"}))
+        self.study = RecordedStudy.of(self.client, self.client.create_run(experiment, tags={"tailor.study": "small"}))
         self.database, self.spool, self.said = folder / "mlflow.db", folder / "spool", list[str]()
 
     def outbox(self) -> Outbox:

@@ -19,7 +19,7 @@ from tailor.experiments.coordinator.progress import Leader, Progress, RunningTri
 from tailor.experiments.planning.resume_check import list_space_changes
 from tailor.experiments.system.sorting import count_up
 from tailor.experiments.tracking.leaderboard import Overview, rank
-from tailor.experiments.tracking.reader import RecordedAttempt
+from tailor.experiments.tracking.recorded import RecordedAttempt
 from tailor.search.errors import StudyError
 from tailor.search.study.goal import Constraint, Goal, Objective
 from tailor.search.study.load import build, build_recorded
