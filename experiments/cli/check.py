@@ -36,8 +36,11 @@ def command(study: str, name: str | None, settings: tuple[str, ...], as_json: bo
     """
     from dataclasses import asdict
 
+    from ..system.forkserver import loading
+
     spec = resolve(study, name, settings, given)
-    with working(f"checking {spec.name}: reading the data, and building its smallest and largest model"):
+    text = f"checking {spec.name}: reading the data, and building its smallest and largest model"
+    with working(text), loading():  # TensorFlow, beside the data here
         spec, splits, found = _measure(spec, data)
     if as_json:
         print_json({"study": spec.tables(), **asdict(found), "data_notes": splits.notes})
