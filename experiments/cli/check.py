@@ -48,7 +48,7 @@ def command(study: str, name: str | None, settings: tuple[str, ...], as_json: bo
     sizes = ", ".join(f"{name} {size:,}" for name, size in found.splits.items())
     print_lines(f"{spec.name}: {spec.model} on {spec.dataset} ({sizes}), {found.points}")
     print_lines(*(f"{spec.dataset}: {note}" for note in splits.notes))
-    _show_space(spec)
+    _show_space(spec, found.begins)
     _show_sizes(found)
     _show_plan(spec, found)
     click.echo(f"The study is valid. Run it:  {repeat_command('search')}")
@@ -69,8 +69,8 @@ def _measure(spec: StudySpec, data: Path | None) -> tuple[StudySpec, Splits, Est
     return spec, splits, estimate(spec, splits)
 
 
-def _show_space(spec: StudySpec) -> None:
-    """The space as a table, and what is fixed or left at its default."""
+def _show_space(spec: StudySpec, begins: Mapping[str, Any]) -> None:
+    """The space as a table, and what is fixed or left at its default. `begins` are the first trial's values."""
     from ...search.space.conditions import write_when
     from ...search.space.describe import describe_default, describe_scale, describe_values
     from ..planning.recorded_defaults import list_defaults
@@ -81,7 +81,7 @@ def _show_space(spec: StudySpec) -> None:
             one.name,
             describe_values(one),
             describe_scale(one),
-            describe_default(one) or _format(defaults.get(one.name)),
+            _format(begins[one.name]) if one.name in begins else describe_default(one) or _format(defaults.get(one.name)),
             write_when(one.when) if one.when else "–",
         ]
         for one in spec.source.searched

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ..system.file_lock import is_locked
+from ..system.file_lock import is_locked, was_locked
 from ..system.redact import mask_passwords
 
 if TYPE_CHECKING:
@@ -143,6 +143,13 @@ def repair_if_killed(study: RecordedStudy, store: Store) -> tuple[RecordedStudy,
 def is_taken_up(study: StudyRecord, store: Store) -> bool:
     """Whether a search begins that will resume the study: it holds the study, and has not recorded yet that it runs."""
     return not study.running and is_locked(store.locks, study.name)
+
+
+def find_word(study: StudyRecord, store: Store) -> str:
+    """The study's state in one word, by its run and by whether a search holds it."""
+    if study.running and was_locked(store.locks, study.name) and not is_locked(store.locks, study.name):
+        return "stopped"  # killed, and not repaired yet
+    return "running" if is_taken_up(study, store) else study.word
 
 
 def format_next(*words: str) -> str:

@@ -134,4 +134,6 @@ def _list_notes(goal: Goal, shown: Overview, hidden: Sequence[str]) -> list[str]
         notes.append(f"no room for: {', '.join(hidden)}")
     failed = [row for row in shown.top if row.status == "failed" and row.reason]
     notes += [f"trial {row.trial} failed: {row.reason[:200]}" for row in failed[:REASONS]]
+    if (more := shown.counts.get("failed", 0) - REASONS) > 0 and failed:
+        notes.append(f"and {more} more failed; `tailor show STUDY:TRIAL` says why")
     return notes

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .common import format_next, json_option, open_store, print_json, store_option, working
+from .common import format_next, json_option, open_store, print_json, repair_if_killed, store_option, working
 
 if TYPE_CHECKING:
     from ..tracking.recorded import RecordedAttempt
@@ -25,11 +25,16 @@ def command(trial: str, as_json: bool, store: str | None) -> None:
         from ..tracking.leaderboard import WORDS, format_number, shorten
         from ..tracking.tracker import flatten
 
-        _, client = open_store(store)
+        place, client = open_store(store)
         study, found = read_details(client, trial)
+        _, repaired = repair_if_killed(study, place)
+        if repaired:
+            study, found = read_details(client, trial)
     if as_json:
         print_json(found.to_dict())
         return
+    for line in repaired:
+        click.echo(f"repaired: {line}")
     click.echo(
         f"{found.study}:{found.trial}  {WORDS.get(found.status, found.status)}{f', {found.reason}' if found.reason else ''}"
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .common import is_taken_up, json_option, print_json, print_table, store_at, store_option, working
+from .common import find_word, json_option, print_json, print_table, store_at, store_option, working
 
 if TYPE_CHECKING:
     from ..tracking.recorded import StudyRecord
@@ -66,6 +66,6 @@ def _recorded(folder: str | None) -> list[dict[str, str]]:
         shown = read_overview(study)
         metric, first = study.goal.first.metric, find_best(shown.top)
         best = "–" if first is None else f"{metric} {format_number(first.value, metric)}"
-        word, trials = "running" if is_taken_up(study, store) else study.word, str(sum(shown.counts.values()))
+        word, trials = find_word(study, store), str(sum(shown.counts.values()))
         found.append({"study": study.name, "status": word, "trials": trials, "best": best})
     return found

@@ -46,5 +46,5 @@ def _time_keras(saved: SavedModel) -> Cost:
     model = load_model(saved)
     images = tf.zeros((1, *model.inputs[0].shape[1:]), tf.as_dtype(model.inputs[0].dtype))
     signature = [tf.TensorSpec(images.shape, images.dtype)]
-    call = tf.function(lambda batch: model(batch, training=False), input_signature=signature)
+    call = tf.function(lambda batch: model(batch, training=False), input_signature=signature, autograph=False)
     return Cost(*time_calls(lambda: call(images).numpy()))

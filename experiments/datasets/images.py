@@ -51,7 +51,7 @@ def assemble(name: str, parts: Mapping[str, Arrays], class_names: tuple[str, ...
     for part, images in ready.items():
         if images.images.shape[1:] != shape:
             raise InputError(f"{name} ({part}): its images are {images.images.shape[1:]}, those to train on {shape}.")
-    lacking = [_lacking(part, images, class_names) for part, images in ready.items()]
+    lacking = [find_lacking(part, images, class_names) for part, images in ready.items()]
     dark = [_dark(part, images.images) for part, images in ready.items()]
     said = (*notes, *filter(None, [*dark, *lacking]))
     return Dataset(name, ready["train"], ready.get("test"), class_names, ready.get("val"), said)
@@ -85,7 +85,7 @@ def _dark(part: str, images: np.ndarray) -> str:
     return f"the images{where} are nearly black: their brightest pixel is {brightest} of 255; if that is their white, scale them"
 
 
-def _lacking(part: str, images: Images, class_names: tuple[str, ...]) -> str:
+def find_lacking(part: str, images: Images, class_names: tuple[str, ...]) -> str:
     """A line that names the classes without an image in a part; empty if there are none."""
     absent = np.flatnonzero(np.bincount(images.labels, minlength=len(class_names)) == 0)
     if not len(absent):

@@ -15,14 +15,14 @@ import numpy as np
 
 from ...search.study.spec import DataPlan
 from ..errors import InputError
-from .images import Dataset, Images
+from .images import Dataset, Images, find_lacking
 
 DEFAULT = {"val": 0.1, "holdout": 0.1, "test": 0.15}
 
 
 @dataclass(frozen=True)
 class Splits:
-    """A data set in four splits. `digest` identifies the data and the cut; `notes` name what is not read."""
+    """A data set in four splits. `digest` identifies the data and the cut; `notes` are lines for the screen."""
 
     train: Images
     val: Images
@@ -70,7 +70,9 @@ def split(dataset: Dataset, plan: DataPlan) -> Splits:
         cut[name] = dataset.pool.take(rest[taken])
         rest = np.delete(rest, taken)
     cut["train"] = dataset.pool.take(rest)
-    return Splits(**cut, class_names=dataset.class_names, digest=_digest(cut, dataset.class_names), notes=dataset.notes)
+    lacking = [find_lacking(part, cut[part], dataset.class_names) for part in ("train", "val", "holdout", "test")]
+    notes = tuple(dict.fromkeys(filter(None, [*dataset.notes, *lacking])))  # a part that came with the data is noted before
+    return Splits(**cut, class_names=dataset.class_names, digest=_digest(cut, dataset.class_names), notes=notes)
 
 
 def stratify(labels: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

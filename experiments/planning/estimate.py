@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...models.errors import ModelError
+from ...models.training import options
 from ...search.engines.protocol import Suggestion
+from ...search.space.parameters import Choice
 from ...search.space.points import list_points
 from ...search.study.capabilities import LISTED
 from ...search.study.spec import StudySpec
@@ -22,17 +24,19 @@ from ..trials.job import TrialJob, make_job
 from ..trials.preflight import Preflight, inspect_model
 from ..trials.process import at_work
 from ..trials.run import build
+from .initial_points import add_defaults
 from .resolve import find_ends, takes_any
 
 if TYPE_CHECKING:
     import keras
 
 STEPS = 10
+MOST_TEXTS = 12  # models that are built for the texts of lists
 SLOW = 0.1  # seconds a step, from which on one step is timed
 
 
-class _CannotBuild(Exception):
-    """The model's code raised an error; the message names it and its line."""
+class _CodeFails(Exception):
+    """The model's code raised an error; the message says when, names it and its line."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class Estimate:
     largest: Size
     search_seconds: tuple[float, float]
     note: str  # what a search prints when it starts
+    begins: Mapping[str, Any]  # the first trial's values; empty if the sampler chooses them
     unread: Sequence[str] = ()  # hyperparameters that the custom factory asked for in neither model
 
 
@@ -76,17 +81,43 @@ def estimate(spec: StudySpec, splits: Splits) -> Estimate:
             try:
                 job = make_job(spec, Suggestion(0, values, 1), 0, handle, found.precision)  # the smallest model's, as in a search
                 inspected, measured = evaluator.call(_measure, job)
-            except _CannotBuild as error:
-                raise InputError(f"model {spec.model!r} with {values} cannot be built: {error}{advise(str(error))}") from error
+            except _CodeFails as error:
+                raise InputError(f"model {spec.model!r} with {values} cannot be {error}") from error
             found = found if sizes else inspected
             sizes.append(_size(values, *measured, images=len(splits.train)))
             if takes_any(spec):
                 one_given, one_read = evaluator.call(_list_read, job)
                 given, read = given | one_given, read | one_read
+        for values in _list_texts(spec, [dict(size.values) for size in sizes]):
+            if why := evaluator.call(_find_error, make_job(spec, Suggestion(0, values, 1), 0, handle, found.precision)):
+                raise InputError(f"model {spec.model!r} with {values} cannot be built: {why}")
+    started = add_defaults(spec, found.first)
+    begins = {} if started is spec else started.enqueue[0]
     workers = spec.workers.count or count_cores()
     seconds = [trials * spec.search.max_epochs * size.epoch_seconds / workers for size in sizes]
     took = (min(seconds), max(seconds))
-    return Estimate(splits.sizes, described, trials, workers, sizes[0], sizes[1], took, found.note, sorted(given - read))
+    return Estimate(splits.sizes, described, trials, workers, sizes[0], sizes[1], took, found.note, begins, sorted(given - read))
+
+
+def _list_texts(spec: StudySpec, ends: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The first end with each text of a list that no end has, one at a time: a name may be mistyped."""
+    return [
+        {**ends[0], one.name: value}
+        for one in spec.space.searched
+        if isinstance(one, Choice) and one.name not in options.NAMES and one.name in ends[0]
+        for value in one.choices
+        if isinstance(value, str) and value not in [end.get(one.name) for end in ends]
+    ][:MOST_TEXTS]
+
+
+def _find_error(job: TrialJob) -> str:
+    """Why the job's model cannot be built; empty if it can."""
+    try:
+        with at_work(job):
+            build(job)
+    except Exception as error:  # a traceback cannot cross to the other process
+        return describe_error(error)
+    return ""
 
 
 def _list_read(job: TrialJob) -> tuple[set[str], set[str]]:
@@ -124,7 +155,8 @@ def _measure(job: TrialJob) -> tuple[Preflight, tuple[int, int, int, float]]:
     except (ModelError, InputError, RunError):
         raise
     except Exception as error:  # an error of the user's code; a traceback cannot cross to the other process
-        raise _CannotBuild(describe_error(error)) from error
+        said = describe_error(error)
+        raise _CodeFails(f"built: {said}{advise(said)}") from error
     with at_work(job):
         model, options = build(job, "mixed_bfloat16" if found.precision == "bfloat16" else "float32")
     rng = np.random.default_rng(0)
@@ -134,7 +166,10 @@ def _measure(job: TrialJob) -> tuple[Preflight, tuple[int, int, int, float]]:
     program = choose_program(model, options, job.data.num_classes)
     program.load(model, TrialValues(options))
     order = tf.range(count)
-    program.train(images, labels, order, range(0, 1))  # traces
+    try:
+        program.train(images, labels, order, range(0, 1))  # traces
+    except Exception as error:  # of a layer that fails only in training
+        raise _CodeFails(f"trained: {describe_error(error)}") from error
 
     def time_steps(steps: int) -> float:
         begun = time.perf_counter()

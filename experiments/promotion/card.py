@@ -172,7 +172,7 @@ def _classes(test: Predictions, names: Sequence[str]) -> list[str]:
     for place in order:
         wrong = guesses[(test.labels == place) & (guesses != place)]
         other = "–" if not len(wrong) else f"{names[int(np.bincount(wrong).argmax())]} ({np.bincount(wrong).max()}×)"
-        lines.append(f"| {names[place]} | {recalls[place]:.4f} | {other} |")
+        lines.append(f"| {names[place]} | {'–' if np.isnan(recalls[place]) else f'{recalls[place]:.4f}'} | {other} |")
     return [*lines, ""]
 
 

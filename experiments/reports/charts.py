@@ -71,7 +71,8 @@ class Axis:
             for v in values
             if self.low * (1 - 1e-9) <= v <= self.high * (1 + 1e-9) or (not self.log and self.low <= v <= self.high)
         ]
-        return [(self.place(v), f"{v:.4g}" if abs(v) < 1e5 else f"{v:.1e}") for v in inside]
+        labels = {f"{v:.4g}" if abs(v) < 1e5 else f"{v:.1e}": self.place(v) for v in inside}
+        return [(place, label) for label, place in labels.items()]  # of values that read alike, one
 
 
 def draw_charts(spec: StudySpec, told: Sequence[Told], shares: Mapping[str, float], best: int | None) -> list[Chart]:

@@ -48,6 +48,7 @@ def compare(client: MlflowClient, names: Sequence[str]) -> Comparison:
     if len({run.info.run_id for run in runs}) == 1:
         raise InputError(f"RUN: {' and '.join(names)} are one trial, {found[0][0]}; name another one to compare it with.")
     params = {key: [run.data.params.get(key) for run in runs] for key in _keys(run.data.params for run in runs)}
+    params["max_epochs"] = [_fetch_epochs(run) for run in runs]
     metrics = {
         key: [run.data.metrics.get(key) for run in runs]
         for key in _keys(run.data.metrics for run in runs)
@@ -68,6 +69,14 @@ def fetch_confusion(run: Run) -> Mapping[str, Any] | None:
     try:
         return json.loads(load_text(f"{run.info.artifact_uri}/confusion_matrix.json"))
     except (MlflowException, OSError):
+        return None
+
+
+def _fetch_epochs(run: Run) -> str | None:
+    """The epochs that the trial was planned for, which its schedule runs over; None before it ended."""
+    try:
+        return str(json.loads(load_text(f"{run.info.artifact_uri}/trial.json"))["epochs"])
+    except (MlflowException, OSError, KeyError):
         return None
 
 

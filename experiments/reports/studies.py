@@ -11,6 +11,7 @@ from ...search.study.spec import StudySpec
 from ..tracking.artifacts import CONFUSION
 from ..tracking.leaderboard import Row, find_best, format_number, read_leaderboard, shorten
 from ..tracking.reader import RecordedStudy
+from ..tracking.tracker import flatten
 from .charts import draw_lines
 from .pages import inline, render
 from .report import fetch_artifact
@@ -89,6 +90,7 @@ def _compare(sides: Sequence[Side]) -> list[tuple[str, list[str]]]:
         ("model", [side.spec.model for side in sides]),
         ("data", [side.spec.dataset for side in sides]),
         ("images to validate", [_count(side.study) for side in sides]),
+        ("max_epochs", [str(side.spec.search.max_epochs) for side in sides]),
         ("sampler, pruner", [f"{side.spec.search.sampler.name}, {side.spec.search.pruner.name}" for side in sides]),
     ]
 
@@ -112,7 +114,8 @@ def _follow(side: Side) -> list[tuple[float, float]]:
 
 def _configure(sides: Sequence[Side]) -> list[tuple[str, list[str], bool]]:
     found = [
-        {} if side.best is None else {**{k: str(v) for k, v in side.spec.training.items()}, **side.best.params} for side in sides
+        {} if side.best is None else {**{k: str(v) for k, v in flatten(side.spec.training).items()}, **side.best.params}
+        for side in sides
     ]
     names = dict.fromkeys(name for one in found for name in one)
     lines = [(name, [shorten(one[name]) if name in one else "–" for one in found]) for name in names]

@@ -73,8 +73,13 @@ class RecordedStudy(StudyRecord):
         """End the run of an attempt that no process writes any more. Returns the attempt as it is then."""
         tags = [RunTag(name, value) for name, value in end_tags(status, reason).items()]
         self.client.log_batch(attempt.run_id, tags=tags)
-        self.client.set_terminated(attempt.run_id, RUN_STATUS[status])
+        self.client.set_terminated(attempt.run_id, RUN_STATUS[status], self._find_last_sign(attempt))
         return replace(attempt, status=status, run_status=RUN_STATUS[status], reason=reason)
+
+    def _find_last_sign(self, attempt: RecordedAttempt) -> int:
+        """When its last epoch was recorded, in milliseconds since 1970; when it began, if none was."""
+        times = [one.timestamp for key in attempt.metrics for one in self.client.get_metric_history(attempt.run_id, key)]
+        return max(times, default=attempt.start)
 
     def has_report(self) -> bool:
         return any(file.path == REPORT for file in self.client.list_artifacts(self.run_id))

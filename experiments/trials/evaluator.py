@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -32,11 +33,14 @@ class Evaluator:
     def __enter__(self) -> Evaluator:
         begin_loading()
         context = multiprocessing.get_context(METHOD)
-        self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_prepare, initargs=(self._threads,))
+        self._folder = tempfile.TemporaryDirectory(prefix="tailor-")
+        given = (self._threads, self._folder.name)
+        self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_prepare, initargs=given)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._pool.shutdown(cancel_futures=True)
+        self._folder.cleanup()
 
     def predict(self, model: SavedModel, images: np.ndarray) -> np.ndarray:
         """Probabilities (n, classes) of raw uint8 images (n, height, width, channels)."""
@@ -66,7 +70,8 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _prepare(threads: int | None) -> None:
+def _prepare(threads: int | None, folder: str) -> None:
+    tempfile.tempdir = folder  # TensorFlow leaves files there that it deletes in no forked process
     threading.Thread(target=_end_with_parent, daemon=True).start()
     start_tensorflow(threads)
 

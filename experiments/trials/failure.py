@@ -15,6 +15,8 @@ from ...models.training import options
 # The user's code lies in none of these.
 STANDARD = {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")}
 PACKAGES = {"site-packages", "dist-packages"}
+CODES = re.compile(r"\x1b\[[0-9;]*m")  # colours, which Keras writes into its messages
+WRAPPED = re.compile("Exception encountered when calling|.*Error encountered:$")  # first lines of Keras, above a layer's own
 OURS = tuple(Path(__file__).resolve().parents[2] / room for room in ("search", "models", "experiments"))
 
 
@@ -35,7 +37,10 @@ def explain_failure(error: Exception) -> str:
 
 def describe_error(error: Exception) -> str:
     """The error's type, its first line and, if the user's code raised it, the place: `KeyError: 'droput' (nets/res.py:25)`."""
-    said = (str(error).strip().splitlines() or [""])[0][:300]
+    lines = [line for line in CODES.sub("", str(error)).splitlines() if line.strip()]
+    while len(lines) > 1 and WRAPPED.match(lines[0].strip()):
+        lines = lines[1:]
+    said = (lines or [""])[0].strip()[:300]
     place = locate(error)
     return f"{type(error).__name__}: {said}{f' ({place})' if place else ''}"
 
@@ -64,11 +69,16 @@ def trace_own(error: BaseException) -> str:
     return "\nTraceback of your code:\n" + "".join(traceback.format_list(frames)).rstrip() if frames else ""
 
 
-def trace(error: BaseException) -> str:
-    """What a screen shows of a trial's first error: the user's lines and the error; the whole traceback if it passed none."""
-    if not (own := trace_own(error)):
-        return "".join(traceback.format_exception(error))
-    return "\n".join([own.lstrip(), *traceback.format_exception_only(error)])
+def trace(error: Exception) -> str:
+    """What a screen shows of a trial's first error: the user's lines and the error; the whole traceback if it passed none.
+
+    Empty if the reason on the trial's run says it all.
+    """
+    if not explain_failure(error).startswith("error: "):
+        return ""
+    own = trace_own(error)
+    whole = [own.lstrip() + "\n", *traceback.format_exception_only(error)] if own else traceback.format_exception(error)
+    return CODES.sub("", "".join(whole))
 
 
 def _list_own_frames(error: BaseException) -> list[traceback.FrameSummary]:

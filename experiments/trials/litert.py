@@ -59,7 +59,7 @@ def trace(model: keras.Model, shape: tuple[int, int, int], count: int | None) ->
     """One graph of the model, for so many raw uint8 images; None: any number."""
     import tensorflow as tf
 
-    @tf.function
+    @tf.function(autograph=False)
     def run(images: tf.Tensor) -> tf.Tensor:
         return tf.cast(model(tf.cast(images, model.inputs[0].dtype), training=False), tf.float32)
 

@@ -51,8 +51,10 @@ class Program:
         self._full = self._compile(options.batch_size, compiled)
         self._tails: dict[int, Any] = {}  # by size: another data set's last batch may have another size
         batch = [image, tf.TensorSpec([None], tf.int64)]
-        self._evaluate = tf.function(partial(self._evaluate_batch, "none"), input_signature=batch)
-        self._evaluate_views = tf.function(partial(self._evaluate_batch, options.tta), input_signature=batch)
+        # Without autograph, as in training: its conversion leaves a file in the temporary folder.
+        as_it_is = {"input_signature": batch, "autograph": False}
+        self._evaluate = tf.function(partial(self._evaluate_batch, "none"), **as_it_is)
+        self._evaluate_views = tf.function(partial(self._evaluate_batch, options.tta), **as_it_is)
 
     def load(self, model: keras.Model, values: TrialValues) -> None:
         """Take a fresh model's weights and Dropout rates and all of a trial's values; reset the optimizer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,6 +36,25 @@ units_2 = { choices = [16, 32], when = "depth >= 2" }
 
 [training]
 unts = 32
+"""
+
+
+OWN = """
+import keras
+
+class Layer(keras.layers.Layer):
+    def call(self, inputs, training=None):
+        if training:
+            return inputs
+        return inputs
+
+def build(hparams, input_shape, num_classes):
+    inputs = keras.Input(input_shape)
+    hidden = keras.layers.Dense(hparams["width"])(Layer()(keras.layers.Flatten()(inputs)))
+    return keras.Model(inputs, keras.layers.Dense(num_classes, activation="softmax")(hidden))
+
+build.defaults = {"width": 32}
+build.starts = {"width": 24}
 """
 
 
@@ -156,7 +176,7 @@ def test_check_shows_the_space_and_takes_the_options_of_search(tailor: Shell, wr
     assert done.returncode == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines()]
     assert ["learning_rate", "0.001–0.01", "log", "0.001", "–"] in rows
-    assert ["units_2", "16,", "32", "choice", "–", "depth", ">=", "2"] in rows
+    assert ["units_2", "16,", "32", "choice", "32", "depth", ">=", "2"] in rows  # as units: what the search begins with
     assert "budget: 7 trials of at most 5 epochs; timeout 30m 00s" in " ".join(done.stdout.split())
     assert "fixed: units 32, batch_norm true" in done.stdout
     *lines, command = done.stdout.splitlines()  # a command to copy is never broken
@@ -173,3 +193,27 @@ def test_a_study_that_is_not_there_is_answered_with_the_nearest(tailor: Shell, w
     ):
         done = tailor("check", study)
         assert done.returncode == 2 and said in done.stderr, done.stderr
+
+
+def test_a_mistyped_text_of_a_list_is_found_though_no_end_has_it(tailor: Shell, write_study: Callable[..., Path]) -> None:
+    write_study(("[space]", '[space]\nactivation = ["relu", "rleu", "tanh"]'))
+    done = tailor("check", "small.toml")
+    assert done.returncode == 2 and "'activation': 'rleu'" in done.stderr and "cannot be built: ValueError: " in done.stderr
+
+
+def test_the_default_is_what_the_search_begins_with(tailor: Shell, write_study: Callable[..., Path]) -> None:
+    write_study(('model = "mlp"', 'model = "mine.py:build"'), ("[space]", "[space]\nwidth = { low = 4, high = 64 }"))
+    (tailor.folder / "mine.py").write_text(OWN)
+    done = tailor("check", "small.toml", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["begins"]["width"] == 24
+    rows = [line.split() for line in tailor("check", "small.toml").stdout.splitlines()]
+    assert ["width", "4–64", "linear", "24", "–"] in rows
+
+
+def test_a_layer_that_fails_only_in_training_is_found(tailor: Shell, write_study: Callable[..., Path]) -> None:
+    write_study(('model = "mlp"', 'model = "mine.py:build"'), ("[space]", "[space]\nwidth = { low = 4, high = 64 }"))
+    failing = OWN.replace("    return inputs\n        return", '    raise ValueError("odd")\n        return')
+    (tailor.folder / "mine.py").write_text(failing)
+    done = tailor("check", "small.toml")
+    assert done.returncode == 2 and "cannot be trained: ValueError: odd (mine.py:7)" in done.stderr, done.stderr

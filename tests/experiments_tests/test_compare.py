@@ -23,7 +23,7 @@ def test_compare_shows_what_differs(recorded: Shell) -> None:
     best = next(run for run in trials if run.info.run_id == next(iter(got["runs"].values())))
     assert best.data.metrics["best_val_accuracy"] == max(r.data.metrics["best_val_accuracy"] for r in trials)
     assert got["params"]["learning_rate"] == [best.data.params["learning_rate"], trials[2].data.params["learning_rate"]]
-    assert "units" not in got["params"]  # the same in both
+    assert "units" not in got["params"] and "max_epochs" not in got["params"]  # the same in both
     assert got["metrics"]["best_val_accuracy"] == [run.data.metrics["best_val_accuracy"] for run in (best, trials[2])]
     place = [artifacts(run) / "confusion_matrix.json" for run in (best, trials[2])]
     before, after = (np.array(json.loads(p.read_text())["counts"]) for p in place)
@@ -31,6 +31,16 @@ def test_compare_shows_what_differs(recorded: Shell) -> None:
     np.fill_diagonal(difference, 0)
     assert abs(got["confusions"][0]["after"] - got["confusions"][0]["before"]) == difference.max()
     assert "Confusions that differ most" in recorded("compare", "small:0", "small:1").stdout
+
+
+def test_other_epochs_are_a_difference(copy: Shell) -> None:
+    """A schedule runs over `max_epochs`: trials of different ones trained at different rates."""
+    _, trials = runs(copy.folder)
+    described = artifacts(trials[0]) / "trial.json"
+    plain = json.loads(described.read_text())
+    described.write_text(json.dumps({**plain, "epochs": 99}))
+    got = json.loads(copy("compare", "small:0", "small:1", "--json").stdout)
+    assert got["params"]["max_epochs"] == ["99", str(plain["epochs"])]
 
 
 def test_runs_on_other_images_are_said_to_be(recorded: Shell) -> None:

@@ -17,6 +17,7 @@ from tailor.experiments.trials.failure import explain_failure, trace
 from tailor.experiments.trials.job import TrialJob
 from tailor.experiments.trials.preflight import LOGITS, OWN_COMPILE, inspect_model
 from tailor.models.errors import ModelError
+from tailor.models.training.trainer import NonFiniteLoss
 
 NETS = """
 import keras
@@ -42,6 +43,17 @@ def compiled(hparams, input_shape, num_classes):
 def sigmoid(hparams, input_shape, num_classes):
     inputs = keras.Input(input_shape)
     return keras.Model(inputs, keras.layers.Dense(num_classes, activation="sigmoid")(keras.layers.Flatten()(inputs)))
+
+class Boom(keras.layers.Layer):
+    def call(self, inputs):
+        raise ValueError("odd width")
+
+def boom(hparams, input_shape, num_classes):
+    inputs = keras.Input(input_shape)
+    return keras.Model(inputs, Boom()(inputs))
+
+def eager(hparams, input_shape, num_classes):
+    return Boom()(keras.ops.zeros((1, 2)))
 """
 
 
@@ -76,8 +88,18 @@ def test_the_screen_shows_the_users_lines_of_a_traceback_and_the_error(folder: P
     assert shown[0] == "Traceback of your code:" and shown[-1] == "KeyError: 'droput'"
     files = [Path(line.split('"')[1]).name for line in shown if ", line " in line]
     assert files == [Path(__file__).name, "res.py", "res.py"]  # none of ours
+    assert trace(NonFiniteLoss("the loss is nan in epoch 1")) == ""  # its reason says it all
     theirs = ValueError("a library's own")
     assert trace(theirs).splitlines() == ["ValueError: a library's own"]
+
+
+def test_the_error_of_a_layer_is_its_own_and_not_kerass_line_above_it(folder: Path) -> None:
+    for factory in ("boom", "eager"):
+        error = raised(factory, folder)
+        assert explain_failure(error).startswith("error: ValueError: odd width (")
+        assert explain_failure(error).endswith("nets/res.py:28)")
+        assert "\x1b" not in trace(error)
+    assert "\x1b" in str(error)
 
 
 def test_what_a_model_is_taken_for_is_said_in_one_line(folder: Path) -> None:

@@ -40,6 +40,8 @@ def test_a_class_that_only_one_image_has_stays_in_training() -> None:
     images = Images(np.zeros((101, 2, 2, 1), "uint8"), np.array([0] * 60 + [1] * 40 + [2]))
     cut = split(Dataset("rare", images, None, ("a", "b", "c")), DataPlan())
     assert 2 in cut.train.labels and 2 not in cut.val.labels
+    assert cut.notes == tuple(f"no image in {part} of 1 of 3 classes: c" for part in ("val", "holdout", "test"))
+    assert split(dataset(), DataPlan()).notes == ()
 
 
 @pytest.mark.parametrize("size", [0.0001, 1000, 0.999])

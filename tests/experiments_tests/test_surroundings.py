@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import dask
@@ -180,3 +181,19 @@ def test_warnings_that_the_shell_makes_errors_end_no_command(tmp_path: Path) -> 
         [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100, check=False
     )
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "[]"), done.stderr
+
+
+@pytest.mark.slow
+def test_nothing_of_tensorflows_stays_in_the_folder_of_temporary_files(
+    tailor: Shell, write_study: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    write_study()
+    rest = tmp_path_factory.mktemp("rest")
+    for words in (
+        ("search", "small.toml", "--workers", "1"),
+        ("promote", "small", "--to", "digits", "--quick"),
+        ("check", "small.toml"),
+    ):
+        done = tailor(*words, TMPDIR=str(rest))
+        assert done.returncode == 0, done.stderr
+    assert [path.name for path in rest.iterdir()] == ["dask-scratch-space"]
