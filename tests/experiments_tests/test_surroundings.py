@@ -196,4 +196,4 @@ def test_nothing_of_tensorflows_stays_in_the_folder_of_temporary_files(
     ):
         done = tailor(*words, TMPDIR=str(rest))
         assert done.returncode == 0, done.stderr
-    assert [path.name for path in rest.iterdir()] == ["dask-scratch-space"]
+    assert {path.name for path in rest.iterdir()} <= {"dask-scratch-space"}  # Dask keeps it
