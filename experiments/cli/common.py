@@ -147,7 +147,7 @@ def is_taken_up(study: StudyRecord, store: Store) -> bool:
 
 def find_word(study: StudyRecord, store: Store) -> str:
     """The study's state in one word, by its run and by whether a search holds it."""
-    if study.running and was_locked(store.locks, study.name) and not is_locked(store.locks, study.name):
+    if store.local and study.running and was_locked(store.locks, study.name) and not is_locked(store.locks, study.name):
         return "stopped"  # killed, and not repaired yet
     return "running" if is_taken_up(study, store) else study.word
 

@@ -12,6 +12,7 @@ from ..store import Store
 from ..system.file_lock import hold_lock, lock_study, was_locked
 from ..system.silence import silence
 from ..tracking.leaderboard import OVERVIEW
+from ..tracking.lease import Lease, describe_owner
 from ..tracking.outbox import Outbox
 from ..tracking.pending import refuse_pending
 from ..tracking.reader import RecordedStudy
@@ -28,6 +29,10 @@ def repair(study: RecordedStudy, store: Store) -> list[str]:
         raise InputError(
             f"study {spec.name!r} did not run from the store {store.root}, so it may be running elsewhere; "
             "name its store with --store."
+        )
+    if other := Lease(study.client, store).find_other(study.experiment_id):
+        raise InputError(
+            f"study {spec.name!r} may be running elsewhere, by {describe_owner(other)}; name that store with --store."
         )
     with lock_study(store.locks, spec.name):
         lines: list[str] = []

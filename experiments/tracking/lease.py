@@ -84,7 +84,7 @@ class Lease:
             return
         held = self._read(experiment_id)
         # A lease from this store and machine belongs to a process that died: this process has the store's lock.
-        if held is not None and (held.host, held.store) != (self._me.host, self._me.store):
+        if held is not None and self._is_elsewhere(held):
             say(f"study {study!r}: {describe_owner(held)} may be running it; waiting {STALE:g} s for a sign of life")
             self._wait_for_silence(experiment_id, study, held)
         self._write(experiment_id)
@@ -93,6 +93,11 @@ class Lease:
         if found is None or found.token != self._me.token:
             raise _refuse(study, found or self._me)
         self._experiment_id, self._renewed = experiment_id, self._timing.now()
+
+    def find_other(self, experiment_id: str) -> Owner | None:
+        """The process of another store or machine that holds the study's lease, alive or dead."""
+        held = self._read(experiment_id) if self._shared else None
+        return held if held is not None and self._is_elsewhere(held) else None
 
     def renew(self) -> None:
         """Say that this process is alive, every BEAT seconds. Raises RunError if another process has taken the study."""
@@ -110,6 +115,9 @@ class Lease:
         except Exception as trouble:
             if not (is_away(trouble) or refuses_request(trouble)):
                 raise
+
+    def _is_elsewhere(self, owner: Owner) -> bool:
+        return (owner.host, owner.store) != (self._me.host, self._me.store)
 
     def _wait_for_silence(self, experiment_id: str, study: str, held: Owner) -> None:
         begun = self._timing.now()

@@ -9,10 +9,15 @@ import pytest
 from clocks import Clock
 from mlflow import MlflowClient
 
+from tailor.experiments.coordinator.fsck import repair
 from tailor.experiments.errors import InputError, RunError
 from tailor.experiments.store import Store
+from tailor.experiments.system.file_lock import lock_study
 from tailor.experiments.tracking import lease as leases
 from tailor.experiments.tracking.lease import BEAT, SETTLE, STALE, TAG, Lease, Timing
+from tailor.experiments.tracking.reader import open_client
+from tailor.experiments.tracking.tracker import open_study
+from tailor.search.study.load import build
 
 
 @dataclass
@@ -132,3 +137,17 @@ def test_a_server_that_is_away_ends_no_search(shared: Shared, monkeypatch: pytes
     held._client = MlflowClient("http://127.0.0.1:1")
     with held:
         held.renew()
+
+
+def test_a_study_that_runs_from_another_store_is_not_repaired(shared: Shared) -> None:
+    """It ran from this store once, and nobody holds it here; its runs are another coordinator's."""
+    place = Store.at(str(shared.folder / "a"), {"MLFLOW_TRACKING_URI": shared.uri})
+    tables = {"study": {"name": "small", "dataset": "digits", "model": "mlp", "objective": "val_loss", "direction": "minimize"}}
+    study = open_study(open_client(place), place, build(tables), {"tailor.study": "small"})
+    place.locks.mkdir(parents=True)
+    with lock_study(place.locks, "small"), shared.acquire(shared.lease("a")):
+        pass
+    with shared.acquire(shared.lease("b")), pytest.raises(InputError, match=r"may be running elsewhere, by process .*/b\)"):
+        repair(study, place)
+    assert study.refresh().running
+    assert repair(study, place)[-1] == "the study's run: its search was killed; closed"
