@@ -156,7 +156,7 @@ def _show_plan(spec: StudySpec, found: Estimate) -> None:
     spans = " to ".join(dict.fromkeys(format_duration(max(seconds, 1)) for seconds in found.search_seconds))
     pruned = "less if trials stop early or are pruned"
     print_lines(f"time: {spans} of training on {found.workers} workers ({pruned}); the start and the report come on top")
-    asked = ask_about(spec)
+    asked = [*ask_about(spec), *found.failing]
     if found.unread:
         names = ", ".join(found.unread)
         asked.append(f"{names}: {spec.model} read no hyperparameter of such a name in either model; is it misspelt?")

@@ -141,12 +141,12 @@ def repair_if_killed(study: RecordedStudy, store: Store) -> tuple[RecordedStudy,
 
 
 def is_taken_up(study: StudyRecord, store: Store) -> bool:
-    """Whether a search begins that will resume the study: it holds the study, and has not recorded yet that it runs."""
-    return not study.running and is_locked(store.locks, study.name)
+    """Whether a search begins that will resume a killed study: it holds the study, and has not recorded yet that it runs."""
+    return not study.running and "tailor.ended" not in study.tags and is_locked(store.locks, study.name)
 
 
 def find_word(study: StudyRecord, store: Store) -> str:
-    """The study's state in one word, by its run and by whether a search holds it."""
+    """The study's state in one word, by its run and, of a local store, by whether a search holds it."""
     if store.local and study.running and was_locked(store.locks, study.name) and not is_locked(store.locks, study.name):
         return "stopped"  # killed, and not repaired yet
     return "running" if is_taken_up(study, store) else study.word

@@ -32,7 +32,7 @@ def watch(name: str, folder: str | None) -> None:
                 time.sleep(EVERY)
             except KeyboardInterrupt:
                 return
-            _, study, _ = find_shown(folder, name)
+            _, study, _ = find_shown(folder, study.name)
 
 
 def _draw(study: StudyRecord) -> Table:

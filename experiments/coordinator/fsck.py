@@ -32,10 +32,11 @@ def repair(study: RecordedStudy, store: Store) -> list[str]:
         )
     if other := Lease(study.client, store).find_other(study.experiment_id):
         raise InputError(
-            f"study {spec.name!r} may be running elsewhere, by {describe_owner(other)}; name that store with --store."
+            f"study {spec.name!r} may be running elsewhere, by {describe_owner(other)}; name that store with --store, "
+            "or resume the study: `tailor search` waits for a sign of life."
         )
     with lock_study(store.locks, spec.name):
-        lines: list[str] = []
+        study, lines = study.refresh(), list[str]()  # its search may have ended just now
         catch_up(Outbox(study, Spool(store.spool, spec.name), lines.append))
         checkpoints = Checkpoints(store.checkpoints, spec.name)
         lines += reconcile(

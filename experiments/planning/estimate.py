@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from ...models.errors import ModelError
 from ...models.training import options
 from ...search.engines.protocol import Suggestion
-from ...search.space.parameters import Choice
+from ...search.space.parameters import Choice, Value
 from ...search.space.points import list_points
+from ...search.space.rules import smallest
+from ...search.space.space import Space, walk
 from ...search.study.capabilities import LISTED
 from ...search.study.spec import StudySpec
 from ..datasets.splits import DataHandle, Splits
@@ -62,12 +64,13 @@ class Estimate:
     largest: Size
     search_seconds: tuple[float, float]
     note: str  # what a search prints when it starts
-    begins: Mapping[str, Any]  # the first trial's values; empty if the sampler chooses them
+    begins: Mapping[str, Any]  # the first trial's values; what is left out, the sampler chooses
+    failing: Sequence[str] = ()  # a line for each text of a list that no model takes
     unread: Sequence[str] = ()  # hyperparameters that the custom factory asked for in neither model
 
 
 def estimate(spec: StudySpec, splits: Splits) -> Estimate:
-    """Measure the smallest and the largest model. Raises InputError if one cannot be built."""
+    """Measure the smallest and the largest model. Raises InputError if one cannot be built or trained."""
     shape = splits.train.images.shape[1:]
     handle = DataHandle("", (shape[0], shape[1], shape[2]), len(splits.class_names))
     trials, described = spec.search.trials, spec.source.describe()
@@ -88,26 +91,35 @@ def estimate(spec: StudySpec, splits: Splits) -> Estimate:
             if takes_any(spec):
                 one_given, one_read = evaluator.call(_list_read, job)
                 given, read = given | one_given, read | one_read
-        for values in _list_texts(spec, [dict(size.values) for size in sizes]):
+        failing = []
+        for name, values in list_texts(spec, [size.values for size in sizes]):
             if why := evaluator.call(_find_error, make_job(spec, Suggestion(0, values, 1), 0, handle, found.precision)):
-                raise InputError(f"model {spec.model!r} with {values} cannot be built: {why}")
-    started = add_defaults(spec, found.first)
-    begins = {} if started is spec else started.enqueue[0]
+                failing.append(f"space.{name}: with {values[name]!r} the smallest model cannot be built: {why}")
+    enqueued = add_defaults(spec, found.first).enqueue
+    begins = dict(enqueued[0]) if enqueued else {}
     workers = spec.workers.count or count_cores()
     seconds = [trials * spec.search.max_epochs * size.epoch_seconds / workers for size in sizes]
     took = (min(seconds), max(seconds))
-    return Estimate(splits.sizes, described, trials, workers, sizes[0], sizes[1], took, found.note, begins, sorted(given - read))
+    unread = sorted(given - read)
+    return Estimate(splits.sizes, described, trials, workers, sizes[0], sizes[1], took, found.note, begins, failing, unread)
 
 
-def _list_texts(spec: StudySpec, ends: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The first end with each text of a list that no end has, one at a time: a name may be mistyped."""
+def list_texts(spec: StudySpec, ends: Sequence[Mapping[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    """The smallest model with each text of a list that no end has, one at a time, by its parameter: a text may be mistyped."""
+    if not spec.source.declared:
+        return []
     return [
-        {**ends[0], one.name: value}
+        (one.name, {**spec.training, **_walk_with(spec.space, one, value)})
         for one in spec.space.searched
         if isinstance(one, Choice) and one.name not in options.NAMES and one.name in ends[0]
         for value in one.choices
         if isinstance(value, str) and value not in [end.get(one.name) for end in ends]
     ][:MOST_TEXTS]
+
+
+def _walk_with(space: Space, chosen: Choice, value: Value) -> dict[str, Value]:
+    """The smallest values, with what the chosen one's value makes active."""
+    return walk(space, lambda one: value if one is chosen else smallest(one))
 
 
 def _find_error(job: TrialJob) -> str:

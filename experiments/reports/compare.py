@@ -48,7 +48,9 @@ def compare(client: MlflowClient, names: Sequence[str]) -> Comparison:
     if len({run.info.run_id for run in runs}) == 1:
         raise InputError(f"RUN: {' and '.join(names)} are one trial, {found[0][0]}; name another one to compare it with.")
     params = {key: [run.data.params.get(key) for run in runs] for key in _keys(run.data.params for run in runs)}
-    params["max_epochs"] = [_fetch_epochs(run) for run in runs]
+    epochs = [_fetch_epochs(run) for run in runs]
+    if None not in epochs:
+        params.setdefault("max_epochs", epochs)
     metrics = {
         key: [run.data.metrics.get(key) for run in runs]
         for key in _keys(run.data.metrics for run in runs)

@@ -6,12 +6,15 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from ..errors import InputError
+
+LOOKS = 10
 
 
 @contextmanager
@@ -24,10 +27,8 @@ def lock_study(folder: Path, study: str, keep: Callable[[], bool] = lambda: True
     path = folder / f"{study}.lock"
     while True:
         with path.open("a+", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise InputError(f"study {study!r} is being run {_owner(path)}; wait for it, or stop it first.") from error
+            if not _take(file):
+                raise InputError(f"study {study!r} is being run {_owner(path)}; wait for it, or stop it first.")
             if not _same(file, path):
                 continue  # its last holder has just removed it
             file.truncate(0)
@@ -74,6 +75,18 @@ def is_locked(folder: Path, study: str) -> bool:
 def was_locked(folder: Path, study: str) -> bool:
     """Whether the study was ever held in this folder of locks."""
     return (folder / f"{study}.lock").exists()
+
+
+def _take(file: IO[str]) -> bool:
+    """Take a file's lock; False if another process keeps it, for longer than `is_locked` looks."""
+    for _ in range(LOOKS):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.02)
+        else:
+            return True
+    return False
 
 
 def _same(file: IO[str], path: Path) -> bool:

@@ -84,7 +84,7 @@ def read_local_studies(store: Store) -> list[LocalStudy] | None:
     path = store.root / "mlflow.db"
     if not store.local or not path.is_file():
         return None
-    with suppress(RunError, KeyError, ValueError, OSError, InputError):
+    with suppress(RunError, sqlite3.Error, KeyError, ValueError, OSError, InputError):
         correct_addresses(store)
         with _open(path) as database:
             return sorted(_find(database, path), key=lambda study: count_up(study.name))
@@ -93,6 +93,9 @@ def read_local_studies(store: Store) -> list[LocalStudy] | None:
 
 def _find(database: sqlite3.Connection, path: Path) -> Iterator[LocalStudy]:
     """Raises ValueError for a study whose experiment has another name or another study in it: MLflow's client knows more."""
+    for columns, table in (("run_uuid, key, value", "tags, params"), ("run_uuid, key, value, is_nan", "latest_metrics")):
+        for one in table.split(", "):
+            database.execute(f"SELECT {columns} FROM {one} LIMIT 0")
     names = set[str]()
     for name, experiment, run, status, end, address in database.execute(STUDIES, ("study",)).fetchall():
         tags = dict(database.execute("SELECT key, value FROM tags WHERE run_uuid = ?", (run,)).fetchall())

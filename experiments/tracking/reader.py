@@ -16,6 +16,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run, RunTag, ViewType
 
 from ...search.errors import suggest
+from ...search.study.goal import EPOCH_METRICS
 from ...search.study.load import build_recorded
 from ...search.study.spec import StudySpec
 from ..errors import InputError
@@ -78,8 +79,9 @@ class RecordedStudy(StudyRecord):
 
     def _find_last_sign(self, attempt: RecordedAttempt) -> int:
         """When its last epoch was recorded, in milliseconds since 1970; when it began, if none was."""
-        times = [one.timestamp for key in attempt.metrics for one in self.client.get_metric_history(attempt.run_id, key)]
-        return max(times, default=attempt.start)
+        key = next((key for key in EPOCH_METRICS if key in attempt.metrics), None)  # an epoch's are written together
+        history = [] if key is None else self.client.get_metric_history(attempt.run_id, key)
+        return max([attempt.start, *(one.timestamp for one in history)])
 
     def has_report(self) -> bool:
         return any(file.path == REPORT for file in self.client.list_artifacts(self.run_id))

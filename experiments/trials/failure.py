@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sysconfig
-import tempfile
 import traceback
 from pathlib import Path
 
@@ -99,6 +98,6 @@ def lacks_room(error: BaseException) -> bool:
 
 def explain_no_room(error: BaseException) -> str:
     """What to do if `lacks_room`."""
-    folder = tempfile.tempdir or os.environ.get("TMPDIR", "/tmp")
+    folder = os.environ.get("TMPDIR", "/tmp")
     why = (str(error).strip().splitlines() or [""])[0][:200]
     return f"the model cannot be written to {folder} ({why}); make room there, or name another folder by TMPDIR"

@@ -12,7 +12,8 @@ from conftest import Shell
 import tailor as public
 from tailor.experiments.cli.check import NEEDS, list_left
 from tailor.experiments.errors import InputError
-from tailor.experiments.planning.resolve import ask_about, validate
+from tailor.experiments.planning.estimate import list_texts
+from tailor.experiments.planning.resolve import ask_about, find_ends, validate
 from tailor.search.space.describe import ask_about_lists
 from tailor.search.study.load import build
 from tailor.search.study.parse_space import read_parameter
@@ -198,7 +199,21 @@ def test_a_study_that_is_not_there_is_answered_with_the_nearest(tailor: Shell, w
 def test_a_mistyped_text_of_a_list_is_found_though_no_end_has_it(tailor: Shell, write_study: Callable[..., Path]) -> None:
     write_study(("[space]", '[space]\nactivation = ["relu", "rleu", "tanh"]'))
     done = tailor("check", "small.toml")
-    assert done.returncode == 2 and "'activation': 'rleu'" in done.stderr and "cannot be built: ValueError: " in done.stderr
+    assert "space.activation: with 'rleu' the smallest model cannot be built: ValueError: " in " ".join(done.stdout.split())
+
+
+def test_a_text_that_makes_others_active_is_tried_with_them() -> None:
+    tables = {
+        "study": {"name": "s", "dataset": "digits", "model": "mine.py:build", "objective": "val_loss", "direction": "minimize"},
+        "space": {
+            "block": ["plain", "squeezed", "other"],
+            "width": {"low": 4, "high": 8, "when": "block == plain"},
+            "share": {"low": 0.1, "high": 0.5, "when": "block == squeezed"},
+        },
+    }
+    spec = build(tables)
+    found = list_texts(spec, find_ends(spec))
+    assert found == [("block", {"block": "squeezed", "share": 0.1}), ("block", {"block": "other"})]
 
 
 def test_the_default_is_what_the_search_begins_with(tailor: Shell, write_study: Callable[..., Path]) -> None:
