@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 import click
 from click.shell_completion import CompletionItem
+
+from ..system.sqlite import read_database
 
 STUDIES = """
 SELECT DISTINCT e.name FROM experiments e JOIN runs r ON r.experiment_id = e.experiment_id
@@ -63,7 +64,7 @@ def _read(root: Path, query: str) -> list[str]:
     if not path.is_file():
         return []
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=1)) as database:
+        with read_database(path) as database:
             return [str(name) for (name,) in database.execute(query)]
     except sqlite3.Error:
         return []

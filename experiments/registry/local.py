@@ -6,7 +6,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,6 +14,7 @@ from urllib.request import url2pathname
 
 from ..errors import InputError
 from ..store import Store
+from ..system.sqlite import read_database
 from ..trials.saved_model import SavedModel
 from .reference import CODE_SHA256, SHA256, Reference
 
@@ -43,10 +44,9 @@ def read_local_version(store: Store, reference: str, verify: bool = True) -> Loc
     wanted = Reference.parse(reference)
     if not store.local:
         return None
-    address = f"{(store.root / 'mlflow.db').as_uri()}?mode=ro"
     with (
         suppress(sqlite3.Error, KeyError, ValueError, OSError, InputError),
-        closing(sqlite3.connect(address, uri=True, timeout=1)) as database,
+        read_database(store.root / "mlflow.db") as database,
     ):
         found = _read(database, wanted)
         if verify:

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from ...search.study.spec import StudySpec
 from ..errors import InputError, RunError
 from ..store import Store
 from ..system.sorting import count_up
+from ..system.sqlite import read_database
 from .kinds import TRIAL, Kind
 from .moved import correct_addresses
 from .recorded import STUDY_FILE, RecordedAttempt, RunData, StudyRecord
@@ -109,10 +110,8 @@ def _find(database: sqlite3.Connection, path: Path) -> Iterator[LocalStudy]:
 @contextmanager
 def _open(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection that only reads; the block sees the tables as they are at one moment. Raises RunError."""
-    address = f"{path.as_uri()}?mode=ro"
     try:
-        with closing(sqlite3.connect(address, uri=True, timeout=PATIENCE, isolation_level=None)) as database:
-            database.execute("BEGIN")
+        with read_database(path, PATIENCE) as database:
             yield database
     except sqlite3.Error as error:
         raise RunError(f"{path} cannot be read ({error}); try again, or look at it by `tailor doctor`.") from error
