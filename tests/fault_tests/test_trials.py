@@ -122,7 +122,7 @@ def test_18_a_study_whose_trials_all_fail_stops_and_says_why(tailor: Shell, ledg
     running = search(tailor.folder)
     said = finish(running)
     wrong = [] if running.returncode == 1 else [f"exit {running.returncode}"]
-    wrong += [] if said.count("Traceback (most recent call last)") == 1 and "LookupError: no such layer" in said else [said]
+    wrong += [] if said.count("Traceback of your code:") == 1 and "LookupError: no such layer" in said else [said]
     wrong += [] if not client(tailor.folder).search_registered_models() else ["a model was registered"]
     wrong += [] if len(runs(tailor.folder)[1]) == 3 else ["it did not stop after three"]
     ledger.check("18 every trial fails", wrong)
