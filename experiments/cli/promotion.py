@@ -142,7 +142,7 @@ def show_registered(promotion: Promotion) -> None:
         same = " all the same" if promotion.alias else ""
         click.echo(f"To make it champion{same}:\n  {format_by_hand(name, promotion.version)}")
     by = f"{name}@{promotion.alias}" if promotion.alias else f"{name}/{promotion.version}"
-    script = (f'mlflow.pyfunc.load_model("models:/{by}")', "from a script; see `tailor env`")
+    script = (f'mlflow.pyfunc.load_model("models:/{by}")', f"from a script; see `{format_next('env')}`")
     if is_file(promotion.model):  # its code is in the folder, and tailor.load vouches for it
         script = ('tailor.load("DIR")', "from a script, what was pulled there")
     print_next(

@@ -51,7 +51,8 @@ def command(trial: str, as_json: bool, store: str | None) -> None:
     _print("attempts", ((str(one.attempt), _describe(one)) for one in found.attempts))
     _print("files", ((name, "") for name in found.artifacts))
     click.echo(f"\nrun {found.run_id}, experiment {study.experiment_id}")
-    click.echo(f"Train it again:  {format_next('reproduce', f'{found.study}:{found.trial}')}")
+    if found.status in ("complete", "pruned"):
+        click.echo(f"Train it again:  {format_next('reproduce', f'{found.study}:{found.trial}')}")
 
 
 def _print(title: str, rows: Iterable[tuple[str, str]]) -> None:

@@ -50,9 +50,10 @@ def finish(coordinator: Coordinator, tracker: Tracker, caught: int) -> Ended:
     if broken:
         raise RunError(broken)
     if progress.failed and not progress.complete and not caught:
+        way = "the same command" if progress.done < progress.trials else "a larger --trials"
         raise RunError(
             f"no trial completed ({progress.failed} failed, {progress.pruned} pruned); the first failed with: "
-            f"{coordinator.first_failure or 'see the runs in MLflow'}. Once that is repaired, the same command resumes."
+            f"{coordinator.first_failure or 'see the runs in MLflow'}. Once that is repaired, {way} resumes the study."
         )
     outbox = tracker.outbox
     return Ended(outbox.study.experiment_id, coordinator.exhausted, caught, progress.complete, outbox.waiting)

@@ -241,7 +241,8 @@ def test_a_step_that_tells_too_little_fails_its_trials_and_no_more(tailor: Shell
     study = study.replace('direction = "maximize"', f"objectives = [{both}]").replace('pruner = "median"\n', "")
     (tailor.folder / "small.toml").write_text(study.replace("trials = 2", "trials = 1"))
     for _ in range(2):  # the second goes on from what the first left
-        assert tailor("search", "small.toml", "--workers", "1").returncode == 1
+        done = tailor("search", "small.toml", "--workers", "1")
+        assert done.returncode == 1 and "a larger --trials resumes" in done.stderr  # all that it may run have failed
     trials = runs(tailor.folder)[1]
     assert [run.info.status for run in trials] == ["FAILED"]
     assert all(says in run.data.tags["tailor.status_reason"] for run in trials)

@@ -59,7 +59,7 @@ def test_a_run_left_open_is_closed_as_lost(copy: Shell) -> None:
     assert study["status"] == "stopped"  # no process holds it
     said = copy("show", "small:1").stdout
     assert "repaired: run trial-001: its coordinator went away; closed as lost" in said
-    assert "small:1  stopped, the coordinator went away" in said
+    assert "small:1  stopped, the coordinator went away" in said and "tailor reproduce" not in said
     assert "the study's run: its search was killed; closed" in said
     (parent,), trials = runs(copy.folder)
     assert {parent.info.status, trials[1].info.status} == {"KILLED"}

@@ -41,6 +41,8 @@ def client(shell: Shell) -> MlflowClient:
 
 def test_a_plain_script_loads_the_champion_and_scores_what_its_card_says(recorded: Shell) -> None:
     version = client(recorded).get_model_version_by_alias("digits", "champion")
+    elsewhere = recorded("env", "--store", "an other").stdout.splitlines()[-1]
+    assert elsewhere.startswith("# eval \"$(tailor env --store 'an other')\", then: ")
     exports = dict(line.removeprefix("export ").split("=", 1) for line in recorded("env").stdout.splitlines() if "=" in line[:40])
     environment = {k: v.strip("'") for k, v in exports.items()} | {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
     done = subprocess.run(
