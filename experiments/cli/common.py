@@ -107,12 +107,12 @@ def find_shown(folder: str | None, study: str) -> tuple[Store, StudyRecord, list
     """
     from ..tracking.local import find_local_study
 
-    place = store_at(folder)
-    local = find_local_study(place, _find_name(study))
+    place, name = store_at(folder), _find_name(study)
+    local = find_local_study(place, name)
     if local is not None and (not local.running or is_locked(place.locks, local.name)):
         return place, local, []
     place, client = open_store(folder)
-    recorded, lines = repair_if_killed(find_recorded(client, study), place)
+    recorded, lines = repair_if_killed(find_recorded(client, name), place)
     return place, recorded, lines
 
 

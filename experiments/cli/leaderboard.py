@@ -132,8 +132,8 @@ def _list_notes(goal: Goal, shown: Overview, hidden: Sequence[str]) -> list[str]
         notes.append("in all: " + ", ".join(f"{name} {shorten(value)}" for name, value in shown.same.items()))
     if hidden:
         notes.append(f"no room for: {', '.join(hidden)}")
-    failed = [row for row in shown.top if row.status == "failed" and row.reason]
-    notes += [f"trial {row.trial} failed: {row.reason[:200]}" for row in failed[:REASONS]]
-    if (more := shown.counts.get("failed", 0) - REASONS) > 0 and failed:
+    failed = [row for row in shown.top if row.status == "failed" and row.reason][:REASONS]
+    notes += [f"trial {row.trial} failed: {row.reason[:200]}" for row in failed]
+    if failed and (more := shown.counts.get("failed", 0) - len(failed)) > 0:
         notes.append(f"and {more} more failed; `tailor show STUDY:TRIAL` says why")
     return notes

@@ -13,7 +13,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from ..tracking.leaderboard import shorten
+from ..tracking.leaderboard import count_by_word, shorten
 from .progress import Progress, Screen
 
 HEARTBEAT = 30.0  # seconds between plain lines while trials run
@@ -136,10 +136,10 @@ def _describe_left(progress: Progress, now: float) -> str:
 
 def describe_resumed(progress: Progress) -> str:
     """What earlier sessions did: 3 of 12 trials (1 done, 2 pruned), best 0.8768."""
-    ended = {"done": progress.complete, "pruned": progress.pruned, "failed": progress.failed}
-    counts = ", ".join(f"{count} {word}" for word, count in ended.items() if count)
+    ended = {"complete": progress.complete, "pruned": progress.pruned, "failed": progress.failed}
+    counts = f" ({count_by_word(ended)})" if progress.done else ""
     best = "" if progress.best is None else f", best {progress.best[1]:.4f} ({progress.name(progress.best[0])})"
-    return f"resuming: {progress.done} of {progress.trials} trials{f' ({counts})' if counts else ''}{best}"
+    return f"resuming: {progress.done} of {progress.trials} trials{counts}{best}"
 
 
 def format_duration(seconds: float) -> str:

@@ -45,7 +45,7 @@ from ..tracking.tracker import Tracker, open_experiment, open_study
 from ..trials.checkpoints import Checkpoints
 from ..trials.failure import advise, describe_error, trace_own
 from ..trials.job import make_job
-from ..trials.preflight import UNPROMOTED, Preflight
+from ..trials.preflight import Preflight
 from ..workers.cluster import Cluster
 from ..workers.pool import Pool
 from .coordinator import Coordinator, Parts
@@ -187,7 +187,7 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
     if not ended.signal and not ended.waiting:
         draw_report(study, screen)
         warn_of_chance(study, splits, screen)
-    return dataclasses.replace(ended, promotable=UNPROMOTED not in preflight.note)
+    return dataclasses.replace(ended, promotable=preflight.promotable)
 
 
 def _keep_code(spec: StudySpec, checkpoints: Checkpoints, digest: str) -> Path | None:

@@ -68,17 +68,20 @@ def compare(client: MlflowClient, names: Sequence[str]) -> Comparison:
 
 def fetch_confusion(run: Run) -> Mapping[str, Any] | None:
     """The labels and counts in a run's confusion_matrix.json; None if it has none."""
-    try:
-        return json.loads(load_text(f"{run.info.artifact_uri}/confusion_matrix.json"))
-    except (MlflowException, OSError):
-        return None
+    return _fetch(run, "confusion_matrix.json")
 
 
 def _fetch_epochs(run: Run) -> str | None:
     """The epochs that the trial was planned for, which its schedule runs over; None before it ended."""
+    epochs = (_fetch(run, "trial.json") or {}).get("epochs")
+    return None if epochs is None else str(epochs)
+
+
+def _fetch(run: Run, file: str) -> Any:
+    """What a JSON file of a run holds; None if it has none."""
     try:
-        return str(json.loads(load_text(f"{run.info.artifact_uri}/trial.json"))["epochs"])
-    except (MlflowException, OSError, KeyError):
+        return json.loads(load_text(f"{run.info.artifact_uri}/{file}"))
+    except (MlflowException, OSError):
         return None
 
 

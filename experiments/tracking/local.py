@@ -21,7 +21,7 @@ from ..system.sorting import count_up
 from ..system.sqlite import read_database
 from .kinds import TRIAL, Kind
 from .moved import correct_addresses
-from .recorded import STUDY_FILE, RecordedAttempt, RunData, StudyRecord
+from .recorded import STUDY_FILE, Info, RecordedAttempt, StudyRecord
 
 OF_KIND = "JOIN tags k ON k.run_uuid = r.run_uuid AND k.key = 'tailor.kind' AND k.value = ?"
 STUDIES = f"""
@@ -30,8 +30,11 @@ FROM experiments e JOIN runs r ON r.experiment_id = e.experiment_id {OF_KIND}
 WHERE e.lifecycle_stage = 'active' AND r.lifecycle_stage = 'active'
 """
 ATTEMPTS = f"FROM runs r {OF_KIND} WHERE r.experiment_id = ? AND r.lifecycle_stage = 'active'"
-NAN = "CASE WHEN v.is_nan THEN NULL ELSE v.value END"  # MLflow keeps 0 for NaN, and SQLite has none
-
+TABLES = {  # what an attempt has beside its run, with the values
+    "tags": "v.value",
+    "params": "v.value",
+    "latest_metrics": "CASE WHEN v.is_nan THEN NULL ELSE v.value END",  # MLflow keeps 0 for NaN, and SQLite has none
+}
 PATIENCE = 30  # seconds to wait for a writer
 
 
@@ -59,16 +62,16 @@ class LocalStudy(StudyRecord):
 
     def _read(self, more: str, values: Sequence[str], kind: Kind) -> list[RecordedAttempt]:
         among, given = f"{ATTEMPTS} {more}", (kind.name, self.experiment_id, *values)
-        tags, params, metrics = (defaultdict[str, dict[str, Any]](dict) for _ in range(3))
+        found = {table: defaultdict[str, dict[str, Any]](dict) for table in TABLES}
         with _open(self.database) as database:
             columns = "r.run_uuid, r.name, r.status, r.start_time, r.end_time"
             runs = database.execute(f"SELECT {columns} {among} ORDER BY r.start_time, r.run_uuid", given).fetchall()
-            tables = (("tags", "v.value", tags), ("params", "v.value", params), ("latest_metrics", NAN, metrics))
-            for table, column, found in tables:
+            for table, column in TABLES.items():
                 query = f"SELECT v.run_uuid, v.key, {column} FROM {table} v WHERE v.run_uuid IN (SELECT r.run_uuid {among})"
                 for run_id, key, value in database.execute(query, given):
-                    found[run_id][key] = float("nan") if value is None else value
-        return [RecordedAttempt.make(RunData(*run), tags[run[0]], params[run[0]], metrics[run[0]], kind) for run in runs]
+                    found[table][run_id][key] = float("nan") if value is None else value
+        tags, params, metrics = found.values()
+        return [RecordedAttempt.make(Info(*run), tags[run[0]], params[run[0]], metrics[run[0]], kind) for run in runs]
 
 
 def find_local_study(store: Store, name: str) -> LocalStudy | None:
@@ -94,9 +97,8 @@ def read_local_studies(store: Store) -> list[LocalStudy] | None:
 
 def _find(database: sqlite3.Connection, path: Path) -> Iterator[LocalStudy]:
     """Raises ValueError for a study whose experiment has another name or another study in it: MLflow's client knows more."""
-    for columns, table in (("run_uuid, key, value", "tags, params"), ("run_uuid, key, value, is_nan", "latest_metrics")):
-        for one in table.split(", "):
-            database.execute(f"SELECT {columns} FROM {one} LIMIT 0")
+    for table, column in TABLES.items():  # an error now, not at the first attempt
+        database.execute(f"SELECT v.run_uuid, v.key, {column} FROM {table} v LIMIT 0")
     names = set[str]()
     for name, experiment, run, status, end, address in database.execute(STUDIES, ("study",)).fetchall():
         tags = dict(database.execute("SELECT key, value FROM tags WHERE run_uuid = ?", (run,)).fetchall())

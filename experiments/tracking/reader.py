@@ -71,7 +71,7 @@ class RecordedStudy(StudyRecord):
         return bool(self.client.search_runs([self.experiment_id], wanted, ViewType.DELETED_ONLY, max_results=1))
 
     def close_attempt(self, attempt: RecordedAttempt, status: str, reason: str) -> RecordedAttempt:
-        """End the run of an attempt that no process writes any more. Returns the attempt as it is then."""
+        """End, at its last sign of life, the run of an attempt that no process writes any more. Returns the attempt as it is."""
         tags = [RunTag(name, value) for name, value in end_tags(status, reason).items()]
         self.client.log_batch(attempt.run_id, tags=tags)
         self.client.set_terminated(attempt.run_id, RUN_STATUS[status], self._find_last_sign(attempt))

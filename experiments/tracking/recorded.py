@@ -13,7 +13,7 @@ from ...search.study.goal import Constraint, Goal, Objective
 from .kinds import TRIAL, Kind
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
+    from mlflow.entities import Run, RunInfo
 
     from ...search.study.spec import StudySpec
 
@@ -25,14 +25,14 @@ DELETED = "deleted, except for what"  # begins the state of a deleted study of w
 
 
 @dataclass(frozen=True)
-class RunData:
-    """A run as MLflow lists it; `status` is MLflow's, `start` and `end` are milliseconds since 1970."""
+class Info:
+    """What is read of MLflow's RunInfo, under its names."""
 
     run_id: str
-    name: str
+    run_name: str
     status: str
-    start: int
-    end: int | None
+    start_time: int
+    end_time: int | None
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,12 @@ class RecordedAttempt:
 
     @classmethod
     def read(cls, run: Run, kind: Kind = TRIAL) -> RecordedAttempt:
-        info = run.info
-        data = RunData(info.run_id, info.run_name, info.status, info.start_time, info.end_time)
-        return cls.make(data, run.data.tags, run.data.params, run.data.metrics, kind)
+        return cls.make(run.info, run.data.tags, run.data.params, run.data.metrics, kind)
 
     @classmethod
     def make(
         cls,
-        run: RunData,
+        info: Info | RunInfo,
         tags: Mapping[str, str],
         params: Mapping[str, str],
         metrics: Mapping[str, float],
@@ -77,16 +75,16 @@ class RecordedAttempt:
         return cls(
             trial=int(tags[kind.tag]),
             attempt=int(tags["tailor.attempt"]),
-            run_id=run.run_id,
-            run_name=run.name,
-            run_status=run.status,
+            run_id=info.run_id,
+            run_name=info.run_name,
+            run_status=info.status,
             status=tags.get("tailor.status", "running"),
             reason=tags.get("tailor.status_reason", ""),
             epochs=int(tags.get(EPOCHS, "0")),
             params=dict(params),
             metrics=dict(metrics),
-            start=run.start,
-            end=run.end,
+            start=info.start_time,
+            end=info.end_time,
             epoch=int(tags.get(EPOCH, tags.get(EPOCHS, "0"))),
         )
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 UNSCALED = "the model takes the images as they are, 0 to 255, and nothing in it scales them: was it written for 0 to 1?"
 LOGITS = "the model ends in logits: Tailor adds a softmax, so that its outputs are probabilities"
 OWN_COMPILE = "the model is compiled: its own optimizer and loss train it"
-UNPROMOTED = "its models can be searched, but not promoted"
 OWN_STEP = "the model has a custom train_step or compute_loss: Keras trains it, batch by batch, which is slower"
 
 
@@ -36,6 +35,7 @@ class Preflight:
     note: str = ""
     first: Mapping[str, Any] = field(default_factory=dict)  # the values that the factory lets a search begin with
     code: str = ""  # the SHA-256 of a custom model's file
+    promotable: bool = True
 
 
 def inspect_model(job: TrialJob) -> Preflight:
@@ -60,7 +60,7 @@ def _inspect(job: TrialJob) -> Preflight:
     if job.declared is None and is_config(options):
         notes.append(OWN_COMPILE)
     if why := explain_refusal(exported, saved, find(job.model)[1] if is_file(job.model) else None):
-        notes.append(f"{UNPROMOTED}: {why}")
+        notes.append(f"its models can be searched, but not promoted: {why}")
     if keras_step.has_custom_step(model):
         keras_step.check(options)
         notes.append(OWN_STEP)
@@ -68,7 +68,7 @@ def _inspect(job: TrialJob) -> Preflight:
     if precision != "float32" and options.precision == "auto":
         notes.append(f"precision: {precision}, measured to be faster for this model on this machine")
     first = {} if job.declared is not None else resolve(job.model).first
-    return Preflight(precision, "; ".join(notes), first, digest(job.model))
+    return Preflight(precision, "; ".join(notes), first, digest(job.model), promotable=not why)
 
 
 def _save(job: TrialJob, model: keras.Model) -> bytes:

@@ -45,8 +45,6 @@ import keras
 
 class Layer(keras.layers.Layer):
     def call(self, inputs, training=None):
-        if training:
-            return inputs
         return inputs
 
 def build(hparams, input_shape, num_classes):
@@ -228,7 +226,8 @@ def test_the_default_is_what_the_search_begins_with(tailor: Shell, write_study: 
 
 def test_a_layer_that_fails_only_in_training_is_found(tailor: Shell, write_study: Callable[..., Path]) -> None:
     write_study(('model = "mlp"', 'model = "mine.py:build"'), ("[space]", "[space]\nwidth = { low = 4, high = 64 }"))
-    failing = OWN.replace("    return inputs\n        return", '    raise ValueError("odd")\n        return')
+    fails = '        if training:\n            raise ValueError("odd")\n        return inputs'
+    failing = OWN.replace("        return inputs", fails)
     (tailor.folder / "mine.py").write_text(failing)
     done = tailor("check", "small.toml")
     assert done.returncode == 2 and "cannot be trained: ValueError: odd (mine.py:7)" in done.stderr, done.stderr

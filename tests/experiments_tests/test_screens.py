@@ -86,6 +86,19 @@ def show(width: int, goal: Goal = GOAL) -> list[str]:
     return console.export_text().splitlines()
 
 
+def test_failures_that_have_no_line_are_counted() -> None:
+    failures = [attempt(number, "failed", {}, "KeyError: 'droput'") for number in range(6, 17)]
+    shown = Overview.of(rank([*ATTEMPTS, *failures], GOAL))  # its ten rows hold some of the twelve failures
+    console = Console(width=100, record=True, file=io.StringIO())
+    print_leaderboard("fashion", GOAL, shown, console)
+    said = console.export_text()
+    explained = sum(line.startswith("trial ") and " failed: " in line for line in said.splitlines())
+    assert explained == 3 and f"and {12 - explained} more failed" in said
+    one = Overview(shown.top[:6], {"failed": 12}, shown.varied)
+    print_leaderboard("fashion", GOAL, one, console)
+    assert "and 11 more failed" in console.export_text()
+
+
 def find_row(lines: list[str], trial: int) -> list[str]:
     rows = [line.split() for line in lines if line.split()[:1] == [str(trial)]]
     assert len(rows) == 1, lines  # one line a trial
