@@ -59,6 +59,19 @@ def missing(field: str, name: str, module: ModuleType) -> ModelError:
     return ModelError(f"{field}: {place!r} has no {noun} {attribute!r}; it has: {', '.join(has) or 'none'}.")
 
 
+def require_file(name: str, field: str = "study.model") -> None:
+    """Raise ModelError if the reference names a file that there is not."""
+    path = Path(name.rpartition(":")[0])
+    if is_file(name) and not path.is_file():
+        raise _no_file(field, path)
+
+
+def _no_file(field: str, path: Path) -> ModelError:
+    return ModelError(
+        f"{field}: there is no file {str(path)!r}; the path is taken from the current folder, then from the study file's."
+    )
+
+
 def load_file(path: Path, kept: Path | None = None, field: str = "study.model") -> ModuleType:
     """Import a Python file, or the kept copy of it, under a unique name, once for each content: it shadows no package.
 
@@ -66,9 +79,7 @@ def load_file(path: Path, kept: Path | None = None, field: str = "study.model") 
     """
     source = kept or path
     if not source.is_file():
-        raise ModelError(
-            f"{field}: there is no file {str(path)!r}; the path is taken from the current folder, then from the study file's."
-        )
+        raise _no_file(field, path)
     code = source.read_bytes()
     name = f"tailor_user_{path.stem}_{hashlib.sha256(code).hexdigest()[:12]}"
     if name not in sys.modules:

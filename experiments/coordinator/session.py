@@ -38,7 +38,7 @@ from ..tracking.lease import Lease
 from ..tracking.outbox import Outbox
 from ..tracking.question import require_database
 from ..tracking.reader import RecordedStudy, find_study, open_client, prepare_database
-from ..tracking.recorded import RecordedAttempt
+from ..tracking.recorded import PROMOTABLE, RecordedAttempt
 from ..tracking.spool import Spool
 from ..tracking.tags import describe_machine, describe_origin, describe_study
 from ..tracking.tracker import Tracker, open_experiment, open_study
@@ -165,7 +165,7 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
         check_known(spec.name, engine, attempts, spec.goal)
     code = _keep_code(spec, checkpoints, preflight.code)
     tags = {**describe_origin(Path.cwd()), **describe_study(spec, splits), **decided.machine}
-    study = open_study(client, store, spec, tags)
+    study = open_study(client, store, spec, {**tags, PROMOTABLE: "yes" if preflight.promotable else "no"})
     tracker = Tracker(Outbox(study, Spool(store.spool, spec.name), screen.line), splits, tags, decided.lease)
     tracker.begin_study()
     study.record_once(recorded_defaults.TAG, json.dumps(recorded_defaults.list_defaults(spec)))
@@ -229,7 +229,8 @@ def _already_done(study: RecordedStudy, spec: StudySpec, store: Store, screen: S
         raise RunError(
             f"no trial of study {spec.name!r} completed; `tailor ui {spec.name}` shows why, and a larger --trials resumes it."
         )
-    return Ended(study.experiment_id, f"all {len(records)} trials were done before; a larger --trials resumes it", 0, complete)
+    reason = f"all {len(records)} trials were done before; a larger --trials resumes it"
+    return Ended(study.experiment_id, reason, 0, complete, promotable=study.promotable)
 
 
 def count_workers(spec: StudySpec) -> tuple[int, int]:

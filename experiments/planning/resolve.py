@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ...models.errors import ModelError
 from ...models.factory import BUILT_IN, resolve
+from ...models.references import require_file
 from ...models.training import options
 from ...search.errors import suggest, unknown
 from ...search.space.describe import ask_about_lists, describe_value, list_values
@@ -165,8 +167,16 @@ def ask_about(spec: StudySpec) -> list[str]:
 
 
 def open_data(spec: StudySpec, data_dir: Path | None) -> Splits:
-    """Read the study's data set and split it."""
-    return split(open_dataset(spec.dataset, data_dir, spec.data.image_size), spec.data)
+    """Read the study's data set and split it. Raises InputError, which names a missing file of the model's too."""
+    try:
+        data = open_dataset(spec.dataset, data_dir, spec.data.image_size)
+    except InputError as error:
+        try:
+            require_file(spec.model)
+        except ModelError as another:
+            raise InputError(f"{error}\n{another}") from error
+        raise
+    return split(data, spec.data)
 
 
 def _ask_about_goal(spec: StudySpec) -> list[str]:

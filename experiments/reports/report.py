@@ -104,6 +104,7 @@ def _render(
         spec=spec,
         counts=", ".join(f"{count} {word}" for word, count in sorted(Counter(row.word for row in board).items())),
         state=study.state,
+        promotable=study.promotable,
         best=best,
         complete=any(row.values for row in board),
         space=[_described(parameter) for parameter in spec.space.parameters],

@@ -36,7 +36,7 @@ def write_trial_note(
     return "\n\n".join(lines)[:LONGEST_TAG]
 
 
-def write_study_note(spec: StudySpec, board: Sequence[Row], link: str) -> str:
+def write_study_note(spec: StudySpec, board: Sequence[Row], link: str, promotable: bool = True) -> str:
     """A study's description: its best trial, the leaderboard, and what to do next. `link` is the report's address."""
     goal, overview = spec.goal, Overview.of(board)
     counts = ", ".join(f"{overview.counts[status]} {status}" for status in STATUSES if overview.counts[status])
@@ -46,7 +46,8 @@ def write_study_note(spec: StudySpec, board: Sequence[Row], link: str) -> str:
         best = board[0]
         values = ", ".join(f"{name} **{format_number(value, name)}**" for name, value in best.values.items())
         lines.insert(0, f"**Best: trial {best.trial}**, {values}")
-    lines.append(f"[Report]({link}) (*Artifacts*, {REPORT}) · promote the best: `tailor promote {spec.name} --to NAME`")
+    promote = f" · promote the best: `tailor promote {spec.name} --to NAME`" if promotable else ""
+    lines.append(f"[Report]({link}) (*Artifacts*, {REPORT}){promote}")
     table = [
         "| trial | " + " | ".join(o.metric for o in goal.objectives) + " | status | hyperparameters |",
         "| --- " * (3 + len(goal.objectives)) + "|",

@@ -21,6 +21,7 @@ STUDY_FILE, REPORT = "study.json", "report.html"
 EPOCHS = "tailor.epochs"
 EPOCH = "tailor.epoch"
 STUDY_TAG = "tailor.study"  # of every run: the study's name
+PROMOTABLE = "tailor.promotable"  # of a study's run: yes or no
 DELETED = "deleted, except for what"  # begins the state of a deleted study of which registered versions need something
 
 
@@ -121,6 +122,11 @@ class StudyRecord(ABC):
         if self.running:
             return "running"
         return self.tags.get("tailor.ended", "its search was killed; the same `tailor search` resumes it")
+
+    @property
+    def promotable(self) -> bool:
+        """Whether its models can be promoted, as far as one build of them showed."""
+        return self.tags.get(PROMOTABLE) != "no"
 
     @cached_property
     def goal(self) -> Goal:

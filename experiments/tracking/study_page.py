@@ -31,7 +31,7 @@ def record_results(study: RecordedStudy, spec: StudySpec, board: Sequence[Row]) 
         values["best_trial"] = float(best.trial)
         params = [Param(f"{TRIAL.name_run(best.trial)}/{name}", value) for name, value in best.params.items()]
     metrics = [Metric(name, value, now, len(board)) for name, value in values.items()]
-    note = write_study_note(spec, board, make_link(study.experiment_id, study.run_id))
+    note = write_study_note(spec, board, make_link(study.experiment_id, study.run_id), study.promotable)
     study.client.log_batch(study.run_id, metrics=metrics, tags=[RunTag(NOTE, note)])
     for start in range(0, len(params), MOST_PARAMS):
         study.client.log_batch(study.run_id, params=params[start : start + MOST_PARAMS])

@@ -293,4 +293,13 @@ def test_after_a_search_nothing_proposes_to_promote_what_cannot_be(tailor: Shell
     (tailor.folder / "small.toml").write_text(study)
     done = tailor("search", "small.toml", "--workers", "1")
     assert done.returncode == 0 and "can be searched, but not promoted" in done.stdout
-    assert "tailor report small" in done.stdout and "tailor promote" not in done.stdout
+    again = tailor("search", "small.toml", "--workers", "1")
+    assert "were done before" in again.stdout
+    for said in (done.stdout, again.stdout, runs(tailor.folder)[0][0].data.tags["mlflow.note.content"]):
+        assert said and "tailor promote" not in said
+
+
+def test_missing_data_and_a_missing_model_are_named_at_once(tailor: Shell) -> None:
+    (tailor.folder / "small.toml").write_text(OWN_STUDY.replace('"digits"', '"npz:none.npz"'))
+    done = tailor("check", "small.toml")
+    assert done.returncode == 2 and "none.npz" in done.stderr and "no file 'nets/mine.py'" in done.stderr
