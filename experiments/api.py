@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from ..search.study.spec import StudySpec
 from .coordinator.display import choose_screen
 from .coordinator.session import Places, run_search
 from .errors import RunError
+from .maintenance.rename import set_aside
 from .planning.resolve import find_file, validate
 from .planning.study_file import check_tables
 from .store import Store
@@ -123,19 +124,21 @@ def open(study: str, *, store: str | Path | None = None) -> Result:
 
 
 @prefer_installed()
-def run(
+def run(  # noqa: PLR0913 (the options of the command)
     study: str | Path | StudySpec | Mapping[str, Any],
     *,
     settings: Mapping[str, Any] | None = None,
     store: str | Path | None = None,
     data: str | Path | None = None,
     enqueue_from: str | None = None,
+    fresh: bool = False,
     quiet: bool = False,
 ) -> Result:
     """Run a study, or resume it: a shipped name, a file, its tables as a mapping, or a spec.
 
     `settings` maps SECTION.KEY to a value ({"search.trials": 8}). `store` and `data` are the command line's options; their
-    defaults are TAILOR_STORE and TAILOR_DATA. `enqueue_from` names a study whose best points are tried first.
+    defaults are TAILOR_STORE and TAILOR_DATA. `enqueue_from` names a study whose best points are tried first;
+    `fresh` begins anew, and keeps an earlier study of that name as NAME-1, or the next free number.
     Raises StudyError, ModelError or InputError for wrong input, RunError if no trial completed or MLflow stayed away, StoreError
     if the engine's database cannot be used, and KeyboardInterrupt after Ctrl-C. The same call then resumes the study.
 
@@ -149,6 +152,8 @@ def run(
     folder = data or os.environ.get("TAILOR_DATA")
     with loading(), _quiet_libraries(), shorten_timeouts(), choose_screen(quiet) as screen:
         places = Places(place, Path(folder).expanduser() if folder else None, enqueue_from=enqueue_from)
+        if fresh:
+            places = replace(places, make_room=lambda name: set_aside(name, place, screen.line))
         ended = run_search(spec, places, screen)
     if ended.signal:
         raise KeyboardInterrupt

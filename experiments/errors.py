@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 
@@ -16,6 +17,11 @@ class RunError(RuntimeError):
 
 class ClusterGone(RunError):
     """A cluster's scheduler went away during a search. The message ends with "the same command resumes"."""
+
+
+def write_command(*words: str) -> str:
+    """A command of Tailor's as a message names it: quoted for a shell, in backticks."""
+    return f"`{shlex.join(['tailor', *words])}`"
 
 
 def escape_path(path: Path | str) -> str:

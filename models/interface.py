@@ -43,7 +43,7 @@ def adapt_input(name: str, model: keras.Model, shape: tuple[int, int, int]) -> k
         )
     raise ModelError(
         f"model {name!r}: expected one input of images {shape}, got {', '.join(map(str, wanted))}; "
-        f"begin it with keras.Input({shape}), or set data.image_size."
+        f"begin it with keras.Input({shape}), or set data.image_size, if the data set is a folder of images."
     )
 
 

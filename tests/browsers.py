@@ -41,6 +41,12 @@ def open_browser(folder: Path) -> Iterator[webdriver.Chrome]:
         driver.quit()
 
 
+def set_width(browser: webdriver.Chrome, width: int, height: int = 900) -> None:
+    """Show pages as on a screen of that size, in CSS pixels; a narrow one is a telephone's."""
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+
 def keep_picture(browser: webdriver.Chrome, name: str) -> None:
     """Save what the browser shows, for a person to look at, where TAILOR_TEST_PICTURES names a folder."""
     if folder := os.environ.get("TAILOR_TEST_PICTURES"):

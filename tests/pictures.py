@@ -130,8 +130,9 @@ def draw_served(browser: webdriver.Chrome, folder: Path) -> None:
 
 
 def open_page(browser: webdriver.Chrome, address: str, width: int, height: int) -> None:
-    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    from browsers import set_width
+
+    set_width(browser, width, height)
     browser.get(address)
 
 

@@ -43,7 +43,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         except Exception as error:
             if ending.caught:  # an import that a signal interrupts may raise another error
                 return say_interrupted(Interrupted(ending.caught[-1]))
-            return _expected(error)
+            return _expected(error, sys.argv[1:] if arguments is None else arguments)
 
 
 def _command(arguments: Sequence[str] | None) -> int:
@@ -81,16 +81,17 @@ def _advise(error: click.ClickException) -> str:
     return f"{said if said.endswith('?') else said.rstrip('.') + '.'} `{context.command_path} --help` shows what it takes."
 
 
-def _expected(error: Exception) -> int:
+def _expected(error: Exception, arguments: Sequence[str]) -> int:
     from ...models.errors import ModelError
     from ...search.errors import StoreError, StudyError
     from ..errors import InputError, RunError
+    from .hints import add_options
 
     if isinstance(error, (InputError, ModelError, StudyError)):
-        say(str(error))
+        say(add_options(str(error), arguments))
         return WRONG_INPUT
     if isinstance(error, (RunError, StoreError)):
-        say(str(error))
+        say(add_options(str(error), arguments))
         return FAILED
     if type(error).__module__ in ("mlflow.exceptions", "sqlalchemy.exc"):  # MLflow is away, or its database has another version
         from ..tracking.outage import explain

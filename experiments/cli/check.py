@@ -32,7 +32,8 @@ NEEDS = {  # options that mean something only if another one has a value like th
 def command(study: str, name: str | None, settings: tuple[str, ...], as_json: bool, data: Path | None, **given: Any) -> None:
     """Check STUDY without training it: resolve the file, build its smallest and largest model, estimate memory and time.
 
-    Takes the options of `search`, and shows the space, every budget, and what is fixed or left at its default.
+    Takes the options of `search` that set keys of the study file. Shows the space, every budget, and what is fixed or left at
+    its default.
     """
     from dataclasses import asdict
 

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from ..system.file_lock import is_locked, was_locked
 from ..system.redact import mask_passwords
+from .hints import list_places
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -153,10 +155,13 @@ def find_word(study: StudyRecord, store: Store) -> str:
 
 
 def format_next(*words: str) -> str:
-    """A command to run next, quoted for a shell, with this command's `--store`."""
-    context = click.get_current_context(silent=True)
-    store = None if context is None else context.params.get("store")
-    return shlex.join(["tailor", *words, *([] if store is None else ["--store", store])])
+    """A command to run next, quoted for a shell, with this command's `--store`, `--studies` and `--data`, if it was given."""
+    context, given = click.get_current_context(silent=True), dict[str, str | None]()
+    if context is not None:
+        given = {"--store": context.params.get("store"), "--studies": context.meta.get(STUDIES)}
+        if context.get_parameter_source("data") is ParameterSource.COMMANDLINE:  # a variable holds for the next command too
+            given["--data"] = str(context.params["data"])
+    return mask_passwords(shlex.join(["tailor", *words, *list_places(words[0], given)]))
 
 
 def repeat_command(command: str = "", but: str = "", without: Sequence[str] = ()) -> str:
@@ -275,8 +280,6 @@ def print_next(steps: Iterable[tuple[str, str]]) -> None:
 
 def format_by_hand(name: str, version: str) -> str:
     """The line that makes that version the champion without any judgement: MLflow's own call."""
-    import shlex
-
     from ..registry.versions import CHAMPION
 
     code = f'from mlflow import MlflowClient; MlflowClient().set_registered_model_alias("{name}", "{CHAMPION}", "{version}")'

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import click
 
 from .common import json_option, open_store, print_json, print_table, store_option, working
+
+RUN_ID = re.compile("[0-9a-f]{32}")
 
 
 @click.command("compare")
@@ -15,11 +18,12 @@ from .common import json_option, open_store, print_json, print_table, store_opti
 @store_option
 def command(runs: tuple[str, ...], as_json: bool, store: str | None) -> None:
     """Set trials side by side. RUN is a run's id, STUDY:TRIAL (fashion-mlp:3), or STUDY:best."""
-    from ..errors import InputError
+    from ..errors import InputError, write_command
 
     if len(runs) < 2:
-        study = runs[0].partition(":")[0]
-        raise InputError(f"RUN: expected at least two, got {len(runs)}; try `tailor compare {study}:best {study}:3`.")
+        study = "STUDY" if RUN_ID.fullmatch(runs[0]) else runs[0].partition(":")[0]
+        example = write_command("compare", f"{study}:best", f"{study}:3")
+        raise InputError(f"RUN: expected at least two, got {len(runs)}; try {example}.")
     with working("reading the trials"):
         _, client = open_store(store)
         from ..reports.compare import compare

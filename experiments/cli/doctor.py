@@ -50,7 +50,7 @@ def _python() -> Iterator[Finding]:
         try:
             yield name, importlib.metadata.version(name), None
         except importlib.metadata.PackageNotFoundError:
-            yield name, "missing", "pip install -e . again"
+            yield name, "missing", "run `pip install tailor-hpo` again, or `make install` in a clone"
 
 
 def _rooms() -> Iterator[Finding]:

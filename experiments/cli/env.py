@@ -31,4 +31,4 @@ def command(as_json: bool, store: str | None) -> None:
     for name, value in variables.items():
         hidden = mask_passwords(value) != value
         click.echo(f"# {name} holds a password; set it yourself" if hidden else f"export {name}={shlex.quote(value)}")
-    click.echo(f'# eval "$({format_next("env")})", then: mlflow ui, or optuna-dashboard "$OPTUNA_STORAGE"')
+    click.echo(f'# eval "$({format_next("env")})", then: mlflow experiments search, or optuna-dashboard "$OPTUNA_STORAGE"')

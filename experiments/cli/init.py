@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .common import data_option
+from .common import data_option, format_next
 
 if TYPE_CHECKING:
     from ..planning.starter import Starter
@@ -22,7 +22,11 @@ FILE = Path("study.toml")
 @click.command("init")
 @click.argument("file", default=FILE, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--dataset", metavar="DATA", help="digits, fashion-mnist, folder:DIR, npz:FILE or idx:DIR [what lies here].")
-@click.option("--model", metavar="MODEL", help="mlp, cnn, resnet, …, or FILE.py:FUNCTION [a `build` that lies here, or cnn].")
+@click.option(
+    "--model",
+    metavar="MODEL",
+    help="mlp, cnn, …, FILE.py:FUNCTION [a `build` that lies here, mlp for digits, cnn].",
+)
 @click.option("--name", metavar="NAME", help="The study's name [the file's, or DATA-MODEL].")
 @data_option
 def command(file: Path, dataset: str | None, model: str | None, name: str | None, data: Path | None) -> None:
@@ -39,8 +43,8 @@ def command(file: Path, dataset: str | None, model: str | None, name: str | None
     default = name_study(dataset, model) if file == FILE else file.stem  # several folders may share a store
     _write(file, Starter(name or _ask("Name of the study", default), dataset, model), data)
     click.echo(f"Wrote {file}: model {model} on {dataset}. Read it, then:")
-    click.echo(f"  tailor check {file}     what it searches, and how long that takes")
-    click.echo(f"  tailor search {file}")
+    click.echo(f"  {format_next('check', str(file))}     what it searches, and how long that takes")
+    click.echo(f"  {format_next('search', str(file))}")
 
 
 def _ask(question: str, default: str) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,11 +22,13 @@ from .common import (
     store_option,
 )
 from .exit_codes import FAILED, choose_exit_code
+from .hints import add_options
 from .study_options import resolve, study_options
 
 if TYPE_CHECKING:
     from ...search.study.spec import StudySpec
     from ..coordinator.finish import Ended
+    from ..coordinator.progress import Screen
     from ..store import Store
 
 ONCE = ("--fresh",)  # not in the commands to run next
@@ -57,13 +62,10 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
             from ..errors import ClusterGone, RunError
 
             places = Places(store_at(given["store"]), given["data"], cluster, given["enqueue_from"])
-            console = Console(stderr=as_json)
-            if given["fresh"]:
-                from .fresh import set_aside
-
-                set_aside(spec.name, places.store, lambda line: console.print(line, highlight=False, markup=False))
             try:
-                with open_screen(console) as shown:
+                with open_screen(Console(stderr=as_json)) as shown:
+                    if given["fresh"]:
+                        places = replace(places, make_room=partial(_make_room, store=places.store, screen=shown))
                     ended = run_search(spec, places, shown)
             except KeyboardInterrupt:  # a second signal
                 click.echo(f"Nothing is lost; resume with:  {repeat_command(without=ONCE)}", err=True)
@@ -80,6 +82,12 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
     else:
         _close(spec.name, places.store, ended, again)
     return choose_exit_code(ended.signal)
+
+
+def _make_room(study: str, store: Store, screen: Screen) -> None:
+    from ..maintenance.rename import set_aside
+
+    set_aside(study, store, lambda line: screen.line(add_options(line, sys.argv[1:])))
 
 
 def _workers_loading(cluster: str | None) -> AbstractContextManager[None]:
@@ -120,7 +128,7 @@ def _close(study: str, store: Store, ended: Ended, again: str) -> None:
             *([promote] if ended.promotable else []),
             (format_next("report", study), "write the report as a page"),
             (format_next("ui", study), "compare the trials in MLflow"),
-            find_way_on(ended.reason, again),
+            *([] if ended.spent else [find_way_on(ended.reason, again)]),
         ]
     )
 

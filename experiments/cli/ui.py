@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import click
 
 from ..system.redact import mask_passwords
-from .common import find_recorded, format_next, open_store, store_option, working
+from .common import find_recorded, open_store, store_option, working
 
 
 @click.command("ui")
@@ -52,7 +52,7 @@ def command(study: str | None, port: int, no_browser: bool, store: str | None) -
 def _dashboard(address: str) -> str:
     """The command for optuna-dashboard; it shows no password."""
     if mask_passwords(address) != address:
-        return f'eval "$({format_next("env")})"; optuna-dashboard "$OPTUNA_STORAGE"'
+        return 'optuna-dashboard "$TAILOR_STUDIES"' if os.environ.get("TAILOR_STUDIES") == address else "optuna-dashboard URL"
     return shlex.join(["optuna-dashboard", address])
 
 

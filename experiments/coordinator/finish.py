@@ -25,7 +25,7 @@ from .progress import Screen
 class Ended:
     """How a session ended: why it asked for no more trials, the signal that stopped it (or 0), what still waits for MLflow.
 
-    `promotable` is False if no model of the study can be promoted.
+    `promotable` is False if no model of the study can be promoted; with `spent` there is nothing left to try.
     """
 
     experiment_id: str
@@ -34,6 +34,7 @@ class Ended:
     complete: int
     waiting: str = ""
     promotable: bool = True
+    spent: bool = False
 
 
 def finish(coordinator: Coordinator, tracker: Tracker, caught: int) -> Ended:

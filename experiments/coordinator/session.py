@@ -6,7 +6,7 @@ import dataclasses
 import errno
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +18,12 @@ from ...models.errors import ModelError
 from ...models.references import is_file
 from ...models.training.keras_config import require_tensorflow
 from ...search import engines
-from ...search.engines.protocol import Suggestion
-from ...search.study.capabilities import explain_pruner, explain_repeats
+from ...search.engines.protocol import SPENT, Suggestion
+from ...search.study.capabilities import explain_pruner, explain_repeats, is_spent
 from ...search.study.spec import StudySpec
 from ..datasets import splits as splitting
 from ..datasets.splits import DataHandle, Splits
-from ..errors import InputError, RunError
+from ..errors import InputError, RunError, write_command
 from ..planning import recorded_defaults
 from ..planning.initial_points import add_defaults, add_recorded, find_best_points
 from ..planning.keras_tuner_space import discover
@@ -64,6 +64,7 @@ class Places:
     data_dir: Path | None = None
     cluster: str | None = None
     enqueue_from: str | None = None  # a study whose best points are tried first
+    make_room: Callable[[str], None] | None = None  # renames an earlier study of that name, once this one's data was read
 
 
 def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
@@ -85,6 +86,8 @@ def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
         screen.line(repeats)
     store = places.store
     require_database(store)
+    if places.make_room is not None:
+        places.make_room(spec.name)
     with store.reserved(), lock_study(store.locks, spec.name, keep=store.spool.is_dir):
         if places.enqueue_from is not None:
             spec = _enqueued(spec, store, places.enqueue_from, screen)
@@ -187,7 +190,8 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
     if not ended.signal and not ended.waiting:
         draw_report(study, screen)
         warn_of_chance(study, splits, screen)
-    return dataclasses.replace(ended, promotable=preflight.promotable)
+    spent = is_spent(spec, coordinator.progress.done) or any(words in ended.reason for words in SPENT)
+    return dataclasses.replace(ended, promotable=preflight.promotable, spent=spent)
 
 
 def _keep_code(spec: StudySpec, checkpoints: Checkpoints, digest: str) -> Path | None:
@@ -226,11 +230,11 @@ def _already_done(study: RecordedStudy, spec: StudySpec, store: Store, screen: S
     if study.refresh().run_status != "FINISHED" or (complete and not study.has_report()):
         return None
     if not complete:
-        raise RunError(
-            f"no trial of study {spec.name!r} completed; `tailor ui {spec.name}` shows why, and a larger --trials resumes it."
-        )
-    reason = f"all {len(records)} trials were done before; a larger --trials resumes it"
-    return Ended(study.experiment_id, reason, 0, complete, promotable=study.promotable)
+        shown = write_command("ui", spec.name)
+        raise RunError(f"no trial of study {spec.name!r} completed; {shown} shows why, and a larger --trials resumes it.")
+    spent = is_spent(spec, len(records))
+    reason = f"all {len(records)} trials were done before" + ("" if spent else "; a larger --trials resumes it")
+    return Ended(study.experiment_id, reason, 0, complete, promotable=study.promotable, spent=spent)
 
 
 def count_workers(spec: StudySpec) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from mlflow.entities import RunTag
 from ...search.engines.states import has_state, rename_state
 from ...search.study.load import check_name
 from ..coordinator.fsck import repair
-from ..errors import InputError
+from ..errors import InputError, write_command
 from ..planning.resolve import OF_MLFLOW
 from ..registry.versions import list_versions
 from ..store import Store
@@ -25,7 +25,7 @@ from ..system.file_lock import lock_study
 from ..tracking import pending
 from ..tracking.erase import Eraser
 from ..tracking.pages import read_pages
-from ..tracking.reader import RecordedStudy, find_study, no_study
+from ..tracking.reader import RecordedStudy, find_study, no_study, open_client
 from ..tracking.recorded import STUDY_FILE, STUDY_TAG
 from ..tracking.ui_links import make_view_tags
 from .delete import find_studies_url
@@ -37,7 +37,7 @@ def rename(client: MlflowClient, store: Store, study: str, new: str, say: Callab
     check_name("NEW", new)
     if new in (OF_MLFLOW, study):
         raise InputError(f"NEW: expected another name than the study's and than {OF_MLFLOW!r}, got {new!r}.")
-    command = f"tailor rename {study} {new}"
+    command = write_command("rename", study, new).strip("`")
     taken = client.get_experiment_by_name(new)
     if taken is not None and taken.tags.get(pending.PENDING) == command:  # only the end of the work was cut off
         pending.end(client, taken.experiment_id)
@@ -59,6 +59,18 @@ def rename(client: MlflowClient, store: Store, study: str, new: str, say: Callab
         client.rename_experiment(found.experiment_id, new)
         pending.end(client, found.experiment_id)
     (store.locks / f"{study}.lock").unlink(missing_ok=True)
+
+
+def set_aside(study: str, store: Store, say: Callable[[str], None]) -> None:
+    """Rename a study to STUDY-1, or the next free number, if there is one. Raises InputError if it runs."""
+    if not store.exists:
+        return
+    client = open_client(store)
+    if find_study(client, study) is None:
+        return
+    kept = choose_name(client, store, study)
+    rename(client, store, study, kept, say)
+    say(f"the earlier study is kept as {kept}; {write_command('delete', kept)} removes it")
 
 
 def choose_name(client: MlflowClient, store: Store, study: str) -> str:

@@ -22,7 +22,7 @@ from ...search.study.sections import find_section, misplaced
 from ...search.study.spec import StudySpec
 from ..datasets.catalog import check_uri, open_dataset
 from ..datasets.splits import Splits, split
-from ..errors import InputError
+from ..errors import InputError, write_command
 from ..system.sorting import count_up
 
 MAX_TEXT = 6000  # characters of a value, in MLflow's database
@@ -56,7 +56,8 @@ def find_file(study: str) -> Path:
         return path
     if path.is_dir():
         raise InputError(
-            f"STUDY: {study!r} is a folder; `tailor init --dataset folder:{study}` writes a study file for the images in it."
+            f"STUDY: {study!r} is a folder; {write_command('init', '--dataset', f'folder:{study}')} writes a study file for the "
+            "images in it."
         )
     raise unknown("STUDY (a shipped study, or a file ending in .toml)", study, _list_known(Path()))
 

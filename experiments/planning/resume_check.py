@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -93,8 +94,9 @@ def has_code_changed(spec: StudySpec, study: RecordedStudy, digests: Mapping[str
         if CODE_TAG not in changed:
             before, now = json.loads(study.tags[FILES_TAG]), json.loads(digests[FILES_TAG])
             what = ", ".join(sorted(name for name in {*before, *now} if before.get(name) != now.get(name)))
+        more = f" with the best points of this one: --name NEW --enqueue-from {shlex.quote(spec.name)}"
         raise InputError(
             f"{what} has changed since study {spec.name!r} began. Undo the change to resume, "
-            f"or start another study with the best points of this one: --name NEW --enqueue-from {spec.name}."
+            f"or start another study{more if spec.source.declared else ': --name NEW'}."
         )
     return True

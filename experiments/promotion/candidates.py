@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...search.engines.protocol import Suggestion
-from ..errors import InputError, RunError
+from ..errors import InputError, RunError, write_command
 from ..tracking.kinds import CANDIDATE, SEEDS
 from ..tracking.leaderboard import Row, read_leaderboard
 from ..tracking.reader import RecordedStudy
@@ -40,7 +40,7 @@ def choose(study: RecordedStudy, count: int, trial: int | None = None) -> list[C
         return [_read_candidate(study, find_trial(board, trial, study.name))]
     best = [row for row in board if row.front is not None][:count]
     if not best:
-        raise RunError(f"study {study.name!r} has no complete trial yet; see `tailor status {study.name}`.")
+        raise RunError(f"study {study.name!r} has no complete trial yet; see {write_command('status', study.name)}.")
     return [_read_candidate(study, row) for row in best]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...search.study.spec import StudySpec
 from ..datasets.splits import Splits
+from ..errors import write_command
 from .ranking import Ranked
 from .report import PAGE
 from .statistics import Interval, Predictions, measure_calibration, score, score_with_interval
@@ -34,6 +35,7 @@ class Facts:
     metric: str
     holdout: Interval
     refit: bool
+    as_searched: bool
     note: str
     ranking: Sequence[Ranked]
     verdict: Verdict
@@ -55,10 +57,10 @@ def write_purpose(name: str, dataset: str, splits: Splits) -> str:
         f"{', '.join(names)}{more}.\n\n"
         "The alias `champion` is the version to use; a `challenger` was not shown to be better. Each version's page is its card: "
         "what it scored, on what, and how it was chosen.\n\n"
-        f"- classify an image: `tailor predict {name} image.png`\n"
-        f"- serve it: `tailor serve {name}`\n"
-        f"- get its files: `tailor pull {name}`\n"
-        f"- its versions, and a way back: `tailor history {name}`, `tailor rollback {name}`\n"
+        f"- classify an image: {write_command('predict', name, 'image.png')}\n"
+        f"- serve it: {write_command('serve', name)}\n"
+        f"- get its files: {write_command('pull', name, '-o', 'FOLDER')}\n"
+        f"- its versions, and a way back: {write_command('history', name)}, {write_command('rollback', name)}\n"
     )
 
 
@@ -135,6 +137,8 @@ def _warn(facts: Facts, accuracy: float, images: int) -> list[str]:
 
 
 def _explain_holdout(facts: Facts) -> str:
+    if facts.as_searched:
+        return "no search has seen it"
     return "chose the seed; this model was trained on it afterwards" if facts.refit else "chose the model; no search has seen it"
 
 
@@ -156,8 +160,10 @@ def _costs(costs: Mapping[str, float]) -> list[str]:
 
 
 def _seeds(facts: Facts) -> list[str]:
-    if not facts.ranking:
+    if facts.as_searched:
         return ["It is the search's own model, not trained again: its validation score flatters it.", ""]
+    if not facts.ranking:
+        return []
     rows = [
         f"| {row.trial} | {row.mean:.4f} | {row.deviation:.4f} | {', '.join(f'{one:.4f}' for one in row.scores)} |"
         for row in facts.ranking

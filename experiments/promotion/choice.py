@@ -8,7 +8,7 @@ import numpy as np
 
 from ...search.study.goal import Goal
 from ..datasets.images import Images
-from ..errors import InputError, RunError
+from ..errors import InputError, RunError, write_command
 from ..registry.files import fetch_saved_model, find_logged_models
 from ..tracking.leaderboard import find_best, read_leaderboard
 from ..trials.evaluator import Evaluator
@@ -38,13 +38,14 @@ def choose_logged(request: Request, work: Work, evaluator: Evaluator) -> Choice:
     else:
         best = find_best([row for row in board if row.trial in models])
         if best is None:
-            raise InputError(f"study {work.spec.name!r} has no complete trial with a model yet; see `tailor status`.")
+            name = work.spec.name
+            raise InputError(f"study {name!r} has no complete trial with a model yet; see {write_command('status', name)}.")
         row = best
     metric = find_metric(work.study.goal)
     predictions = predict(work, evaluator, models[row.trial], work.splits.holdout)
     holdout = score_with_interval(metric, predictions)
     costs = row.metrics.get("latency_ms"), int(row.metrics.get("model_bytes", 0))
-    return Choice(row.trial, "the search's own model", models[row.trial], row.run_id, metric, holdout, *costs)
+    return Choice(row.trial, "the search's own model", models[row.trial], row.run_id, metric, holdout, *costs, as_searched=True)
 
 
 def choose_trained(request: Request, work: Work, evaluator: Evaluator) -> Choice:
@@ -125,7 +126,7 @@ def choose_ensemble(request: Request, work: Work, evaluator: Evaluator) -> Choic
         trial = f"{work.spec.name}:{first['tailor.trial']}"
         raise RunError(
             f"no combination of the {len(runs)} models is better on holdout than one alone, of {trial}; promote that one: "
-            f"tailor promote {trial} --to {request.name}"
+            f"{write_command('promote', trial, '--to', request.name)}."
         )
     latency = sum(work.client.get_run(runs[one]).data.metrics.get("latency_ms", 0.0) for one in distinct)
     how = f"an ensemble of {len(distinct)} models, weighted in {len(ids)} parts"

@@ -213,6 +213,7 @@ def _write_card(work: Work, made: Promotion, test: Predictions, tags: Mapping[st
         metric=choice.metric,
         holdout=choice.holdout,
         refit=choice.refit,
+        as_searched=choice.as_searched,
         note=choice.note,
         ranking=choice.ranking,
         verdict=made.verdict,

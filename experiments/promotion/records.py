@@ -57,8 +57,9 @@ class Work:
 class Choice:
     """The model that was chosen, before the test set was opened: of which trial, how, and its score on holdout.
 
-    `members` is how many trained models are in it; with `refit` it was trained on holdout too, after that score. `note` is a
-    line for the card, `tags` go to the version.
+    `members` is how many trained models are in it; with `refit` it was trained on holdout too, after that score; with
+    `as_searched` it is a trial's own model, which the search chose by its validation score, not holdout. `note` is a line for
+    the card, `tags` go to the version.
     """
 
     trial: int
@@ -72,6 +73,7 @@ class Choice:
     ranking: tuple[Ranked, ...] = ()
     members: int = 1
     refit: bool = False
+    as_searched: bool = False
     note: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
 

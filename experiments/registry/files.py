@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
 
-from ..errors import InputError, RunError
+from ..errors import InputError, RunError, write_command
 from ..tracking.leaderboard import Row, read_leaderboard
 from ..tracking.pages import read_pages
 from ..tracking.reader import RecordedStudy
@@ -75,7 +75,7 @@ def find_best_model(study: RecordedStudy) -> tuple[Row, str]:
     for row in read_leaderboard(study):
         if row.front is not None and row.trial in models:
             return row, models[row.trial]
-    raise RunError(f"study {study.name!r} has no complete trial with a model yet; see `tailor status {study.name}`.")
+    raise RunError(f"study {study.name!r} has no complete trial with a model yet; see {write_command('status', study.name)}.")
 
 
 def read_checksums(tags: Mapping[str, str]) -> dict[str, str]:

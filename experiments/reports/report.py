@@ -43,6 +43,7 @@ BEST_PICTURES = {  # the best trial's, with their titles; the first two stand on
     FILTERS: "First layer",
 }
 SHOWN = {"best_epoch": "best epoch", "parameters": "parameters", "train_seconds": "seconds"}  # metrics with their titles
+LESS = ("parameters", "seconds")  # columns that a narrow screen leaves out
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,9 @@ def _render(
         space=[_described(parameter) for parameter in spec.space.parameters],
         fixed=", ".join(f"{name} = {value}" for name, value in spec.training.items()),
         data=", ".join(f"{name} {size:,}" for name, size in sizes.items()) or "as cut by the study",
+        conditional=any(parameter.when for parameter in spec.space.parameters),
         columns=columns,
+        less=LESS,
         leaderboard=[(row.trial, line) for row, line in zip(board, cells, strict=False)],
         common=common,
         configuration=_configure(study.client, spec, best) if best else [],

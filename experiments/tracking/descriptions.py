@@ -8,6 +8,7 @@ from typing import Any
 
 from ...search.study.goal import Goal
 from ...search.study.spec import StudySpec
+from ..errors import write_command
 from ..trials.job import TrialResult
 from .kinds import TRIAL, Kind
 from .leaderboard import LONGEST_TAG, TOP, Overview, Row, format_number, shorten
@@ -32,7 +33,7 @@ def write_trial_note(
     if hparams:
         lines.append(", ".join(f"{name} `{shorten(str(value))}`" for name, value in hparams.items()))
     if kind is TRIAL and status in ("complete", "pruned"):
-        lines.append(f"Pictures: *Artifacts*. Train it again: `tailor reproduce {study}:{number}`")
+        lines.append(f"Pictures: *Artifacts*. Train it again: {write_command('reproduce', f'{study}:{number}')}")
     return "\n\n".join(lines)[:LONGEST_TAG]
 
 
@@ -46,7 +47,7 @@ def write_study_note(spec: StudySpec, board: Sequence[Row], link: str, promotabl
         best = board[0]
         values = ", ".join(f"{name} **{format_number(value, name)}**" for name, value in best.values.items())
         lines.insert(0, f"**Best: trial {best.trial}**, {values}")
-    promote = f" · promote the best: `tailor promote {spec.name} --to NAME`" if promotable else ""
+    promote = f" · promote the best: {write_command('promote', spec.name, '--to', 'NAME')}" if promotable else ""
     lines.append(f"[Report]({link}) (*Artifacts*, {REPORT}){promote}")
     table = [
         "| trial | " + " | ".join(o.metric for o in goal.objectives) + " | status | hyperparameters |",

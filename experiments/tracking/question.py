@@ -125,7 +125,7 @@ def _ask_database(url: str, owner: Owner) -> Answer:
 def _explain_database(error: ImportError | sqlalchemy.exc.SQLAlchemyError, owner: Owner) -> Answer:
     said = shorten(error)
     if isinstance(error, ImportError):
-        return Answer(f"cannot be asked ({said})", "install its driver; PostgreSQL's by `pip install -e '.[postgres]'`")
+        return Answer(f"cannot be asked ({said})", "install its driver; PostgreSQL's by `pip install 'tailor-hpo[postgres]'`")
     if refuses_login(error):
         return Answer(f"refuses the credentials ({said})", f"correct the user and password in {owner.setting}")
     return Answer(f"cannot be used ({said})", f"start the server, or correct the host, port and database in {owner.setting}")

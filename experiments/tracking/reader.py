@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -145,7 +146,7 @@ def find_study(client: MlflowClient, name: str) -> RecordedStudy | None:
     if experiment.lifecycle_stage != "active":
         raise InputError(
             f"study {name!r} was deleted in MLflow, which keeps its name. Take another --name, or restore it: "
-            f'eval "$(tailor env)", with the same --store, then mlflow experiments restore -x {experiment.experiment_id}.'
+            f'eval "$(tailor env)", then mlflow experiments restore -x {experiment.experiment_id}.'
         )
     runs = client.search_runs([experiment.experiment_id], "tags.`tailor.kind` = 'study'", max_results=1)
     return RecordedStudy.of(client, runs[0]) if runs else None
@@ -165,7 +166,7 @@ def _check_renamed(client: MlflowClient, name: str) -> None:
             number = run.info.experiment_id
             raise InputError(
                 f"study {name!r}: its experiment was renamed to {others[number]!r} in MLflow. Rename it back: "
-                f'eval "$(tailor env)", with the same --store, then mlflow experiments rename -x {number} --new-name {name}.'
+                f'eval "$(tailor env)", then mlflow experiments rename -x {number} --new-name {shlex.quote(name)}.'
             )
 
 

@@ -12,7 +12,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from ...search.study.goal import EPOCH_METRICS
-from ..errors import InputError
+from ..errors import InputError, write_command
 from .kinds import TRIAL
 from .reader import RecordedStudy
 
@@ -52,7 +52,7 @@ def read_trial(study: RecordedStudy, run: Run) -> RecordedTrial:
         reason = run.data.tags.get("tailor.status_reason", "")
         raise InputError(
             f"RUN: expected a complete or pruned trial, got {name}, whose status is {status}"
-            f"{f' ({reason})' if reason else ''}; `tailor status {study.name}` lists others."
+            f"{f' ({reason})' if reason else ''}; {write_command('status', study.name)} lists others."
         )
     try:
         described = json.loads(load_text(f"{run.info.artifact_uri}/trial.json"))

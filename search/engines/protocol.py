@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 from ..space.conditions import Value
 
 Status = Literal["complete", "pruned", "failed"]
+SPENT = ("nothing more to propose", "points of the")  # words of the reasons after which no trial can be added
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def refusing(url: str) -> Iterator[None]:
     except (ImportError, RuntimeError, sqlalchemy.exc.ArgumentError) as error:  # no driver, another's tables, no URL
         raise StudyError(
             f"--studies: {where} cannot be opened ({_first_line(error)}); give a database of its own, such as "
-            "postgresql+psycopg://USER@HOST/DB, with pip install -e '.[postgres]' for that one."
+            "postgresql+psycopg://USER@HOST/DB, with pip install 'tailor-hpo[postgres]' for that one."
         ) from None
     except AWAY as error:
         raise _store_error(where, error) from error

@@ -7,7 +7,7 @@ import random
 from ..errors import StudyError
 from ..space.conditions import Value, holds
 from ..space.parameters import Choice, Fixed, Float, Int
-from ..space.points import list_points
+from ..space.points import count_points, list_points
 from ..space.space import Space
 from .goal import EPOCH_METRICS
 from .key_values import Component
@@ -41,6 +41,14 @@ GIVEN = {
 def known_as(sampler: str) -> str:
     """The short name of an Optuna class, which has the same limits; any other name unchanged."""
     return CLASSES.get(sampler, sampler)
+
+
+def is_spent(spec: StudySpec, trials: int) -> bool:
+    """Whether so many trials are all that the sampler has: every point of a finite list."""
+    if known_as(spec.search.sampler.name) not in LISTED:
+        return False
+    points = count_points(spec.space)
+    return points is not None and trials >= points
 
 
 def first_look(max_epochs: int) -> int:

@@ -138,6 +138,8 @@ def test_gc_removes_what_nothing_needs_and_nothing_else(copy: Shell) -> None:
 
 
 def test_a_fresh_search_keeps_the_earlier_study_under_the_next_name(own: OwnProcess) -> None:
+    wrong = own("search", "small.toml", "--fresh", "--set", "study.dataset=npz:none.npz")
+    assert wrong.returncode == 2 and studies(own.folder) == ["small"]
     done = own("search", "small.toml", "--fresh", "--trials", "1", "--max-epochs", "1", "--workers", "1")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "the earlier study is kept as small-1" in done.stdout and "--fresh" not in done.stdout.rpartition("Next:")[2]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from browsers import WITH_BROWSER, open_browser, set_width
 from conftest import SMALL, Shell
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
@@ -41,33 +41,26 @@ def test_a_finished_study_has_its_report_and_plots(recorded: Shell) -> None:
     assert len(page) < 2_000_000
 
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-
-
-@pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs Debian's chromium and chromium-driver")
-def test_the_report_opens_in_a_browser_without_a_network(recorded: Shell, tmp_path: Path) -> None:
-    pytest.importorskip("selenium")
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
+@WITH_BROWSER
+def test_the_report_opens_in_a_browser_without_a_network_and_fits_a_telephone(recorded: Shell, tmp_path: Path) -> None:
     done = recorded("report", "small", "-o", str(tmp_path / "report.html"))
     assert done.returncode == 0, done.stderr
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(flag)
-    driver = webdriver.Chrome(options, Service(DRIVER))
-    try:
-        driver.execute_cdp_cmd("Network.enable", {})
-        driver.execute_cdp_cmd(
+    with open_browser(tmp_path / "profile") as browser:
+        browser.execute_cdp_cmd("Network.enable", {})
+        browser.execute_cdp_cmd(
             "Network.emulateNetworkConditions", {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
         )
-        driver.get((tmp_path / "report.html").as_uri())
-        widths = driver.execute_script("return [...document.images].map(i => i.naturalWidth)")
-        assert len(widths) == 5 and min(widths) > 100
-        assert "What to try next" in driver.execute_script("return document.body.innerText")
-    finally:
-        driver.quit()
+        for width in (1280, 390):
+            set_width(browser, width)
+            browser.get((tmp_path / "report.html").as_uri())
+            widths = browser.execute_script("return [...document.images].map(i => i.naturalWidth)")
+            assert len(widths) == 5 and min(widths) > 100
+            assert "What to try next" in browser.execute_script("return document.body.innerText")
+            for part in ("html", ".board"):  # nothing to scroll sideways
+                wide, seen = browser.execute_script(
+                    "const e = document.querySelector(arguments[0]); return [e.scrollWidth, e.clientWidth]", part
+                )
+                assert wide <= seen <= width, part
 
 
 def row(trial: int, value: float | None, params: Mapping[str, Any] = {}, **metrics: float) -> Row:
