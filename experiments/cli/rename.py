@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
 from .common import format_next, open_store, store_option, working
@@ -22,4 +24,4 @@ def command(old: str, new: str, store: str | None) -> None:
     for line in said:
         click.echo(line)
     click.echo(f"Renamed {old} to {new}. See it with:  {format_next('status', new)}")
-    click.echo(f'To add trials, set name = "{new}" in its study file, or add --name {new}.')
+    click.echo(f'To add trials, set name = "{new}" in its study file, or add --name {shlex.quote(new)}.')

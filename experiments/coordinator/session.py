@@ -38,7 +38,7 @@ from ..tracking.lease import Lease
 from ..tracking.outbox import Outbox
 from ..tracking.question import require_database
 from ..tracking.reader import RecordedStudy, find_study, open_client, prepare_database
-from ..tracking.recorded import PROMOTABLE, RecordedAttempt
+from ..tracking.recorded import PRECISION, PROMOTABLE, RecordedAttempt
 from ..tracking.spool import Spool
 from ..tracking.tags import describe_machine, describe_origin, describe_study
 from ..tracking.tracker import Tracker, open_experiment, open_study
@@ -91,14 +91,14 @@ def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
     with store.reserved(), lock_study(store.locks, spec.name, keep=store.spool.is_dir):
         if places.enqueue_from is not None:
             spec = _enqueued(spec, store, places.enqueue_from, screen)
-        if store.exists:
-            found = find_same(open_client(store), spec, splits)
-            if found is not None and (ended := _already_done(found, spec, store, screen)) is not None:
-                return ended
+        found = find_same(open_client(store), spec, splits) if store.exists else None
+        if found is not None and (ended := _already_done(found, spec, store, screen)) is not None:
+            return ended
+        measured = "auto" if found is None else found.tags.get(PRECISION, "auto")
         screen.line("starting the workers")
         with prepare_database(store) as keep_database, open_pool(spec, places) as pool:
             shape = splits.train.images.shape[1:]
-            preflight = check_model(pool, spec, DataHandle("", shape, len(splits.class_names)))
+            preflight = check_model(pool, spec, DataHandle("", shape, len(splits.class_names)), measured)
             with name_full_disk(store):
                 store.create()
                 keep_database()
@@ -174,7 +174,7 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
     study.record_once(recorded_defaults.TAG, json.dumps(recorded_defaults.list_defaults(spec)))
     for tag, text in digests.items():
         study.record_once(tag, text)
-    precision = study.record_once("tailor.precision", preflight.precision)
+    precision = study.record_once(PRECISION, preflight.precision)
     if preflight.note:
         screen.line(preflight.note)
     repairs = reconcile(Stores(study, engine, spec.goal, checkpoints), attempts)
@@ -205,11 +205,14 @@ def _keep_code(spec: StudySpec, checkpoints: Checkpoints, digest: str) -> Path |
     return checkpoints.keep_code(path.name, code)
 
 
-def check_model(pool: Pool, spec: StudySpec, data: DataHandle) -> Preflight:
-    """Build the space's smallest model on a worker. Raises InputError if it cannot be built."""
+def check_model(pool: Pool, spec: StudySpec, data: DataHandle, precision: str = "auto") -> Preflight:
+    """Build the space's smallest model on a worker; `precision` is what the study trains in, if it began before.
+
+    Raises InputError if it cannot be built.
+    """
     smallest, _ = find_ends(spec)
     try:
-        return pool.preflight(make_job(spec, Suggestion(0, smallest, 1), 0, data))
+        return pool.preflight(make_job(spec, Suggestion(0, smallest, 1), 0, data, precision))
     except RunError:
         raise
     except (InputError, ModelError) as error:

@@ -9,12 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...models.errors import ModelError
-from ...models.training import options
 from ...search.engines.protocol import Suggestion
-from ...search.space.parameters import Choice, Value
 from ...search.space.points import list_points
-from ...search.space.rules import smallest
-from ...search.space.space import Space, walk
 from ...search.study.capabilities import LISTED
 from ...search.study.spec import StudySpec
 from ..datasets.splits import DataHandle, Splits
@@ -26,6 +22,7 @@ from ..trials.job import TrialJob, make_job
 from ..trials.preflight import Preflight, inspect_model
 from ..trials.process import at_work
 from ..trials.run import build
+from .ends import search_ends
 from .initial_points import add_defaults
 from .resolve import find_ends, takes_any
 
@@ -33,7 +30,6 @@ if TYPE_CHECKING:
     import keras
 
 STEPS = 10
-MOST_TEXTS = 12  # models that are built for the texts of lists
 SLOW = 0.1  # seconds a step, from which on one step is timed
 
 
@@ -71,65 +67,74 @@ class Estimate:
 
 def estimate(spec: StudySpec, splits: Splits) -> Estimate:
     """Measure the smallest and the largest model. Raises InputError if one cannot be built or trained."""
-    shape = splits.train.images.shape[1:]
-    handle = DataHandle("", (shape[0], shape[1], shape[2]), len(splits.class_names))
     trials, described = spec.search.trials, spec.source.describe()
     if spec.search.sampler.name in LISTED:
         count = len(list_points(spec.space))
         trials, described = min(trials, count), f"{spec.search.sampler.name} of {count} points"
     with Evaluator(threads=1) as evaluator:
-        sizes, found = list[Size](), Preflight("auto")
-        given, read = set[str](), set[str]()
-        for values in find_ends(spec):
-            try:
-                job = make_job(spec, Suggestion(0, values, 1), 0, handle, found.precision)  # the smallest model's, as in a search
-                inspected, measured = evaluator.call(_measure, job)
-            except _CodeFails as error:
-                raise InputError(f"model {spec.model!r} with {values} cannot be {error}") from error
-            found = found if sizes else inspected
-            sizes.append(_size(values, *measured, images=len(splits.train)))
-            if takes_any(spec):
-                one_given, one_read = evaluator.call(_list_read, job)
-                given, read = given | one_given, read | one_read
-        failing = []
-        for name, values in list_texts(spec, [size.values for size in sizes]):
-            if why := evaluator.call(_find_error, make_job(spec, Suggestion(0, values, 1), 0, handle, found.precision)):
-                failing.append(f"space.{name}: with {values[name]!r} the smallest model cannot be built: {why}")
+        meter = _Meter(evaluator, spec, splits)
+        first = find_ends(spec)[0]
+        size = meter.measure(first)
+        ends = search_ends(spec, meter.count)
+        least = size if ends.smallest == first else meter.measure(ends.smallest)
+        most = meter.measure(ends.largest)
+        least, most = sorted((least, most), key=lambda one: one.parameters)
+        found = meter.found
     enqueued = add_defaults(spec, found.first).enqueue
     begins = dict(enqueued[0]) if enqueued else {}
     workers = spec.workers.count or count_cores()
-    seconds = [trials * spec.search.max_epochs * size.epoch_seconds / workers for size in sizes]
+    seconds = [trials * spec.search.max_epochs * size.epoch_seconds / workers for size in (least, most)]
     took = (min(seconds), max(seconds))
-    unread = sorted(given - read)
-    return Estimate(splits.sizes, described, trials, workers, sizes[0], sizes[1], took, found.note, begins, failing, unread)
+    return Estimate(splits.sizes, described, trials, workers, least, most, took, found.note, begins, ends.failing, meter.unread)
 
 
-def list_texts(spec: StudySpec, ends: Sequence[Mapping[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
-    """The smallest model with each text of a list that no end has, one at a time, by its parameter: a text may be mistyped."""
-    if not spec.source.declared:
-        return []
-    return [
-        (one.name, {**spec.training, **_walk_with(spec.space, one, value)})
-        for one in spec.space.searched
-        if isinstance(one, Choice) and one.name not in options.NAMES and one.name in ends[0]
-        for value in one.choices
-        if isinstance(value, str) and value not in [end.get(one.name) for end in ends]
-    ][:MOST_TEXTS]
+class _Meter:
+    """Builds and measures a study's models in the evaluator's process.
+
+    `found` is what a search's start would find of the first one measured; its precision is that of the others.
+    """
+
+    def __init__(self, evaluator: Evaluator, spec: StudySpec, splits: Splits) -> None:
+        self.found = Preflight("auto")
+        self._evaluator, self._spec, self._images = evaluator, spec, len(splits.train)
+        height, width, channels = splits.train.images.shape[1:]
+        self._data = DataHandle("", (height, width, channels), len(splits.class_names))
+        self._given, self._read = set[str](), set[str]()
+
+    @property
+    def unread(self) -> list[str]:
+        """Hyperparameters that a custom factory asked for in none of the models measured."""
+        return sorted(self._given - self._read)
+
+    def measure(self, values: Mapping[str, Any]) -> Size:
+        """Raises InputError if it cannot be built or trained."""
+        job = self._make_job(values)
+        try:
+            inspected, measured = self._evaluator.call(_measure, job)
+        except _CodeFails as error:
+            raise InputError(f"model {self._spec.model!r} with {values} cannot be {error}") from error
+        if self.found.precision == "auto":
+            self.found = inspected
+        if takes_any(self._spec):
+            given, read = self._evaluator.call(_list_read, job)
+            self._given, self._read = self._given | given, self._read | read
+        return _size(values, *measured, images=self._images)
+
+    def count(self, values: Mapping[str, Any]) -> int | str:
+        """The model's parameters, or why it cannot be built."""
+        return self._evaluator.call(_count, self._make_job(values))
+
+    def _make_job(self, values: Mapping[str, Any]) -> TrialJob:
+        return make_job(self._spec, Suggestion(0, values, 1), 0, self._data, self.found.precision)
 
 
-def _walk_with(space: Space, chosen: Choice, value: Value) -> dict[str, Value]:
-    """The smallest values, with what the chosen one's value makes active."""
-    return walk(space, lambda one: value if one is chosen else smallest(one))
-
-
-def _find_error(job: TrialJob) -> str:
-    """Why the job's model cannot be built; empty if it can."""
+def _count(job: TrialJob) -> int | str:
+    """The parameters of the job's model, or why it cannot be built."""
     try:
         with at_work(job):
-            build(job)
+            return int(build(job)[0].count_params())
     except Exception as error:  # a traceback cannot cross to the other process
         return describe_error(error)
-    return ""
 
 
 def _list_read(job: TrialJob) -> tuple[set[str], set[str]]:

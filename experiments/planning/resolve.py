@@ -103,7 +103,7 @@ def _check_values(spec: StudySpec, section: str, values: Mapping[str, Any]) -> N
     _check_known(spec, {section: values})
     for name, value in values.items():
         if name in options.NAMES:
-            options.check(name, value)
+            options.check(name, value, section)
 
 
 def _check_known(spec: StudySpec, sections: Mapping[str, Iterable[str]]) -> None:

@@ -14,14 +14,15 @@ from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator
 
 from ...search.analysis.plots import Told
-from ...search.space.parameters import Choice, Float, Int, Parameter
+from ...search.space.parameters import Choice, Fixed, Float, Int, Parameter
 from ...search.study.goal import Objective
 from ...search.study.spec import StudySpec
 from ..tracking.leaderboard import shorten
 
 FEWEST = 5  # trials; with fewer, a chart of a hyperparameter says nothing
 MOST = 1500  # trials that a chart draws
-MOST_SLICES = 6
+MOST_SLICES = 12  # charts of one hyperparameter each
+MOST_AXES = 8
 WIDTH, HEIGHT = 560, 300
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 10, 44
 
@@ -85,12 +86,27 @@ def draw_charts(spec: StudySpec, told: Sequence[Told], shares: Mapping[str, floa
         charts.append(_draw_curves(spec.objective, curves, best))
     if len(valued) < FEWEST:
         return charts
-    searched = [p for p in spec.space.searched if len({one.params.get(p.name) for one in valued} - {None}) > 1]
-    searched.sort(key=lambda parameter: -shares.get(parameter.name, 0.0))
+    searched = _rank(spec, valued, shares)
     everywhere = [p for p in searched if all(p.name in one.params for one in valued)]
     if len(everywhere) > 1:
-        charts.append(_draw_parallel(spec, valued, everywhere[:8], best))
+        charts.append(_draw_parallel(spec, valued, everywhere[:MOST_AXES], best))
     return charts + [_draw_slice(spec, valued, parameter, best) for parameter in searched[:MOST_SLICES]]
+
+
+def list_undrawn(spec: StudySpec, told: Sequence[Told], shares: Mapping[str, float]) -> list[str]:
+    """The hyperparameters that varied, and have no chart of their own beside those of greater importance."""
+    valued = [one for one in told if _value(spec, one) is not None]
+    return [parameter.name for parameter in _rank(spec, valued, shares)[MOST_SLICES:]] if len(valued) >= FEWEST else []
+
+
+def _rank(spec: StudySpec, valued: Sequence[Told], shares: Mapping[str, float]) -> list[Float | Int | Choice]:
+    """The hyperparameters that varied, the most important first."""
+    searched = [
+        p
+        for p in spec.space.searched
+        if not isinstance(p, Fixed) and len({one.params.get(p.name) for one in valued} - {None}) > 1
+    ]
+    return sorted(searched, key=lambda parameter: -shares.get(parameter.name, 0.0))
 
 
 def _value(spec: StudySpec, one: Told) -> float | None:
@@ -202,7 +218,8 @@ def _draw_parallel(spec: StudySpec, valued: Sequence[Told], parameters: Sequence
         side, shift = ("end", -5) if place == 1 else ("start", 5)
         for up, label in axis.ticks():
             body += f'<text x="{x + shift:.1f}" y="{_y(up) + 4:.1f}" text-anchor="{side}">{escape(label)}</text>'
-    note = "Each line is a trial; the darker, the better. Hyperparameters with a condition are left out."
+    left = [one.name for one in spec.space.searched if one not in parameters and any(one.name in t.params for t in valued)]
+    note = "Each line is a trial; the darker, the better." + (f" Without {', '.join(left)}." if left else "")
     return Chart("All hyperparameters", note, _svg(body, "All hyperparameters", WIDE))
 
 

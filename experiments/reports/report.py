@@ -29,7 +29,7 @@ from ..tracking.reader import RecordedStudy
 from ..tracking.recorded import REPORT
 from ..tracking.tracker import flatten
 from .advice import advise
-from .charts import draw_charts
+from .charts import draw_charts, list_undrawn
 from .compare import compare
 from .pages import inline, render
 
@@ -124,6 +124,7 @@ def _render(
         confusions=confusions,
         mattered=mattered,
         charts=draw_charts(spec, told, shares, best.trial if best else None),
+        undrawn=", ".join(list_undrawn(spec, told, shares)),
         tips={row.trial: _tip(spec, row) for row in board},
         advice=advise(spec, board, shares, int(sizes.get("val", 0))),
     )

@@ -30,7 +30,7 @@ from .kinds import TRIAL, Kind
 from .lease import Lease
 from .outbox import Outbox
 from .reader import RecordedStudy, find_study
-from .recorded import EPOCH, EPOCHS, STUDY_FILE
+from .recorded import EPOCH, EPOCHS, PRECISION, STUDY_FILE
 from .tags import OF_STUDY
 
 FLUSH_SECONDS = 2.0
@@ -75,7 +75,7 @@ class Tracker:
             "tailor.attempt": str(job.attempt),
             "tailor.status": "running",
             "tailor.seed": str(job.seed),
-            "tailor.precision": job.values["precision"],
+            PRECISION: job.values["precision"],
             "mlflow.parentRunId": self.outbox.study.run_id,
             "mlflow.runColor": palette.SERIES[job.trial % len(palette.SERIES)],  # MLflow's own choice gives several the same
             **self._tags,

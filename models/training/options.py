@@ -103,9 +103,12 @@ _DECLARED = {  # by name: the rule, and the description in the reference
 }
 
 
-def check(name: str, value: Any) -> Any:
-    """The value as the option of that name holds it. Raises ModelError naming the option, what was expected and what came."""
-    return _DECLARED[name][0].check(f"training.{name}", value)
+def check(name: str, value: Any, section: str = "training") -> Any:
+    """The value as the option of that name holds it. Raises ModelError naming the option, what was expected and what came.
+
+    `section` of the study file is where it stands.
+    """
+    return _DECLARED[name][0].check(f"{section}.{name}", value)
 
 
 def split(values: Mapping[str, Any]) -> tuple[TrainOptions, dict[str, Any]]:

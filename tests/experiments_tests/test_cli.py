@@ -51,6 +51,7 @@ def refused(shell: Shell, *arguments: str, lines: int = 1) -> str:
         (('dataset = "digits"', 'dataset = "npz:none.npz"'), "there is no file 'none.npz'"),
         (("low = 1e-3", "low = -1.0"), "a log scale needs low > 0"),
         (("units = 32", "units = 32\nbatch_size = 0"), "training.batch_size: expected a whole number from 1"),
+        (("[space]", "[space]\nbatch_size = [0, 32]"), "small.toml:17: space.batch_size: expected a whole number from 1"),
         (("[training]", "[data]\nsplits = { val = 5000 }\n\n[training]"), "data.splits.val: 5000 of 1797 images"),
         (('sampler = "random"', 'sampler = "grid"'), "space.learning_rate: a grid needs a finite list"),
         (('"val_accuracy"', '"accuracy"'), "Known: val_accuracy"),

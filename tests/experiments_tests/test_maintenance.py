@@ -77,14 +77,15 @@ def test_a_study_that_runs_is_neither_deleted_nor_renamed(copy: Shell) -> None:
 
 def test_a_renamed_study_is_whole_and_resumes(own: OwnProcess) -> None:
     before = json.loads(own("status", "small", "--json").stdout)
-    done = own("rename", "small", "big")
-    assert done.returncode == 0 and "Renamed small to big" in done.stdout
-    after = json.loads(own("status", "big", "--json").stdout)
-    assert after["leaderboard"] == before["leaderboard"] and after["study"] == "big"
-    assert studies(own.folder) == ["big"] and client(own.folder).get_experiment_by_name("small") is None
-    assert {run.data.tags["tailor.study"] for part in runs(own.folder, "big") for run in part} == {"big"}
-    assert f"big:{before['leaderboard'][0]['trial']}" in own("models", "digits").stdout  # its lineage
-    resumed = own("search", "small.toml", "--name", "big")
+    done = own("rename", "small", "big one")
+    assert done.returncode == 0 and "Renamed small to big one" in done.stdout
+    after = json.loads(own("status", "big one", "--json").stdout)
+    assert after["leaderboard"] == before["leaderboard"] and after["study"] == "big one"
+    assert studies(own.folder) == ["big one"] and client(own.folder).get_experiment_by_name("small") is None
+    assert {run.data.tags["tailor.study"] for part in runs(own.folder, "big one") for run in part} == {"big one"}
+    assert f"big one:{before['leaderboard'][0]['trial']}" in own("models", "digits").stdout  # its lineage
+    assert "tailor status 'big one'" in done.stdout and "--name 'big one'" in done.stdout
+    resumed = own("search", "small.toml", "--name", "big one")
     assert resumed.returncode == 0 and "all 4 trials were done before" in resumed.stdout
 
 

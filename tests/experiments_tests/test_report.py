@@ -19,7 +19,7 @@ from searches import artifacts, client, runs
 from tailor.experiments.cli.compare import number
 from tailor.experiments.planning.initial_points import find_best_points, fit_to_space
 from tailor.experiments.reports.advice import advise
-from tailor.experiments.reports.charts import draw_charts
+from tailor.experiments.reports.charts import draw_charts, list_undrawn
 from tailor.experiments.reports.report import _table
 from tailor.experiments.tracking.leaderboard import Row, shorten
 from tailor.search.analysis.plots import Told
@@ -167,6 +167,17 @@ def test_the_charts_show_every_trial_that_has_a_value_and_leave_out_what_says_no
     assert charts["rate"].count('class="cut"') == 3 and charts["rate"].count('class="best" data-t="5"') == 1
     assert [chart.title for chart in draw_charts(spec, trials[:3], {}, 0)] == ["How the search went", "By epoch"]
     assert draw_charts(spec, trials[:1], {}, 0) == []
+
+
+def test_hyperparameters_that_a_chart_leaves_out_are_named() -> None:
+    names = [f"p{i}" for i in range(14)]
+    space = Space(tuple(Float(name, 0.0, 1.0) for name in names))
+    spec = replace(build({"study": {"name": "s", "dataset": "digits", "model": "mlp"}}), space=space)
+    trials = [replace(told(i, "complete", 0.5), params={name: str(i / 10) for name in names}) for i in range(6)]
+    charts = {chart.title: chart for chart in draw_charts(spec, trials, {"p13": 0.9}, 0)}
+    assert list(charts)[3:] == ["p13", *names[:11]] and list_undrawn(spec, trials, {"p13": 0.9}) == ["p11", "p12"]
+    assert charts["All hyperparameters"].note.endswith("Without p7, p8, p9, p10, p11, p12.")
+    assert list_undrawn(spec, trials[:3], {}) == []  # no charts at all
 
 
 def test_several_objectives_have_a_chart_of_the_first_against_each() -> None:

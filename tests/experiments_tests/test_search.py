@@ -7,6 +7,7 @@ import json
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from clusters import cluster
 from conftest import Shell
 from searches import artifacts, client, runs
 
+from tailor.experiments.coordinator import session
 from tailor.experiments.errors import InputError
 from tailor.experiments.planning import resume_check
 from tailor.experiments.planning.recorded_defaults import keep_pruner
@@ -122,10 +124,18 @@ def test_what_to_do_next_names_a_store_that_is_elsewhere(recorded: Shell, tmp_pa
     assert f"tailor ui small --store {quoted}\n" in done.stdout
 
 
-def test_a_larger_budget_goes_on(copy: Shell) -> None:
+def test_a_larger_budget_goes_on(copy: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    precisions, check_model = list[str](), session.check_model
+
+    def spy(*arguments: Any) -> Any:
+        precisions.append(arguments[-1])
+        return check_model(*arguments)
+
+    monkeypatch.setattr(session, "check_model", spy)
     done = copy("search", "small.toml", "--workers", "1", "--trials", "6")
     assert done.returncode == 0, done.stderr
-    _, trials = runs(copy.folder)
+    (study,), trials = runs(copy.folder)
+    assert precisions == [study.data.tags["tailor.precision"]]  # it is not measured again
     assert [run.data.tags["tailor.trial"] for run in trials] == ["0", "1", "2", "3", "4", "5"]
     assert len({run.data.params["learning_rate"] for run in trials}) == 6
 
