@@ -60,12 +60,12 @@ def _measure(spec: StudySpec, data: Path | None) -> tuple[StudySpec, Splits, Est
     from ...search import engines
     from ..planning.estimate import estimate
     from ..planning.keras_tuner_space import discover
-    from ..planning.resolve import open_data
+    from ..planning.resolve import open_all
     from ..system.silence import silence
 
     with silence():
         engines.check(spec)
-    splits = open_data(spec, data)
+    splits = open_all(spec, data)
     spec = discover(spec, splits)
     return spec, splits, estimate(spec, splits)
 

@@ -10,14 +10,15 @@ from ..system.redact import mask_passwords
 
 STORELESS = {"check", "completion", "init", "schema"}  # commands that take no --store, and read nothing of it
 WITH_DATA = {"check", "compress", "ensemble", "export", "lr-range", "promote", "reproduce", "search"}  # that read a data set
-NAMED = re.compile(r"(?<=[`(])tailor ([a-z][a-z-]*)[^`)]*(?=[`)])")  # `tailor status digits`, and $(tailor env)
+NAMED = re.compile(r"(?<=`)tailor ([a-z][a-z-]*)[^`]*(?=`)|(?<=\$\()tailor (env)(?=\))")  # `tailor status digits`, $(tailor env)
 
 
 def add_options(text: str, arguments: Sequence[str]) -> str:
     """The text with these arguments' --store, --studies and --data at each command in it that takes them."""
 
     def add(found: re.Match[str]) -> str:
-        words = list_places(found[1], {name: find_option(name, arguments) for name in ("--store", "--studies", "--data")})
+        given = {name: find_option(name, arguments) for name in ("--store", "--studies", "--data")}
+        words = list_places(found[1] or found[2], given)
         return found[0] if "--store" in found[0] else " ".join([found[0], *map(shlex.quote, words)])
 
     return mask_passwords(NAMED.sub(add, text))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -61,14 +60,19 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
             from ..coordinator.session import Places, run_search
             from ..errors import ClusterGone, RunError
 
+            made_room = False
+
+            def make_room(name: str) -> None:
+                nonlocal made_room
+                _set_aside(name, places.store, shown)
+                made_room = True
+
             places = Places(store_at(given["store"]), given["data"], cluster, given["enqueue_from"])
             try:
                 with open_screen(Console(stderr=as_json)) as shown:
-                    if given["fresh"]:
-                        places = replace(places, make_room=partial(_make_room, store=places.store, screen=shown))
-                    ended = run_search(spec, places, shown)
-            except KeyboardInterrupt:  # a second signal
-                click.echo(f"Nothing is lost; resume with:  {repeat_command(without=ONCE)}", err=True)
+                    ended = run_search(spec, replace(places, make_room=make_room) if given["fresh"] else places, shown)
+            except KeyboardInterrupt:  # a second signal, or one before the search began
+                click.echo(f"Nothing is lost; resume with:  {repeat_command(without=ONCE if made_room else ())}", err=True)
                 raise
             except ClusterGone as error:
                 raise RunError(f"{error}:  {repeat_command(without=ONCE)}") from error
@@ -84,7 +88,7 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
     return choose_exit_code(ended.signal)
 
 
-def _make_room(study: str, store: Store, screen: Screen) -> None:
+def _set_aside(study: str, store: Store, screen: Screen) -> None:
     from ..maintenance.rename import set_aside
 
     set_aside(study, store, lambda line: screen.line(add_options(line, sys.argv[1:])))

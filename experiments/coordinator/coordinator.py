@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ...search.engines.protocol import Done, Engine, Outcome, Suggestion, Wait
 from ...search.errors import StudyError
-from ...search.study.capabilities import continues
+from ...search.study.capabilities import continues, is_spent
 from ...search.study.spec import StudySpec
 from ..datasets.splits import DataHandle
 from ..tracking.kinds import TRIAL
@@ -75,6 +75,7 @@ class Coordinator:
             name=parts.name,
         )
         self.exhausted = ""  # why the search asks for no more trials
+        self.spent = False  # whether a larger budget would not help
         self.broken = ""  # why the engine could not answer an ask
         self.first_failure = ""
         self.stopping = False
@@ -139,6 +140,7 @@ class Coordinator:
             return None
         if isinstance(answer, Done):
             self.exhausted = answer.reason
+            self.spent = answer.spent or is_spent(self._spec, self._spec.search.trials)
         return None if isinstance(answer, (Wait, Done)) else answer
 
     def _start(self, suggestion: Suggestion) -> None:

@@ -51,13 +51,15 @@ def finish(coordinator: Coordinator, tracker: Tracker, caught: int) -> Ended:
     if broken:
         raise RunError(broken)
     if progress.failed and not progress.complete and not caught:
-        way = "the same command" if progress.done < progress.trials else "a larger --trials"
+        way = "the same command resumes" if progress.done < progress.trials else "a larger --trials resumes"
         raise RunError(
             f"no trial completed ({progress.failed} failed, {progress.pruned} pruned); the first failed with: "
-            f"{coordinator.first_failure or 'see the runs in MLflow'}. Once that is repaired, {way} resumes the study."
+            f"{coordinator.first_failure or 'see the runs in MLflow'}. Once that is repaired, "
+            f"{'--fresh begins anew' if coordinator.spent else f'{way} the study'}."
         )
-    outbox = tracker.outbox
-    return Ended(outbox.study.experiment_id, coordinator.exhausted, caught, progress.complete, outbox.waiting)
+    outbox, spent = tracker.outbox, coordinator.spent
+    number, reason = outbox.study.experiment_id, coordinator.exhausted
+    return Ended(number, reason, caught, progress.complete, outbox.waiting, spent=spent)
 
 
 def warn_of_chance(study: RecordedStudy, splits: Splits, screen: Screen) -> None:

@@ -33,7 +33,7 @@ def repair(study: RecordedStudy, store: Store) -> list[str]:
     if other := Lease(study.client, store).find_other(study.experiment_id):
         raise InputError(
             f"study {spec.name!r} may be running elsewhere, by {describe_owner(other)}; name that store with --store, "
-            "or resume the study: `tailor search` waits for a sign of life."
+            "or resume the study: a search waits for a sign of life."
         )
     with lock_study(store.locks, spec.name):
         study, lines = study.refresh(), list[str]()  # its search may have ended just now

@@ -20,7 +20,7 @@ from ...search.study.spec import StudySpec
 from ..datasets import splits as splitting
 from ..planning.initial_points import add_defaults
 from ..planning.keras_tuner_space import discover
-from ..planning.resolve import find_ends, open_data
+from ..planning.resolve import find_ends, open_all
 from ..store import Store
 from ..tracking.rate_picture import draw_rates
 from ..tracking.reader import find_study, open_client
@@ -57,7 +57,7 @@ class RateTest:
 
 def run_rate_test(spec: StudySpec, store: Store, data_dir: Path | None, plan: RatePlan, screen: Screen) -> RateTest:
     """Test the rates on the point that a search would begin with. Raises InputError, ModelError before it records anything."""
-    splits = open_data(spec, data_dir)
+    splits = open_all(spec, data_dir)
     with Evaluator() as evaluator, tempfile.TemporaryDirectory(prefix="tailor-") as folder:
         spec = discover(spec, splits)
         data = splitting.cache(splits, Path(folder))

@@ -18,7 +18,7 @@ from ...models.errors import ModelError
 from ...models.references import is_file
 from ...models.training.keras_config import require_tensorflow
 from ...search import engines
-from ...search.engines.protocol import SPENT, Suggestion
+from ...search.engines.protocol import Suggestion
 from ...search.study.capabilities import explain_pruner, explain_repeats, is_spent
 from ...search.study.spec import StudySpec
 from ..datasets import splits as splitting
@@ -27,7 +27,7 @@ from ..errors import InputError, RunError, write_command
 from ..planning import recorded_defaults
 from ..planning.initial_points import add_defaults, add_recorded, find_best_points
 from ..planning.keras_tuner_space import discover
-from ..planning.resolve import ask_about, find_ends, open_data
+from ..planning.resolve import ask_about, find_ends, open_all
 from ..planning.resume_check import find_same, has_code_changed, list_digests
 from ..store import Store
 from ..system.cpus import count_cores
@@ -73,7 +73,7 @@ def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
         if spec.search.engine == "keras-tuner":  # it brings Keras into this process
             require_tensorflow()
         engines.check(spec)
-    splits = open_data(spec, places.data_dir)
+    splits = open_all(spec, places.data_dir)
     for note in splits.notes:
         screen.line(f"{spec.dataset}: {note}")
     if not spec.source.known:
@@ -190,8 +190,7 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
     if not ended.signal and not ended.waiting:
         draw_report(study, screen)
         warn_of_chance(study, splits, screen)
-    spent = is_spent(spec, coordinator.progress.done) or any(words in ended.reason for words in SPENT)
-    return dataclasses.replace(ended, promotable=preflight.promotable, spent=spent)
+    return dataclasses.replace(ended, promotable=preflight.promotable)
 
 
 def _keep_code(spec: StudySpec, checkpoints: Checkpoints, digest: str) -> Path | None:
@@ -232,10 +231,10 @@ def _already_done(study: RecordedStudy, spec: StudySpec, store: Store, screen: S
     complete = sum(record.outcome.status == "complete" for record in records)
     if study.refresh().run_status != "FINISHED" or (complete and not study.has_report()):
         return None
-    if not complete:
-        shown = write_command("ui", spec.name)
-        raise RunError(f"no trial of study {spec.name!r} completed; {shown} shows why, and a larger --trials resumes it.")
     spent = is_spent(spec, len(records))
+    if not complete:
+        shown, way = write_command("ui", spec.name), "--fresh begins anew" if spent else "a larger --trials resumes it"
+        raise RunError(f"no trial of study {spec.name!r} completed; {shown} shows why, and {way}.")
     reason = f"all {len(records)} trials were done before" + ("" if spent else "; a larger --trials resumes it")
     return Ended(study.experiment_id, reason, 0, complete, promotable=study.promotable, spent=spent)
 

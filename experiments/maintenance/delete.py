@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment, LoggedModel, Run, ViewType
 
 from ...search.engines.states import delete_state
-from ..errors import InputError, write_command
+from ..errors import InputError
 from ..store import Store
 from ..tracking import pending
 from ..tracking.erase import ACTIVE, Eraser, find_place, measure
@@ -45,7 +45,7 @@ class Deletion:
     @property
     def command(self) -> str:
         """What the experiment's tag holds until the deletion is done."""
-        return write_command("delete", self.study).strip("`")
+        return f"tailor delete {self.study}"
 
 
 def plan_deletion(client: MlflowClient, store: Store, study: str) -> Deletion:

@@ -37,7 +37,7 @@ def rename(client: MlflowClient, store: Store, study: str, new: str, say: Callab
     check_name("NEW", new)
     if new in (OF_MLFLOW, study):
         raise InputError(f"NEW: expected another name than the study's and than {OF_MLFLOW!r}, got {new!r}.")
-    command = write_command("rename", study, new).strip("`")
+    command = f"tailor rename {study} {new}"
     taken = client.get_experiment_by_name(new)
     if taken is not None and taken.tags.get(pending.PENDING) == command:  # only the end of the work was cut off
         pending.end(client, taken.experiment_id)

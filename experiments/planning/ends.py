@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,67 +12,90 @@ from ...search.space.parameters import Choice, Fixed, Float, Int, Value
 from ...search.space.rules import largest, smallest
 from ...search.space.space import walk
 from ...search.study.spec import StudySpec
-from .resolve import find_ends
 
-MOST_TEXTS = 12  # models that are built for the texts of lists
+MOST_MODELS = 32  # that are built in all
+MOST_TEXTS = 3  # of a list that are tried at the large end, whose models may be slow to build
 
 Count = Callable[[Mapping[str, Any]], int | str]
+Rule = Callable[[Float | Int | Choice], Value]
 
 
 @dataclass(frozen=True)
 class Ends:
-    """The values of the smallest and the largest model, and a line for each text of a list that no model takes."""
+    """The values of the smallest and the largest model; a line for each text with which the smallest cannot be built."""
 
     smallest: dict[str, Any]
     largest: dict[str, Any]
     failing: tuple[str, ...] = ()
 
 
-def search_ends(spec: StudySpec, count: Count) -> Ends:
-    """Find them, one hyperparameter after another. `count` builds a model: its parameters, or why it cannot be built.
+def search_ends(spec: StudySpec, plain: tuple[dict[str, Any], dict[str, Any]], count: Count) -> Ends:
+    """Find them, one hyperparameter after another, from the plain ends, which go by the size of the values.
 
+    `count` builds a model: its parameters, or why it cannot be built.
     A text has no size, and a larger number may make a smaller model (of pools, say). Both show at the small end, whose models are
-    quickly built; the large end is tried only where they do.
+    quickly built; the large end is tried only where they do. What shows at the large end alone is not found.
     """
-    low, high, failing = dict[str, Value](), dict[str, Value](), list[str]()
     if not spec.source.declared:
-        return Ends(*find_ends(spec))
+        return Ends(*plain)
+    low, high, failing = dict[str, Value](), dict[str, Value](), list[str]()
+    built = _Built(count)
 
-    def fill(rule: Callable[[Float | Int | Choice], Value], chosen: Mapping[str, Value]) -> dict[str, Any]:
+    def fill(rule: Rule, chosen: Mapping[str, Value]) -> dict[str, Any]:
         return {**spec.training, **walk(spec.space, lambda one: chosen[one.name] if one.name in chosen else rule(one))}
 
-    count, left = _remember(count), MOST_TEXTS
     for one in spec.space.searched:
         if isinstance(one, Fixed) or one.name in options.NAMES or one.name not in fill(smallest, low):
             continue
-        texts = isinstance(one, Choice) and any(isinstance(value, str) for value in one.choices)
-        values: tuple[Value, ...] = one.choices[:left] if isinstance(one, Choice) and texts else (smallest(one), largest(one))
-        left -= len(values) if texts else 0
-        counts = {value: count(fill(smallest, {**low, one.name: value})) for value in values}
-        known = {value: number for value, number in counts.items() if isinstance(number, int)}
-        if texts:
-            failing += [
-                f"space.{one.name}: with {value!r} the smallest model cannot be built: {said}"
-                for value, said in counts.items()
-                if isinstance(said, str)
-            ]
-        if list(known.values()) == sorted(known.values()) and (not texts or len({*known.values()}) < 2):
-            continue  # as its size says, or of no effect
+        values = _choose(one)
+        counts = built.count_each({value: fill(smallest, {**low, one.name: value}) for value in values})
+        known = _keep_numbers(counts)
+        failing += [
+            f"space.{one.name}: with {value!r} the smallest model cannot be built: {said}"
+            for value, said in counts.items()
+            if isinstance(said, str) and isinstance(value, str)
+        ]
+        if len({*known.values()}) < 2 or (_sized(values) and [*known.values()] == sorted(known.values())):
+            continue  # of no effect, or as its size says
         low[one.name] = min(known, key=lambda value: known[value])
-        tried = {value: count(fill(largest, {**high, one.name: value})) for value in known}
-        sizes = {value: number for value, number in tried.items() if isinstance(number, int)}
-        high[one.name] = max(sizes or known, key=lambda value: (sizes or known)[value])
+        wanted = sorted(known, key=lambda value: -known[value])[:MOST_TEXTS]
+        sizes = _keep_numbers(built.count_each({value: fill(largest, {**high, one.name: value}) for value in wanted}))
+        if sizes:
+            high[one.name] = max(sizes, key=lambda value: sizes[value])
     return Ends(fill(smallest, low), fill(largest, high), tuple(failing))
 
 
-def _remember(count: Count) -> Count:
-    """The same, once for each model."""
-    known = dict[str, int | str]()
+def _choose(parameter: Float | Int | Choice) -> list[Value]:
+    """The values to try: the least and the greatest number, and every text."""
+    if not isinstance(parameter, Choice):
+        return [parameter.low, parameter.high]
+    numbers = [value for value in parameter.choices if not isinstance(value, str)]
+    texts = [value for value in parameter.choices if isinstance(value, str)]
+    return [*dict.fromkeys([min(numbers, key=float), max(numbers, key=float)] if numbers else []), *texts]
 
-    def remembered(values: Mapping[str, Any]) -> int | str:
-        key = json.dumps(values, sort_keys=True, default=str)
-        if key not in known:
-            known[key] = count(values)
-        return known[key]
 
-    return remembered
+def _sized(values: Iterable[Value]) -> bool:
+    """Whether their own size may tell: there is no text."""
+    return not any(isinstance(value, str) for value in values)
+
+
+class _Built:
+    """The models built so far, each once, and at most MOST_MODELS."""
+
+    def __init__(self, count: Count) -> None:
+        self._count, self._known = count, dict[str, int | str]()
+
+    def count_each(self, models: Mapping[Value, Mapping[str, Any]]) -> dict[Value, int | str]:
+        """What `count` says of the model with each value; without those that are too many."""
+        found = dict[Value, int | str]()
+        for value, model in models.items():
+            key = json.dumps(model, sort_keys=True, default=str)
+            if key not in self._known and len(self._known) < MOST_MODELS:
+                self._known[key] = self._count(model)
+            if key in self._known:
+                found[value] = self._known[key]
+        return found
+
+
+def _keep_numbers(counts: Mapping[Value, int | str]) -> dict[Value, int]:
+    return {value: number for value, number in counts.items() if isinstance(number, int)}

@@ -61,8 +61,8 @@ class Estimate:
     search_seconds: tuple[float, float]
     note: str  # what a search prints when it starts
     begins: Mapping[str, Any]  # the first trial's values; what is left out, the sampler chooses
-    failing: Sequence[str] = ()  # a line for each text of a list that no model takes
-    unread: Sequence[str] = ()  # hyperparameters that the custom factory asked for in neither model
+    failing: Sequence[str] = ()  # a line for each text with which the smallest model cannot be built, and for a larger one
+    unread: Sequence[str] = ()  # hyperparameters that the custom factory asked for in none of the models measured
 
 
 def estimate(spec: StudySpec, splits: Splits) -> Estimate:
@@ -73,19 +73,19 @@ def estimate(spec: StudySpec, splits: Splits) -> Estimate:
         trials, described = min(trials, count), f"{spec.search.sampler.name} of {count} points"
     with Evaluator(threads=1) as evaluator:
         meter = _Meter(evaluator, spec, splits)
-        first = find_ends(spec)[0]
-        size = meter.measure(first)
-        ends = search_ends(spec, meter.count)
-        least = size if ends.smallest == first else meter.measure(ends.smallest)
-        most = meter.measure(ends.largest)
+        plain = find_ends(spec)
+        size = meter.measure(plain[0])  # what a search's start builds
+        ends = search_ends(spec, plain, meter.count)
+        least = size if ends.smallest == plain[0] else meter.measure_or_note(ends.smallest, plain[0])
+        most = meter.measure_or_note(ends.largest, plain[1])
         least, most = sorted((least, most), key=lambda one: one.parameters)
-        found = meter.found
+        found, failing = meter.found, [*ends.failing, *meter.notes]
     enqueued = add_defaults(spec, found.first).enqueue
     begins = dict(enqueued[0]) if enqueued else {}
     workers = spec.workers.count or count_cores()
     seconds = [trials * spec.search.max_epochs * size.epoch_seconds / workers for size in (least, most)]
     took = (min(seconds), max(seconds))
-    return Estimate(splits.sizes, described, trials, workers, least, most, took, found.note, begins, ends.failing, meter.unread)
+    return Estimate(splits.sizes, described, trials, workers, least, most, took, found.note, begins, failing, meter.unread)
 
 
 class _Meter:
@@ -95,7 +95,7 @@ class _Meter:
     """
 
     def __init__(self, evaluator: Evaluator, spec: StudySpec, splits: Splits) -> None:
-        self.found = Preflight("auto")
+        self.found, self.notes = Preflight("auto"), list[str]()
         self._evaluator, self._spec, self._images = evaluator, spec, len(splits.train)
         height, width, channels = splits.train.images.shape[1:]
         self._data = DataHandle("", (height, width, channels), len(splits.class_names))
@@ -119,6 +119,16 @@ class _Meter:
             given, read = self._evaluator.call(_list_read, job)
             self._given, self._read = self._given | given, self._read | read
         return _size(values, *measured, images=self._images)
+
+    def measure_or_note(self, values: Mapping[str, Any], plain: Mapping[str, Any]) -> Size:
+        """The size of the model with other values than the plain ones; if it fails, a note of that, and the plain one's size."""
+        try:
+            return self.measure(values)
+        except InputError as error:
+            if values == plain:
+                raise
+            self.notes.append(str(error))
+            return self.measure(plain)
 
     def count(self, values: Mapping[str, Any]) -> int | str:
         """The model's parameters, or why it cannot be built."""

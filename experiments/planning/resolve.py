@@ -168,16 +168,20 @@ def ask_about(spec: StudySpec) -> list[str]:
 
 
 def open_data(spec: StudySpec, data_dir: Path | None) -> Splits:
-    """Read the study's data set and split it. Raises InputError, which names a missing file of the model's too."""
+    """Read the study's data set and split it."""
+    return split(open_dataset(spec.dataset, data_dir, spec.data.image_size), spec.data)
+
+
+def open_all(spec: StudySpec, data_dir: Path | None) -> Splits:
+    """The same for a study that is yet to run: the InputError names a missing file of the model's too."""
     try:
-        data = open_dataset(spec.dataset, data_dir, spec.data.image_size)
+        return open_data(spec, data_dir)
     except InputError as error:
         try:
             require_file(spec.model)
         except ModelError as another:
             raise InputError(f"{error}\n{another}") from error
         raise
-    return split(data, spec.data)
 
 
 def _ask_about_goal(spec: StudySpec) -> list[str]:

@@ -113,7 +113,7 @@ def _render(
         data=", ".join(f"{name} {size:,}" for name, size in sizes.items()) or "as cut by the study",
         conditional=any(parameter.when for parameter in spec.space.parameters),
         columns=columns,
-        less=LESS,
+        less=_leave_out(spec),
         leaderboard=[(row.trial, line) for row, line in zip(board, cells, strict=False)],
         common=common,
         configuration=_configure(study.client, spec, best) if best else [],
@@ -128,6 +128,11 @@ def _render(
         tips={row.trial: _tip(spec, row) for row in board},
         advice=advise(spec, board, shares, int(sizes.get("val", 0))),
     )
+
+
+def _leave_out(spec: StudySpec) -> set[str]:
+    """The columns that a narrow screen does without: what is neither an objective nor constrained."""
+    return {*LESS} - {one.metric for one in spec.goal.objectives} - {one.metric for one in spec.constraints}
 
 
 def _table(spec: StudySpec, board: Sequence[Row]) -> tuple[list[str], list[list[str]], str]:

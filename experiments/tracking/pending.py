@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mlflow import MlflowClient
 
-from ..errors import InputError
+from ..errors import InputError, write_command
 from .reader import RecordedStudy
 
 PENDING = "tailor.pending"  # of the experiment: the command that finishes what it began
@@ -13,10 +13,21 @@ KEPT = "tailor.kept_for"  # of the experiment of a deleted study: the registered
 
 def begin(client: MlflowClient, experiment_id: str, command: str) -> None:
     """Note the command, before its first step. Raises InputError if another one was begun."""
-    before = client.get_experiment(experiment_id).tags.get(PENDING)
+    experiment = client.get_experiment(experiment_id)
+    before = experiment.tags.get(PENDING)
     if before and before != command:
-        raise InputError(f"STUDY: `{before}` was interrupted; run it again first.")
+        raise InputError(f"STUDY: {quote(before, experiment.name)} was interrupted; run it again first.")
     client.set_experiment_tag(experiment_id, PENDING, command)
+
+
+def quote(command: str, study: str) -> str:
+    """The noted command, which holds names as they are, as a message names it; `study` is one of its names."""
+    _, verb, names = command.split(" ", 2)
+    if verb != "rename":
+        return write_command(verb, names)
+    if names.startswith(f"{study} "):
+        return write_command(verb, study, names.removeprefix(f"{study} "))
+    return write_command(verb, names.removesuffix(f" {study}"), study)
 
 
 def end(client: MlflowClient, experiment_id: str) -> None:
@@ -28,7 +39,7 @@ def refuse_pending(study: RecordedStudy) -> None:
     """Raise InputError if a command on the whole study was interrupted, or if the study was deleted."""
     tags = study.client.get_experiment(study.experiment_id).tags
     if command := tags.get(PENDING):
-        raise InputError(f"study {study.name!r}: `{command}` was interrupted; run it again first.")
+        raise InputError(f"study {study.name!r}: {quote(command, study.name)} was interrupted; run it again first.")
     if versions := tags.get(KEPT):
         raise InputError(
             f"study {study.name!r} was deleted, except for what {versions} needs; take another --name, or start anew with "

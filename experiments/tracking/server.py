@@ -71,7 +71,7 @@ def _check_free(port: int) -> None:
             probe.bind((HOST, port))
         except OSError as error:
             raise InputError(
-                f"--port: {port} cannot be used ({error.strerror}); is another `tailor ui` open? Name a port such as {port + 1}."
+                f"--port: {port} cannot be used ({error.strerror}); does another server use it? Name a port such as {port + 1}."
             ) from error
 
 

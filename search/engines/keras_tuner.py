@@ -18,7 +18,7 @@ from ..space.parameters import Choice, Fixed, Float, Int, Parameter, normalize
 from ..space.points import list_values
 from ..space.rules import draw
 from ..space.space import Space, walk
-from ..study.capabilities import order_points
+from ..study.capabilities import list_first
 from ..study.key_values import Component
 from ..study.spec import StudySpec
 from . import state_file
@@ -57,7 +57,7 @@ class KerasTunerEngine:
         if trial.status == "IDLE":
             return Wait()
         if trial.status == "STOPPED":
-            return Done(f"{plan.sampler.name} has nothing more to propose")
+            return Done(f"{plan.sampler.name} has nothing more to propose", spent=True)
         self._save()
         return self._suggestion(trial)
 
@@ -202,9 +202,7 @@ def _make(kind: type[keras_tuner.Oracle], sampler: Component, rules: Mapping[str
 
 def _with_list(kind: type[keras_tuner.Oracle], spec: StudySpec) -> type[keras_tuner.Oracle]:
     """The tuner, which first proposes the points that the spec lists: the enqueued ones and, for a grid, all its points."""
-    wanted = [dict(point) for point in spec.enqueue]
-    if spec.search.sampler.name == "grid":  # Keras Tuner's grid forgets its position on a restart
-        wanted += [point for point in order_points(spec) if point not in wanted]
+    wanted = list_first(spec)  # a grid's points too: Keras Tuner's own forgets its position on a restart
 
     class Listed(kind):
         given: tuple[dict[str, Value], ...] = ()  # the wanted points given so far; part of the state

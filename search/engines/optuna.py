@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from ..errors import StudyError
 from ..space.conditions import Value
 from ..space.function import forbids_all
-from ..study.capabilities import LISTED, order_points
+from ..study.capabilities import LISTED, list_first
 from ..study.spec import StudySpec
 from .optuna_private import fixed_params, live_trial
 from .protocol import Done, Outcome, Record, Suggestion, Wait
@@ -42,9 +42,7 @@ class OptunaEngine:
         self.patience = 0.0 if storage_url.startswith("sqlite") else PATIENCE  # SQLite waits for its lock by itself
         self._given: set[int] = set()  # the running trials that the coordinator knows of
         self._live: dict[int, Trial] = {}
-        self._listed = [dict(point) for point in spec.enqueue]  # to be tried before the sampler's own
-        if spec.search.sampler.name in LISTED:
-            self._listed += [point for point in order_points(spec) if point not in self._listed]
+        self._listed = list_first(spec)
 
     @classmethod
     def open(cls, spec: StudySpec, storage_url: str, say: Callable[[str], None]) -> OptunaEngine:
@@ -80,9 +78,9 @@ class OptunaEngine:
             return Done(f"{plan.trials} of {plan.trials} trials")
         if not self._enqueue_next():
             if plan.sampler.name in LISTED:
-                return Done(f"all {len(self._listed)} points of the {plan.sampler.name}")
+                return Done(f"all {len(self._listed)} points of the {plan.sampler.name}", spent=True)
             if self._study.user_attrs.get(EXHAUSTED) == repr(plan.sampler):
-                return Done(f"{plan.sampler.name} has nothing more to propose")
+                return Done(f"{plan.sampler.name} has nothing more to propose", spent=True)
         self._reseed(len(asked))
         trial = self._study.ask()
         self._live[trial.number] = trial

@@ -9,7 +9,6 @@ from typing import Literal, Protocol
 from ..space.conditions import Value
 
 Status = Literal["complete", "pruned", "failed"]
-SPENT = ("nothing more to propose", "points of the")  # words of the reasons after which no trial can be added
 
 
 @dataclass(frozen=True)
@@ -37,9 +36,10 @@ class Wait:
 
 @dataclass(frozen=True)
 class Done:
-    """Nothing more to propose, and why."""
+    """Nothing more to propose, and why. `spent`: nor would there be with a larger budget."""
 
     reason: str
+    spent: bool = False
 
 
 @dataclass(frozen=True)

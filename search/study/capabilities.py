@@ -7,7 +7,7 @@ import random
 from ..errors import StudyError
 from ..space.conditions import Value, holds
 from ..space.parameters import Choice, Fixed, Float, Int
-from ..space.points import count_points, list_points
+from ..space.points import list_points
 from ..space.space import Space
 from .goal import EPOCH_METRICS
 from .key_values import Component
@@ -45,10 +45,7 @@ def known_as(sampler: str) -> str:
 
 def is_spent(spec: StudySpec, trials: int) -> bool:
     """Whether so many trials are all that the sampler has: every point of a finite list."""
-    if known_as(spec.search.sampler.name) not in LISTED:
-        return False
-    points = count_points(spec.space)
-    return points is not None and trials >= points
+    return spec.search.sampler.name in LISTED and trials >= len(list_first(spec))
 
 
 def first_look(max_epochs: int) -> int:
@@ -100,6 +97,14 @@ def order_points(spec: StudySpec) -> list[dict[str, Value]]:
     if spec.search.sampler.name == "grid":
         random.Random(spec.search.seed).shuffle(found)
     return found
+
+
+def list_first(spec: StudySpec) -> list[dict[str, Value]]:
+    """The points that every engine tries before the sampler's own: the enqueued ones, and all others of a finite list."""
+    first = [dict(point) for point in spec.enqueue]
+    if spec.search.sampler.name in LISTED:
+        first += [point for point in order_points(spec) if point not in first]
+    return first
 
 
 def explain_repeats(spec: StudySpec) -> str:

@@ -78,6 +78,13 @@ def test_a_mapping_and_a_wrong_one(recorded: Shell) -> None:
     assert dict(os.environ) == before
 
 
+def test_a_fresh_search_keeps_the_earlier_one(tmp_path: Path) -> None:
+    settings = {"search.max_epochs": 1, "workers.count": 1}
+    for trials, fresh in ((2, False), (1, True)):
+        result = tailor.run("quickstart", settings={**settings, "search.trials": trials}, store=tmp_path, fresh=fresh, quiet=True)
+    assert len(result.trials) == 1 and len(tailor.open("quickstart-1", store=tmp_path).trials) == 2
+
+
 def test_settings_over_a_spec_are_as_over_its_file() -> None:
     spec = _spec(tailor.read_study("quickstart"), {"search.engine": "keras-tuner", "search.trials": 3})
     assert (spec.search.engine, spec.search.sampler.name, spec.search.trials) == ("keras-tuner", "bayesian", 3)

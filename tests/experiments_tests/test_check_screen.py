@@ -13,8 +13,8 @@ from conftest import Shell
 import tailor as public
 from tailor.experiments.cli.check import NEEDS, list_left
 from tailor.experiments.errors import InputError
-from tailor.experiments.planning.ends import search_ends
-from tailor.experiments.planning.resolve import ask_about, validate
+from tailor.experiments.planning.ends import MOST_MODELS, search_ends
+from tailor.experiments.planning.resolve import ask_about, find_ends, validate
 from tailor.search.space.describe import ask_about_lists
 from tailor.search.study.load import build
 from tailor.search.study.parse_space import read_parameter
@@ -224,8 +224,17 @@ def test_a_text_that_makes_others_active_is_tried_with_them() -> None:
         },
     }
     tried = list[dict[str, Any]]()
-    search_ends(build(tables), lambda values: tried.append(dict(values)) or 7)  # type: ignore[func-returns-value]
+    spec = build(tables)
+    search_ends(spec, find_ends(spec), lambda values: tried.append(dict(values)) or 7)  # type: ignore[func-returns-value]
     assert tried[:3] == [{"block": "plain", "width": 4}, {"block": "squeezed", "share": 0.1}, {"block": "other"}]
+
+
+def test_of_a_large_space_not_every_model_is_built() -> None:
+    study = {"name": "s", "dataset": "digits", "model": "mine.py:build", "objective": "val_loss", "direction": "minimize"}
+    space = {f"n{i}": {"low": 1, "high": 2} for i in range(50)} | {"kind": [f"k{i}" for i in range(50)]}
+    spec, tried = build({"study": study, "space": space}), list[Any]()
+    ends = search_ends(spec, find_ends(spec), lambda values: tried.append(values) or 7)  # type: ignore[func-returns-value]
+    assert len(tried) == MOST_MODELS and (ends.smallest, ends.largest) == find_ends(spec)
 
 
 @pytest.mark.parametrize(
@@ -241,6 +250,12 @@ def test_a_text_that_makes_others_active_is_tried_with_them() -> None:
             {"width": 1, "kind": "square"},
             {"width": 9, "kind": "square"},
         ),
+        (  # a text among numbers
+            {"units": [*range(8, 160, 8), "auto"]},
+            lambda h: 100 if h["units"] == "auto" else h["units"],
+            {"units": 8},
+            {"units": 152},
+        ),
         (
             {"kind": ["good", "bad"]},
             lambda h: "no" if h["kind"] == "bad" else 7,
@@ -253,7 +268,8 @@ def test_the_smallest_and_the_largest_model_are_found_by_building(
     space: dict[str, Any], size: Callable[[Any], int | str], smallest: dict[str, Any], largest: dict[str, Any]
 ) -> None:
     study = {"name": "s", "dataset": "digits", "model": "mine.py:build", "objective": "val_loss", "direction": "minimize"}
-    ends = search_ends(build({"study": study, "space": space}), size)
+    spec = build({"study": study, "space": space})
+    ends = search_ends(spec, find_ends(spec), size)
     assert (ends.smallest, ends.largest) == (smallest, largest)
     assert list(ends.failing) == ["space.kind: with 'bad' the smallest model cannot be built: no"] * ("bad" in str(space))
 

@@ -21,6 +21,7 @@ from tailor.experiments.errors import write_command
         ("`tailor promote a --to b` does", ["--data", "d"], "`tailor promote a --to b --data d` does"),
         ('eval "$(tailor env)", then', ["--store", "s"], 'eval "$(tailor env --store s)", then'),
         ("`tailor check a.toml`, `tailor gc`", ["--store", "s"], "`tailor check a.toml`, `tailor gc --store s`"),
+        ("`tailor pull a -o 'b (c)'` does", ["--store", "s"], "`tailor pull a -o 'b (c)' --store s` does"),
         ("`tailor gc --store s`", ["--store", "s"], "`tailor gc --store s`"),
         ("`tailor ui a`", ["--studies", "postgresql://me:secret@host/db"], "`tailor ui a --studies postgresql://me:***@host/db`"),
         ("a tailor of `suits`", ["--store", "s"], "a tailor of `suits`"),

@@ -14,6 +14,7 @@ from tailor.experiments.errors import RunError
 from tailor.experiments.promotion import promote
 from tailor.experiments.registry.forms import FOLDER
 from tailor.experiments.system.file_lock import lock_study
+from tailor.experiments.tracking.pending import quote
 
 
 @pytest.fixture
@@ -146,6 +147,19 @@ def test_a_fresh_search_keeps_the_earlier_study_under_the_next_name(own: OwnProc
     assert "the earlier study is kept as small-1" in done.stdout and "--fresh" not in done.stdout.rpartition("Next:")[2]
     assert len(runs(own.folder)[1]) == 1 and len(runs(own.folder, "small-1")[1]) == 4
     assert sorted(studies(own.folder)) == ["small", "small-1"]
+
+
+@pytest.mark.parametrize(
+    ("noted", "study", "shown"),
+    [
+        ("tailor delete my study", "my study", "`tailor delete 'my study'`"),
+        ("tailor rename a b c", "a", "`tailor rename a 'b c'`"),
+        ("tailor rename a b c", "a b", "`tailor rename 'a b' c`"),
+        ("tailor rename a b c", "b c", "`tailor rename a 'b c'`"),
+    ],
+)
+def test_an_interrupted_change_is_quoted_for_a_shell(noted: str, study: str, shown: str) -> None:
+    assert quote(noted, study) == shown
 
 
 def test_an_interrupted_change_is_named_and_blocks_a_search(own: OwnProcess) -> None:

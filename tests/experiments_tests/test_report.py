@@ -20,7 +20,7 @@ from tailor.experiments.cli.compare import number
 from tailor.experiments.planning.initial_points import find_best_points, fit_to_space
 from tailor.experiments.reports.advice import advise
 from tailor.experiments.reports.charts import draw_charts, list_undrawn
-from tailor.experiments.reports.report import _table
+from tailor.experiments.reports.report import _leave_out, _table
 from tailor.experiments.tracking.leaderboard import Row, shorten
 from tailor.search.analysis.plots import Told
 from tailor.search.space.parameters import Choice, Float, Int
@@ -137,6 +137,7 @@ def test_the_reports_table_says_what_the_leaderboard_does() -> None:
     study = {"name": "s", "dataset": "digits", "model": "mlp", "objectives": objectives, "constraints": ["latency_ms <= 2"]}
     values = {"val_accuracy": 0.5, "parameters": 12345.0, "latency_ms": 3.0}
     kept = Row(1, 1, "complete", 0.5, values, 0, "", {}, values | {"best_epoch": 2.0}, "", 0, 1)
+    assert _leave_out(build({"study": study})) == {"seconds"}  # on a narrow screen
     broken, failed = replace(kept, trial=0, front=None), replace(row(2, None), reason="non_finite: the loss")
     columns, cells, common = _table(build({"study": study}), [kept, broken, failed])
     assert columns == ["trial", "status", "val_accuracy", "parameters", "latency_ms", "best epoch", "seconds", "hyperparameters"]

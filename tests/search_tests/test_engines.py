@@ -10,7 +10,7 @@ import pytest
 from engines import GRID, SPACE, Open, ask, complete, opener
 
 from tailor.search.engines import open_engine
-from tailor.search.engines.protocol import SPENT, Done, Outcome, Suggestion
+from tailor.search.engines.protocol import Done, Outcome, Suggestion
 from tailor.search.space.conditions import parse_when
 from tailor.search.space.parameters import Choice, Fixed, Float, Int, explain_refusal
 from tailor.search.space.points import list_points
@@ -174,8 +174,9 @@ def test_a_grid_is_the_same_under_every_engine(tmp_path: Path) -> None:
         while isinstance(suggestion := engine.ask(), Suggestion):
             given.setdefault(name, []).append(suggestion.hparams)
             complete(engine, suggestion)
-        assert isinstance(suggestion, Done) and any(words in suggestion.reason for words in SPENT)
+        assert isinstance(suggestion, Done) and suggestion.spent
         assert is_spent(spec, 27) and not is_spent(spec, 26)
+        assert not is_spent(replace(spec, enqueue=({"rate": 1},)), 27)  # half a point is one more
         assert not is_spent(replace(spec, search=SearchPlan(engine=name, sampler=Component("random"))), 27)
     assert len(given["optuna"]) == 27
     assert given["optuna"] == given["keras-tuner"]
