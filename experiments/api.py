@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..models.references import refuse_function
+from ..search.study.capabilities import count_trials
 from ..search.study.load import build, lay, read_laid
 from ..search.study.settings import overlay
 from ..search.study.spec import StudySpec
@@ -50,7 +51,7 @@ class Result:
         """Three lines: how many trials ended how, the best one, and what it was trained with."""
         board, goal = self.leaderboard(), self.spec.goal
         counted = count_by_word(Counter(row.status for row in board))
-        first = f"{self.spec.name}: {len(board)} of {self.spec.search.trials} trials, {counted}"
+        first = f"{self.spec.name}: {len(board)} of {count_trials(self.spec)} trials, {counted}"
         return "\n".join([first, *describe_best(goal, find_best(board))])
 
     @prefer_installed()

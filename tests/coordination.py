@@ -138,6 +138,9 @@ class FakeRecorder:
     def tick(self) -> None:
         self.ticks += 1
 
+    def flush(self) -> None:
+        self._wrote("flush")
+
     def log_model(self, job: TrialJob, model: ModelFile, step: int) -> None:
         self.models.add(job.trial)
         self._wrote(f"model {job.trial}")

@@ -53,11 +53,23 @@ def store_option(command: F) -> F:
     return click.option("--store", metavar="DIR", help="The folder that holds everything [TAILOR_STORE, ./mlruns].")(command)
 
 
+def _refuse_dataset(context: click.Context, parameter: click.Parameter, folder: Path | None) -> Path | None:
+    """Raise UsageError for a data set's name, as study.dataset has it."""
+    if folder is not None and str(folder).partition(":")[0] in ("folder", "npz", "idx"):
+        raise click.UsageError(
+            f"--data: expected the folder of published data sets, got the data set {str(folder)!r}; "
+            "name that in the study file, as study.dataset, or give it to `tailor init` as --dataset.",
+            context,
+        )
+    return folder
+
+
 data_option: Callable[[F], F] = click.option(
     "--data",
     envvar="TAILOR_DATA",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
+    callback=_refuse_dataset,
     help="The folder of published data sets [TAILOR_DATA].",
 )
 json_option: Callable[[F], F] = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -48,6 +48,7 @@ REFUSED = 4
 def command(reference: str, as_json: bool, store: str | None, data: Path | None, **given: Any) -> int:
     """Make a registered model (its champion by default) smaller, and register the result as challenger.
 
+    With --to, the first model of a new name becomes its champion.
     Without --prune, --distil or --int8 it tries all: 50, 80 and 90 % pruned, a small distilled net, and each in 8 bits. It takes
     the smallest (gzipped) within the tolerance of the original's accuracy on holdout. The promotion then judges it on test. Exit
     codes: 0 registered, 4 nothing registered: no variant is close enough, or a gate refuses it.

@@ -31,8 +31,9 @@ FILE = Path("study.toml")
 @data_option
 def command(file: Path, dataset: str | None, model: str | None, name: str | None, data: Path | None) -> None:
     """Write a starter study file, FILE [study.toml]. On a terminal it asks what you do not give."""
+    from ...search.study.load import check_name
     from ..errors import InputError
-    from ..planning.starter import Starter, guess_dataset, guess_model, name_study
+    from ..planning.starter import Starter, guess_dataset, guess_model, make_name, name_study
 
     if file.suffix != ".toml":
         raise InputError(f"FILE: expected a name that ends in .toml, got {str(file)!r}.")
@@ -40,8 +41,9 @@ def command(file: Path, dataset: str | None, model: str | None, name: str | None
         raise InputError(f"FILE: {file} is there already, and is not overwritten; name another file.")
     dataset = dataset or _ask("Data set (digits, fashion-mnist, folder:DIR, npz:FILE, idx:DIR)", guess_dataset(Path()))
     model = model or _ask("Model (mlp, cnn, resnet, separable, transfer, FILE.py:FUNCTION)", guess_model(Path(), dataset))
-    default = name_study(dataset, model) if file == FILE else file.stem  # several folders may share a store
-    _write(file, Starter(name or _ask("Name of the study", default), dataset, model), data)
+    default = name_study(dataset, model) if file == FILE else make_name(file.stem)  # several folders may share a store
+    name = check_name("--name", name or _ask("Name of the study", default))
+    _write(file, Starter(name, dataset, model), data)
     click.echo(f"Wrote {file}: model {model} on {dataset}. Read it, then:")
     click.echo(f"  {format_next('check', str(file))}     what it searches, and how long that takes")
     click.echo(f"  {format_next('search', str(file))}")

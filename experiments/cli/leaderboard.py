@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...search.study.capabilities import count_trials
 from ...search.study.goal import key_of
 from ..tracking import ui_links
 from ..tracking.leaderboard import describe_best, find_best, format_number, list_others, read_leaderboard, shorten
@@ -35,7 +36,7 @@ def describe_state(store: Store, study: StudyRecord, spec: StudySpec) -> dict[st
         "run": study.run_id,
         "status": study.run_status,
         "ended": None if study.running or is_taken_up(study, store) else study.state,
-        "trials": spec.search.trials,
+        "trials": count_trials(spec),
         "counts": Counter(row.status for row in board),
         "url": ui_links.make_study_url(ui_links.make_base_url(store.tracking_uri), study.experiment_id),
         "leaderboard": [row.to_dict() for row in board],

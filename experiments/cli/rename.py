@@ -14,7 +14,7 @@ from .common import format_next, open_store, store_option, working
 @click.argument("new")
 @store_option
 def command(old: str, new: str, store: str | None) -> None:
-    """Rename the study OLD to NEW. Registered versions name it by its new name too."""
+    """Rename the study OLD to NEW. Registered versions name it by its new name too; their cards keep the old one."""
     said: list[str] = []
     with working(f"renaming {old}"):
         from ..maintenance.rename import rename

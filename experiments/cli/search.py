@@ -50,9 +50,11 @@ WAYS_ON = {  # by words of the reason for which a search ended: what continues i
 @data_option
 def command(study: str, name: str | None, settings: tuple[str, ...], cluster: str | None, as_json: bool, **given: Any) -> int:
     """Run STUDY (a shipped study's name, or a file), or resume it."""
+    from ...search.study.capabilities import count_trials
+
     with keep_stdout_for_json(as_json):
         spec = resolve(study, name, settings, given)
-        click.echo(f"{spec.name}: {spec.model} on {spec.dataset}, up to {spec.search.trials} trials", err=as_json)
+        click.echo(f"{spec.name}: {spec.model} on {spec.dataset}, up to {count_trials(spec)} trials", err=as_json)
         with _workers_loading(cluster):  # first: the imports below take as long as TensorFlow does there
             from rich.console import Console
 

@@ -20,6 +20,7 @@ def command(study: str, whole: bool, watch: bool, as_json: bool, store: str | No
 
         follow(study, store)
     with working(f"reading study {study}"):
+        from ...search.study.capabilities import count_trials
         from ..tracking.leaderboard import Overview, count_by_word, read_leaderboard, read_overview
         from .leaderboard import describe_state, print_leaderboard
 
@@ -33,7 +34,7 @@ def command(study: str, whole: bool, watch: bool, as_json: bool, store: str | No
     for line in repaired:
         click.echo(f"repaired: {line}")
     print_leaderboard(spec.name, recorded.goal, shown)
-    total = f"{sum(shown.counts.values())} of {spec.search.trials} trials"
+    total = f"{sum(shown.counts.values())} of {count_trials(spec)} trials"
     state = "a search begins, and resumes it" if is_taken_up(recorded, place) else recorded.state
     ended = "" if state == total or ("running" in shown.counts and recorded.running) else f"; {state}"
     click.echo(f"{total}: {count_by_word(shown.counts)}{ended}")

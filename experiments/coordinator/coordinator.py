@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ...search.engines.protocol import Done, Engine, Outcome, Suggestion, Wait
 from ...search.errors import StudyError
-from ...search.study.capabilities import continues, is_spent
+from ...search.study.capabilities import continues, count_trials, is_spent
 from ...search.study.spec import StudySpec
 from ..datasets.splits import DataHandle
 from ..tracking.kinds import TRIAL
@@ -69,7 +69,7 @@ class Coordinator:
         self.progress = Progress(
             spec.name,
             spec.objective.metric,
-            spec.search.trials,
+            count_trials(spec),
             parts.workers.count,
             deadline=self._budget.deadline,
             name=parts.name,
@@ -96,6 +96,13 @@ class Coordinator:
 
     def run(self) -> None:
         """Work until nothing is left to ask for and nothing runs."""
+        try:
+            self._work()
+        except KeyboardInterrupt:  # a second signal: what runs is left, and the epochs that came are kept
+            self._parts.recorder.flush()
+            raise
+
+    def _work(self) -> None:
         while True:
             self._fill()
             if not self._running and (self.stopping or (self.exhausted and not self._pending)):

@@ -46,6 +46,9 @@ class Recorder(Protocol):
     def tick(self) -> None:
         """Write what is due. Called several times a second."""
 
+    def flush(self) -> None:
+        """Write what was noted, at once."""
+
     def log_model(self, job: TrialJob, model: ModelFile, step: int) -> None:
         """Log a trial's model, of its epoch `step`."""
 

@@ -15,7 +15,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from ..errors import InputError, escape_path
 from .images import Dataset, assemble
-from .layout import MOST_NAMED, find, formats
+from .layout import MOST_NAMED, find, find_pattern, formats
 
 T = TypeVar("T")
 
@@ -129,7 +129,7 @@ def _opened(path: Path | Upload) -> Image.Image:
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file.") from error
     except IsADirectoryError as error:
-        raise InputError(f"{path}: expected an image, got a folder; name its files, such as {path}/*.png.") from error
+        raise InputError(f"{path}: expected an image, got a folder; name its files{find_pattern(Path(str(path)))}.") from error
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError, RuntimeError) as error:
         raise InputError(f"{path}: not an image that can be read ({type(error).__name__}); remove it or replace it.") from error
     if image.width * image.height > MOST_PIXELS:

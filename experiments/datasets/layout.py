@@ -58,6 +58,12 @@ def endings() -> frozenset[str]:
     return frozenset(ending for ending, kind in known.items() if kind in {*formats(), "MPO"})
 
 
+def find_pattern(folder: Path) -> str:
+    """A shell's pattern for the images in a folder or below it, after "such as"; empty if there are none."""
+    found = next((path for path in sorted(folder.rglob("*")) if path.suffix.lower() in endings()), None)
+    return "" if found is None else f", such as {folder}/{'*/' * (len(found.relative_to(folder).parts) - 1)}*{found.suffix}"
+
+
 def find(name: str, folder: Path) -> Layout:
     """Find each class's images. A class is a sub-folder of the folder, or of each of train/, val/ and test/.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...models.errors import ModelError
 from ...search.engines.protocol import Suggestion
 from ...search.space.points import list_points
-from ...search.study.capabilities import LISTED
+from ...search.study.capabilities import LISTED, list_first
 from ...search.study.spec import StudySpec
 from ..datasets.splits import DataHandle, Splits
 from ..errors import InputError, RunError
@@ -81,7 +81,7 @@ def estimate(spec: StudySpec, splits: Splits) -> Estimate:
         least, most = sorted((least, most), key=lambda one: one.parameters)
         found, failing = meter.found, [*ends.failing, *meter.notes]
     enqueued = add_defaults(spec, found.first).enqueue
-    begins = dict(enqueued[0]) if enqueued else {}
+    begins = dict(next(iter(enqueued or list_first(spec)), {}))
     workers = spec.workers.count or count_cores()
     seconds = [trials * spec.search.max_epochs * size.epoch_seconds / workers for size in (least, most)]
     took = (min(seconds), max(seconds))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,13 @@ def name_study(dataset: str, model: str) -> str:
     """A study's name by its data and model: cells-cnn for folder:data/cells and cnn."""
     kind, _, place = dataset.partition(":")
     parts = (Path(place).stem or kind, Path(model.rpartition(":")[0] or model).stem)
-    return re.sub(r"[^\w.-]+", "-", "-".join(parts), flags=re.ASCII).strip("-.")
+    return make_name("-".join(parts))
+
+
+def make_name(text: str) -> str:
+    """A valid name of a study that is like the text: blatter for blätter."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return re.sub(r"[^\w.-]+", "-", re.sub(r"\.{2,}", ".", plain), flags=re.ASCII).strip("-._") or "study"
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ def load(folder: str | Path) -> tuple[keras.Model, list[str]]:
     """
     place = Path(folder)
     if not place.is_dir():
-        raise InputError(f"{place}: there is no such folder; give one that was written by tailor pull.")
+        raise InputError(f"{place}: there is no such folder; give one that `tailor pull NAME -o DIR` wrote.")
     sums = _sums(place)
     code = next((name for name in sums if name.endswith(".py")), None)
     source = None if code is None else place / code

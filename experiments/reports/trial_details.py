@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from mlflow import MlflowClient
@@ -76,9 +77,21 @@ def read_details(client: MlflowClient, name: str) -> tuple[RecordedStudy, TrialD
         params=newest.params,
         training={k: v for k, v in flatten(json.loads(described or "{}").get("values", {})).items() if k not in newest.params},
         curve=[value for _, value in sorted({one.step: one.value for one in history}.items())],
-        attempts=attempts,
+        attempts=[*count_epochs(attempts)],
         artifacts=files,
     )
+
+
+def count_epochs(attempts: Sequence[RecordedAttempt]) -> Iterator[RecordedAttempt]:
+    """The attempts at a trial, oldest first; a lost one with all epochs that the next one went on from, unwritten ones too."""
+    reached = 0
+    for one, after in pairwise(attempts):
+        begun = one.epoch - one.epochs if one.epoch else reached
+        resumed = after.epoch - after.epochs
+        epochs = max(one.epochs, resumed - begun) if one.status == "lost" else one.epochs
+        reached = begun + epochs
+        yield replace(one, epochs=epochs)
+    yield from attempts[-1:]
 
 
 def draw_sparkline(values: Sequence[float], width: int = WIDEST) -> str:

@@ -107,6 +107,13 @@ def list_first(spec: StudySpec) -> list[dict[str, Value]]:
     return first
 
 
+def count_trials(spec: StudySpec) -> int:
+    """How many trials the search may have: its budget, but at most the points of a finite list."""
+    if spec.search.sampler.name not in LISTED or not (spec.source.known or spec.found.declared):
+        return spec.search.trials  # the model is yet to be called, for its space
+    return min(spec.search.trials, len(list_first(spec)))
+
+
 def explain_repeats(spec: StudySpec) -> str:
     """A line about a search with more trials than points, if its sampler proposes points again; otherwise empty."""
     if spec.search.engine != "optuna" or known_as(spec.search.sampler.name) in LISTED or not spec.space.searched:

@@ -37,7 +37,7 @@ def check_name(field: str, name: str) -> str:
     """A name that is safe as a folder, a key and a URL part; raises StudyError otherwise."""
     if not re.fullmatch(STUDY_NAME, name) or ".." in name:
         raise StudyError(
-            f"{field}: expected 1 to 250 letters, digits, '.', '_', '-' or spaces, beginning with a letter or digit "
+            f"{field}: expected 1 to 250 letters (a–z, A–Z), digits, '.', '_', '-' or spaces, beginning with a letter or digit "
             f"and without '..', got {name[:60]!r}."
         )
     return name

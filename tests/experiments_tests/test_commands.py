@@ -13,7 +13,8 @@ import pytest
 from conftest import TAILOR, Shell
 
 from tailor.experiments.planning.study_file import read_study
-from tailor.experiments.reports.trial_details import draw_sparkline, find_place
+from tailor.experiments.reports.trial_details import count_epochs, draw_sparkline, find_place
+from tailor.experiments.tracking.recorded import RecordedAttempt
 
 HYPER = "def build(hp):\n    return None\n"
 OWN = "def build(hparams, input_shape, num_classes):\n    return None\n"
@@ -26,6 +27,12 @@ def test_init_writes_a_valid_study_and_never_overwrites(tailor: Shell) -> None:
     spec = read_study(str(path))
     assert (spec.name, spec.dataset, spec.model) == ("digits-mlp", "digits", "mlp")
     assert {"depth", "units", "learning_rate"} <= {one.name for one in spec.space.searched}
+    umlaut = tailor("init", "blätter.toml")
+    assert umlaut.returncode == 0, umlaut.stderr
+    assert read_study(str(tailor.folder / "blätter.toml")).name == "blatter"
+    for wrong, said in (("--name=täst", "tailor: --name: expected 1 to 250 letters"), ("--data=folder:photos", "as --dataset")):
+        refused = tailor("init", "other.toml", wrong)
+        assert refused.returncode == 2 and said in refused.stderr and not (tailor.folder / "other.toml").exists()
     path.write_text("mine")
     again = tailor("init")
     assert again.returncode == 2 and "is there already" in again.stderr and path.read_text() == "mine"
@@ -117,3 +124,21 @@ def test_python_runs_tailor_as_a_module(tmp_path: Path) -> None:
         [sys.executable, "-m", "tailor", "--version"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0 and done.stdout.startswith("tailor, version")
+
+
+@pytest.mark.parametrize(
+    ("attempts", "shown"),
+    [
+        ([("lost", 0, 0), ("complete", 28, 40)], [12, 28]),  # its worker's checkpoint held 12 epochs
+        ([("lost", 4, 4), ("complete", 36, 40)], [4, 36]),
+        ([("lost", 10, 10), ("complete", 32, 40)], [10, 32]),  # it went on from epoch 8
+        ([("stopped", 12, 12), ("lost", 5, 17), ("lost", 0, 0), ("complete", 8, 40)], [12, 5, 15, 8]),
+        ([("complete", 7, 10)], [7]),  # of a trial that continues another one's weights
+    ],
+)
+def test_the_epochs_of_a_trials_attempts_add_up(attempts: list[tuple[str, int, int]], shown: list[int]) -> None:
+    made = [
+        RecordedAttempt(0, i, "r", "trial-000", "FINISHED", status, "", own, {}, {}, 0, None, epoch)
+        for i, (status, own, epoch) in enumerate(attempts)
+    ]
+    assert [one.epochs for one in count_epochs(made)] == shown

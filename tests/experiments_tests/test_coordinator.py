@@ -6,7 +6,9 @@ import dataclasses
 import math
 from pathlib import Path
 
+import pytest
 from coordination import (
+    FakeWorkers,
     complete,
     failed,
     lost,
@@ -173,6 +175,16 @@ def test_an_engine_that_cannot_answer_ends_the_search_cleanly(tmp_path: Path) ->
     coordinator, workers = made.play([[stopped(0)]], workers=2)
     assert (coordinator.broken, workers.stopped) == ("study.space: 'f' failed", 1)
     assert states(made) == [(0, 1, "stopped", "KILLED")] and made.engine.unfinished()
+
+
+def test_a_second_signal_leaves_nothing_unwritten(tmp_path: Path) -> None:
+    def interrupt(workers: FakeWorkers) -> list[WorkerEvent]:
+        raise KeyboardInterrupt
+
+    made = world(tmp_path, trials=1)
+    with pytest.raises(KeyboardInterrupt):
+        made.open(FakeWorkers(1, interrupt)).run()
+    assert made.recorder.log == ["begin 0", "flush"]
 
 
 def test_time_is_up_by_the_clock(tmp_path: Path) -> None:

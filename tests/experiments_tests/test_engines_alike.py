@@ -105,6 +105,17 @@ def test_one_script_reads_the_convolutional_search_of_either_engine(tailor: Shel
     assert read["keras-tuner"] == read["optuna"]
 
 
+def test_a_grid_counts_its_points_on_every_screen(tailor: Shell) -> None:
+    text = SMALL.replace("low = 1e-3, high = 1e-2, log = true", "choices = [1e-3, 1e-2]").replace("trials = 4", "trials = 30")
+    text = text.replace('"random"', '"grid"').replace('pruner = "median"', "").replace("max_epochs = 3", "max_epochs = 1")
+    (tailor.folder / "small.toml").write_text(text)
+    checked = json.loads(tailor("check", "small.toml", "--json").stdout)
+    assert checked["trials"] == 6 and checked["begins"]["learning_rate"] in (1e-3, 1e-2)
+    done = tailor("search", "small.toml", "--workers", "1")
+    assert done.returncode == 0 and "up to 6 trials" in done.stdout and "add trials" not in done.stdout
+    assert "6 of 6 trials" in tailor("status", "small").stdout
+
+
 def test_several_objectives_with_a_constraint_and_the_front_by_brute_force(tailor: Shell) -> None:
     several = """objectives = [
   { metric = "val_accuracy", direction = "maximize" },

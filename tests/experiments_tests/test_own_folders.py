@@ -13,7 +13,8 @@ from PIL import ExifTags, Image, ImageOps
 
 from tailor.experiments.datasets import folder
 from tailor.experiments.datasets.catalog import open_dataset
-from tailor.experiments.datasets.folder import read_image
+from tailor.experiments.datasets.folder import read_header, read_image
+from tailor.experiments.datasets.layout import find_pattern
 from tailor.experiments.datasets.splits import split
 from tailor.experiments.errors import InputError
 from tailor.search.study.spec import DataPlan
@@ -295,3 +296,15 @@ def test_what_another_program_would_draw_is_no_image(tmp_path: Path) -> None:
     (tmp_path / "1.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n%%EndComments\n")
     with pytest.raises(InputError, match="not an image"):
         read_image(tmp_path / "1.png", (4, 4), 1)
+
+
+@pytest.mark.parametrize(
+    ("files", "pattern"), [(["a.JPG"], ", such as *.JPG"), (["x/b.png"], ", such as */*.png"), (["a.txt"], "")]
+)
+def test_a_folder_in_place_of_an_image_is_answered_with_the_images_in_it(tmp_path: Path, files: list[str], pattern: str) -> None:
+    for file in files:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
+    assert find_pattern(tmp_path).replace(f"{tmp_path}/", "") == pattern
+    with pytest.raises(InputError, match="expected an image, got a folder; name its files"):
+        read_header(tmp_path)

@@ -273,6 +273,11 @@ def test_an_ensemble_is_one_model_that_loads_like_any_other(
     answers = keras.saving.load_model(tmp_path / "got" / "model.keras", compile=False).predict(test.images, verbose=0)
     assert np.allclose(answers.sum(axis=1), 1, atol=1e-5)
     assert (answers.argmax(axis=1) == test.labels).mean() == pytest.approx(found["test"]["value"])
+    with monkeypatch.context() as patched:
+        for what in ("read_trained", "find_logged_models"):
+            patched.setattr(choice, what, lambda study: {})
+        none = shell("ensemble", "small", "--to", "none")
+    assert none.returncode == 2 and " complete trials and keeps 0 of their models" in none.stderr
     monkeypatch.setattr(choice, "select", lambda metric, models, most: [1])
     alone = shell("ensemble", "small", "--to", "alone")
     assert alone.returncode == 1 and "no combination of the " in alone.stderr
