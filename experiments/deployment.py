@@ -15,7 +15,7 @@ from ..search.study.sections import PromotionPlan
 from ..search.study.validate import make
 from .coordinator.display import choose_screen
 from .coordinator.session import Places
-from .errors import InputError
+from .errors import InputError, write_command
 from .export.export import Exported, Wanted
 from .export.export import export as run_export
 from .planning.resolve import open_data
@@ -144,11 +144,11 @@ def predict(reference: str, images: np.ndarray, *, store: str | Path | None = No
         version = find_version(client, reference)
         shape = read_input_shape(version)
         if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != shape:
-            array = isinstance(images, np.ndarray)
+            array, command = isinstance(images, np.ndarray), write_command("predict", reference, "FILE")
             got = f"{images.dtype} {images.shape}" if array else type(images).__name__
             raise InputError(
                 f"images: expected an array, uint8 (n, {', '.join(map(str, shape))}), got {got}; convert them first"
-                f"{'' if array else f' (`tailor predict {reference} FILE…` takes files)'}."
+                f"{'' if array else f' ({command} takes files)'}."
             )
         with Evaluator() as evaluator:
             return evaluator.predict(find_registered_model(client, version), images)

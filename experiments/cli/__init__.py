@@ -52,6 +52,10 @@ def _command(arguments: Sequence[str] | None) -> int:
     from ..tracking.timeouts import shorten_timeouts
     from .commands import tailor
 
+    if "_TAILOR_COMPLETE" in os.environ:  # a shell asks for completions
+        from .bash_completion import register
+
+        register()
     os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"  # Tailor loads .keras files only
     os.environ["MPLBACKEND"] = "agg"  # pictures go to files; from Python the user chooses the backend
     apply_settings(TENSORFLOW_ENV)

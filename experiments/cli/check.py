@@ -143,6 +143,7 @@ def _show_plan(spec: StudySpec, found: Estimate) -> None:
     from ...search.study.capabilities import explain_pruner, explain_repeats
     from ..coordinator.display import format_duration
     from ..planning.resolve import ask_about
+    from ..system.words import count
 
     search = spec.search
     more = {
@@ -151,12 +152,13 @@ def _show_plan(spec: StudySpec, found: Estimate) -> None:
         "patience": None if search.patience is None else f"{search.patience} trials",
         "target": None if search.target is None else f"{spec.objective.metric} {search.target:g}",
     }
-    budgets = [f"{found.trials} trials of at most {search.max_epochs} epochs", *(f"{k} {v}" for k, v in more.items() if v)]
+    trials = f"{count(found.trials, 'trial')} of at most {count(search.max_epochs, 'epoch')}"
+    budgets = [trials, *(f"{k} {v}" for k, v in more.items() if v)]
     goal = ", ".join(f"{one.direction} {one.metric}" for one in (spec.objective, *spec.others))
     print_lines(f"search: {goal}; {search.engine}, {search.sampler.name}, seed {search.seed}; budget: {'; '.join(budgets)}")
     spans = " to ".join(dict.fromkeys(format_duration(max(seconds, 1)) for seconds in found.search_seconds))
     pruned = "less if trials stop early or are pruned"
-    print_lines(f"time: {spans} of training on {found.workers} workers ({pruned}); the start and the report come on top")
+    print_lines(f"time: {spans} of training on {count(found.workers, 'worker')} ({pruned}); the start and the report come on top")
     asked = [*ask_about(spec), *found.failing]
     if found.unread:
         names = ", ".join(found.unread)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shlex
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -208,7 +209,16 @@ def keep_stdout_for_json(wanted: bool) -> Iterator[None]:
 def print_json(value: Any) -> None:
     """Print plain data as JSON; with escapes if the encoding of standard output lacks letters."""
     whole = (sys.stdout.encoding or "").lower().startswith("utf")
-    click.echo(json.dumps(value, indent=2, ensure_ascii=not whole, default=str))
+    click.echo(json.dumps(_without_nan(value), indent=2, ensure_ascii=not whole, default=str, allow_nan=False))
+
+
+def _without_nan(value: Any) -> Any:
+    """The same data with null for what JSON has no number for: NaN and infinities."""
+    if isinstance(value, Mapping):
+        return {key: _without_nan(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def open_console(err: bool = False) -> Console:

@@ -45,7 +45,7 @@ def command(runs: tuple[str, ...], as_json: bool, store: str | None) -> None:
             [c["true"], c["predicted"], str(c["before"]), str(c["after"]), f"{c['after'] - c['before']:+d}"]
             for c in found.confusions
         ]
-        print_table("Confusions that differ most, on the validation images", columns, cells)
+        print_table(f"Confusions of {names[0]} and {names[-1]} that differ most, on the validation images", columns, cells)
 
 
 def _shorten(values: Sequence[str | None]) -> list[str]:

@@ -25,6 +25,7 @@ SELECT DISTINCT e.name || ':' || t.value FROM experiments e JOIN runs r ON r.exp
 JOIN tags t ON t.run_uuid = r.run_uuid AND t.key = 'tailor.trial' WHERE e.lifecycle_stage = 'active'
 """
 MODELS = "SELECT name FROM registered_models"
+ALIASES = "SELECT name || '@' || alias FROM registered_model_aliases"
 KINDS = {  # what each command's argument names
     "study": ("shipped", "files", STUDIES),
     "old": (STUDIES,),
@@ -32,7 +33,7 @@ KINDS = {  # what each command's argument names
     "run": (TRIALS, "best"),
     "runs": (TRIALS, "best"),
     "name": (MODELS,),
-    "reference": (MODELS,),
+    "reference": (MODELS, ALIASES),
 }
 
 

@@ -1,4 +1,4 @@
-"""`tailor completion SHELL`: click's script that lets a shell complete commands, options, studies and models."""
+"""`tailor completion SHELL`: the script that lets a shell complete commands, options, studies and models."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ def command(shell: str) -> None:
     """
     from click.shell_completion import get_completion_class
 
+    from .bash_completion import register
     from .commands import tailor
 
+    register()
     found = get_completion_class(shell)
     if found is not None:
         click.echo(found(tailor, {}, "tailor", "_TAILOR_COMPLETE").source())

@@ -86,7 +86,7 @@ def print_leaderboard(study: str, goal: Goal, shown: Overview, console: Console 
     for line in _list_notes(goal, shown, [c.name for c in wanted if c.name in shown.varied and c not in columns]):
         console.print(Text(line))
     if more := sum(shown.counts.values()) - len(shown.top):
-        print(f"… and {more} more trials; `{format_next('status', study, '--all')}` shows them")
+        print(f"… and {more} more; `{format_next('status', study, '--all')}` shows them")
     for line in describe_best(goal, find_best(shown.top)):
         console.print(Text(line, "bold" if line.startswith("Best") else ""))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,7 @@ def command(study: str, as_json: bool, write: bool, store: str | None, data: Pat
 
         print_json(asdict(found))
         return
-    _show(found, place, path, study)
+    _show(found, place, path, study, given["name"], given["settings"])
 
 
 def _check_rates(low: float, high: float) -> tuple[float, float]:
@@ -88,7 +89,7 @@ def _check_points(steps: int | None, epochs: int | None) -> tuple[int, bool]:
     return points, epochs is not None
 
 
-def _show(found: RateTest, place: Store, path: Path | None, study: str) -> None:
+def _show(found: RateTest, place: Store, path: Path | None, study: str, name: str | None, settings: Sequence[str]) -> None:
     from ..tracking.ui_links import make_base_url
 
     advice, curve = found.advice, found.curve
@@ -105,7 +106,8 @@ def _show(found: RateTest, place: Store, path: Path | None, study: str) -> None:
         click.echo(f"The model is compiled with its own optimizer: set the rate, {advice.rate:g}, in its code.")
         return
     if path is None:
-        click.echo(f"For [space] in the study file: {entry}")
+        click.echo(f"For learning_rate, in [space] of the study file or where its space is declared: {entry}")
         return
     click.echo(f"Written to {path}: {entry}")
-    click.echo(f"Next:  {format_next('search', study)}")
+    more = [*([] if name is None else ["--name", name]), *(word for one in settings for word in ("--set", one))]
+    click.echo(f"Next:  {format_next('search', study, *more)}")

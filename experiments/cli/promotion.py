@@ -98,13 +98,15 @@ def _plan(study: str, spec: StudySpec, given: Mapping[str, Any]) -> Any:
 
 
 def _show(promotion: Promotion) -> None:
+    from ..promotion.ranking import show_deviation
+
     choice, verdict = promotion.choice, promotion.verdict
     if choice.ranking:
         rows = [
             [
                 str(row.trial) + (" *" if row is choice.ranking[0] else ""),
                 f"{row.mean:.4f}",
-                f"{row.deviation:.4f}",
+                show_deviation(row),
                 "–".join(dict.fromkeys(f"{one:.4f}" for one in (min(row.scores), max(row.scores)))),
                 "tied" if row.tied else "behind",
                 f"{row.latency_ms:.2f}",
@@ -115,7 +117,7 @@ def _show(promotion: Promotion) -> None:
         columns = ("trial", f"mean {choice.metric}", "deviation", "from–to", "", "latency_ms", "parameters")
         print_table("On holdout, which no search has seen (* chosen: the cheapest of those tied)", columns, rows)
     held = f"{choice.metric} {choice.holdout.value:.4f} ({choice.holdout.low:.4f} to {choice.holdout.high:.4f})"
-    click.echo(f"Chosen: trial {choice.trial}, {choice.how}: {held} on holdout.")
+    click.echo(f"Chosen: {choice.source}, {choice.how}: {held} on holdout.")
     if verdict.outcome == "refused":
         click.echo(f"Refused: {verdict.reason}. Nothing was registered.")
         return

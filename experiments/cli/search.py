@@ -35,6 +35,7 @@ WAYS_ON = {  # by words of the reason for which a search ended: what continues i
     "the time is up": ("", "go on"),
     "no improvement": ("--set search.patience=N", "go on, with more patience"),
     "reached the target": ("--set search.target=X", "go on, to a better value"),
+    "all failed": ("", "go on, once that is repaired"),
     "epochs are spent": ("--set search.total_epochs=N", "go on, with more epochs"),
 }
 
@@ -51,10 +52,11 @@ WAYS_ON = {  # by words of the reason for which a search ended: what continues i
 def command(study: str, name: str | None, settings: tuple[str, ...], cluster: str | None, as_json: bool, **given: Any) -> int:
     """Run STUDY (a shipped study's name, or a file), or resume it."""
     from ...search.study.capabilities import count_trials
+    from ..system.words import count
 
     with keep_stdout_for_json(as_json):
         spec = resolve(study, name, settings, given)
-        click.echo(f"{spec.name}: {spec.model} on {spec.dataset}, up to {count_trials(spec)} trials", err=as_json)
+        click.echo(f"{spec.name}: {spec.model} on {spec.dataset}, up to {count(count_trials(spec), 'trial')}", err=as_json)
         with _workers_loading(cluster):  # first: the imports below take as long as TensorFlow does there
             from rich.console import Console
 
@@ -109,12 +111,12 @@ def _print(spec: StudySpec, store: Store, ended: Ended) -> None:
     from .leaderboard import describe_state
 
     if (found := find_study(open_client(store), spec.name)) is not None:
-        print_json({**describe_state(store, found, spec), "ended": "stopped" if ended.signal else ended.reason})
+        print_json({**describe_state(store, found, found.read_spec()), "ended": "stopped" if ended.signal else ended.reason})
 
 
 def _close(study: str, store: Store, ended: Ended, again: str) -> None:
     """Print the leaderboard, how the search ended, the best trial, and the commands to run next."""
-    from ..tracking.leaderboard import count_by_word, read_overview
+    from ..tracking.leaderboard import count_by_word, find_best, read_overview
     from ..tracking.reader import find_study, open_client
     from .leaderboard import print_leaderboard
 
@@ -131,7 +133,7 @@ def _close(study: str, store: Store, ended: Ended, again: str) -> None:
     promote = (format_next("promote", study, "--to", "NAME"), "register the best model")
     print_next(
         [
-            *([promote] if ended.promotable else []),
+            *([promote] if ended.promotable and find_best(shown.top) is not None else []),
             (format_next("report", study), "write the report as a page"),
             (format_next("ui", study), "compare the trials in MLflow"),
             *([] if ended.spent else [find_way_on(ended.reason, again)]),

@@ -42,7 +42,9 @@ def command(trial: str, as_json: bool, store: str | None) -> None:
         click.echo(f"  error at {found.place}")
     if bars := draw_sparkline(found.curve):
         ends = " → ".join(format_number(value, found.metric) for value in (found.curve[0], found.curve[-1]))
-        click.echo(f"\n{found.metric}, epochs 1 to {len(found.curve)}\n  {bars}  {ends}")
+        click.echo(
+            f"\n{found.metric}, epochs {found.first_epoch} to {found.first_epoch + len(found.curve) - 1}\n  {bars}  {ends}"
+        )
     _print("values", ((key, format_number(value, key)) for key, value in found.values.items()))
     fixed = {*flatten(study.read_spec().training)}
     _print("hyperparameters", ((key, shorten(value, 6)) for key, value in found.params.items() if key not in fixed))

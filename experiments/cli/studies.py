@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .common import find_word, json_option, print_json, print_table, store_at, store_option, working
+from .common import find_word, format_next, json_option, print_json, print_table, store_at, store_option, working
 
 if TYPE_CHECKING:
     from ..tracking.recorded import StudyRecord
@@ -46,7 +46,7 @@ def command(as_json: bool, store: str | None) -> None:
         rows = [[r["study"], r["status"], str(r["trials"]), r["best"]] for r in recorded]
         print_table("In the store (tailor status STUDY)", ["study", "status", "trials", "best"], rows)
     else:
-        click.echo("No study in the store yet. Start with:  tailor search quickstart")
+        click.echo(f"No study in the store yet. Start with:  {format_next('search', 'quickstart')}")
 
 
 def _recorded(folder: str | None) -> list[dict[str, str]]:

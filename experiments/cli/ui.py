@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 
 import click
 
@@ -30,7 +31,7 @@ def command(study: str | None, port: int, no_browser: bool, store: str | None) -
         else:
             experiment_id = find_recorded(client, study).experiment_id
             pages = [ui_links.make_study_url(base, experiment_id), ui_links.make_study_url(base, experiment_id, charts=False)]
-    if study is None:
+    if study is None and (place.studies or _is_used(place.root / "studies.db")):
         click.echo(f"Optuna's own pages of the same studies: pip install optuna-dashboard, then  {_dashboard(place.optuna_url)}")
     if place.served:
         _show(pages, no_browser)
@@ -47,6 +48,11 @@ def command(study: str | None, port: int, no_browser: bool, store: str | None) -
             server.wait()
         except KeyboardInterrupt:
             click.echo("")
+
+
+def _is_used(database: Path) -> bool:
+    """Whether Optuna has written to its file: a store is made with an empty one."""
+    return database.is_file() and database.stat().st_size > 0
 
 
 def _dashboard(address: str) -> str:

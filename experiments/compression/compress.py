@@ -20,6 +20,7 @@ from ..promotion.promote import promote
 from ..promotion.records import Choice, Promotion, Request, Work
 from ..promotion.statistics import Predictions, score_with_interval
 from ..registry.files import INT8, INT8_SHA256
+from ..tracking.kinds import REFIT
 from ..tracking.ui_links import make_base_url
 from ..trials.evaluator import Evaluator
 from . import log
@@ -132,6 +133,7 @@ def _describe(source: Source, found: Recorded, places: Places) -> Choice:
         found.holdout,
         next(one for one in found.rows if one.name == row.base).cost.p50_ms,
         int(run.data.metrics["model_bytes"]),
+        refit=source.study.client.get_run(source.version.run_id).data.tags.get("tailor.kind") == REFIT.name,
         note=note,
         tags=tags,
     )

@@ -35,8 +35,8 @@ def read_peak(status: Path = Path("/proc/self/status")) -> float:
     """The peak memory of this process in MB. On Linux not by getrusage: there a new program begins with its parent's peak."""
     if status.is_file():
         found = next(line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM:"))
-        return int(found.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+        return int(found.split()[1]) * 1024 / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
 
 
 def _time_litert(path: str) -> tuple[float, float, float]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ...search.study.goal import Objective
 from ...search.study.spec import SearchPlan
+from ..system.words import count
 
 HOPELESS = 3  # a session ends after so many trials if all failed
 
@@ -53,9 +54,9 @@ class Budget:
         if plan.total_epochs is not None and self.epochs >= plan.total_epochs:
             return f"all {plan.total_epochs} epochs are spent"
         if self.hopeless:
-            return f"the first {self.failed} trials all failed"
+            return f"the first {self.failed} trials of this session all failed"
         if plan.target is not None and self.best is not None and not self.objective.better(plan.target, self.best[1]):
             return f"trial {self.best[0]} reached the target, {plan.target:g}"
         if plan.patience is not None and self.best is not None and self.stalled >= plan.patience:
-            return f"no improvement in {self.stalled} trials"
+            return f"no improvement in {count(self.stalled, 'trial')}"
         return ""

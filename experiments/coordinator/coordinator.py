@@ -136,7 +136,8 @@ class Coordinator:
         """The engine's next trial; None if there is none now, or none any more."""
         if self._budget.hopeless and self._running:
             return None  # a running trial may still succeed
-        self.exhausted = self.exhausted or self._budget.find_end(self._parts.clock())
+        if self.progress.done + len(self._running) < self.progress.trials:  # else the engine says that all have begun
+            self.exhausted = self.exhausted or self._budget.find_end(self._parts.clock())
         if self.exhausted:
             return None
         try:

@@ -13,7 +13,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from ..tracking.leaderboard import count_by_word, shorten
+from ..system.words import count
+from ..tracking.leaderboard import count_by_word, format_number, shorten
 from .progress import Progress, Screen
 
 HEARTBEAT = 30.0  # seconds between plain lines while trials run
@@ -42,7 +43,8 @@ class PlainScreen:
     def show(self, progress: Progress) -> None:
         if time.monotonic() - self._told >= HEARTBEAT:
             running = ", ".join(
-                f"{progress.name(t.trial)} epoch {t.epoch}/{t.epochs}" + (f" {t.value:.4f}" if t.value is not None else "")
+                f"{progress.name(t.trial)} epoch {t.epoch}/{t.epochs}"
+                + ("" if t.value is None else f" {format_number(t.value, progress.metric)}")
                 for t in progress.running.values()
             )
             self.line(f"{summarize(progress)}; running: {running or 'none'}")
@@ -90,7 +92,7 @@ def draw_table(progress: Progress, now: float | None = None) -> Group:
         rows.add_column(name, justify="right", no_wrap=True)
     for trial in sorted(progress.running.values(), key=lambda t: t.trial):
         name = progress.name(trial.trial).removeprefix("trial ") + (f" (attempt {trial.attempt})" if trial.attempt > 1 else "")
-        value = "–" if trial.value is None else f"{trial.value:.4f}"
+        value = format_number(trial.value, progress.metric)
         inside = f" + {trial.share(now):.0%}" if trial.share(now) else ""
         rows.add_row(name, f"{trial.epoch}/{trial.epochs}{inside}", value, format_duration(now - trial.since))
     shown: list[RenderableType] = [rows] if progress.running else []
@@ -103,7 +105,7 @@ def draw_table(progress: Progress, now: float | None = None) -> Group:
             values = ", ".join(f"{name} {shorten(str(value), 3)}" for name, value in one.hparams.items())
             best.add_row(
                 progress.name(one.trial).removeprefix("trial "),
-                f"{one.value:.4f}",
+                format_number(one.value, progress.metric),
                 Text(values or "–", no_wrap=True, overflow="ellipsis"),
             )
         shown.insert(0, best)
@@ -117,17 +119,23 @@ def _start_table(title: str) -> Table:
 
 def summarize(progress: Progress, now: float | None = None) -> str:
     """One line: best so far, counts, and the time left or why no trial begins any more."""
-    best = "none yet" if progress.best is None else f"{progress.best[1]:.4f} ({progress.name(progress.best[0])})"
+    best = "none yet" if progress.best is None else _describe_best(progress.best, progress)
     counts = f"{progress.complete} done, {progress.pruned} pruned, {progress.failed} failed of {progress.trials}"
     return "; ".join(filter(None, [f"best {best}", counts, _describe_left(progress, time.monotonic() if now is None else now)]))
 
 
+def _describe_best(best: tuple[int, float], progress: Progress) -> str:
+    return f"{format_number(best[1], progress.metric)} ({progress.name(best[0])})"
+
+
 def _describe_left(progress: Progress, now: float) -> str:
     """What is still to wait for: a stop, the trials that run when no other begins, or the time left."""
-    waiting = f"{len(progress.running)} trial{'s' if len(progress.running) > 1 else ''}"
+    waiting = count(len(progress.running), "trial")
     if progress.stopping:
         return "stopping…"
     ending = "time is up" if progress.deadline is not None and now >= progress.deadline else progress.ending
+    if ending == f"{progress.trials} of {progress.trials} trials":
+        ending = "all trials have begun"
     if ending and progress.running:
         return f"{ending}: waiting for {waiting}"
     left = progress.time_left(now)
@@ -138,7 +146,7 @@ def describe_resumed(progress: Progress) -> str:
     """What earlier sessions did: 3 of 12 trials (1 done, 2 pruned), best 0.8768."""
     ended = {"complete": progress.complete, "pruned": progress.pruned, "failed": progress.failed}
     counts = f" ({count_by_word(ended)})" if progress.done else ""
-    best = "" if progress.best is None else f", best {progress.best[1]:.4f} ({progress.name(progress.best[0])})"
+    best = "" if progress.best is None else f", best {_describe_best(progress.best, progress)}"
     return f"resuming: {progress.done} of {progress.trials} trials{counts}{best}"
 
 

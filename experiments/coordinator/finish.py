@@ -43,7 +43,7 @@ def finish(coordinator: Coordinator, tracker: Tracker, caught: int) -> Ended:
     Raises RunError if the engine could not continue, or no trial completed.
     """
     progress, broken = coordinator.progress, coordinator.broken
-    tags = {"tailor.ended": broken[:4000] or coordinator.exhausted or "stopped"}
+    tags = {"tailor.ended": broken[:4000] or (not caught and coordinator.exhausted) or "stopped"}
     if progress.best is not None:
         tags["tailor.best_trial"] = str(progress.best[0])
     tracker.end_study("KILLED" if caught else "FAILED" if broken else "FINISHED", tags)

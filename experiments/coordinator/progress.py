@@ -63,12 +63,14 @@ class Progress:
         return self.complete + self.pruned + self.failed
 
     def time_left(self, now: float) -> float | None:
-        """Seconds until the last trial ends, from the mean of the ended trials; None before the first."""
+        """Seconds until the last trial ends, from the mean of the ended trials; None if they do not tell."""
         if not self.seconds:
             return None
         mean = sum(self.seconds) / len(self.seconds)
         under_way = sum(min(mean, now - trial.since) for trial in self.running.values())
         left = max(0.0, (self.trials - self.done) * mean - under_way) / max(1, self.workers)
+        if not left:
+            return None  # what runs takes longer than those, of which many may have been pruned
         return left if self.deadline is None else min(left, max(0.0, self.deadline - now))
 
 

@@ -34,6 +34,7 @@ from ..system.cpus import count_cores
 from ..system.file_lock import lock_study
 from ..system.signals import stopping
 from ..system.silence import silence
+from ..system.words import count
 from ..tracking.lease import Lease
 from ..tracking.outbox import Outbox
 from ..tracking.question import require_database
@@ -127,7 +128,7 @@ def _enqueued(spec: StudySpec, store: Store, study: str, screen: Screen) -> Stud
     if not spec.source.declared:
         raise InputError("--enqueue-from: expected a study with a declared [space]; remove --enqueue-from, or study.space.")
     points = find_best_points(open_client(store), study, spec.space)
-    screen.line(f"trying {len(points)} points of study {study} first")
+    screen.line(f"trying {count(len(points), 'point')} of study {study} first")
     return dataclasses.replace(spec, enqueue=(*spec.enqueue, *points))
 
 

@@ -62,8 +62,9 @@ def name_by_value(name: str, parts: Mapping[str, Arrays]) -> tuple[dict[str, Arr
 
     Raises InputError for labels that are no classes, and for a label of val or test that train lacks.
     """
-    for part, (_, labels) in parts.items():
+    for part, (images, labels) in parts.items():
         _check_labels(name if part == "train" else f"{name} ({part})", labels)
+        _check_counts(name if part == "train" else f"{name} ({part})", images, labels)
     values, counts = np.unique(parts["train"][1], return_counts=True)
     if values.size and values[0] < 0:
         raise InputError(f"{name}: labels out of range: expected 0 or more, got {values[0]}; remove images without a label.")
@@ -104,13 +105,17 @@ def validate(name: str, images: np.ndarray, labels: np.ndarray, classes: int) ->
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or 0 in images.shape:
         raise InputError(f"{name}: expected images shaped (n, height, width) or (n, height, width, 1 or 3), got {images.shape}.")
     _check_labels(name, labels)
-    if len(labels) != len(images):
-        raise InputError(f"{name}: {len(images)} images but {len(labels)} labels; each image needs one.")
+    _check_counts(name, images, labels)
     if labels.min() < 0 or labels.max() >= classes:
         raise InputError(f"{name}: labels out of range: expected 0 to {classes - 1}, got {labels.min()} to {labels.max()}.")
     if classes < 2:
         raise InputError(f"{name}: a classifier needs at least two classes, got {classes}.")
     return Images(np.ascontiguousarray(images), labels.astype(np.int64))
+
+
+def _check_counts(name: str, images: np.ndarray, labels: np.ndarray) -> None:
+    if len(labels) != len(images):
+        raise InputError(f"{name}: {len(images):,} images but {len(labels):,} labels; each image needs one.")
 
 
 def _check_labels(name: str, labels: np.ndarray) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import sys
 from pathlib import Path
 
@@ -30,7 +31,8 @@ CMD ["tailor", "serve", "./model", "--host", "0.0.0.0"]
 def write_image_files(folder: Path, name: str) -> None:
     """Write Dockerfile and requirements.txt, with the versions that are installed here."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    filled = DOCKERFILE.format(name=name.lower(), python=python, tailor=importlib.metadata.version("tailor-hpo"))
+    image = re.sub("[^a-z0-9._-]+", "-", name.lower())  # what Docker takes as an image's name
+    filled = DOCKERFILE.format(name=image, python=python, tailor=importlib.metadata.version("tailor-hpo"))
     (folder / "Dockerfile").write_text(filled, encoding="utf-8")
     lines = [f"{package}=={importlib.metadata.version(package)}\n" for package in PACKAGES]
     (folder / "requirements.txt").write_text("".join(lines), encoding="utf-8")

@@ -21,7 +21,7 @@ from ..tracking.kinds import CANDIDATE, REFIT
 from ..tracking.leaderboard import OVERVIEW
 from ..tracking.pages import read_pages
 from ..tracking.reader import no_study
-from ..tracking.recorded import DELETED
+from ..tracking.recorded import DELETED, NOTE
 from ..tracking.tags import DIGEST
 from .hold import hold_study
 from .needed import Needed, find_needed
@@ -104,6 +104,7 @@ def _note_kept(plan: Deletion, client: MlflowClient) -> None:
     client.set_experiment_tag(number, pending.KEPT, named)
     if plan.study_run is not None:
         client.set_tag(plan.study_run.info.run_id, "tailor.ended", f"{DELETED} {named} needs")
+        client.set_tag(plan.study_run.info.run_id, NOTE, f"Study **{plan.study}** was {DELETED} {named} needs.")
         if OVERVIEW in plan.study_run.data.tags:
             client.delete_tag(plan.study_run.info.run_id, OVERVIEW)
     pending.end(client, number)

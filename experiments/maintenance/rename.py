@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from mlflow import MlflowClient
-from mlflow.entities import RunTag
+from mlflow.entities import Run, RunTag
 
 from ...search.engines.states import has_state, rename_state
 from ...search.study.load import check_name
@@ -24,9 +24,10 @@ from ..store import Store
 from ..system.file_lock import lock_study
 from ..tracking import pending
 from ..tracking.erase import Eraser
+from ..tracking.kinds import TRIAL
 from ..tracking.pages import read_pages
 from ..tracking.reader import RecordedStudy, find_study, no_study, open_client
-from ..tracking.recorded import STUDY_FILE, STUDY_TAG
+from ..tracking.recorded import NOTE, STUDY_FILE, STUDY_TAG
 from ..tracking.ui_links import make_view_tags
 from .delete import find_studies_url
 from .hold import hold_study
@@ -102,7 +103,7 @@ def _rename_runs(client: MlflowClient, study: RecordedStudy, new: str) -> None:
     old, eraser = client.get_experiment(study.experiment_id).name, Eraser(client)
     for run in eraser.list_runs(study.experiment_id):
         if run.info.lifecycle_stage == "active" and run.info.run_id != study.run_id:
-            client.log_batch(run.info.run_id, tags=[RunTag(STUDY_TAG, new)])
+            client.log_batch(run.info.run_id, tags=[RunTag(STUDY_TAG, new), *_rename_in_note(run, old, new)])
     for model in read_pages(client.search_logged_models, [study.experiment_id]):
         client.set_logged_model_tags(model.model_id, {STUDY_TAG: new})
     for version in list_versions(client):
@@ -113,4 +114,19 @@ def _rename_runs(client: MlflowClient, study: RecordedStudy, new: str) -> None:
     for key, value in make_view_tags(spec).items():
         client.set_experiment_tag(study.experiment_id, key, value)
     client.update_run(study.run_id, name=new)
-    client.log_batch(study.run_id, tags=[RunTag(STUDY_TAG, new)])
+    note = _rename_in_note(client.get_run(study.run_id), old, new)
+    client.log_batch(study.run_id, tags=[*note, RunTag(STUDY_TAG, new)])
+
+
+def _rename_in_note(run: Run, old: str, new: str) -> list[RunTag]:
+    """A run's description with the new name, in its commands too; nothing if it has none."""
+    if NOTE not in run.data.tags:
+        return []
+    note, number = run.data.tags[NOTE], run.data.tags.get(TRIAL.tag, "")
+    for before, after in (
+        (f"of study **{old}**", f"of study **{new}**"),
+        (write_command("reproduce", f"{old}:{number}"), write_command("reproduce", f"{new}:{number}")),
+        (write_command("promote", old, "--to", "NAME"), write_command("promote", new, "--to", "NAME")),
+    ):
+        note = note.replace(before, after)
+    return [RunTag(NOTE, note)]

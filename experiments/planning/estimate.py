@@ -83,7 +83,10 @@ def estimate(spec: StudySpec, splits: Splits) -> Estimate:
     enqueued = add_defaults(spec, found.first).enqueue
     begins = dict(next(iter(enqueued or list_first(spec)), {}))
     workers = spec.workers.count or count_cores()
-    seconds = [trials * spec.search.max_epochs * size.epoch_seconds / workers for size in (least, most)]
+    epochs = math.ceil(trials / workers) * spec.search.max_epochs  # of each worker
+    if spec.search.total_epochs is not None:
+        epochs = min(epochs, math.ceil(spec.search.total_epochs / workers))
+    seconds = [min(epochs * size.epoch_seconds, spec.search.timeout or math.inf) for size in (least, most)]
     took = (min(seconds), max(seconds))
     return Estimate(splits.sizes, described, trials, workers, least, most, took, found.note, begins, failing, meter.unread)
 

@@ -40,7 +40,8 @@ def choose(study: RecordedStudy, count: int, trial: int | None = None) -> list[C
         return [_read_candidate(study, find_trial(board, trial, study.name))]
     best = [row for row in board if row.front is not None][:count]
     if not best:
-        raise RunError(f"study {study.name!r} has no complete trial yet; see {write_command('status', study.name)}.")
+        shown = write_command("status", study.name)
+        raise RunError(f"study {study.name!r} has no complete trial{study.goal.within} yet; see {shown}.")
     return [_read_candidate(study, row) for row in best]
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from ...search.study.spec import StudySpec
 from ..datasets.splits import Splits
 from ..errors import write_command
-from .ranking import Ranked
+from ..registry.versions import OWN
+from .ranking import Ranked, show_deviation
 from .report import PAGE
 from .statistics import Interval, Predictions, measure_calibration, score, score_with_interval
 from .verdict import Verdict
@@ -29,6 +30,7 @@ class Facts:
 
     name: str
     trial: int
+    source: str
     how: str
     run_id: str
     evidence_url: str
@@ -55,7 +57,7 @@ def write_purpose(name: str, dataset: str, splits: Splits) -> str:
     return (
         f"Classifies {kind} images of {height}×{width} pixels, as in `{dataset}`, into {len(splits.class_names):,} classes: "
         f"{', '.join(names)}{more}.\n\n"
-        "The alias `champion` is the version to use; a `challenger` was not shown to be better. Each version's page is its card: "
+        f"{OWN}; a `challenger` was not shown to be better. Each version's page is its card: "
         "what it scored, on what, and how it was chosen.\n\n"
         f"- classify an image: {write_command('predict', name, 'image.png')}\n"
         f"- serve it: {write_command('serve', name)}\n"
@@ -72,8 +74,8 @@ def write_card(facts: Facts, spec: StudySpec, splits: Splits, test: Predictions)
     lines = [
         f"# {facts.name}",
         "",
-        f"Classifies images of `{spec.dataset}` into {len(names)} classes: {_list(names)}. Made {_today()} from trial "
-        f"{facts.trial} of study `{spec.name}` (model `{spec.model}`): {facts.how}, run `{facts.run_id}`.",
+        f"Classifies images of `{spec.dataset}` into {len(names)} classes: {_list(names)}. Made {_today()} from "
+        f"{facts.source} of study `{spec.name}` (model `{spec.model}`): {facts.how}, run `{facts.run_id}`.",
         "",
         "| measured on | images | accuracy (95 %) | loss |",
         "| --- | --- | --- | --- |",
@@ -91,12 +93,12 @@ def write_card(facts: Facts, spec: StudySpec, splits: Splits, test: Predictions)
         *_warn(facts, score("accuracy", test), splits.sizes["test"]),
         "",
         f"Calibration error {error:.4f}: how far, on average, its confidence is from its accuracy.",
-        *_costs(facts.costs),
+        *_costs(facts.costs, "pruned" in facts.how),
         *(["", facts.note] if facts.note else []),
         "",
         *_seeds(facts),
         *_classes(test, names),
-        "| hyperparameter | value |",
+        f"| hyperparameter{_of_first(facts)} | value |",
         "| --- | --- |",
         *(f"| {key} | {value[:80]} |" for key, value in sorted(facts.params.items())),
         "",
@@ -109,6 +111,10 @@ def write_card(facts: Facts, spec: StudySpec, splits: Splits, test: Predictions)
         "```",
     ]
     return "\n".join(lines)
+
+
+def _of_first(facts: Facts) -> str:
+    return "" if facts.source == f"trial {facts.trial}" else f" of trial {facts.trial}, its first"
 
 
 def _times(count: int) -> str:
@@ -139,6 +145,8 @@ def _warn(facts: Facts, accuracy: float, images: int) -> list[str]:
 def _explain_holdout(facts: Facts) -> str:
     if facts.as_searched:
         return "no search has seen it"
+    if facts.refit and "compressed from" in facts.how:
+        return "chose the variant; its original was trained on it"
     return "chose the seed; this model was trained on it afterwards" if facts.refit else "chose the model; no search has seen it"
 
 
@@ -153,8 +161,12 @@ def _show(one: Interval) -> str:
     return f"{one.value:.4f} ({one.low:.4f}–{one.high:.4f})"
 
 
-def _costs(costs: Mapping[str, float]) -> list[str]:
-    units = {"parameters": "parameters", "model_bytes": "bytes", "latency_ms": "ms an image"}
+def _costs(costs: Mapping[str, float], sparse: bool) -> list[str]:
+    units = {
+        "parameters": "parameters that are not 0" if sparse else "parameters",
+        "model_bytes": "bytes",
+        "latency_ms": "ms an image",
+    }
     shown = [f"{value:,.{2 if name == 'latency_ms' else 0}f} {units[name]}" for name, value in costs.items() if name in units]
     return [f"Cost: {', '.join(shown)}."] if shown else []
 
@@ -165,7 +177,7 @@ def _seeds(facts: Facts) -> list[str]:
     if not facts.ranking:
         return []
     rows = [
-        f"| {row.trial} | {row.mean:.4f} | {row.deviation:.4f} | {', '.join(f'{one:.4f}' for one in row.scores)} |"
+        f"| {row.trial} | {row.mean:.4f} | {show_deviation(row)} | {', '.join(f'{one:.4f}' for one in row.scores)} |"
         for row in facts.ranking
     ]
     return [f"| trial | mean {facts.metric} on holdout | deviation | by seed |", "| --- | --- | --- | --- |", *rows, ""]

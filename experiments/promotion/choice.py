@@ -38,8 +38,8 @@ def choose_logged(request: Request, work: Work, evaluator: Evaluator) -> Choice:
     else:
         best = find_best([row for row in board if row.trial in models])
         if best is None:
-            name = work.spec.name
-            raise InputError(f"study {name!r} has no complete trial with a model yet; see {write_command('status', name)}.")
+            within, shown = work.study.goal.within, write_command("status", work.spec.name)
+            raise InputError(f"study {work.spec.name!r} has no complete trial with a model{within} yet; see {shown}.")
         row = best
     metric = find_metric(work.study.goal)
     predictions = predict(work, evaluator, models[row.trial], work.splits.holdout)
@@ -128,12 +128,26 @@ def choose_ensemble(request: Request, work: Work, evaluator: Evaluator) -> Choic
             f"no combination of the {len(runs)} models is better on holdout than one alone, of {trial}; promote that one: "
             f"{write_command('promote', trial, '--to', request.name)}."
         )
-    latency = sum(work.client.get_run(runs[one]).data.metrics.get("latency_ms", 0.0) for one in distinct)
+    members_runs = [work.client.get_run(runs[one]) for one in distinct]
+    latency, parameters = (sum(run.data.metrics.get(name, 0.0) for run in members_runs) for name in ("latency_ms", "parameters"))
+    numbers = sorted({int(run.data.tags["tailor.trial"]) for run in members_runs})
     how = f"an ensemble of {len(distinct)} models, weighted in {len(ids)} parts"
     average = Average(ids, runs[ids[0]])
     model_id, holdout, size = _average(work, evaluator, average, predictions)
     number = int(first["tailor.trial"])
-    return Choice(number, how, model_id, average.run_id, metric, holdout, latency, size, members=len(distinct))
+    return Choice(
+        number,
+        how,
+        model_id,
+        average.run_id,
+        metric,
+        holdout,
+        latency,
+        size,
+        members=len(distinct),
+        parameters=int(parameters),
+        trials=tuple(numbers),
+    )
 
 
 def predict(work: Work, evaluator: Evaluator, model_id: str, images: Images) -> Predictions:

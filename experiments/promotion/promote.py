@@ -103,7 +103,7 @@ def _judge(request: Request, work: Work, choice: Choice, evaluator: Evaluator) -
     if refusal := _find_refusal(request, work, choice, champion):
         verdict = Verdict("refused", refusal)
         return replace(made, verdict=verdict, run_id=run.close(verdict))
-    openings = open_test(client, name)
+    openings = open_test(client, name, work.splits.digest)
     test, rival = predict(work, evaluator, choice.model_id, work.splits.test), None
     if champion is not None and _same_data(champion, work):
         saved = find_registered_model(client, champion)
@@ -195,7 +195,8 @@ def _describe(
 
 
 def _list_costs(choice: Choice, metrics: Mapping[str, float]) -> dict[str, float]:
-    parameters = {"parameters": metrics["parameters"] * choice.members} if "parameters" in metrics else {}
+    count = choice.parameters or metrics.get("parameters", 0.0) * choice.members
+    parameters = {"parameters": float(count)} if count else {}
     latency = {} if choice.latency_ms is None else {"latency_ms": choice.latency_ms}
     return {**parameters, "model_bytes": float(choice.model_bytes), **latency}
 
@@ -207,6 +208,7 @@ def _write_card(work: Work, made: Promotion, test: Predictions, tags: Mapping[st
     facts = Facts(
         name=made.name,
         trial=choice.trial,
+        source=choice.source,
         how=choice.how,
         run_id=choice.run_id,
         evidence_url=f"{base}/#/experiments/{work.study.experiment_id}/runs/{made.run_id}",

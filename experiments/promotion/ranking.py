@@ -39,6 +39,11 @@ class Ranked:
     parameters: int
 
 
+def show_deviation(row: Ranked) -> str:
+    """The deviation as a table shows it: one seed has none."""
+    return f"{row.deviation:.4f}" if len(row.scores) > 1 else "–"
+
+
 def rank(metric: str, candidates: Sequence[Scored]) -> list[Ranked]:
     """The candidates with the winner first: the cheapest of those tied with the best, then the others by their means."""
     by_seed = {c.trial: tuple(score(metric, one) for one in c.predictions) for c in candidates}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -53,13 +53,19 @@ class Work:
         return self.study.client
 
 
+def name_trials(trials: Sequence[int]) -> str:
+    *others, last = map(str, trials)
+    return f"trials {', '.join(others)} and {last}" if others else f"trial {last}"
+
+
 @dataclass(frozen=True)
 class Choice:
     """The model that was chosen, before the test set was opened: of which trial, how, and its score on holdout.
 
     `members` is how many trained models are in it; with `refit` it was trained on holdout too, after that score; with
-    `as_searched` it is a trial's own model, which the search chose by its validation score, not holdout. `note` is a line for
-    the card, `tags` go to the version.
+    `as_searched` it is a trial's own model, which the search chose by its validation score, not holdout. `trials` are those of
+    an ensemble, of which `trial` is the first, and `parameters` counts theirs. `note` is a line for the card, `tags` go to the
+    version.
     """
 
     trial: int
@@ -74,8 +80,15 @@ class Choice:
     members: int = 1
     refit: bool = False
     as_searched: bool = False
+    parameters: int | None = None
+    trials: tuple[int, ...] = ()
     note: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def source(self) -> str:
+        """What it came from: trial 3, or trials 3, 5 and 8."""
+        return name_trials(self.trials or (self.trial,))
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ class _Trainings:
         self._records = [Record(number, wanted[number].hparams, outcome) for number, outcome in outcomes.items()]
 
     def ask(self) -> Done:
-        return Done("every candidate is trained")
+        return Done("no training is left to begin")
 
     def report(self, trial: int, epoch: int, values: Mapping[str, float]) -> bool:
         return False

@@ -40,8 +40,10 @@ class Evidence:
         """The evidence in one line."""
         interval = f"{self.gain.low:+.4f} to {self.gain.high:+.4f}"
         mcnemar = "" if self.p is None else f", McNemar p {self.p:.2g} ({self.gained} gained, {self.lost} lost)"
+        side = "better" if self.gain.value >= 0 else "worse"
         return (
-            f"test {self.metric} {self.challenger:.4f} against {self.champion:.4f}: {self.gain.value:+.4f} ({interval}{mcnemar})"
+            f"test {self.metric} {self.challenger:.4f} against {self.champion:.4f}: {side} by {abs(self.gain.value):.4f} "
+            f"({interval}{mcnemar})"
         )
 
 
@@ -66,7 +68,7 @@ def weigh(metric: str, challenger: Predictions, champion: Predictions) -> Eviden
 def check_costs(plan: PromotionPlan, latency_ms: float | None, model_bytes: int) -> str:
     """The gate of latency or size that the model fails, with both numbers; empty if it passes. Needs no test data."""
     if plan.latency_ms is not None and latency_ms is not None and latency_ms > plan.latency_ms:
-        return f"promotion.latency_ms: it takes {latency_ms:.2f} ms an image, and {plan.latency_ms:g} are allowed"
+        return f"promotion.latency_ms: it takes {latency_ms:.4g} ms an image, and {plan.latency_ms:g} are allowed"
     if plan.model_bytes is not None and model_bytes > plan.model_bytes:
         return f"promotion.model_bytes: it has {model_bytes:,} bytes, and {plan.model_bytes:,} are allowed"
     return ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
@@ -117,14 +117,25 @@ def read_history(client: MlflowClient, name: str) -> list[Move]:
 
 
 def find_strays(client: MlflowClient, name: str) -> list[str]:
-    """A line for each alias that stands elsewhere than its last record says: a person moved it."""
-    model, lines = find_model(client, name), []
-    for alias, version in _replay(_parse(model)).items():
+    """A line for each move that a person made by hand, as far as the records show it: before another move, or since the last."""
+    model = find_model(client, name)
+    moves = _parse(model)
+    lines = [*_find_gaps(moves)]
+    for alias, version in _replay(moves).items():
         at = str(model.aliases.get(alias, ""))
         if at != version:
             place = f"is at version {at}" if at else "is at no version"
             lines.append(f"{alias} {place}, and the last record says {version or 'none'}: it was moved by hand.")
     return lines
+
+
+def _find_gaps(moves: list[Move]) -> Iterator[str]:
+    """A line for each move that began elsewhere than where the moves before it ended."""
+    for place, move in enumerate(moves):
+        expected = _replay(moves[:place]).get(move.alias, "")
+        if move.before != expected and move.verdict != UNFINISHED:
+            where, said = move.before or "at no version", expected or "none"
+            yield f"Before move {move.number} {move.alias} stood at {where}, and the record said {said}: it was moved by hand."
 
 
 def find_previous(moves: list[Move], champion: str) -> str:

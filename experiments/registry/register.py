@@ -13,7 +13,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from ..tracking.pages import read_pages
-from .versions import DESCRIPTION, PENDING, SETTLED
+from .versions import DESCRIPTION, OWN, PENDING, SETTLED
 
 OPENINGS = "tailor.test_openings"
 MOST_CHARACTERS = 5000  # of a version's description, on PostgreSQL; the whole card is a file of the evidence's run
@@ -51,21 +51,29 @@ def find_registered(client: MlflowClient, name: str, model_id: str) -> ModelVers
     return None
 
 
-def open_test(client: MlflowClient, name: str) -> int:
-    """Count, on the registered name, that the test set is opened; returns the count. Creates the name if it is new."""
+def open_test(client: MlflowClient, name: str, digest: str) -> int:
+    """Count, on the registered name, that a data set's test part is opened; returns the count. Creates the name if it is new.
+
+    `digest` is the data set's.
+    """
     try:
         client.create_registered_model(name, description=DESCRIPTION)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    count = int(client.get_registered_model(name).tags.get(OPENINGS, "0")) + 1
-    client.set_registered_model_tag(name, OPENINGS, str(count))
+    tags, key = client.get_registered_model(name).tags, f"{OPENINGS}.{digest[:12]}"
+    in_all = int(tags.get(OPENINGS, "0"))
+    told_apart = any(tag.startswith(f"{OPENINGS}.") for tag in tags)  # earlier versions of Tailor kept one count for all data
+    count = int(tags.get(key, 0 if told_apart else in_all)) + 1
+    for tag, number in ((key, count), (OPENINGS, in_all + 1)):
+        client.set_registered_model_tag(name, tag, str(number))
     return count
 
 
 def describe(client: MlflowClient, name: str, text: str) -> None:
     """Say on a registered name's page what it is for, unless somebody wrote a description there."""
-    if client.get_registered_model(name).description in (None, "", DESCRIPTION):
+    before = client.get_registered_model(name).description or DESCRIPTION
+    if before == DESCRIPTION or OWN in before:
         client.update_registered_model(name, text)
 
 

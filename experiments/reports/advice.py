@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from ...search.space.parameters import Float, Int, Parameter
-from ...search.study.capabilities import LISTED, continues
+from ...search.study.capabilities import LISTED, continues, known_as
 from ...search.study.spec import StudySpec
+from ..system.words import count
 from ..tracking.leaderboard import Row
 
 EDGE = 0.05  # of a range, from either end
@@ -67,10 +68,12 @@ def _epochs(spec: StudySpec, best: Row) -> str:
 
 
 def _budget(spec: StudySpec, trials: int) -> str:
-    wanted = TRIALS_A_PARAMETER * len(spec.space.searched)
-    if 0 < trials < wanted and spec.search.sampler.name not in LISTED:  # a list has a fixed number of points
-        return f"{trials} trials are few for {len(spec.space.searched)} searched parameters: resume it, with --trials {wanted}."
-    return ""
+    searched, points = len(spec.space.searched), spec.source.count()
+    wanted = min(TRIALS_A_PARAMETER * searched, points or math.inf)
+    if known_as(spec.search.sampler.name) in LISTED or not max(trials, spec.search.trials) < wanted:
+        return ""  # a list has a fixed number of points
+    said = f"{count(trials, 'trial')} {'is' if trials == 1 else 'are'} few for {count(searched, 'searched parameter')}"
+    return f"{said}: resume it, with --trials {wanted}."
 
 
 def _unimportant(importance: Mapping[str, float], complete: Sequence[Row]) -> str:

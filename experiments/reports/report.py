@@ -98,7 +98,7 @@ def _render(
         differs = {name: [None if text is None else shorten(text) for text in pair] for name, pair in found.params.items()}
         confusions = found.confusions
     sizes = json.loads(study.tags.get("tailor.split_sizes", "{}"))
-    columns, cells, common = _table(spec, board[:MOST_ROWS])
+    columns, cells, common = _table(spec, board)
     shares = mattered.shares if mattered.firm else {}
     return render(
         "page.html",
@@ -126,7 +126,7 @@ def _render(
         charts=draw_charts(spec, told, shares, best.trial if best else None),
         undrawn=", ".join(list_undrawn(spec, told, shares)),
         tips={row.trial: _tip(spec, row) for row in board},
-        advice=advise(spec, board, shares, int(sizes.get("val", 0))),
+        advice=[] if study.word == "deleted" else advise(spec, board, shares, int(sizes.get("val", 0))),
     )
 
 
@@ -152,14 +152,14 @@ def _table(spec: StudySpec, board: Sequence[Row]) -> tuple[list[str], list[list[
             *(format_number(row.metrics.get(key_of(metric)), metric) for metric in metrics),
             ", ".join(f"{name} {shorten(row.params[name])}" for name in varied if name in row.params) or "–",
         ]
-        for row in board
+        for row in board[:MOST_ROWS]
     ]
     return columns, cells, ", ".join(f"{name} {shorten(board[0].params[name])}" for name in same)
 
 
 def _reached(row: Row, objective: Objective) -> float | None:
-    """A trial's value: a complete one's, or the best that it reached."""
-    return row.values.get(objective.metric, row.metrics.get(objective.key))
+    """A trial's value: a complete one's, or the best that it reached; the last one of a trial that has not ended."""
+    return row.values.get(objective.metric, row.metrics.get(objective.key, row.last))
 
 
 def _tip(spec: StudySpec, row: Row) -> str:

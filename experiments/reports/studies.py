@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ...search.study.goal import Goal
 from ...search.study.spec import StudySpec
 from ..tracking.artifacts import CONFUSION
 from ..tracking.leaderboard import Row, find_best, format_number, read_leaderboard, shorten
@@ -32,14 +33,14 @@ def make_page(studies: Sequence[RecordedStudy]) -> str:
     sides = [_read(study) for study in studies]
     names = [side.study.name for side in sides]
     first = sides[0].spec.objective
-    comparable = all(side.spec.objective == first for side in sides)
+    comparable = all(side.spec.goal == sides[0].spec.goal for side in sides)
     same_data = len({side.study.tags.get("tailor.dataset_sha256") for side in sides}) == 1
-    notes = [] if comparable else ["Their objectives differ, so nothing is ranked."]
+    notes = [] if comparable else ["Their objectives or constraints differ, so nothing is ranked."]
     notes += [] if same_data else ["Their images differ: compare their values with care."]
     return render(
         "studies.html",
         names=names,
-        lead=_rank(sides) if comparable else "Studies with different objectives.",
+        lead=_rank(sides) if comparable else "Studies with different objectives or constraints.",
         note=" ".join(notes),
         rows=_compare(sides),
         chart=draw_lines({side.study.name: _follow(side) for side in sides}, "number of trials", first.metric)
@@ -64,10 +65,10 @@ def _rank(sides: Sequence[Side]) -> str:
     found = [(side.best.value or 0.0, side) for side in sides if side.best is not None]
     if not found:
         return "No study has a complete trial yet."
-    _, winner = min(found, key=lambda pair: objective.cost(pair[0]))
-    assert winner.best is not None
-    value = format_number(winner.best.value, objective.metric)
-    return f"Best: trial {winner.best.trial} of {winner.study.name}, {objective.metric} {value}."
+    best, _ = min(found, key=lambda pair: objective.cost(pair[0]))
+    winners = [f"trial {side.best.trial} of {side.study.name}" for value, side in found if side.best and value == best]
+    by = f"Best by {objective.metric}" if sides[0].spec.others else "Best"
+    return f"{by}: {' and '.join(winners)}, {objective.metric} {format_number(best, objective.metric)}."
 
 
 def _compare(sides: Sequence[Side]) -> list[tuple[str, list[str]]]:
@@ -78,7 +79,7 @@ def _compare(sides: Sequence[Side]) -> list[tuple[str, list[str]]]:
     counts = [", ".join(f"{n} {status}" for status, n in sorted(Counter(row.status for row in s.board).items())) for s in sides]
     seconds = [sum(row.metrics.get("train_seconds", 0.0) for row in side.board) for side in sides]
     return [
-        ("objective", [f"{side.spec.objective.direction} {side.spec.objective.metric}" for side in sides]),
+        ("objective", [_describe(side.spec.goal) for side in sides]),
         ("best value", values),
         ("best trial", ["–" if side.best is None else str(side.best.trial) for side in sides]),
         ("its best epoch", best("best_epoch")),
@@ -93,6 +94,12 @@ def _compare(sides: Sequence[Side]) -> list[tuple[str, list[str]]]:
         ("max_epochs", [str(side.spec.search.max_epochs) for side in sides]),
         ("sampler, pruner", [f"{side.spec.search.sampler.name}, {side.spec.search.pruner.name}" for side in sides]),
     ]
+
+
+def _describe(goal: Goal) -> str:
+    """minimize val_loss, maximize val_accuracy; parameters <= 5000"""
+    aims = ", ".join(f"{one.direction} {one.metric}" for one in goal.objectives)
+    return "; ".join([aims, *map(str, goal.constraints)])
 
 
 def _count(study: RecordedStudy) -> str:

@@ -29,7 +29,7 @@ TRACEBACK = "traceback.txt"
 class TrialDetails:
     """A trial by its newest attempt.
 
-    `curve` has the objective by epoch, `training` what the study fixed, `place` the error's file and line.
+    `curve` has the objective by epoch, from `first_epoch` on, `training` what the study fixed, `place` the error's file and line.
     """
 
     study: str
@@ -43,6 +43,7 @@ class TrialDetails:
     params: Mapping[str, str]
     training: Mapping[str, Any]
     curve: Sequence[float]
+    first_epoch: int
     attempts: Sequence[RecordedAttempt]
     artifacts: Sequence[str]
 
@@ -76,6 +77,7 @@ def read_details(client: MlflowClient, name: str) -> tuple[RecordedStudy, TrialD
         values={key: value for key, value in newest.metrics.items() if key not in EPOCH_METRICS},
         params=newest.params,
         training={k: v for k, v in flatten(json.loads(described or "{}").get("values", {})).items() if k not in newest.params},
+        first_epoch=min((one.step for one in history), default=1),
         curve=[value for _, value in sorted({one.step: one.value for one in history}.items())],
         attempts=[*count_epochs(attempts)],
         artifacts=files,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -162,7 +163,10 @@ def _bind(host: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        raise InputError(f"--port: {host}:{port} cannot be used ({error.strerror}); name a port such as {port + 1}.") from error
+        name, way = ("--host", "name an address of this machine, such as 127.0.0.1")
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+            name, way = "--port", f"name a port such as {port + 1 if 1024 <= port < 65535 else 8001}"
+        raise InputError(f"{name}: {host}:{port} cannot be used ({error.strerror}); {way}.") from error
     return listener
 
 

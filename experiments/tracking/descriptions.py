@@ -14,7 +14,6 @@ from .kinds import TRIAL, Kind
 from .leaderboard import LONGEST_TAG, TOP, Overview, Row, format_number, shorten
 from .recorded import REPORT
 
-NOTE = "mlflow.note.content"
 WIDEST = 60  # characters of a trial's hyperparameters in a table
 STATUSES = ("complete", "pruned", "failed", "running", "stopped", "lost")
 
@@ -40,14 +39,15 @@ def write_trial_note(
 def write_study_note(spec: StudySpec, board: Sequence[Row], link: str, promotable: bool = True) -> str:
     """A study's description: its best trial, the leaderboard, and what to do next. `link` is the report's address."""
     goal, overview = spec.goal, Overview.of(board)
-    counts = ", ".join(f"{overview.counts[status]} {status}" for status in STATUSES if overview.counts[status])
+    counts = ", ".join(f"{overview.counts[status]} {status}" for status in (*STATUSES, "infeasible") if overview.counts[status])
     aim = " and ".join(f"{o.direction} `{o.metric}`" for o in goal.objectives)
     lines = [f"`{spec.model}` on `{spec.dataset}`, {aim}. Trials: {counts or 'none yet'}."]
     if board and board[0].front is not None:
         best = board[0]
         values = ", ".join(f"{name} **{format_number(value, name)}**" for name, value in best.values.items())
         lines.insert(0, f"**Best: trial {best.trial}**, {values}")
-    promote = f" · promote the best: {write_command('promote', spec.name, '--to', 'NAME')}" if promotable else ""
+    offered = promotable and board and board[0].front is not None
+    promote = f" · promote the best: {write_command('promote', spec.name, '--to', 'NAME')}" if offered else ""
     lines.append(f"[Report]({link}) (*Artifacts*, {REPORT}){promote}")
     table = [
         "| trial | " + " | ".join(o.metric for o in goal.objectives) + " | status | hyperparameters |",

@@ -134,7 +134,10 @@ def _find_epoch(attempt: RecordedAttempt) -> int:
 
 @dataclass(frozen=True)
 class Overview:
-    """What a screen shows of a leaderboard: its first rows, the number of trials by status, the hyperparameters that vary."""
+    """What a screen shows of a leaderboard: its first rows, the number of trials by status, the hyperparameters that vary.
+
+    Complete trials that break a constraint are counted as infeasible.
+    """
 
     top: Sequence[Row]
     counts: Mapping[str, int]
@@ -150,7 +153,7 @@ class Overview:
     def of(cls, board: Sequence[Row], most: int | None = TOP) -> Overview:
         names = dict.fromkeys(name for row in board for name in row.params)
         varied = [name for name in names if len({row.params.get(name) for row in board}) > 1]
-        return cls(board[:most], Counter(row.status for row in board), varied)
+        return cls(board[:most], Counter(row.word if row.word == "infeasible" else row.status for row in board), varied)
 
 
 def record_overview(study: RecordedStudy, board: Sequence[Row]) -> None:
@@ -202,7 +205,7 @@ def count_by_word(counts: Mapping[str, int]) -> str:
     words = Counter[str]()
     for status, count in counts.items():
         words[WORDS.get(status, status)] += count
-    order = ("done", "pruned", "failed", "stopped", "running")
+    order = ("done", "infeasible", "pruned", "failed", "stopped", "running")
     return ", ".join(f"{words[word]} {word}" for word in order if words[word]) or "no trial yet"
 
 

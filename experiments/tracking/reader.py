@@ -27,7 +27,7 @@ from .entries import RUN_STATUS, end_tags
 from .kinds import TRIAL, Kind
 from .moved import correct_addresses
 from .pages import read_pages
-from .recorded import REPORT, STUDY_FILE, STUDY_TAG, RecordedAttempt, StudyRecord
+from .recorded import NOTE, REPORT, STUDY_FILE, STUDY_TAG, RecordedAttempt, StudyRecord
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,8 @@ class RecordedStudy(StudyRecord):
 
     def close_attempt(self, attempt: RecordedAttempt, status: str, reason: str) -> RecordedAttempt:
         """End, at its last sign of life, the run of an attempt that no process writes any more. Returns the attempt as it is."""
-        tags = [RunTag(name, value) for name, value in end_tags(status, reason).items()]
+        note = self.client.get_run(attempt.run_id).data.tags.get(NOTE, "").replace(": running", f": {status}", 1)
+        tags = [RunTag(name, value) for name, value in {**end_tags(status, reason), NOTE: note}.items()]
         self.client.log_batch(attempt.run_id, tags=tags)
         self.client.set_terminated(attempt.run_id, RUN_STATUS[status], self._find_last_sign(attempt))
         return replace(attempt, status=status, run_status=RUN_STATUS[status], reason=reason)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ...search.study.spec import StudySpec
 
 STUDY_FILE, REPORT = "study.json", "report.html"
+NOTE = "mlflow.note.content"  # a run's description, as MLflow names its tag
 EPOCHS = "tailor.epochs"
 EPOCH = "tailor.epoch"
 STUDY_TAG = "tailor.study"  # of every run: the study's name

@@ -9,10 +9,11 @@ from mlflow.entities import Metric, Param, RunTag
 
 from ...search.study.goal import EPOCH_METRICS
 from ...search.study.spec import StudySpec
-from .descriptions import NOTE, count_by_status, make_link, write_study_note
+from .descriptions import count_by_status, make_link, write_study_note
 from .kinds import TRIAL
 from .leaderboard import Row, find_best
 from .reader import RecordedStudy
+from .recorded import NOTE
 
 MOST_PARAMS = 100  # in one batch
 

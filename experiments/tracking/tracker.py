@@ -24,13 +24,13 @@ from ..trials.job import EpochReport, TrialJob, TrialResult
 from . import model_files, ui_links
 from .artifacts import make_artifacts
 from .data_set import describe_data, log_data
-from .descriptions import NOTE, write_trial_note
+from .descriptions import write_trial_note
 from .entries import NEWEST, RUN_STATUS, BeginAttempt, DropModel, EndRun, LogMetrics, LogModel, Timed, end_tags
 from .kinds import TRIAL, Kind
 from .lease import Lease
 from .outbox import Outbox
 from .reader import RecordedStudy, find_study
-from .recorded import EPOCH, EPOCHS, PRECISION, STUDY_FILE
+from .recorded import EPOCH, EPOCHS, NOTE, PRECISION, STUDY_FILE
 from .tags import OF_STUDY
 
 FLUSH_SECONDS = 2.0

@@ -30,7 +30,7 @@ def after(values: list[float | None], objective: Objective = UP, **plan: float) 
         ([0.5, 0.6], UP, {"total_epochs": 5}, ""),
         ([0.5, 0.6], UP, {"total_epochs": 4}, "all 4 epochs are spent"),
         ([None, None], UP, {}, ""),
-        ([None, None, None], UP, {}, "the first 3 trials all failed"),
+        ([None, None, None], UP, {}, "the first 3 trials of this session all failed"),
         ([None, 0.5, None, None], UP, {}, ""),
         ([0.5, 0.8], UP, {"target": 0.8}, "trial 1 reached the target, 0.8"),
         ([0.5, 0.79], UP, {"target": 0.8}, ""),
@@ -76,4 +76,4 @@ def test_what_failed_in_an_earlier_session_may_have_been_mended() -> None:
     assert not budget.find_end(0.0)
     for trial in range(3, 6):
         budget.count(trial, "failed", None)
-    assert budget.hopeless and budget.find_end(0.0) == "the first 3 trials all failed"
+    assert budget.hopeless and budget.find_end(0.0) == "the first 3 trials of this session all failed"

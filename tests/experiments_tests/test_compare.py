@@ -30,7 +30,7 @@ def test_compare_shows_what_differs(recorded: Shell) -> None:
     difference = np.abs(after - before)
     np.fill_diagonal(difference, 0)
     assert abs(got["confusions"][0]["after"] - got["confusions"][0]["before"]) == difference.max()
-    assert "Confusions that differ most" in recorded("compare", "small:0", "small:1").stdout
+    assert "Confusions of small:0 and small:1 that differ most" in recorded("compare", "small:0", "small:1").stdout
 
 
 def test_other_epochs_are_a_difference(copy: Shell) -> None:

@@ -156,7 +156,7 @@ def test_the_first_traceback_is_shown_and_only_that(tmp_path: Path) -> None:
 def test_when_all_fail_it_ends_but_not_before_what_still_runs(tmp_path: Path) -> None:
     made = world(tmp_path, trials=9)
     coordinator, workers = made.play([[failed(0)], [failed(2)], [failed(3)], [failed(1)]], workers=2)
-    assert coordinator.exhausted == "the first 4 trials all failed" and len(workers.submitted) == 4
+    assert coordinator.exhausted == "the first 4 trials of this session all failed" and len(workers.submitted) == 4
     other = world(tmp_path / "other", trials=5)
     steps = [[failed(0)], [failed(2)], [failed(3)], [complete(1)], [complete(4)]]
     assert other.play(steps, workers=2)[0].exhausted == "5 of 5 trials"

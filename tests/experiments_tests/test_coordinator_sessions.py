@@ -45,13 +45,15 @@ def test_a_stop_ends_what_runs_and_the_next_session_resumes_it(tmp_path: Path) -
 
 
 def test_a_later_session_counts_what_earlier_ones_did(tmp_path: Path) -> None:
-    made = world(tmp_path, trials=3, total_epochs=5, retries=1)
+    made = world(tmp_path, trials=4, total_epochs=5, retries=1)
     made.engine.trials = 2
     made.play([[report(0, 1), report(0, 2), lost(0)], [complete(0, 0.8, attempt=2), complete(1, 0.6)]], workers=2)
     made.engine.trials = 3
     coordinator, workers = made.play([[report(2, 1), report(2, 2), report(2, 3), complete(2, 0.7)]])
     assert (coordinator.progress.complete, coordinator.progress.best) == (3, (0, 0.8))
     assert coordinator.exhausted == "all 5 epochs are spent" and len(workers.submitted) == 1
+    made.spec = spec_of(trials=3, total_epochs=5)  # all trials were done: that ended it, not the epochs
+    assert made.play([])[0].exhausted == "3 of 3 trials"
     assert made.recorder.models == {0, 2}  # the best two over both sessions
 
 

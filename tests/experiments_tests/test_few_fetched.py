@@ -210,7 +210,7 @@ def test_a_recorded_overview_is_that_of_every_run(place: Place, name: str, capsy
     assert place.fetched == 1 + 10
     assert shown == Overview.of(board) and (shown.top, shown.varied) == (board[:10], ["depth"])
     print_leaderboard(name, study.goal, shown)
-    assert "… and 31 more trials" in capsys.readouterr().out
+    assert "… and 31 more; " in capsys.readouterr().out
 
 
 def change(place: Place, name: str, how: str) -> None:

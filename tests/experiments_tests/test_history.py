@@ -190,6 +190,9 @@ def test_an_alias_moved_by_hand_is_named(client: MlflowClient) -> None:
     assert find_strays(client, "digits") == ["champion is at version 3, and the last record says 1: it was moved by hand."]
     client.delete_registered_model_alias("digits", CHAMPION)
     assert "champion is at no version" in find_strays(client, "digits")[0]
+    client.set_registered_model_alias("digits", CHAMPION, "3")
+    promote(client, "2")
+    assert find_strays(client, "digits") == ["Before move 2 champion stood at 3, and the record said 1: it was moved by hand."]
 
 
 def test_a_record_that_was_changed_is_named(client: MlflowClient) -> None:

@@ -85,6 +85,10 @@ def test_a_renamed_study_is_whole_and_resumes(own: OwnProcess) -> None:
     assert studies(own.folder) == ["big one"] and client(own.folder).get_experiment_by_name("small") is None
     assert {run.data.tags["tailor.study"] for part in runs(own.folder, "big one") for run in part} == {"big one"}
     assert f"big one:{before['leaderboard'][0]['trial']}" in own("models", "digits").stdout  # its lineage
+    (study,), trials = runs(own.folder, "big one")
+    notes = [run.data.tags["mlflow.note.content"] for run in (study, *trials)]
+    assert "`tailor promote 'big one' --to NAME`" in notes[0] and "**small**" not in " ".join(notes)
+    assert any("`tailor reproduce 'big one:" in note for note in notes[1:])
     assert "tailor status 'big one'" in done.stdout and "--name 'big one'" in done.stdout
     resumed = own("search", "small.toml", "--name", "big one")
     assert resumed.returncode == 0 and "all 4 trials were done before" in resumed.stdout

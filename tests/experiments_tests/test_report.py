@@ -81,7 +81,7 @@ SPACE = Space((Float("rate", 1e-4, 1e-1, log=True), Int("depth", 1, 6), Choice("
         ([row(i, 0.9, {"rate": (0.095, 0.01)[i > 6]}) for i in range(10)], {}, "rate near its upper end, 0.1: raise it"),
         ([row(i, 0.9, {"depth": 1 + i // 7}) for i in range(10)], {}, "depth near its lower end, 1: lower it"),
         ([row(0, 0.9, best_epoch=10.0)], {}, "still improving in its last epoch, 10"),
-        ([row(0, 0.9)], {}, "1 trials are few for 3 searched parameters: resume it, with --trials 30"),
+        ([row(0, 0.9)], {}, "1 trial is few for 3 searched parameters: resume it, with --trials 30"),
         (
             [row(i, 0.9, {"kind": "ab"[i > 6]}) for i in range(10)],
             {"rate": 0.9, "depth": 0.09, "kind": 0.01},
@@ -139,6 +139,9 @@ def test_the_reports_table_says_what_the_leaderboard_does() -> None:
     kept = Row(1, 1, "complete", 0.5, values, 0, "", {}, values | {"best_epoch": 2.0}, "", 0, 1)
     assert _leave_out(build({"study": study})) == {"seconds"}  # on a narrow screen
     broken, failed = replace(kept, trial=0, front=None), replace(row(2, None), reason="non_finite: the loss")
+    many = [replace(row(i, 0.5), params={"units": "8" if i < 20 else "16"}) for i in range(30)]
+    searched = build({"study": {"name": "s", "dataset": "digits", "model": "mlp"}, "space": {"units": [8, 16]}})
+    assert _table(searched, many)[2] == "" and len(_table(searched, many)[1]) == 15  # what is the same in all is so in all
     columns, cells, common = _table(build({"study": study}), [kept, broken, failed])
     assert columns == ["trial", "status", "val_accuracy", "parameters", "latency_ms", "best epoch", "seconds", "hyperparameters"]
     assert cells[0] == ["1 *", "done", "0.5000", "12,345", "3.0000", "2", "–", "–"] and common == ""

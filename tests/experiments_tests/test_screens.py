@@ -219,7 +219,7 @@ def test_the_live_table_shows_the_best_and_what_runs(width: int) -> None:
     [
         ({}, "about 1m 30s left"),
         ({"deadline": 99.0}, "time is up: waiting for 2 trials"),
-        ({"ending": "12 of 12 trials"}, "12 of 12 trials: waiting for 2 trials"),
+        ({"ending": "12 of 12 trials"}, "all trials have begun: waiting for 2 trials"),
         ({"stopping": True, "deadline": 99.0}, "stopping…"),
     ],
 )
