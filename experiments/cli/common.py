@@ -263,12 +263,16 @@ def working(text: str) -> Iterator[None]:
         with open_console(err=True).status(text):
             yield
         return
-    timer = threading.Timer(AT_ONCE, click.echo, (f"{text} …",), {"err": True})
+    stderr = os.dup(2)  # the block may silence the libraries' own
+    line = f"{text} …\n".encode(sys.stderr.encoding or "utf-8", "replace")
+    timer = threading.Timer(AT_ONCE, os.write, (stderr, line))
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
+        timer.join()
+        os.close(stderr)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -22,10 +22,11 @@ def command(study: str, sure: bool, store: str | None) -> None:
         plan = plan_deletion(client, place, study)
     kept = f"; {', '.join(plan.versions)} needs the rest, which stays" if plan.versions else ""
     runs = len(plan.runs) + (not plan.versions)
+    size = format_size(plan.size) + (" here, and what they take on the server" if plan.elsewhere else "")
     if plan.versions and not (runs or plan.models or plan.folders):
         click.echo(f"{study} was deleted before{kept}.")
         return
-    click.echo(f"{study}: runs: {runs}, models: {len(plan.models)}, {format_size(plan.size)}{kept}.")
+    click.echo(f"{study}: runs: {runs}, models: {len(plan.models)}, {size}{kept}.")
     if not confirm(f"Delete it from {place.root}?", sure):
         click.echo("Nothing was deleted.")
         return
@@ -34,6 +35,6 @@ def command(study: str, sure: bool, store: str | None) -> None:
         delete(plan, client, place, said.append)
     for line in said:
         click.echo(line)
-    click.echo(f"Deleted: freed {format_size(plan.size)}.")
+    click.echo(f"Deleted: freed {size}.")
     if not Eraser(client).removes_rows:
         click.echo("The server keeps the records, marked as deleted, until its administrator runs `mlflow gc`.")

@@ -22,7 +22,7 @@ def command(trial: str, as_json: bool, store: str | None) -> None:
     """Show one trial in full. Name it as STUDY:TRIAL (fashion-mlp:3), STUDY:best, or by its run's id."""
     with working(f"reading {trial}"):
         from ..reports.trial_details import draw_sparkline, read_details
-        from ..tracking.leaderboard import WORDS, format_number, shorten
+        from ..tracking.leaderboard import format_number, rank, shorten
         from ..tracking.tracker import flatten
 
         place, client = open_store(store)
@@ -35,9 +35,8 @@ def command(trial: str, as_json: bool, store: str | None) -> None:
         return
     for line in repaired:
         click.echo(f"repaired: {line}")
-    click.echo(
-        f"{found.study}:{found.trial}  {WORDS.get(found.status, found.status)}{f', {found.reason}' if found.reason else ''}"
-    )
+    word = rank(found.attempts[-1:], study.goal)[0].word
+    click.echo(f"{found.study}:{found.trial}  {word}{f', {found.reason}' if found.reason else ''}")
     if found.place:
         click.echo(f"  error at {found.place}")
     if bars := draw_sparkline(found.curve):

@@ -31,7 +31,10 @@ SPARED = ("study", "promotion", CANDIDATE.name, REFIT.name)  # kinds of runs tha
 
 @dataclass(frozen=True)
 class Deletion:
-    """What a deletion removes. `versions` are the registered ones that need the rest; `size`: bytes on this disk."""
+    """What a deletion removes. `versions` are the registered ones that need the rest.
+
+    `size` are the bytes on this disk; `elsewhere`: files are on a server, whose sizes are unknown.
+    """
 
     study: str
     experiment: Experiment
@@ -41,6 +44,7 @@ class Deletion:
     study_run: Run | None
     versions: Sequence[str]
     size: int
+    elsewhere: bool
 
     @property
     def command(self) -> str:
@@ -66,7 +70,7 @@ def plan_deletion(client: MlflowClient, store: Store, study: str) -> Deletion:
         places.append(find_place(own.info.artifact_uri))
     size = measure(*folders, *{place for place in places if place is not None})
     names = [f"{one.name} version {one.version}" for one in versions]
-    return Deletion(study, experiment, dropped, gone, folders, own, names, size)
+    return Deletion(study, experiment, dropped, gone, folders, own, names, size, elsewhere=None in places)
 
 
 def delete(plan: Deletion, client: MlflowClient, store: Store, say: Callable[[str], None]) -> None:

@@ -107,6 +107,7 @@ def _render(
         state=study.state,
         promotable=study.promotable,
         best=best,
+        best_value=format_number(best.value, spec.objective.metric) if best else "",
         complete=any(row.values for row in board),
         space=[_described(parameter) for parameter in spec.space.parameters],
         fixed=", ".join(f"{name} = {value}" for name, value in spec.training.items()),

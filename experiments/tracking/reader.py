@@ -22,6 +22,7 @@ from ...search.study.load import build_recorded
 from ...search.study.spec import StudySpec
 from ..errors import InputError
 from ..store import Store, sqlite_address
+from ..system.environment import default_variables
 from ..system.sorting import count_up
 from .entries import RUN_STATUS, end_tags
 from .kinds import TRIAL, Kind
@@ -115,6 +116,10 @@ class _WaitingClient(MlflowClient):
 
     def log_batch(self, *arguments: Any, **named: Any) -> Any:
         return super().log_batch(*arguments, **{**named, "synchronous": True})
+
+    def set_terminated(self, *arguments: Any, **named: Any) -> None:
+        with default_variables({"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}):  # it prints two lines a run of a server's
+            super().set_terminated(*arguments, **named)
 
     def set_tag(self, *arguments: Any, **named: Any) -> Any:
         return super().set_tag(*arguments, **{**named, "synchronous": True})

@@ -49,7 +49,7 @@ def make_view_tags(spec: StudySpec) -> dict[str, str]:
     """The experiment's tags: the preset of its page, and the note above it."""
     state = json.dumps(_state(spec))
     view = json.dumps({"name": "Trials, best first", "createdAt": 0, "updatedAt": 0, "state": state})
-    aim = f"{spec.objective.direction} `{spec.objective.metric}`"
+    aim = " and ".join(f"{one.direction} `{one.metric}`" for one in spec.goal.objectives)
     note = f"Tailor study **{spec.name}**: model `{spec.model}` on `{spec.dataset}`, {aim}."
     return {"mlflow.note.content": note} | ({VIEW_TAG: view} if len(view) <= MOST_CHARACTERS else {})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import queue
 import time
 import uuid
@@ -230,5 +231,6 @@ def _start_workers(count: int, threads: int, loop: IOLoop) -> LocalBackend:
     try:
         return LocalBackend(count, threads, loop)
     except KeyboardInterrupt:
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # it shows the errors of what ends with that process
         end_loading()  # else the start of workers waits, for seconds, until TensorFlow is loaded
         raise

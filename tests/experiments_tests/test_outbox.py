@@ -176,7 +176,9 @@ def test_a_database_that_refuses_the_login_counts_as_away(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_a_server_that_refuses_all_counts_as_away_and_one_that_refuses_one_entry_does_not(tmp_path: Path) -> None:
+def test_a_server_that_refuses_all_counts_as_away_and_one_that_refuses_one_entry_does_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with mlflow_server(tmp_path) as server, Gate(server.port) as gate:
         place = Place(tmp_path / "store", gate.url)
         gate.refused = "/runs/create"  # and nothing else: the right to write is there
@@ -191,6 +193,7 @@ def test_a_server_that_refuses_all_counts_as_away_and_one_that_refuses_one_entry
         outbox.retry(at_once=True)
         check_written(place)
         assert "Tailor drops it" in place.said[1] and "MLflow is back" in place.said[2] and len(place.said) == 3
+        assert "View run" not in capsys.readouterr().out  # of MLflow's, at each run that ends
 
 
 def test_a_password_in_mlflows_address_is_not_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -191,7 +191,7 @@ def test_a_sampler_that_stops_the_study_ends_it(opened: Open) -> None:
             complete(engine, suggestion)
             if len(given) == 3:
                 break
-    assert engine.ask() == Done("optuna.samplers:BruteForceSampler has nothing more to propose")
+    assert engine.ask() == Done("optuna.samplers:BruteForceSampler has nothing more to propose", spent=True)
     assert isinstance(opened("optuna.samplers:BruteForceSampler", space=GRID, trials=100).ask(), Done)
     assert isinstance(opened("random", space=GRID, trials=100).ask(), Suggestion)  # another one goes on
     key = lambda point: sorted(point.items())  # noqa: E731
