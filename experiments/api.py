@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,7 +25,7 @@ from .store import Store
 from .system.forkserver import loading
 from .system.host import kept
 from .system.import_path import prefer_installed
-from .tracking.leaderboard import Row, count_by_word, describe_best, find_best, read_leaderboard
+from .tracking.leaderboard import Row, count_by_word, count_rows, describe_best, find_best, read_leaderboard
 from .tracking.reader import find_study, no_study, open_client
 from .tracking.timeouts import shorten_timeouts
 
@@ -50,7 +49,7 @@ class Result:
     def __str__(self) -> str:
         """Three lines: how many trials ended how, the best one, and what it was trained with."""
         board, goal = self.leaderboard(), self.spec.goal
-        counted = count_by_word(Counter(row.status for row in board))
+        counted = count_by_word(count_rows(board))
         first = f"{self.spec.name}: {len(board)} of {count_trials(self.spec)} trials, {counted}"
         return "\n".join([first, *describe_best(goal, find_best(board))])
 

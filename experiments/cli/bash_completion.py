@@ -11,7 +11,6 @@ SCRIPT = """\
 %(complete_func)s() {
     local IFS=$'\\n' response completion type value
     response=$(env COMP_LINE="$COMP_LINE" COMP_POINT="$COMP_POINT" %(complete_var)s=bash_complete $1)
-    compopt -o filenames  # a space in a name is escaped
     for completion in $response; do
         IFS=',' read type value <<< "$completion"
         if [[ $type == 'dir' ]]; then
@@ -20,13 +19,16 @@ SCRIPT = """\
             compopt -o default
         elif [[ $type == 'plain' ]]; then
             COMPREPLY+=("$value")
+            [[ $value == *' '* ]] && compopt -o filenames  # a space is escaped
         fi
     done
     return 0
 }
 complete -o nosort -F %(complete_func)s %(prog_name)s
 """
-TYPED = re.compile(r"""(?:[^\s"'\\]|\\.|"[^"]*"?|'[^']*'?)*$""")  # the last word, as it stands in the line
+WORD = re.compile(
+    r"""(?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*(?:"|$)|'[^']*(?:'|$))+"""
+)  # as it stands in the line, its end perhaps missing
 BREAK = re.compile(r"^(?:[^\"'\\]|\\.)*(?<!\\)[:@=]")  # what of it bash takes for words of their own
 
 
@@ -36,20 +38,23 @@ class BashLine(BashComplete):
     source_template = SCRIPT
 
     def get_completion_args(self) -> tuple[list[str], str]:
-        line = os.environ["COMP_LINE"].encode()[: int(os.environ["COMP_POINT"])].decode(errors="ignore")
-        typed = _find_typed(line)
+        if "COMP_LINE" not in os.environ:  # asked by the script of an earlier version
+            return super().get_completion_args()
+        line, typed = _read_line()
         return split_arg_string(line.removesuffix(typed))[1:], "".join(split_arg_string(typed)[:1])
 
     def format_completion(self, item: CompletionItem) -> str:
-        typed = _find_typed(os.environ["COMP_LINE"].encode()[: int(os.environ["COMP_POINT"])].decode(errors="ignore"))
-        begun = BREAK.match(typed)
+        begun = BREAK.match(_read_line()[1])
         left = "" if begun is None else "".join(split_arg_string(begun[0])[:1])
         return f"{item.type},{item.value.removeprefix(left)}"
 
 
-def _find_typed(line: str) -> str:
-    found = TYPED.search(line)
-    return "" if found is None else found[0]
+def _read_line() -> tuple[str, str]:
+    """The line up to the cursor, and its last word; that is empty after a space."""
+    line = os.environ.get("COMP_LINE", "")
+    line = line[: int(os.environ.get("COMP_POINT", len(line)))]
+    *_, last = [None, *WORD.finditer(line)]
+    return line, last[0] if last is not None and last.end() == len(line) else ""
 
 
 def register() -> None:

@@ -56,7 +56,7 @@ def store_option(command: F) -> F:
 
 def _refuse_dataset(context: click.Context, parameter: click.Parameter, folder: Path | None) -> Path | None:
     """Raise UsageError for a data set's name, as study.dataset has it."""
-    if folder is not None and str(folder).partition(":")[0] in ("folder", "npz", "idx"):
+    if folder is not None and str(folder).startswith(("folder:", "npz:", "idx:")):
         raise click.UsageError(
             f"--data: expected the folder of published data sets, got the data set {str(folder)!r}; "
             "name that in the study file, as study.dataset, or give it to `tailor init` as --dataset.",

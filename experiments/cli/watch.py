@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -41,13 +40,13 @@ def _draw(study: StudyRecord) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    from ..tracking.leaderboard import count_by_word, format_number, rank
+    from ..tracking.leaderboard import count_by_word, count_rows, format_number, rank
 
     attempts = study.read_attempts()
     last = {one.run_id: one.metrics for one in attempts}
     board, metric = rank(attempts, study.goal), study.goal.first.metric
     running, ended = [row for row in board if row.status == "running"], [row for row in board if row.status != "running"]
-    table = Table(title=f"{study.name}: {count_by_word(Counter(row.status for row in board))}", title_justify="left")
+    table = Table(title=f"{study.name}: {count_by_word(count_rows(board))}", title_justify="left")
     for name in ("trial", metric, "status"):
         table.add_column(name, justify="left" if name == "status" else "right")
     for row in [*running, *ended[: max(ROWS - len(running), 1)]]:

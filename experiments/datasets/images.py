@@ -114,7 +114,7 @@ def validate(name: str, images: np.ndarray, labels: np.ndarray, classes: int) ->
 
 
 def _check_counts(name: str, images: np.ndarray, labels: np.ndarray) -> None:
-    if len(labels) != len(images):
+    if images.ndim and len(labels) != len(images):
         raise InputError(f"{name}: {len(images):,} images but {len(labels):,} labels; each image needs one.")
 
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import islice
 from pathlib import Path
 
 from PIL import Image
@@ -58,9 +59,12 @@ def endings() -> frozenset[str]:
     return frozenset(ending for ending, kind in known.items() if kind in {*formats(), "MPO"})
 
 
+MOST_SEEN = 10_000  # files and folders that are looked through for an example
+
+
 def find_pattern(folder: Path) -> str:
     """A shell's pattern for the images in a folder or below it, after "such as"; empty if there are none."""
-    found = next((path for path in sorted(folder.rglob("*")) if path.suffix.lower() in endings()), None)
+    found = next((path for path in islice(folder.rglob("*"), MOST_SEEN) if path.suffix.lower() in endings()), None)
     return "" if found is None else f", such as {folder}/{'*/' * (len(found.relative_to(folder).parts) - 1)}*{found.suffix}"
 
 

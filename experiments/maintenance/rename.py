@@ -124,7 +124,7 @@ def _rename_in_note(run: Run, old: str, new: str) -> list[RunTag]:
         return []
     note, number = run.data.tags[NOTE], run.data.tags.get(TRIAL.tag, "")
     for before, after in (
-        (f"of study **{old}**", f"of study **{new}**"),
+        (f"tudy **{old}**", f"tudy **{new}**"),
         (write_command("reproduce", f"{old}:{number}"), write_command("reproduce", f"{new}:{number}")),
         (write_command("promote", old, "--to", "NAME"), write_command("promote", new, "--to", "NAME")),
     ):

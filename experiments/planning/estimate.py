@@ -85,8 +85,9 @@ def estimate(spec: StudySpec, splits: Splits) -> Estimate:
     workers = spec.workers.count or count_cores()
     epochs = math.ceil(trials / workers) * spec.search.max_epochs  # of each worker
     if spec.search.total_epochs is not None:
-        epochs = min(epochs, math.ceil(spec.search.total_epochs / workers))
-    seconds = [min(epochs * size.epoch_seconds, spec.search.timeout or math.inf) for size in (least, most)]
+        epochs = min(epochs, math.ceil(spec.search.total_epochs / workers) + spec.search.max_epochs)  # what runs then ends whole
+    limit = math.inf if spec.search.timeout is None else spec.search.timeout
+    seconds = [min(epochs, spec.search.max_epochs + limit / size.epoch_seconds) * size.epoch_seconds for size in (least, most)]
     took = (min(seconds), max(seconds))
     return Estimate(splits.sizes, described, trials, workers, least, most, took, found.note, begins, failing, meter.unread)
 

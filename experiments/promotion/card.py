@@ -11,7 +11,6 @@ import numpy as np
 from ...search.study.spec import StudySpec
 from ..datasets.splits import Splits
 from ..errors import write_command
-from ..registry.versions import OWN
 from .ranking import Ranked, show_deviation
 from .report import PAGE
 from .statistics import Interval, Predictions, measure_calibration, score, score_with_interval
@@ -57,7 +56,7 @@ def write_purpose(name: str, dataset: str, splits: Splits) -> str:
     return (
         f"Classifies {kind} images of {height}×{width} pixels, as in `{dataset}`, into {len(splits.class_names):,} classes: "
         f"{', '.join(names)}{more}.\n\n"
-        f"{OWN}; a `challenger` was not shown to be better. Each version's page is its card: "
+        "The alias `champion` is the version to use; a `challenger` was not shown to be better. Each version's page is its card: "
         "what it scored, on what, and how it was chosen.\n\n"
         f"- classify an image: {write_command('predict', name, 'image.png')}\n"
         f"- serve it: {write_command('serve', name)}\n"
@@ -93,7 +92,7 @@ def write_card(facts: Facts, spec: StudySpec, splits: Splits, test: Predictions)
         *_warn(facts, score("accuracy", test), splits.sizes["test"]),
         "",
         f"Calibration error {error:.4f}: how far, on average, its confidence is from its accuracy.",
-        *_costs(facts.costs, "pruned" in facts.how),
+        *_costs(facts.costs, "pruned" in facts.how.partition(", compressed from")[0]),
         *(["", facts.note] if facts.note else []),
         "",
         *_seeds(facts),
@@ -145,7 +144,7 @@ def _warn(facts: Facts, accuracy: float, images: int) -> list[str]:
 def _explain_holdout(facts: Facts) -> str:
     if facts.as_searched:
         return "no search has seen it"
-    if facts.refit and "compressed from" in facts.how:
+    if facts.refit and ", compressed from " in facts.how:
         return "chose the variant; its original was trained on it"
     return "chose the seed; this model was trained on it afterwards" if facts.refit else "chose the model; no search has seen it"
 

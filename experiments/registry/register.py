@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,9 +14,10 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from ..tracking.pages import read_pages
-from .versions import DESCRIPTION, OWN, PENDING, SETTLED
+from .versions import DESCRIPTION, PENDING, SETTLED
 
 OPENINGS = "tailor.test_openings"
+DESCRIBED = "tailor.description_sha256"  # of the description that Tailor wrote
 MOST_CHARACTERS = 5000  # of a version's description, on PostgreSQL; the whole card is a file of the evidence's run
 
 
@@ -72,9 +74,11 @@ def open_test(client: MlflowClient, name: str, digest: str) -> int:
 
 def describe(client: MlflowClient, name: str, text: str) -> None:
     """Say on a registered name's page what it is for, unless somebody wrote a description there."""
-    before = client.get_registered_model(name).description or DESCRIPTION
-    if before == DESCRIPTION or OWN in before:
+    model = client.get_registered_model(name)
+    digest = hashlib.sha256((model.description or "").encode()).hexdigest()
+    if model.description in (None, "", DESCRIPTION) or model.tags.get(DESCRIBED) == digest:
         client.update_registered_model(name, text)
+        client.set_registered_model_tag(name, DESCRIBED, hashlib.sha256(text.encode()).hexdigest())
 
 
 @contextmanager

@@ -18,7 +18,6 @@ from .reference import CHAMPION, INPUT_SHAPE, LOOKS, Reference
 CHALLENGER = "challenger"
 SETTLED, PENDING = "tailor.alias", "pending"  # a version's tag: the alias that it has, or that it is yet to get
 DESCRIPTION = "Promoted by Tailor."  # of a registered name, until its first version is there
-OWN = "The alias `champion` is the version to use"  # words of the description that Tailor writes then
 DIGEST = "tailor.dataset_sha256"
 RESCALING, RESCALED, UNSCALED = "tailor.rescaling", "inside the model", "none: the model takes 0 to 255 as they are"
 EVIDENCE = "tailor.evidence"  # the run with what its promotion found

@@ -113,7 +113,7 @@ def _value(spec: StudySpec, one: Told) -> float | None:
     """The value that a trial reached: a complete one's, or the best (so far) of one that did not complete."""
     value = one.values.get(spec.objective.metric, one.reached)
     if value is None and one.by_epoch:
-        value = min(one.by_epoch.values(), key=spec.objective.cost)
+        value = min(filter(math.isfinite, one.by_epoch.values()), key=spec.objective.cost, default=None)
     return value if value is not None and math.isfinite(value) else None
 
 
@@ -152,7 +152,12 @@ def _draw_history(spec: StudySpec, valued: Sequence[Told], best: int | None) -> 
     x, y = _span([one.trial for one in valued], "trial", whole=True), _span(values, objective.metric)
     steps, so_far = [], None
     for one, value in zip(valued, values, strict=True):
-        if one.status == "complete" and spec.goal.feasible(one.values) and (so_far is None or objective.better(value, so_far)):
+        if (
+            one.status == "complete"
+            and one.values
+            and spec.goal.feasible(one.values)
+            and (so_far is None or objective.better(value, so_far))
+        ):
             so_far = value
         if so_far is not None:
             steps.append((x.place(one.trial), y.place(so_far)))

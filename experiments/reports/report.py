@@ -127,7 +127,8 @@ def _render(
         charts=draw_charts(spec, told, shares, best.trial if best else None),
         undrawn=", ".join(list_undrawn(spec, told, shares)),
         tips={row.trial: _tip(spec, row) for row in board},
-        advice=[] if study.word == "deleted" else advise(spec, board, shares, int(sizes.get("val", 0))),
+        ended=study.word == "deleted",
+        advice=advise(spec, board, shares, int(sizes.get("val", 0))),
     )
 
 
@@ -149,7 +150,7 @@ def _table(spec: StudySpec, board: Sequence[Row]) -> tuple[list[str], list[list[
         [
             row.label(spec.goal),
             row.standing,
-            *(format_number(_reached(row, objective), objective.metric) for objective in spec.goal.objectives),
+            *(format_number(_reached(row, objective, spec), objective.metric) for objective in spec.goal.objectives),
             *(format_number(row.metrics.get(key_of(metric)), metric) for metric in metrics),
             ", ".join(f"{name} {shorten(row.params[name])}" for name in varied if name in row.params) or "–",
         ]
@@ -158,13 +159,14 @@ def _table(spec: StudySpec, board: Sequence[Row]) -> tuple[list[str], list[list[
     return columns, cells, ", ".join(f"{name} {shorten(board[0].params[name])}" for name in same)
 
 
-def _reached(row: Row, objective: Objective) -> float | None:
+def _reached(row: Row, objective: Objective, spec: StudySpec) -> float | None:
     """A trial's value: a complete one's, or the best that it reached; the last one of a trial that has not ended."""
-    return row.values.get(objective.metric, row.metrics.get(objective.key, row.last))
+    last = row.last if objective == spec.objective else None
+    return row.values.get(objective.metric, row.metrics.get(objective.key, last))
 
 
 def _tip(spec: StudySpec, row: Row) -> str:
-    value = format_number(_reached(row, spec.objective), spec.objective.metric)
+    value = format_number(_reached(row, spec.objective, spec), spec.objective.metric)
     text = ", ".join(f"{name} {shorten(value)}" for name, value in row.params.items())
     return f"trial {row.trial}: {spec.objective.metric} {value}, {row.standing}\n{text}"
 

@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 from mlflow.artifacts import load_text
 from mlflow.exceptions import MlflowException
 
+from ...search.study.capabilities import continues
 from ...search.study.goal import EPOCH_METRICS
 from ..errors import InputError
 from ..tracking.reader import RecordedStudy, find_study
@@ -79,18 +80,22 @@ def read_details(client: MlflowClient, name: str) -> tuple[RecordedStudy, TrialD
         training={k: v for k, v in flatten(json.loads(described or "{}").get("values", {})).items() if k not in newest.params},
         first_epoch=min((one.step for one in history), default=1),
         curve=[value for _, value in sorted({one.step: one.value for one in history}.items())],
-        attempts=[*count_epochs(attempts)],
+        attempts=[*count_epochs(attempts, continues(study.read_spec()))],
         artifacts=files,
     )
 
 
-def count_epochs(attempts: Sequence[RecordedAttempt]) -> Iterator[RecordedAttempt]:
-    """The attempts at a trial, oldest first; a lost one with all epochs that the next one went on from, unwritten ones too."""
+def count_epochs(attempts: Sequence[RecordedAttempt], continued: bool = False) -> Iterator[RecordedAttempt]:
+    """The attempts at a trial, oldest first; a lost one with all epochs that the next one went on from, unwritten ones too.
+
+    `continued`: trials of the study may continue other trials' weights.
+    """
     reached = 0
     for one, after in pairwise(attempts):
         begun = one.epoch - one.epochs if one.epoch else reached
         resumed = after.epoch - after.epochs
-        epochs = max(one.epochs, resumed - begun) if one.status == "lost" else one.epochs
+        known = one.epoch or reached  # else it may have begun with another trial's epochs
+        epochs = max(one.epochs, resumed - begun) if one.status == "lost" and (known or not continued) else one.epochs
         reached = begun + epochs
         yield replace(one, epochs=epochs)
     yield from attempts[-1:]

@@ -153,7 +153,12 @@ class Overview:
     def of(cls, board: Sequence[Row], most: int | None = TOP) -> Overview:
         names = dict.fromkeys(name for row in board for name in row.params)
         varied = [name for name in names if len({row.params.get(name) for row in board}) > 1]
-        return cls(board[:most], Counter(row.word if row.word == "infeasible" else row.status for row in board), varied)
+        return cls(board[:most], count_rows(board), varied)
+
+
+def count_rows(board: Iterable[Row]) -> Counter[str]:
+    """The number of trials by status; complete ones that break a constraint count as infeasible."""
+    return Counter(row.word if row.word == "infeasible" else row.status for row in board)
 
 
 def record_overview(study: RecordedStudy, board: Sequence[Row]) -> None:

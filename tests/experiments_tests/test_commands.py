@@ -108,6 +108,8 @@ def test_watching_without_a_terminal_prints_one_table(recorded: Shell) -> None:
         ("tailor models di", "digits"),
         ("tailor predict digits@", "champion"),
         ("tailor search --fre", "--fresh"),
+        ("tailor search small.toml --name 'big one' --fre", "--fresh"),
+        ("tailor status blätter.toml --js", "--json"),
     ],
 )
 def test_bash_completes(recorded: Shell, line: str, found: str) -> None:
@@ -155,3 +157,5 @@ def test_the_epochs_of_a_trials_attempts_add_up(attempts: list[tuple[str, int, i
         for i, (status, own, epoch) in enumerate(attempts)
     ]
     assert [one.epochs for one in count_epochs(made)] == shown
+    if shown == [12, 28]:
+        assert [one.epochs for one in count_epochs(made, continued=True)] == [0, 28]  # they may be another trial's

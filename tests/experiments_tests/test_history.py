@@ -190,9 +190,19 @@ def test_an_alias_moved_by_hand_is_named(client: MlflowClient) -> None:
     assert find_strays(client, "digits") == ["champion is at version 3, and the last record says 1: it was moved by hand."]
     client.delete_registered_model_alias("digits", CHAMPION)
     assert "champion is at no version" in find_strays(client, "digits")[0]
+    promote(client, "2")
+    assert find_strays(client, "digits") == [
+        "Before move 2 champion stood at no version, and the record said 1: it was moved by hand."
+    ]
+
+
+def test_a_champion_from_before_the_history_was_not_moved_by_hand(client: MlflowClient) -> None:
     client.set_registered_model_alias("digits", CHAMPION, "3")
     promote(client, "2")
-    assert find_strays(client, "digits") == ["Before move 2 champion stood at 3, and the record said 1: it was moved by hand."]
+    assert find_strays(client, "digits") == []
+    client.set_registered_model_alias("digits", CHAMPION, "3")
+    promote(client, "1")
+    assert find_strays(client, "digits") == ["Before move 2 champion stood at 3, and the record said 2: it was moved by hand."]
 
 
 def test_a_record_that_was_changed_is_named(client: MlflowClient) -> None:
