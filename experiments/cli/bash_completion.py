@@ -26,9 +26,8 @@ SCRIPT = """\
 }
 complete -o nosort -F %(complete_func)s %(prog_name)s
 """
-WORD = re.compile(
-    r"""(?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*(?:"|$)|'[^']*(?:'|$))+"""
-)  # as it stands in the line, its end perhaps missing
+# A word as it stands in the line; its end may be missing.
+WORD = re.compile(r"""(?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*(?:"|$)|'[^']*(?:'|$))+""")
 BREAK = re.compile(r"^(?:[^\"'\\]|\\.)*(?<!\\)[:@=]")  # what of it bash takes for words of their own
 
 

@@ -51,11 +51,11 @@ def finish(coordinator: Coordinator, tracker: Tracker, caught: int) -> Ended:
     if broken:
         raise RunError(broken)
     if progress.failed and not progress.complete and not caught:
-        way = "the same command resumes" if progress.done < progress.trials else "a larger --trials resumes"
+        way = "the same command resumes the study" if progress.done < progress.trials else "a larger --trials resumes the study"
         raise RunError(
             f"no trial completed ({progress.failed} failed, {progress.pruned} pruned); the first failed with: "
             f"{coordinator.first_failure or 'see the runs in MLflow'}. Once that is repaired, "
-            f"{'--fresh begins anew' if coordinator.spent else f'{way} the study'}."
+            f"{'--fresh begins anew' if coordinator.spent else way}."
         )
     outbox, spent = tracker.outbox, coordinator.spent
     number, reason = outbox.study.experiment_id, coordinator.exhausted

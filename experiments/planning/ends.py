@@ -33,6 +33,7 @@ def search_ends(spec: StudySpec, plain: tuple[dict[str, Any], dict[str, Any]], c
     """Find them, one hyperparameter after another, from the plain ends, which go by the size of the values.
 
     `count` builds a model: its parameters, or why it cannot be built.
+
     A text has no size, and a larger number may make a smaller model (of pools, say). Both show at the small end, whose models are
     quickly built; the large end is tried only where they do. What shows at the large end alone is not found.
     """

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...models.errors import ModelError
 from ...search.engines.protocol import Suggestion
-from ...search.space.points import list_points
-from ...search.study.capabilities import LISTED, list_first
+from ...search.study.capabilities import LISTED, count_trials, list_first
 from ...search.study.spec import StudySpec
 from ..datasets.splits import DataHandle, Splits
 from ..errors import InputError, RunError
@@ -67,10 +66,9 @@ class Estimate:
 
 def estimate(spec: StudySpec, splits: Splits) -> Estimate:
     """Measure the smallest and the largest model. Raises InputError if one cannot be built or trained."""
-    trials, described = spec.search.trials, spec.source.describe()
+    trials, described = count_trials(spec), spec.source.describe()
     if spec.search.sampler.name in LISTED:
-        count = len(list_points(spec.space))
-        trials, described = min(trials, count), f"{spec.search.sampler.name} of {count} points"
+        described = f"{spec.search.sampler.name} of {len(list_first(spec))} points"
     with Evaluator(threads=1) as evaluator:
         meter = _Meter(evaluator, spec, splits)
         plain = find_ends(spec)
@@ -83,13 +81,20 @@ def estimate(spec: StudySpec, splits: Splits) -> Estimate:
     enqueued = add_defaults(spec, found.first).enqueue
     begins = dict(next(iter(enqueued or list_first(spec)), {}))
     workers = spec.workers.count or count_cores()
-    epochs = math.ceil(trials / workers) * spec.search.max_epochs  # of each worker
-    if spec.search.total_epochs is not None:
-        epochs = min(epochs, math.ceil(spec.search.total_epochs / workers) + spec.search.max_epochs)  # what runs then ends whole
-    limit = math.inf if spec.search.timeout is None else spec.search.timeout
-    seconds = [min(epochs, spec.search.max_epochs + limit / size.epoch_seconds) * size.epoch_seconds for size in (least, most)]
+    seconds = [_count_epochs(spec, trials, workers, size) * size.epoch_seconds for size in (least, most)]
     took = (min(seconds), max(seconds))
     return Estimate(splits.sizes, described, trials, workers, least, most, took, found.note, begins, failing, meter.unread)
+
+
+def _count_epochs(spec: StudySpec, trials: int, workers: int, size: Size) -> float:
+    """The most epochs that a worker trains. When a budget is spent, the trials that run then still end whole."""
+    search = spec.search
+    most = [float(math.ceil(trials / workers) * search.max_epochs)]
+    if search.total_epochs is not None:
+        most.append(math.ceil(search.total_epochs / workers) + search.max_epochs)
+    if search.timeout is not None:
+        most.append(search.timeout / size.epoch_seconds + search.max_epochs)
+    return min(most)
 
 
 class _Meter:

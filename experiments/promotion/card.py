@@ -92,7 +92,7 @@ def write_card(facts: Facts, spec: StudySpec, splits: Splits, test: Predictions)
         *_warn(facts, score("accuracy", test), splits.sizes["test"]),
         "",
         f"Calibration error {error:.4f}: how far, on average, its confidence is from its accuracy.",
-        *_costs(facts.costs, "pruned" in facts.how.partition(", compressed from")[0]),
+        *_costs(facts.costs, "pruned" in facts.tags.get("tailor.compressed_how", "")),
         *(["", facts.note] if facts.note else []),
         "",
         *_seeds(facts),
@@ -144,7 +144,7 @@ def _warn(facts: Facts, accuracy: float, images: int) -> list[str]:
 def _explain_holdout(facts: Facts) -> str:
     if facts.as_searched:
         return "no search has seen it"
-    if facts.refit and ", compressed from " in facts.how:
+    if facts.refit and "tailor.compressed_how" in facts.tags:
         return "chose the variant; its original was trained on it"
     return "chose the seed; this model was trained on it afterwards" if facts.refit else "chose the model; no search has seen it"
 

@@ -128,9 +128,9 @@ def choose_ensemble(request: Request, work: Work, evaluator: Evaluator) -> Choic
             f"no combination of the {len(runs)} models is better on holdout than one alone, of {trial}; promote that one: "
             f"{write_command('promote', trial, '--to', request.name)}."
         )
-    members_runs = [work.client.get_run(runs[one]) for one in distinct]
-    latency, parameters = (sum(run.data.metrics.get(name, 0.0) for run in members_runs) for name in ("latency_ms", "parameters"))
-    numbers = sorted({int(run.data.tags["tailor.trial"]) for run in members_runs})
+    parts = [work.client.get_run(runs[one]) for one in distinct]
+    latency, parameters = (sum(run.data.metrics.get(name, 0.0) for run in parts) for name in ("latency_ms", "parameters"))
+    numbers = sorted({int(run.data.tags["tailor.trial"]) for run in parts})
     how = f"an ensemble of {len(distinct)} models, weighted in {len(ids)} parts"
     average = Average(ids, runs[ids[0]])
     model_id, holdout, size = _average(work, evaluator, average, predictions)

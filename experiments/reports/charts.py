@@ -152,12 +152,8 @@ def _draw_history(spec: StudySpec, valued: Sequence[Told], best: int | None) -> 
     x, y = _span([one.trial for one in valued], "trial", whole=True), _span(values, objective.metric)
     steps, so_far = [], None
     for one, value in zip(valued, values, strict=True):
-        if (
-            one.status == "complete"
-            and one.values
-            and spec.goal.feasible(one.values)
-            and (so_far is None or objective.better(value, so_far))
-        ):
+        counts = one.status == "complete" and one.values and spec.goal.feasible(one.values)
+        if counts and (so_far is None or objective.better(value, so_far)):
             so_far = value
         if so_far is not None:
             steps.append((x.place(one.trial), y.place(so_far)))

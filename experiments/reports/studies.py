@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...search.study.goal import Goal
 from ...search.study.spec import StudySpec
 from ..tracking.artifacts import CONFUSION
-from ..tracking.leaderboard import Row, find_best, format_number, read_leaderboard, shorten
+from ..tracking.leaderboard import Row, count_by_word, count_rows, find_best, format_number, read_leaderboard, shorten
 from ..tracking.reader import RecordedStudy
 from ..tracking.tracker import flatten
 from .charts import draw_lines
@@ -76,7 +75,7 @@ def _compare(sides: Sequence[Side]) -> list[tuple[str, list[str]]]:
         return ["–" if one.best is None else format_number(one.best.metrics.get(metric), metric) for one in sides]
 
     values = ["–" if s.best is None else format_number(s.best.value, s.spec.objective.metric) for s in sides]
-    counts = [", ".join(f"{n} {status}" for status, n in sorted(Counter(row.status for row in s.board).items())) for s in sides]
+    counts = [count_by_word(count_rows(side.board)) for side in sides]
     seconds = [sum(row.metrics.get("train_seconds", 0.0) for row in side.board) for side in sides]
     return [
         ("objective", [_describe(side.spec.goal) for side in sides]),

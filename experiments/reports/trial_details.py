@@ -80,7 +80,7 @@ def read_details(client: MlflowClient, name: str) -> tuple[RecordedStudy, TrialD
         training={k: v for k, v in flatten(json.loads(described or "{}").get("values", {})).items() if k not in newest.params},
         first_epoch=min((one.step for one in history), default=1),
         curve=[value for _, value in sorted({one.step: one.value for one in history}.items())],
-        attempts=[*count_epochs(attempts, continues(study.read_spec()))],
+        attempts=attempts if len(attempts) == 1 else [*count_epochs(attempts, continues(study.read_spec()))],
         artifacts=files,
     )
 

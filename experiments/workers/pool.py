@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import queue
 import time
 import uuid
@@ -231,6 +230,6 @@ def _start_workers(count: int, threads: int, loop: IOLoop) -> LocalBackend:
     try:
         return LocalBackend(count, threads, loop)
     except KeyboardInterrupt:
-        logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # it shows the errors of what ends with that process
+        loop.asyncio_loop.set_exception_handler(lambda *_: None)  # type: ignore[attr-defined]  # what ends with that process fails
         end_loading()  # else the start of workers waits, for seconds, until TensorFlow is loaded
         raise
