@@ -82,18 +82,18 @@ def _keep_warm() -> None:
 @contextlib.contextmanager
 def _as_started_in(folder: Path, words: list[str], environment: dict[str, str]) -> Iterator[None]:
     """The process as a command finds it there; its folder, arguments, environment, signals and loggers are put back."""
-    from tailor.experiments.cli import common
+    from tailor.experiments.cli import screen
 
     argv, environ, path = sys.argv, dict(os.environ), list(sys.path)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     levels = {name: logger.level for name, logger in _loggers().items()}
     os.environ.update(environment)
-    sys.argv, at_once, common.AT_ONCE = words, common.AT_ONCE, NEVER
+    sys.argv, at_once, screen.AT_ONCE = words, screen.AT_ONCE, NEVER
     try:
         with contextlib.chdir(folder):
             yield
     finally:
-        common.AT_ONCE = at_once
+        screen.AT_ONCE = at_once
         sys.argv, sys.path[:] = argv, path
         os.environ.clear()
         os.environ.update(environ)

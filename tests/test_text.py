@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 
 from tailor.experiments.cli import run
-from tailor.experiments.cli.common import print_json
 from tailor.experiments.cli.exit_codes import WRONG_INPUT
+from tailor.experiments.cli.screen import print_json
 from tailor.experiments.coordinator.display import open_screen
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import data_option, json_option, print_json, print_lines, print_table, repeat_command, working
+from .hints import repeat_command
+from .options import data_option, json_option
+from .screen import print_json, print_lines, print_table, working
 from .study_options import resolve, study_options
 
 if TYPE_CHECKING:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 import click
 
-from .common import json_option, open_store, print_json, print_table, store_option, working
+from .options import json_option, store_option
+from .screen import print_json, print_table, working
+from .stores import open_store
 
 RUN_ID = re.compile("[0-9a-f]{32}")
 

@@ -7,17 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import (
-    data_option,
-    format_next,
-    json_option,
-    keep_stdout_for_json,
-    open_store,
-    print_json,
-    print_table,
-    store_option,
-    working,
-)
+from .hints import format_next
+from .options import data_option, json_option, store_option
+from .screen import keep_stdout_for_json, print_json, print_table, working
+from .stores import open_store
 
 if TYPE_CHECKING:
     from ..compression.compress import Compression

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
-from .common import open_store, store_option, working
 from .confirm import confirm, format_size, yes_option
+from .options import store_option
+from .screen import working
+from .stores import open_store
 
 
 @click.command("delete")

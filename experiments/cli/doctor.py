@@ -14,7 +14,9 @@ from pathlib import Path
 import click
 
 from ..system.redact import mask_passwords
-from .common import data_option, json_option, print_json, store_at, store_option, working
+from .options import data_option, json_option, store_option
+from .screen import print_json, working
+from .stores import store_at
 
 PACKAGES = ("tensorflow", "keras", "optuna", "mlflow", "distributed", "numpy", "scikit-learn")
 ROOMS = ("search", "models", "experiments")

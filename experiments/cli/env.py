@@ -6,7 +6,10 @@ import shlex
 
 import click
 
-from .common import format_next, json_option, print_json, store_at, store_option
+from .hints import format_next
+from .options import json_option, store_option
+from .screen import print_json
+from .stores import store_at
 
 
 @click.command("env")

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .common import data_option, json_option, keep_stdout_for_json, open_store, print_json, store_option, working
+from .options import data_option, json_option, store_option
+from .screen import keep_stdout_for_json, print_json, working
+from .stores import open_store
 
 if TYPE_CHECKING:
     from ..export.convert import Port

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
-from .common import find_recorded, open_store, store_option, working
+from .options import store_option
+from .screen import working
+from .stores import find_recorded, open_store
 
 
 @click.command("fsck")

@@ -1,16 +1,51 @@
-"""The commands that a message tells you to run, with the options of this one that say where everything is."""
+"""Commands to run next, in lists and in messages, with the options of this one that say where everything is."""
 
 from __future__ import annotations
 
 import re
 import shlex
+import sys
 from collections.abc import Sequence
 
+import click
+from click.core import ParameterSource
+
 from ..system.redact import mask_passwords
+from .stores import STUDIES
 
 STORELESS = {"check", "completion", "init", "schema"}  # commands that take no --store, and read nothing of it
 WITH_DATA = {"check", "compress", "ensemble", "export", "lr-range", "promote", "reproduce", "search"}  # that read a data set
 NAMED = re.compile(r"(?<=`)tailor ([a-z][a-z-]*)[^`]*(?=`)|(?<=\$\()tailor (env)(?=\))")  # `tailor status digits`, $(tailor env)
+
+
+def format_next(*words: str) -> str:
+    """A command to run next, quoted for a shell, with this command's `--store`, `--studies` and `--data`, if it was given."""
+    context, given = click.get_current_context(silent=True), dict[str, str | None]()
+    if context is not None:
+        given = {"--store": context.params.get("store"), "--studies": context.meta.get(STUDIES)}
+        if context.get_parameter_source("data") is ParameterSource.COMMANDLINE:  # a variable holds for the next command too
+            given["--data"] = str(context.params["data"])
+    return mask_passwords(shlex.join(["tailor", *words, *list_places(words[0], given)]))
+
+
+def repeat_command(command: str = "", but: str = "", without: Sequence[str] = ()) -> str:
+    """The command line as you typed it, for another command, or without the option `but` and the flags `without`."""
+    words, given = ["tailor"], iter(sys.argv[1:])
+    for word in given:
+        if word == but:
+            next(given, None)
+        elif word not in without and not (but and word.startswith(f"{but}=")):
+            words.append(word)
+    words[1:2] = [command or words[1]]
+    return mask_passwords(shlex.join(words))
+
+
+def format_by_hand(name: str, version: str) -> str:
+    """The line that makes that version the champion without any judgement: MLflow's own call."""
+    from ..registry.versions import CHAMPION
+
+    code = f'from mlflow import MlflowClient; MlflowClient().set_registered_model_alias("{name}", "{CHAMPION}", "{version}")'
+    return f'eval "$({format_next("env")})"; {shlex.join(["python", "-c", code])}'
 
 
 def add_options(text: str, arguments: Sequence[str]) -> str:

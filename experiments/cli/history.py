@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
-from .common import format_when, json_option, open_store, print_json, print_lines, print_table, store_option, working
+from .options import json_option, store_option
+from .screen import format_when, print_json, print_lines, print_table, working
+from .stores import open_store
 
 
 @click.command("history")

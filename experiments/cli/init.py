@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .common import data_option, format_next
+from .hints import format_next
+from .options import data_option
 
 if TYPE_CHECKING:
     from ..planning.starter import Starter

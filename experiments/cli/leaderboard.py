@@ -12,7 +12,9 @@ from ...search.study.capabilities import count_trials
 from ...search.study.goal import key_of
 from ..tracking import ui_links
 from ..tracking.leaderboard import describe_best, find_best, format_number, list_others, read_leaderboard, shorten
-from .common import format_next, is_taken_up, make_table, open_console, show_table
+from .hints import format_next
+from .screen import make_table, open_console, show_table
+from .stores import is_taken_up
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -8,17 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import (
-    data_option,
-    format_next,
-    json_option,
-    keep_stdout_for_json,
-    name_option,
-    print_json,
-    set_option,
-    store_at,
-    store_option,
-)
+from .hints import format_next
+from .options import data_option, json_option, name_option, set_option, store_option
+from .screen import keep_stdout_for_json, print_json
+from .stores import store_at
 
 if TYPE_CHECKING:
     from ..coordinator.lr_range import RateTest

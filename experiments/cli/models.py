@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .common import format_next, format_when, json_option, open_store, print_json, print_table, store_option, working
+from .hints import format_next
+from .options import json_option, store_option
+from .screen import format_when, print_json, print_table, working
+from .stores import open_store
 
 if TYPE_CHECKING:
     from ..registry.listing import Registered

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import json_option, open_store, print_json, store_at, store_option, working
+from .options import json_option, store_option
+from .screen import print_json, working
+from .stores import open_store, store_at
 
 if TYPE_CHECKING:
     import numpy as np

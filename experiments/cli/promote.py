@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .common import data_option, json_option, store_option
+from .options import data_option, json_option, store_option
 from .promotion import promotion_options, run_promotion
 
 

@@ -8,17 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from .common import (
-    find_recorded,
-    format_by_hand,
-    format_next,
-    keep_stdout_for_json,
-    open_store,
-    print_json,
-    print_next,
-    print_table,
-    working,
-)
+from .hints import format_by_hand, format_next
+from .screen import keep_stdout_for_json, print_json, print_next, print_table, working
+from .stores import find_recorded, open_store
 
 if TYPE_CHECKING:
     from ...search.study.spec import StudySpec

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
-from .common import open_store, store_option, working
+from .options import store_option
+from .screen import working
+from .stores import open_store
 
 
 @click.command("pull")

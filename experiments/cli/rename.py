@@ -6,7 +6,10 @@ import shlex
 
 import click
 
-from .common import format_next, open_store, store_option, working
+from .hints import format_next
+from .options import store_option
+from .screen import working
+from .stores import open_store
 
 
 @click.command("rename")

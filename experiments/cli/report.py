@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
-from .common import find_recorded, open_store, repair_if_killed, store_option, working
+from .options import store_option
+from .screen import working
+from .stores import find_recorded, open_store, repair_if_killed
 
 
 @click.command("report")

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 
-from .common import data_option, json_option, keep_stdout_for_json, open_store, print_json, print_table, store_option, working
 from .exit_codes import DONE, FAILED
+from .options import data_option, json_option, store_option
+from .screen import keep_stdout_for_json, print_json, print_table, working
+from .stores import open_store
 
 MOST = 10  # numbers that are shown
 

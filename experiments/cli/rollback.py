@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import click
 
-from .common import format_by_hand, format_next, json_option, open_store, print_json, store_option, working
+from .hints import format_by_hand, format_next
+from .options import json_option, store_option
+from .screen import print_json, working
+from .stores import open_store
 
 
 @click.command("rollback")

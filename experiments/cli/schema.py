@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .common import print_json
+from .screen import print_json
 
 
 @click.command("schema")

@@ -9,19 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import (
-    data_option,
-    format_next,
-    json_option,
-    keep_stdout_for_json,
-    print_json,
-    print_next,
-    repeat_command,
-    store_at,
-    store_option,
-)
 from .exit_codes import FAILED, choose_exit_code
-from .hints import add_options
+from .hints import add_options, format_next, repeat_command
+from .options import data_option, json_option, store_option
+from .screen import keep_stdout_for_json, print_json, print_next
+from .stores import store_at
 from .study_options import resolve, study_options
 
 if TYPE_CHECKING:

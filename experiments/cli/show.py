@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .common import format_next, json_option, open_store, print_json, repair_if_killed, store_option, working
+from .hints import format_next
+from .options import json_option, store_option
+from .screen import print_json, working
+from .stores import open_store, repair_if_killed
 
 if TYPE_CHECKING:
     from ..tracking.recorded import RecordedAttempt

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import click
 
-from .common import find_shown, format_next, is_taken_up, json_option, print_json, store_option, working
+from .hints import format_next
+from .options import json_option, store_option
+from .screen import print_json, working
+from .stores import find_shown, is_taken_up
 
 
 @click.command("status")

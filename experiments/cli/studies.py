@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .common import find_word, format_next, json_option, print_json, print_table, store_at, store_option, working
+from .hints import format_next
+from .options import json_option, store_option
+from .screen import print_json, print_table, working
+from .stores import find_word, store_at
 
 if TYPE_CHECKING:
     from ..tracking.recorded import StudyRecord

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from .common import name_option, set_option
+from .options import name_option, set_option
 
 if TYPE_CHECKING:
     from ...search.study.spec import StudySpec

@@ -11,7 +11,9 @@ from pathlib import Path
 import click
 
 from ..system.redact import mask_passwords
-from .common import find_recorded, open_store, store_option, working
+from .options import store_option
+from .screen import working
+from .stores import find_recorded, open_store
 
 
 @click.command("ui")

@@ -19,7 +19,7 @@ def watch(name: str, folder: str | None) -> None:
     from rich.console import Console
     from rich.live import Live
 
-    from .common import find_shown, is_taken_up
+    from .stores import find_shown, is_taken_up
 
     console = Console()
     if not console.is_terminal:

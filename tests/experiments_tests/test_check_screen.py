@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import Shell
@@ -13,8 +12,7 @@ from conftest import Shell
 import tailor as public
 from tailor.experiments.cli.check import NEEDS, list_left
 from tailor.experiments.errors import InputError
-from tailor.experiments.planning.ends import MOST_MODELS, search_ends
-from tailor.experiments.planning.resolve import ask_about, find_ends, validate
+from tailor.experiments.planning.resolve import ask_about, validate
 from tailor.search.space.describe import ask_about_lists
 from tailor.search.study.load import build
 from tailor.search.study.parse_space import read_parameter
@@ -38,19 +36,6 @@ units_2 = { choices = [16, 32], when = "depth >= 2" }
 
 [training]
 unts = 32
-"""
-
-
-KINDS = """
-import keras
-
-
-def build(hparams, input_shape, num_classes):
-    inputs = keras.Input(input_shape)
-    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
-    if hparams["kind"] == "big":
-        x = keras.layers.Dense(4000)(x)
-    return keras.Model(inputs, keras.layers.Dense(num_classes, activation="softmax")(x))
 """
 
 
@@ -212,74 +197,6 @@ def test_a_mistyped_text_of_a_list_is_found_though_no_end_has_it(tailor: Shell, 
     write_study(("[space]", '[space]\nactivation = ["relu", "rleu", "tanh"]'))
     done = tailor("check", "small.toml")
     assert "space.activation: with 'rleu' the smallest model cannot be built: ValueError: " in " ".join(done.stdout.split())
-
-
-def test_a_text_that_makes_others_active_is_tried_with_them() -> None:
-    tables = {
-        "study": {"name": "s", "dataset": "digits", "model": "mine.py:build", "objective": "val_loss", "direction": "minimize"},
-        "space": {
-            "block": ["plain", "squeezed", "other"],
-            "width": {"low": 4, "high": 8, "when": "block == plain"},
-            "share": {"low": 0.1, "high": 0.5, "when": "block == squeezed"},
-        },
-    }
-    tried = list[dict[str, Any]]()
-    spec = build(tables)
-    search_ends(spec, find_ends(spec), lambda values: tried.append(dict(values)) or 7)  # type: ignore[func-returns-value]
-    assert tried[:3] == [{"block": "plain", "width": 4}, {"block": "squeezed", "share": 0.1}, {"block": "other"}]
-
-
-def test_of_a_large_space_not_every_model_is_built() -> None:
-    study = {"name": "s", "dataset": "digits", "model": "mine.py:build", "objective": "val_loss", "direction": "minimize"}
-    space = {f"n{i}": {"low": 1, "high": 2} for i in range(50)} | {"kind": [f"k{i}" for i in range(50)]}
-    spec, tried = build({"study": study, "space": space}), list[Any]()
-    ends = search_ends(spec, find_ends(spec), lambda values: tried.append(values) or 7)  # type: ignore[func-returns-value]
-    assert len(tried) == MOST_MODELS and (ends.smallest, ends.largest) == find_ends(spec)
-
-
-@pytest.mark.parametrize(
-    ("space", "size", "smallest", "largest"),
-    [
-        ({"kind": ["a", "b", "c"]}, lambda h: {"a": 2, "b": 1, "c": 3}[h["kind"]], {"kind": "b"}, {"kind": "c"}),
-        ({"kind": ["a", "b"]}, lambda h: 5, {"kind": "a"}, {"kind": "a"}),
-        ({"pools": {"low": 1, "high": 3}}, lambda h: 100 // h["pools"], {"pools": 3}, {"pools": 1}),
-        ({"units": {"low": 1, "high": 3}}, lambda h: 100 * h["units"], {"units": 1}, {"units": 3}),
-        (  # which text is the larger one changes with the width
-            {"width": {"low": 1, "high": 9}, "kind": ["flat", "square"]},
-            lambda h: h["width"] + 10 if h["kind"] == "flat" else h["width"] ** 2,
-            {"width": 1, "kind": "square"},
-            {"width": 9, "kind": "square"},
-        ),
-        (  # a text among numbers
-            {"units": [*range(8, 160, 8), "auto"]},
-            lambda h: 100 if h["units"] == "auto" else h["units"],
-            {"units": 8},
-            {"units": 152},
-        ),
-        (
-            {"kind": ["good", "bad"]},
-            lambda h: "no" if h["kind"] == "bad" else 7,
-            {"kind": "good"},
-            {"kind": "good"},
-        ),
-    ],
-)
-def test_the_smallest_and_the_largest_model_are_found_by_building(
-    space: dict[str, Any], size: Callable[[Any], int | str], smallest: dict[str, Any], largest: dict[str, Any]
-) -> None:
-    study = {"name": "s", "dataset": "digits", "model": "mine.py:build", "objective": "val_loss", "direction": "minimize"}
-    spec = build({"study": study, "space": space})
-    ends = search_ends(spec, find_ends(spec), size)
-    assert (ends.smallest, ends.largest) == (smallest, largest)
-    assert list(ends.failing) == ["space.kind: with 'bad' the smallest model cannot be built: no"] * ("bad" in str(space))
-
-
-def test_a_text_that_makes_the_model_larger_is_in_the_largest(tailor: Shell, write_study: Callable[..., Path]) -> None:
-    write_study(('model = "mlp"', 'model = "mine.py:build"'), ("[space]", '[space]\nkind = ["small", "big"]'))
-    (tailor.folder / "mine.py").write_text(KINDS)
-    found = json.loads(tailor("check", "small.toml", "--json").stdout)
-    assert found["smallest"]["parameters"] == 650 and found["smallest"]["values"]["kind"] == "small"
-    assert found["largest"]["parameters"] == 300_010 and found["largest"]["values"]["kind"] == "big"
 
 
 def test_the_default_is_what_the_search_begins_with(tailor: Shell, write_study: Callable[..., Path]) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import SMALL, Shell
@@ -15,8 +13,6 @@ from tailor.experiments.errors import InputError
 from tailor.experiments.registry.load import load as tailor_load
 from tailor.experiments.trials.run import serialize
 from tailor.experiments.trials.saved_model import explain_refusal
-from tailor.models.factory import Factory
-from tailor.models.reads import list_read
 from tailor.models.references import load_file
 
 OWN = '''
@@ -268,22 +264,6 @@ def test_a_hyperparameter_that_the_factory_never_reads_is_asked_about(tailor: Sh
     done = tailor("check", "small.toml")
     assert done.returncode == 0, done.stderr
     assert "\ndepth, units_2, widht: nets/mine.py:build read no hyperparameter of such a name" in done.stdout
-
-
-@pytest.mark.parametrize(
-    ("build", "read"),
-    [
-        (lambda h, *_: h["a"], {"a"}),
-        (lambda h, *_: h.get("a", 1) + ("b" in h), {"a", "b"}),
-        (lambda h, *_: dict(h), {"a", "b", "c"}),
-        (lambda h, *_: {**h}, {"a", "b", "c"}),
-        (lambda h, *_: h | {}, {"a", "b", "c"}),
-        (lambda h, *_: h.copy(), {"a", "b", "c"}),
-        (lambda h, *_: [*h.items()], {"a", "b", "c"}),
-    ],
-)
-def test_what_a_factory_asks_for_is_noted(build: Callable[..., Any], read: set[str]) -> None:
-    assert list_read(Factory("own", build, {"c": 3}, None), {"a": 1, "b": 2}, ((8, 8, 1), 10)) == read
 
 
 @pytest.mark.slow

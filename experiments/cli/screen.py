@@ -1,0 +1,138 @@
+"""What commands print: tables, JSON, a sign of life, and what to run next."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+AT_ONCE = 0.5  # seconds without a sign of life
+LEFT = {"", "study", "status", "hyperparameters", "model", "true", "taken for"}  # the columns of texts
+LEFT |= {"from–to", "scale", "condition", "dataset", "sampler", "name", "aliases", "who", "alias", "verdict", "reason"}
+WHOLE = {"when", "registered"}  # columns of moments, which are read at a glance
+
+
+@contextmanager
+def keep_stdout_for_json(wanted: bool) -> Iterator[None]:
+    """If `wanted`, send all other output, also that of workers and custom models, to standard error."""
+    if not wanted:
+        yield
+        return
+    sys.stdout.flush()
+    before = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(before, 1)
+        os.close(before)
+
+
+def print_json(value: Any) -> None:
+    """Print plain data as JSON; with escapes if the encoding of standard output lacks letters."""
+    whole = (sys.stdout.encoding or "").lower().startswith("utf")
+    click.echo(json.dumps(_without_nan(value), indent=2, ensure_ascii=not whole, default=str, allow_nan=False))
+
+
+def _without_nan(value: Any) -> Any:
+    """The same data with null for what JSON has no number for: NaN and infinities."""
+    if isinstance(value, Mapping):
+        return {key: _without_nan(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@contextmanager
+def working(text: str) -> Iterator[None]:
+    """Show that the command works: a spinner on a terminal; else one line on standard error, unless the block is done at once.
+
+    Print nothing in the block. Every command that opens a store, reads data or loads TensorFlow does that in such a block.
+    """
+    if sys.stderr.isatty():
+        with open_console(err=True).status(text):
+            yield
+        return
+    stderr = os.dup(2)  # the block may silence the libraries' own
+    line = f"{text} …\n".encode(sys.stderr.encoding or "utf-8", "replace")
+    timer = threading.Timer(AT_ONCE, os.write, (stderr, line))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        os.close(stderr)
+
+
+def open_console(err: bool = False) -> Console:
+    """The console of all tables: as wide as COLUMNS, or the terminal, or else 80."""
+    from rich.console import Console
+
+    return Console(stderr=err, highlight=False)
+
+
+def make_table() -> Table:
+    """An empty table in the one look of all: headings over a line, two spaces between columns."""
+    from rich import box
+    from rich.table import Table
+
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+
+
+def show_table(console: Console, title: str, table: Table) -> None:
+    """Print a table under its title. (Rich would break a table's own title at the table's width.)"""
+    from rich.text import Text
+
+    console.print(Text(title, "bold"))
+    console.print(table)
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table as wide as the console."""
+    from rich.text import Text
+
+    table = make_table()
+    for column in columns:
+        table.add_column(column, justify="left" if column in LEFT else "right", overflow="fold", no_wrap=column in WHOLE)
+    for row in rows:
+        table.add_row(*map(Text, row))  # as Text: names may hold brackets, which rich would read as markup
+    show_table(open_console(), title, table)
+
+
+def print_lines(*lines: str) -> None:
+    """Print lines, wrapped between words at the console's width."""
+    from rich.text import Text
+
+    console = open_console()
+    for line in lines:
+        console.print(Text(line))
+
+
+def print_next(steps: Iterable[tuple[str, str]]) -> None:
+    """Print commands to run next, each on one line that is never broken, with what it does beside it, or below if it is long."""
+    steps, width = list(steps), open_console().width
+    longest = max((len(command) for command, _ in steps if len(command) <= width // 2), default=0)
+    click.echo("Next:")
+    for command, what in steps:
+        beside = f"  {command:<{longest}}   {what}"
+        click.echo(beside if len(beside) <= width else f"  {command}\n      {what}")
+
+
+def format_when(iso: str) -> str:
+    """A recorded moment as people read it: this machine's time, to the minute."""
+    from datetime import datetime
+
+    return datetime.fromisoformat(iso).astimezone().strftime("%Y-%m-%d %H:%M")
