@@ -1,4 +1,4 @@
-"""The smallest and the largest model of a space, found by building models."""
+"""The smallest and the largest model of a space, found by building models, and how long their training may take."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from conftest import Shell
 
 from tailor.experiments.planning.ends import MOST_MODELS, search_ends
+from tailor.experiments.planning.estimate import Size, _count_epochs
 from tailor.experiments.planning.resolve import find_ends
 from tailor.search.study.load import build
 
@@ -25,6 +26,20 @@ def build(hparams, input_shape, num_classes):
         x = keras.layers.Dense(4000)(x)
     return keras.Model(inputs, keras.layers.Dense(num_classes, activation="softmax")(x))
 """
+
+
+@pytest.mark.parametrize(
+    ("search", "epochs"),
+    [
+        ({}, 30),  # three rounds of two workers
+        ({"total_epochs": 20}, 20),  # and what then runs ends whole
+        ({"timeout": 6}, 13),
+        ({"total_epochs": 20, "timeout": 60}, 20),
+    ],
+)
+def test_a_worker_trains_no_more_epochs_than_the_budgets_allow(search: dict[str, int], epochs: float) -> None:
+    tables = {"study": {"name": "s", "dataset": "digits", "model": "mlp"}, "search": {"trials": 5, "max_epochs": 10, **search}}
+    assert _count_epochs(build(tables), 5, 2, Size({}, 1, 1.0, 1.0, epoch_seconds=2.0)) == epochs
 
 
 def test_a_text_that_makes_others_active_is_tried_with_them() -> None:

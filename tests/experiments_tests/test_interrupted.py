@@ -14,9 +14,27 @@ import pytest
 from conftest import Shell
 from searches import artifacts, client, runs, start, wait_for_epochs
 
+from tailor.experiments.workers import dask_settings, pool
+
 Write = Callable[..., Path]
 LONG = (("max_epochs = 3", "max_epochs = 9000"), ("trials = 4", "trials = 2"), ('pruner = "median"', 'pruner = "none"'))
 SHORT = ("--set", "search.max_epochs=3")
+
+
+def test_an_interrupt_while_the_workers_start_shows_nothing_of_dasks(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pool, "LocalBackend", interrupted)
+    for name in ("begin_loading", "end_loading"):  # the tests keep that process
+        monkeypatch.setattr(pool, name, lambda: None)
+    with dask_settings.prepare(own=True) as loop:
+        with pytest.raises(KeyboardInterrupt):
+            pool._start_workers(1, 1, loop)
+        loop.asyncio_loop.call_exception_handler({"message": "Task exception was never retrieved"})  # type: ignore[attr-defined]
+    assert not caplog.records
 
 
 @pytest.mark.slow
