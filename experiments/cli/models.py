@@ -56,4 +56,6 @@ def _find_shown(versions: list[Registered], name: str) -> Registered:
 def _format(version: Registered) -> list[str]:
     accuracy = "–" if version.test_accuracy is None else f"{version.test_accuracy:.4f}"
     study = version.study if version.trial is None else f"{version.study}:{version.trial}"
+    if len(version.trials) > 1:
+        study = f"{version.study}, trials {', '.join(map(str, version.trials))}"
     return [version.version, ", ".join(version.aliases), accuracy, study or "–", format_when(version.when)]

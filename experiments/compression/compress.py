@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -20,7 +21,7 @@ from ..promotion.promote import promote
 from ..promotion.records import Choice, Promotion, Request, Work
 from ..promotion.statistics import Predictions, score_with_interval
 from ..registry.files import INT8, INT8_SHA256
-from ..tracking.kinds import REFIT
+from ..registry.versions import SEEN, TRIALS
 from ..tracking.ui_links import make_base_url
 from ..trials.evaluator import Evaluator
 from . import log
@@ -133,7 +134,8 @@ def _describe(source: Source, found: Recorded, places: Places) -> Choice:
         found.holdout,
         next(one for one in found.rows if one.name == row.base).cost.p50_ms,
         int(run.data.metrics["model_bytes"]),
-        refit=source.study.client.get_run(source.version.run_id).data.tags.get("tailor.kind") == REFIT.name,
+        refit=SEEN in source.version.tags,
+        trials=tuple(json.loads(source.version.tags.get(TRIALS, "[]"))),
         note=note,
         tags=tags,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -24,7 +25,9 @@ from ..registry.versions import (
     PENDING,
     RESCALED,
     RESCALING,
+    SEEN,
     SETTLED,
+    TRIALS,
     UNSCALED,
     find_champion,
     find_role,
@@ -189,6 +192,8 @@ def _describe(
         AGAINST: _number(champion),
         EVIDENCE: made.run_id,
         LOOKS: str(measure_looks(work.splits.train.images)),
+        **({SEEN: "true"} if choice.refit else {}),
+        **({TRIALS: json.dumps(choice.trials)} if choice.trials else {}),
         **({} if choice.latency_ms is None else {"tailor.latency_ms": repr(choice.latency_ms)}),
     }
     return Registration(made.name, choice.model_id, choice.run_id, tags, _write_card(work, made, test, tags))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,12 +16,12 @@ from ..system.import_path import prefer_installed
 from ..system.sorting import count_up
 from ..tracking.pages import read_pages
 from ..tracking.reader import open_client
-from .versions import find_model, list_versions
+from .versions import TRIALS, find_model, list_versions
 
 
 @dataclass(frozen=True)
 class Registered:
-    """A registered version. What Tailor did not promote has no accuracy, study or trial.
+    """A registered version. What Tailor did not promote has no accuracy, study or trial; `trials` are those of an ensemble.
 
     `test_accuracy` is from 0 to 1; `when` is UTC, ISO 8601, to the second; `run_id` is the trial's run.
     """
@@ -33,6 +34,7 @@ class Registered:
     trial: int | None
     when: str
     run_id: str
+    trials: tuple[int, ...] = ()
 
     @classmethod
     def read(cls, version: ModelVersion, aliases: dict[str, str]) -> Registered:
@@ -47,6 +49,7 @@ class Registered:
             trial=None if trial is None else int(trial),
             when=made.isoformat(timespec="seconds"),
             run_id=version.run_id or "",
+            trials=tuple(json.loads(tags.get(TRIALS, "[]"))),
         )
 
 

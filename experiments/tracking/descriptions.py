@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,11 +10,11 @@ from ...search.study.spec import StudySpec
 from ..errors import write_command
 from ..trials.job import TrialResult
 from .kinds import TRIAL, Kind
-from .leaderboard import LONGEST_TAG, TOP, Overview, Row, format_number, shorten
+from .leaderboard import LONGEST_TAG, TOP, Overview, Row, count_rows, format_number, shorten
 from .recorded import REPORT
 
 WIDEST = 60  # characters of a trial's hyperparameters in a table
-STATUSES = ("complete", "pruned", "failed", "running", "stopped", "lost")
+STATUSES = ("complete", "infeasible", "pruned", "failed", "running", "stopped", "lost")
 
 
 def write_trial_note(
@@ -39,7 +38,7 @@ def write_trial_note(
 def write_study_note(spec: StudySpec, board: Sequence[Row], link: str, promotable: bool = True) -> str:
     """A study's description: its best trial, the leaderboard, and what to do next. `link` is the report's address."""
     goal, overview = spec.goal, Overview.of(board)
-    counts = ", ".join(f"{overview.counts[status]} {status}" for status in (*STATUSES, "infeasible") if overview.counts[status])
+    counts = ", ".join(f"{overview.counts[status]} {status}" for status in STATUSES if overview.counts[status])
     aim = " and ".join(f"{o.direction} `{o.metric}`" for o in goal.objectives)
     lines = [f"`{spec.model}` on `{spec.dataset}`, {aim}. Trials: {counts or 'none yet'}."]
     if board and board[0].front is not None:
@@ -70,7 +69,7 @@ def _write_row(row: Row, goal: Goal, varied: Sequence[str], link: str) -> str:
 
 def count_by_status(board: Sequence[Row]) -> dict[str, float]:
     """The numbers of trials, in all and by status, as metrics."""
-    counts = Counter(row.status for row in board)
+    counts = count_rows(board)
     return {"trials": float(len(board)), **{f"trials_{status}": float(counts[status]) for status in STATUSES}}
 
 

@@ -79,6 +79,9 @@ def test_a_killed_promotion_is_finished_and_the_champion_stays(
     assert died.returncode == 1 and died.stderr.strip().endswith("tailor: killed before the promotion")
     mlflow = client(copy.folder)
     assert len(mlflow.search_model_versions("name = 'digits'")) == 1  # nothing by half
+    seen = {"tailor.trained_on_holdout": "true", "tailor.trials": "[0, 1]"}
+    for key, value in seen.items():
+        mlflow.set_model_version_tag("digits", "1", key, value)
     done = copy(*ONE)
     assert done.returncode == 0, done.stderr
     assert "the same compression was made before" in done.stdout and "pruned 50 % *" in done.stdout
@@ -89,6 +92,7 @@ def test_a_killed_promotion_is_finished_and_the_champion_stays(
     assert tags["tailor.compressed_from"] == "digits/1" and tags["tailor.compressed_from_run"] == original.run_id
     assert tags["tailor.compressed_from_sha256"] == original.tags["tailor.sha256"]
     assert tags["tailor.outcome"] == "challenger" and "compression.png" in version.description
+    assert tags.items() >= seen.items() and "its original was trained on it" in version.description
     run = mlflow.get_run(version.run_id)
     assert (run.info.status, run.data.tags["tailor.kind"]) == ("FINISHED", "compression")
     place = Path(mlflow.download_artifacts(version.run_id, "", str(tmp_path)))

@@ -200,6 +200,7 @@ def test_the_winner_can_be_trained_again_on_all_but_test(shell: Shell, promoted:
     assert f"trained again on train, val and holdout for {int(median.data.metrics['best_epoch'])} epochs" in chosen["how"]
     version = mlflow.get_model_version_by_alias("refitted", "champion")
     assert version.source == f"models:/{chosen['model_id']}" != f"models:/{before['model_id']}"
+    assert version.tags["tailor.trained_on_holdout"] == "true"
 
     parts = split(open_dataset("digits", None), DataPlan())
     images = np.load(shell.folder / "mlruns" / "cache" / f"{parts.digest}-refit" / "train_images.npy")
@@ -266,6 +267,9 @@ def test_an_ensemble_is_one_model_that_loads_like_any_other(
     assert "not trained again" not in client(shell.folder).get_model_version_by_alias("together", "champion").description
     found = json.loads(done.stdout)
     assert found["choice"]["how"] == "an ensemble of 2 models, weighted in 3 parts"
+    trials = found["choice"]["trials"]
+    assert f"small, trials {', '.join(map(str, trials))}" in shell("models", "together").stdout
+    assert json.loads(shell("models", "together", "--json").stdout)[0]["trials"] == trials
     assert shell("pull", "together", "-o", str(tmp_path / "got")).returncode == 0
     import keras
 

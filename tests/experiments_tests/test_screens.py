@@ -18,6 +18,7 @@ from tailor.experiments.coordinator.display import describe_resumed, draw_table,
 from tailor.experiments.coordinator.progress import Leader, Progress, RunningTrial
 from tailor.experiments.planning.resume_check import list_space_changes
 from tailor.experiments.system.sorting import count_up
+from tailor.experiments.tracking.descriptions import count_by_status
 from tailor.experiments.tracking.leaderboard import Overview, rank
 from tailor.experiments.tracking.recorded import RecordedAttempt
 from tailor.search.errors import StudyError
@@ -140,6 +141,11 @@ def test_a_leaderboard_of_several_objectives_and_a_constraint(width: int) -> Non
     assert find_row(lines, 5)[:6] == ["5", "*", "0.9122", "2.0000", "7", "done"]
     assert find_row(lines, 0)[:5] == ["0", "0.8822", "1.0000", "5", "infeasible"]
     assert "Best by val_accuracy: trial 5, val_accuracy 0.9122, latency_ms 2.0000" in " ".join(" ".join(lines).split())
+
+
+def test_trials_that_break_a_constraint_are_counted_apart_on_mlflows_page() -> None:
+    counts = count_by_status(rank(ATTEMPTS, Goal(GOAL.objectives, (Constraint.parse("val_accuracy >= 0.9"),))))
+    assert (counts["trials"], counts["trials_complete"], counts["trials_infeasible"]) == (len(ATTEMPTS), 1, 1)
 
 
 def test_the_epoch_of_a_pruned_trial_is_the_trials_own() -> None:
