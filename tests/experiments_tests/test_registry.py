@@ -16,6 +16,7 @@ from files import as_registered
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from searches import copy_study
 
 from tailor.experiments.errors import InputError
 from tailor.experiments.registry.pull import pull
@@ -33,6 +34,14 @@ for flavor in (mlflow.pyfunc, mlflow.tensorflow):
     answer = flavor.load_model("models:/digits@champion").predict(test.images)
     print("accuracy", (answer.argmax(axis=1) == test.labels).mean())
 """
+
+
+@pytest.fixture(scope="module")
+def recorded(recorded: Shell, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """A copy of the finished study: these tests promote a worse one to its name."""
+    shell = Shell(tmp_path_factory.mktemp("promoted für alle"))
+    copy_study(recorded.folder, shell.folder)
+    return shell
 
 
 def client(shell: Shell) -> MlflowClient:
