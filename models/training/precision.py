@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from .clone import clone_or_keep, signature, walk_layers
+from .clone import signature, walk_layers
 from .options import TrainOptions
-from .program import Program
+from .program_cache import get_program
 from .records import TrialValues
 
 STEPS = 12
@@ -50,7 +50,7 @@ def _time_steps(model: keras.Model, options: TrainOptions, num_classes: int, eno
     count = STEPS * options.batch_size
     images = tf.constant(rng.integers(0, 256, (count, *model.inputs[0].shape[1:]), dtype="uint8"))
     labels = tf.constant(rng.integers(0, num_classes, count))
-    program = Program(*clone_or_keep(model), options, num_classes, compiled=False)
+    program = get_program(model, options, num_classes)  # kept: what trains this model next need not trace it again
     program.load(model, TrialValues(options))
     order = tf.range(count)
     program.train(images, labels, order, range(0, 1))  # traces
