@@ -258,8 +258,8 @@ def test_telling_twice_or_a_stranger_raises(opened: Open) -> None:
 @pytest.mark.timeout(900)
 @KIND
 def test_many_asks(opened: Open, sampler: str) -> None:
-    """A thousand of the default; few where an ask is dear: a Gaussian process takes seconds, and rising."""
-    asks = {"tpe": 1000, "bayesian": 12, "gp": 60}.get(sampler, 300)
+    """Hundreds of the default; few where an ask is dear: a Gaussian process takes seconds, and rising."""
+    asks = {"tpe": 300, "bayesian": 12, "gp": 60}.get(sampler, 100)
     engine = opened(soon(sampler), trials=asks)
     for i in range(asks):
         suggestion = ask(engine)
