@@ -20,6 +20,7 @@ Errors are StudyError, ModelError, InputError, RunError or StoreError; their mes
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -79,7 +80,15 @@ def __getattr__(name: str) -> Any:
     from .experiments.system.import_path import prefer_installed
 
     with prefer_installed():  # a script or notebook may have a `queue.py` beside it
+        _load_tqdm()
         return getattr(importlib.import_module(_PLACES[name], __name__), name)
+
+
+def _load_tqdm() -> None:
+    """Load it before MLflow and Optuna do: in a notebook without ipywidgets it warns that it has no bar, and we show none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        importlib.import_module("tqdm.auto")
 
 
 def __dir__() -> list[str]:

@@ -39,7 +39,8 @@ LAYERS = {
         ("planning", "registry", "reports"),
         ("tracking", "workers"),
         ("trials", "store"),
-        ("datasets", "system"),
+        ("datasets",),
+        ("system",),
         ("errors",),
     ),
 }

@@ -149,7 +149,7 @@ def _show_plan(spec: StudySpec, found: Estimate) -> None:
 
     search = spec.search
     more = {
-        "in all": None if search.total_epochs is None else f"{search.total_epochs} epochs",
+        "in all": None if search.total_epochs is None else count(search.total_epochs, "epoch"),
         "timeout": None if search.timeout is None else format_duration(search.timeout),
         "patience": None if search.patience is None else f"{search.patience} trials",
         "target": None if search.target is None else f"{spec.objective.metric} {search.target:g}",

@@ -18,12 +18,13 @@ def command(study: str, sure: bool, store: str | None) -> None:
     """Delete STUDY: its runs, models, engine state, checkpoints and data. What a registered version needs stays."""
     with working(f"reading {study}"):
         from ..maintenance.delete import delete, plan_deletion
+        from ..system.words import say_need
         from ..tracking.erase import Eraser
 
         place, client = open_store(store)
         plan = plan_deletion(client, place, study)
-    kept = f"; {', '.join(plan.versions)} needs the rest, which stays" if plan.versions else ""
-    runs = len(plan.runs) + (not plan.versions)
+    kept = f"; {say_need(plan.versions)} the rest, which stays" if plan.versions else ""
+    runs = len(plan.runs) + (plan.study_run is not None and not plan.versions)
     size = format_size(plan.size) + (" here, and what they take on the server" if plan.elsewhere else "")
     if plan.versions and not (runs or plan.models or plan.folders):
         click.echo(f"{study} was deleted before{kept}.")

@@ -34,8 +34,8 @@ def command(name: str | None, as_json: bool, store: str | None) -> None:
             shown = [_find_shown(versions, one) for one in counts]
             print_json([asdict(v) | {"versions": counts[v.name]} for v in shown])
             return
-        rows = [[one, str(count), *_format(_find_shown(versions, one))] for one, count in counts.items()]
-        columns = ["name", "versions", "version", "aliases", "test accuracy", "study", "registered"]
+        rows = [[one, *_format(_find_shown(versions, one), f" of {count}")] for one, count in counts.items()]
+        columns = ["name", "version", "aliases", "test accuracy", "study", "registered"]
         print_table("Registered models (tailor models NAME lists every version)", columns, rows)
         if not rows:
             click.echo(f"No model yet. Next:  {format_next('promote', 'STUDY', '--to', 'NAME')}")
@@ -53,9 +53,9 @@ def _find_shown(versions: list[Registered], name: str) -> Registered:
     return next((v for v in mine if "champion" in v.aliases), mine[0])
 
 
-def _format(version: Registered) -> list[str]:
+def _format(version: Registered, of_how_many: str = "") -> list[str]:
     accuracy = "–" if version.test_accuracy is None else f"{version.test_accuracy:.4f}"
     study = version.study if version.trial is None else f"{version.study}:{version.trial}"
     if len(version.trials) > 1:
         study = f"{version.study}, trials {', '.join(map(str, version.trials))}"
-    return [version.version, ", ".join(version.aliases), accuracy, study or "–", format_when(version.when)]
+    return [version.version + of_how_many, ", ".join(version.aliases), accuracy, study or "–", format_when(version.when)]

@@ -21,10 +21,13 @@ def command(old: str, new: str, store: str | None) -> None:
     said: list[str] = []
     with working(f"renaming {old}"):
         from ..maintenance.rename import rename
+        from ..tracking.pending import is_deleted
 
         place, client = open_store(store)
         rename(client, place, old, new, said.append)
+        resumes = not is_deleted(client, new)
     for line in said:
         click.echo(line)
     click.echo(f"Renamed {old} to {new}. See it with:  {format_next('status', new)}")
-    click.echo(f'To add trials, set name = "{new}" in its study file, or add --name {shlex.quote(new)}.')
+    if resumes:
+        click.echo(f'To add trials, set name = "{new}" in its study file, or add --name {shlex.quote(new)}.')

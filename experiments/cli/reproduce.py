@@ -29,6 +29,7 @@ def command(run: str, as_json: bool, store: str | None, data: Path | None) -> in
     from ..coordinator.display import open_screen
     from ..coordinator.reproduce import reproduce
     from ..system.forkserver import loading
+    from ..system.words import count
 
     with working(f"reading {run}"):
         place, client = open_store(store)
@@ -47,7 +48,7 @@ def command(run: str, as_json: bool, store: str | None, data: Path | None) -> in
     if found.failure:
         click.echo(f"Not reproduced: {name} failed this time: {found.failure}")
     elif found.same:
-        click.echo(f"The same numbers: {name}, {found.epochs} epochs, all {found.compared} numbers.")
+        click.echo(f"The same numbers: {name}, {count(found.epochs, 'epoch')}, all {found.compared} numbers.")
     else:
         rows = [
             ["–" if one.epoch is None else str(one.epoch), one.metric, _exact(one.recorded), _exact(one.now)]

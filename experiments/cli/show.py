@@ -70,9 +70,10 @@ def _print(title: str, rows: Iterable[tuple[str, str]]) -> None:
 
 
 def _describe(one: RecordedAttempt) -> str:
+    from ..system.words import count
     from ..tracking.leaderboard import WORDS
 
     begun = datetime.fromtimestamp(one.start / 1000).strftime("%Y-%m-%d %H:%M:%S")
     took = "" if one.end is None else f", {(one.end - one.start) / 1000:.1f} s"
-    epochs = "1 epoch" if one.epochs == 1 else f"{one.epochs} epochs"
+    epochs = count(one.epochs, "epoch")
     return f"{WORDS.get(one.status, one.status)}{f' ({one.reason})' if one.reason else ''}, {epochs}, from {begun}{took}"

@@ -136,6 +136,7 @@ def _describe(source: Source, found: Recorded, places: Places) -> Choice:
         int(run.data.metrics["model_bytes"]),
         refit=SEEN in source.version.tags,
         trials=tuple(json.loads(source.version.tags.get(TRIALS, "[]"))),
+        made=row.name,
         note=note,
         tags=tags,
     )

@@ -16,6 +16,7 @@ from ..export import convert
 from ..export.formats import FORMATS
 from ..export.sample import take_sample
 from ..store import Store
+from ..system.words import count
 from ..trials.evaluator import Evaluator
 from ..trials.saved_model import SavedModel
 from .measure import count_gzipped, measure_keras, measure_litert
@@ -68,7 +69,7 @@ def _make_models(source: Source, asked: Asked, shop: Workshop) -> Iterator[tuple
     for sparsity in asked.sparsities:
         name = f"pruned {100 * sparsity:g} %"
         rate = "" if asked.rate == 1 else f" at {asked.rate:g} times the trial's learning rate"
-        shop.say(f"{name}: {epochs} epochs{rate}")
+        shop.say(f"{name}: {count(epochs, 'epoch')}{rate}")
         made = shop.evaluator.call(prune, source.saved, job, Pruning(sparsity, asked.rate))
         yield name, _save(shop.folder, name, made, source.saved), made, {**source.described, "epochs": epochs}
     if asked.distil or asked.everything:
@@ -76,7 +77,7 @@ def _make_models(source: Source, asked: Asked, shop: Workshop) -> Iterator[tuple
         student = make_student_job(job, shop.student, epochs)
         name = f"distilled {shop.student[0]}"
         sizes = ", ".join(f"{key} {value}" for key, value in shop.student[1].items()) or "its defaults"
-        shop.say(f"{name}: {epochs} epochs, {sizes}")
+        shop.say(f"{name}: {count(epochs, 'epoch')}, {sizes}")
         made = shop.evaluator.call(distil, source.saved, (student, job), (asked.temperature, asked.alpha))
         # The student was trained by the teacher's options; a compiled teacher's are in its code, so its values alone say less.
         described = {**source.described, "model": student.model, "values": _list_values(source, student.values), "epochs": epochs}

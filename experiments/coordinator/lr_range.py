@@ -48,6 +48,7 @@ class RateTest:
     run_id: str
     experiment_id: str
     compiled: bool  # the model brings its own optimizer, so the rate is set in its code
+    searched: bool = False  # a search of the study has begun in this store
 
     @property
     def diverged(self) -> bool:
@@ -57,6 +58,8 @@ class RateTest:
 
 def run_rate_test(spec: StudySpec, store: Store, data_dir: Path | None, plan: RatePlan, screen: Screen) -> RateTest:
     """Test the rates on the point that a search would begin with. Raises InputError, ModelError before it records anything."""
+    if store.exists:
+        find_study(open_client(store), spec.name)  # before anything is trained: it may be deleted, or renamed
     splits = open_all(spec, data_dir)
     with Evaluator() as evaluator, tempfile.TemporaryDirectory(prefix="tailor-") as folder:
         spec = discover(spec, splits)
@@ -112,4 +115,4 @@ def _record(client: MlflowClient, made: RateTest, tags: Mapping[str, str]) -> Ra
         (Path(folder) / "lr_range.json").write_text(json.dumps(plain, indent=1), encoding="utf-8")
         client.log_artifacts(run_id, folder)
     client.set_terminated(run_id)
-    return replace(made, run_id=run_id)
+    return replace(made, run_id=run_id, searched=study is not None)

@@ -16,6 +16,7 @@ from pathlib import Path
 from PIL import Image
 
 from ..errors import InputError, escape_path
+from ..system.words import count
 
 SPLITS = {"train": "train training", "val": "val valid validation", "test": "test testing"}
 LIKE_SPLITS = re.compile(r"(train(ing)?|val(id|idate|idation)?|test(ing)?|dev|eval(uation)?|hold[-_]?out)([-_ .\d].*)?")
@@ -191,12 +192,15 @@ def _left_out(found: Sequence[Found], beside: int) -> list[str]:
     if others:
         counts = ", ".join(f"{escape_path(ending)} ({n:,})" for ending, n in others.most_common(MOST_NAMED))
         notes.append(
-            f"not read, because of their endings: {others.total():,} files: {counts}{', …' if len(others) > MOST_NAMED else ''}"
+            f"not read, because of their endings: {count(others.total(), 'file')}: "
+            f"{counts}{', …' if len(others) > MOST_NAMED else ''}"
         )
     if beside:
-        notes.append(f"not read: {beside:,} images that lie beside the classes' folders")
+        notes.append(f"not read: {count(beside, 'image')} beside the classes' folders")
     if deeper:
-        notes.append(f"{deeper:,} of {images:,} images lie in folders inside their class's folder; Tailor uses them")
+        notes.append(
+            f"{deeper:,} of {images:,} images lie{'s' * (deeper == 1)} in folders inside their class's folder; Tailor uses them"
+        )
     return notes
 
 

@@ -15,6 +15,7 @@ from mlflow.entities import Experiment, LoggedModel, Run, ViewType
 from ...search.engines.states import delete_state
 from ..errors import InputError
 from ..store import Store
+from ..system.words import say_need
 from ..tracking import pending
 from ..tracking.erase import ACTIVE, Eraser, find_place, measure
 from ..tracking.kinds import CANDIDATE, REFIT
@@ -57,7 +58,7 @@ def plan_deletion(client: MlflowClient, store: Store, study: str) -> Deletion:
     experiment, eraser = _find_experiment(client, study), Eraser(client)
     runs, models = eraser.list_runs(experiment.experiment_id), eraser.list_models(experiment.experiment_id)
     own = next((run for run in runs if run.data.tags.get("tailor.kind") == "study"), None)
-    if own is None and not experiment.tags.get(pending.PENDING):
+    if not (experiment.tags.get(pending.PENDING) or any("tailor.kind" in run.data.tags for run in runs)):
         raise InputError(f"STUDY: the experiment {study!r} is no study of Tailor's; delete it in MLflow.")
     needed = find_needed(client)
     versions = needed.of_study(study, {run.info.run_id for run in runs})
@@ -104,11 +105,11 @@ def _erase(plan: Deletion, eraser: Eraser, store: Store) -> None:
 
 def _note_kept(plan: Deletion, client: MlflowClient) -> None:
     """Leave the experiment with what versions need, marked so that no search resumes it."""
-    number, named = plan.experiment.experiment_id, ", ".join(plan.versions)
-    client.set_experiment_tag(number, pending.KEPT, named)
+    number, needed = plan.experiment.experiment_id, say_need(plan.versions)
+    client.set_experiment_tag(number, pending.KEPT, ", ".join(plan.versions))
     if plan.study_run is not None:
-        client.set_tag(plan.study_run.info.run_id, "tailor.ended", f"{DELETED} {named} needs")
-        client.set_tag(plan.study_run.info.run_id, NOTE, f"Study **{plan.study}** was {DELETED} {named} needs.")
+        client.set_tag(plan.study_run.info.run_id, "tailor.ended", f"{DELETED} {needed}")
+        client.set_tag(plan.study_run.info.run_id, NOTE, f"Study **{plan.study}** was {DELETED} {needed}.")
         if OVERVIEW in plan.study_run.data.tags:
             client.delete_tag(plan.study_run.info.run_id, OVERVIEW)
     pending.end(client, number)

@@ -46,7 +46,7 @@ def rename(client: MlflowClient, store: Store, study: str, new: str, say: Callab
     found = _find(client, study)
     begun = client.get_experiment(found.experiment_id).tags.get(pending.PENDING) == command
     if taken is not None or (not begun and has_state(new, find_studies_url(store), store.oracles)):
-        raise InputError(f"NEW: there is a study {new!r} already; choose another name.")
+        raise InputError(f"NEW: the name {new!r} is taken already; choose another one.")
     if not begun and (found.running or (store.spool / study).is_dir()):
         for line in repair(found, store):  # what a killed search left
             say(f"repaired: {line}")

@@ -131,8 +131,8 @@ def warn_of_openings(openings: int, accuracy: float, images: int) -> str:
     likely = (accuracy * images + 1) / (images + 2)
     luck = float(np.sqrt(2 * np.log(openings)) * np.sqrt(likely * (1 - likely) / images))
     return (
-        f"The test set was opened {openings} times for this name: the accuracy of the best of so many looks may be up to "
-        f"{100 * luck:.1f} points too high by luck. Fresh test data would end that."
+        f"The test set was opened {openings} times for this name: of so many models as good as this one, "
+        f"the best may look up to {100 * luck:.1f} points better than it is, by luck. Fresh test data would end that."
     )
 
 

@@ -10,6 +10,7 @@ from ...search.study.goal import Goal
 from ..datasets.images import Images
 from ..errors import InputError, RunError, write_command
 from ..registry.files import fetch_saved_model, find_logged_models
+from ..system.words import count
 from ..tracking.leaderboard import find_best, read_leaderboard
 from ..trials.evaluator import Evaluator
 from .average import Average, log_average
@@ -76,7 +77,7 @@ def choose_trained(request: Request, work: Work, evaluator: Evaluator) -> Choice
     if refitted:
         chosen = refit(work, candidates[winner.trial], chosen)
         epochs = int(chosen.metrics["best_epoch"])
-        how += f", then trained again on train, val and holdout for {epochs} epochs (its holdout score is from before)"
+        how += f", then trained again on train, val and holdout for {count(epochs, 'epoch')} (its holdout score is from before)"
     costs = chosen.metrics.get("latency_ms"), int(chosen.metrics.get("model_bytes", 0))
     return Choice(winner.trial, how, chosen.model_id, chosen.run_id, metric, holdout, *costs, ranking=ranking, refit=refitted)
 

@@ -35,7 +35,7 @@ from ..registry.versions import (
 )
 from ..system.file_lock import share_lock
 from ..tracking.ui_links import make_base_url
-from ..trials.chance import warn_near_chance
+from ..trials.chance import LOOK, warn_near_chance
 from ..trials.evaluator import Evaluator
 from .card import Facts, warn_of_openings, write_card, write_purpose
 from .choice import choose_ensemble, choose_logged, choose_trained, predict
@@ -134,12 +134,12 @@ def _judge(request: Request, work: Work, choice: Choice, evaluator: Evaluator) -
 
 
 def _make_notes(work: Work, choice: Choice, test: Predictions, openings: int) -> tuple[str, ...]:
-    accuracy = score("accuracy", test)
+    accuracy, advice = score("accuracy", test), "give it more --epochs, or make it less small" if choice.made else LOOK
     return tuple(
         filter(
             None,
             (
-                warn_near_chance(f"trial {choice.trial}", accuracy, test.labels, work.splits.class_names),
+                warn_near_chance(choice.what, accuracy, test.labels, work.splits.class_names, advice),
                 warn_of_openings(openings, accuracy, len(test.labels)),
             ),
         )

@@ -13,6 +13,7 @@ from ...search.study.spec import StudySpec
 from ..coordinator.progress import Screen
 from ..coordinator.session import Places
 from ..datasets.splits import Splits
+from ..system.words import list_names
 from ..tracking.reader import RecordedStudy
 from .ranking import Ranked
 from .statistics import Interval
@@ -54,8 +55,7 @@ class Work:
 
 
 def name_trials(trials: Sequence[int]) -> str:
-    *others, last = map(str, trials)
-    return f"trials {', '.join(others)} and {last}" if others else f"trial {last}"
+    return f"trial{'s' * (len(trials) > 1)} {list_names(list(map(str, trials)))}"
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class Choice:
 
     `members` is how many trained models are in it; with `refit` it was trained on holdout too, after that score; with
     `as_searched` it is a trial's own model, which the search chose by its validation score, not holdout. `trials` are those of
-    an ensemble, of which `trial` is the first, and `parameters` counts theirs. `note` is a line for the card, `tags` go to the
-    version.
+    an ensemble, of which `trial` is the first, and `parameters` counts theirs. `made` names what a compression made of a model.
+    `note` is a line for the card, `tags` go to the version.
     """
 
     trial: int
@@ -82,6 +82,7 @@ class Choice:
     as_searched: bool = False
     parameters: int | None = None
     trials: tuple[int, ...] = ()
+    made: str = ""
     note: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
 
@@ -89,6 +90,11 @@ class Choice:
     def source(self) -> str:
         """What it came from: trial 3, or trials 3, 5 and 8."""
         return name_trials(self.trials or (self.trial,))
+
+    @property
+    def what(self) -> str:
+        """What a message calls it."""
+        return self.made or f"the model of {self.source}"
 
 
 @dataclass(frozen=True)

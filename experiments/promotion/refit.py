@@ -10,6 +10,7 @@ import numpy as np
 from ..datasets.images import Images
 from ..datasets.splits import Splits
 from ..errors import InputError, RunError
+from ..system.words import count
 from ..tracking.kinds import REFIT
 from .candidates import Candidate
 from .records import Work
@@ -35,7 +36,7 @@ def refit(work: Work, candidate: Candidate, chosen: Trained) -> Trained:
     """
     epochs = int(chosen.metrics["best_epoch"])
     if chosen.number not in read_trained(work.study, REFIT):
-        work.screen.line(f"training trial {candidate.trial} again on train, val and holdout, for {epochs} epochs")
+        work.screen.line(f"training trial {candidate.trial} again on train, val and holdout, for {count(epochs, 'epoch')}")
         wanted = {chosen.number: candidate.suggest(chosen.number, work.spec.search.seed, last_epoch=epochs)}
         train_left(work, wanted, REFIT, join(work.splits))
     found = read_trained(work.study, REFIT).get(chosen.number)

@@ -40,11 +40,9 @@ class Evidence:
         """The evidence in one line."""
         interval = f"{self.gain.low:+.4f} to {self.gain.high:+.4f}"
         mcnemar = "" if self.p is None else f", McNemar p {self.p:.2g} ({self.gained} gained, {self.lost} lost)"
-        side = "better" if self.gain.value >= 0 else "worse"
-        return (
-            f"test {self.metric} {self.challenger:.4f} against {self.champion:.4f}: {side} by {abs(self.gain.value):.4f} "
-            f"({interval}{mcnemar})"
-        )
+        amount = f"{abs(self.gain.value):.4f}"
+        side = "no difference" if float(amount) == 0 else f"{'better' if self.gain.value > 0 else 'worse'} by {amount}"
+        return f"test {self.metric} {self.challenger:.4f} against {self.champion:.4f}: {side} ({interval}{mcnemar})"
 
 
 @dataclass(frozen=True)

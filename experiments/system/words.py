@@ -1,8 +1,21 @@
-"""Numbers with their nouns, as people write them."""
+"""Numbers with their nouns, and names one after another, as people write them."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 def count(number: int, noun: str) -> str:
     """1 trial, 2 trials, 1,000 trials."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def list_names(names: Sequence[str]) -> str:
+    """a; a and b; a, b and c."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def say_need(names: Sequence[str]) -> str:
+    """a needs; a and b need."""
+    return f"{list_names(names)} need{'s' if len(names) == 1 else ''}"

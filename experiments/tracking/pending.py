@@ -5,6 +5,7 @@ from __future__ import annotations
 from mlflow import MlflowClient
 
 from ..errors import InputError, write_command
+from ..system.words import say_need
 from .reader import RecordedStudy
 
 PENDING = "tailor.pending"  # of the experiment: the command that finishes what it began
@@ -35,6 +36,12 @@ def end(client: MlflowClient, experiment_id: str) -> None:
     client.set_experiment_tag(experiment_id, PENDING, "")
 
 
+def is_deleted(client: MlflowClient, study: str) -> bool:
+    """Whether the study was deleted, except for what registered versions need."""
+    experiment = client.get_experiment_by_name(study)
+    return experiment is not None and KEPT in experiment.tags
+
+
 def refuse_pending(study: RecordedStudy) -> None:
     """Raise InputError if a command on the whole study was interrupted, or if the study was deleted."""
     tags = study.client.get_experiment(study.experiment_id).tags
@@ -42,6 +49,6 @@ def refuse_pending(study: RecordedStudy) -> None:
         raise InputError(f"study {study.name!r}: {quote(command, study.name)} was interrupted; run it again first.")
     if versions := tags.get(KEPT):
         raise InputError(
-            f"study {study.name!r} was deleted, except for what {versions} needs; take another --name, or start anew with "
-            "`tailor search … --fresh`."
+            f"study {study.name!r} was deleted, except for what {say_need(versions.split(', '))}; take another --name, or begin "
+            "anew with --fresh."
         )

@@ -150,8 +150,10 @@ def find_study(client: MlflowClient, name: str) -> RecordedStudy | None:
         _check_renamed(client, name)
         return None
     if experiment.lifecycle_stage != "active":
+        served = client.tracking_uri.startswith(("http://", "https://"))  # there `mlflow gc` is its administrator's
+        gone = "" if served else ", remove it for good with `tailor gc`"
         raise InputError(
-            f"study {name!r} was deleted in MLflow, which keeps its name. Take another --name, or restore it: "
+            f"study {name!r} was deleted in MLflow, which keeps its name. Take another --name{gone}, or restore it: "
             f'eval "$(tailor env)", then mlflow experiments restore -x {experiment.experiment_id}.'
         )
     runs = client.search_runs([experiment.experiment_id], "tags.`tailor.kind` = 'study'", max_results=1)
@@ -178,6 +180,8 @@ def _check_renamed(client: MlflowClient, name: str) -> None:
 
 def no_study(field: str, name: str, client: MlflowClient | None) -> InputError:
     """The error for a study that is not in the store; lists those there are (none if there is no client)."""
+    if client is not None and client.get_experiment_by_name(name) is not None:
+        return InputError(f"{field}: {name!r} was not searched yet: its experiment in MLflow holds no trial.")
     names = [] if client is None else [study.name for study in find_studies(client)]
     hint = suggest(name, names)
     return InputError(f"{field}: there is no study {name!r} in the store; there are: {', '.join(names) or 'none yet'}.{hint}")

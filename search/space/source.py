@@ -88,7 +88,7 @@ class DeclaredSpace:
         return self.space.searched
 
     def describe(self) -> str:
-        return f"{len(self.space.searched)} searched parameters"
+        return f"{len(self.space.searched)} searched parameter{'s' * (len(self.space.searched) != 1)}"
 
     def digest(self) -> str:
         return ""

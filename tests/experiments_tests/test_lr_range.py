@@ -80,6 +80,12 @@ def test_a_space_that_is_no_plain_table_is_not_written_over(tailor: Shell, place
     assert (tailor.folder / "small.toml").read_text() == text
 
 
+def test_a_study_that_was_searched_begins_anew_with_its_new_range(copy: Shell) -> None:
+    done = copy("lr-range", "small.toml", "--steps", "20", "--write")
+    assert done.returncode == 0 and "small was searched with another range: " in done.stdout
+    assert done.stdout.endswith("Next:  tailor search small.toml --fresh\n")
+
+
 def test_a_shipped_study_is_not_written_to(tailor: Shell) -> None:
     done = tailor("lr-range", "quickstart", "--write")
     assert done.returncode == 2 and "quickstart is shipped with Tailor; copy it first: cp " in done.stderr

@@ -52,6 +52,8 @@ def test_a_deleted_study_keeps_what_its_registered_version_needs(copy: Shell) ->
     assert (again.returncode, "was deleted before" in again.stdout) == (0, True)
     refused = copy("search", "small.toml")
     assert refused.returncode == 2 and "was deleted, except for what digits version 1 needs" in refused.stderr
+    renamed = copy("rename", "small", "old")
+    assert renamed.returncode == 0 and "tailor status old" in renamed.stdout and "To add trials" not in renamed.stdout
 
 
 def test_a_study_without_a_version_goes_wholly_and_gives_its_name_free(copy: Shell) -> None:
@@ -66,6 +68,21 @@ def test_a_study_without_a_version_goes_wholly_and_gives_its_name_free(copy: She
     assert list_data(copy.folder) == []
     missing = copy("delete", "small", "--yes")
     assert missing.returncode == 2 and "there is no study 'small'" in missing.stderr
+
+
+def test_an_experiment_with_range_tests_alone_is_no_study_yet_and_can_be_deleted(copy: Shell) -> None:
+    mlflow = client(copy.folder)
+    mlflow.create_run(mlflow.create_experiment("only"), tags={"tailor.kind": "lr-range"})
+    mlflow.create_run(mlflow.create_experiment("foreign"))
+    for command in (("status", "only"), ("rename", "only", "new")):
+        done = copy(*command)
+        assert done.returncode == 2 and "'only' was not searched yet" in done.stderr
+    taken = copy("rename", "small", "only")
+    assert taken.returncode == 2 and "the name 'only' is taken already" in taken.stderr
+    foreign = copy("delete", "foreign", "--yes")
+    assert foreign.returncode == 2 and "is no study of Tailor's" in foreign.stderr
+    done = copy("delete", "only", "--yes")
+    assert done.returncode == 0 and "only: runs: 1, " in done.stdout and mlflow.get_experiment_by_name("only") is None
 
 
 def test_a_study_that_runs_is_neither_deleted_nor_renamed(copy: Shell) -> None:
@@ -97,7 +114,7 @@ def test_a_renamed_study_is_whole_and_resumes(own: OwnProcess) -> None:
 def test_a_name_that_is_taken_is_refused(copy: Shell) -> None:
     optuna.create_study(study_name="other", storage=f"sqlite:///{copy.folder / 'mlruns' / 'studies.db'}")
     done = copy("rename", "small", "other")
-    assert done.returncode == 2 and "there is a study 'other' already" in done.stderr
+    assert done.returncode == 2 and "the name 'other' is taken already" in done.stderr
     assert sorted(studies(copy.folder)) == ["other", "small"]
 
 

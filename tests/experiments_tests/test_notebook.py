@@ -36,6 +36,7 @@ def test_a_search_in_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     nbclient.NotebookClient(notebook, timeout=240, kernel_name="python3", resources=place).execute()  # raises what a cell does
 
     searched, trials, parameters = notebook.cells
+    assert not [output.text for output in searched.outputs if output.get("name") == "stderr"]  # no library speaks
     shown = "".join(output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in searched.outputs)
     assert "trial 0: done, val_accuracy" in shown and "trial 1: done" in shown
     (table,) = [output.data["text/html"] for output in trials.outputs if output.output_type == "execute_result"]

@@ -119,8 +119,8 @@ def test_every_ending_of_pillows_and_folders_inside_a_class_are_used_and_the_res
     assert np.bincount(dataset.pool.labels).tolist() == [4, 1]
     assert dataset.notes == (
         "not read, because of their endings: 2 files: .txt (2)",
-        "not read: 1 images that lie beside the classes' folders",
-        "1 of 5 images lie in folders inside their class's folder; Tailor uses them",
+        "not read: 1 image beside the classes' folders",
+        "1 of 5 images lies in folders inside their class's folder; Tailor uses them",
     )
 
 
