@@ -84,13 +84,19 @@ def test_the_first_model_is_promoted_without_evidence() -> None:
 
 
 @pytest.mark.parametrize(
-    ("gained", "lost", "outcome"),
-    [(60, 20, "promoted"), (24, 20, "challenger"), (20, 60, "challenger"), (0, 0, "challenger")],
+    ("gained", "lost", "outcome", "said"),
+    [
+        (60, 20, "promoted", ": better by 0.0455 ("),
+        (24, 20, "challenger", ": better by "),
+        (20, 60, "challenger", ": worse by 0.0455 ("),
+        (0, 0, "challenger", ": no difference ("),
+    ],
 )
-def test_only_what_is_shown_to_be_better_is_promoted(gained: int, lost: int, outcome: str) -> None:
+def test_only_what_is_shown_to_be_better_is_promoted(gained: int, lost: int, outcome: str, said: str) -> None:
     verdict = judge(PromotionPlan(), make_evidence(gained, lost))
     assert verdict.outcome == outcome
     assert verdict.evidence is not None and verdict.evidence.gain.value == pytest.approx((gained - lost) / (800 + gained + lost))
+    assert said in verdict.evidence.describe()
 
 
 def test_accuracy_needs_both_mcnemars_test_and_the_interval() -> None:
