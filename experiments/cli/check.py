@@ -75,7 +75,7 @@ def _measure(spec: StudySpec, data: Path | None) -> tuple[StudySpec, Splits, Est
 def _show_space(spec: StudySpec, begins: Mapping[str, Any]) -> None:
     """The space as a table, and what is fixed or left at its default. `begins` are the first trial's values."""
     from ...search.space.conditions import write_when
-    from ...search.space.describe import describe_default, describe_scale, describe_values
+    from ...search.space.describe import describe_default, describe_scale, describe_value, describe_values
     from ..planning.recorded_defaults import list_defaults
 
     defaults = list_defaults(spec)
@@ -84,7 +84,9 @@ def _show_space(spec: StudySpec, begins: Mapping[str, Any]) -> None:
             one.name,
             describe_values(one),
             describe_scale(one),
-            _format(begins[one.name]) if one.name in begins else describe_default(one) or _format(defaults.get(one.name)),
+            describe_value(begins[one.name])
+            if one.name in begins
+            else describe_default(one) or describe_value(defaults.get(one.name)),
             write_when(one.when) if one.when else "–",
         ]
         for one in spec.source.searched
@@ -93,7 +95,7 @@ def _show_space(spec: StudySpec, begins: Mapping[str, Any]) -> None:
         print_table("The space", ["name", "from–to", "scale", "default", "condition"], rows)
     for what, values in (("fixed", _list_fixed(spec)), ("default", list_left(spec))):
         if values:
-            print_lines(f"{what}: " + ", ".join(f"{name} {_format(value)}" for name, value in values.items()))
+            print_lines(f"{what}: {describe_value(values)}")
 
 
 def _list_fixed(spec: StudySpec) -> dict[str, Any]:
@@ -120,16 +122,10 @@ def _matters(name: str, given: Mapping[str, Any]) -> bool:
     return any(word in str(value) for word in words) if words else value not in OFF
 
 
-def _format(value: Any) -> str:
-    from ...search.space.describe import describe_value
-
-    if isinstance(value, dict):
-        return ", ".join(f"{k} {v}" for k, v in value.items())
-    return "–" if value is None else describe_value(value)
-
-
 def _show_sizes(found: Estimate) -> None:
     """The smallest and the largest model: a table, and the values of each."""
+    from ...search.space.describe import describe_value
+
     sizes = {"smallest": found.smallest, "largest": found.largest}
     rows = [
         [label, f"{s.parameters:,}", f"{s.megabytes:,.0f}", f"{s.batch_ms:.1f}", f"{s.epoch_seconds:.1f}"]
@@ -137,7 +133,7 @@ def _show_sizes(found: Estimate) -> None:
     ]
     print_table("The models", ["model", "parameters", "memory, MB", "ms a batch", "s an epoch"], rows)
     for label, size in sizes.items():
-        print_lines(f"{label}: " + (", ".join(f"{key} {_format(value)}" for key, value in size.values.items()) or "the defaults"))
+        print_lines(f"{label}: {describe_value(size.values) or 'the defaults'}")
 
 
 def _show_plan(spec: StudySpec, found: Estimate) -> None:

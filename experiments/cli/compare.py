@@ -24,8 +24,8 @@ def command(runs: tuple[str, ...], as_json: bool, store: str | None) -> None:
 
     if len(runs) < 2:
         study = "STUDY" if RUN_ID.fullmatch(runs[0]) else runs[0].partition(":")[0]
-        example = write_command("compare", f"{study}:best", f"{study}:3")
-        raise InputError(f"RUN: expected at least two, got {len(runs)}; try {example}.")
+        example = write_command("compare", f"{study}:best", f"{study}:TRIAL")
+        raise InputError(f"RUN: expected at least two, got {len(runs)}; name another trial: {example}.")
     with working("reading the trials"):
         _, client = open_store(store)
         from ..reports.compare import compare

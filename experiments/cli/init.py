@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -57,6 +58,8 @@ def _ask(question: str, default: str) -> str:
 
 def _write(file: Path, starter: Starter, data: Path | None) -> None:
     """Write the file whole, once it is a valid study whose data can be read. Raises what `tailor check` raises."""
+    from ...models.errors import ModelError
+    from ...search.errors import StudyError
     from ..errors import InputError
     from ..planning.resolve import open_data
     from ..planning.study_file import read_study
@@ -64,7 +67,11 @@ def _write(file: Path, starter: Starter, data: Path | None) -> None:
     draft = file.with_name(f".{os.getpid()}-{file.name}")
     try:
         draft.write_text(starter.write(), encoding="utf-8")
-        spec = read_study(draft)
+        try:
+            spec = read_study(draft)
+        except (StudyError, ModelError, InputError) as error:  # in the options' words: nobody sees the draft
+            said = re.sub(rf"{re.escape(str(draft))}:\d+: study\.(\w+)", r"--\1", str(error)).replace(f" in {draft}", "")
+            raise InputError(said) from error
         try:
             open_data(spec, data)
         except InputError as error:

@@ -83,10 +83,11 @@ def _check_points(steps: int | None, epochs: int | None) -> tuple[int, bool]:
 
 
 def _show(found: RateTest, place: Store, path: Path | None, study: str, name: str | None, settings: Sequence[str]) -> None:
+    from ...search.space.describe import describe_value
     from ..tracking.ui_links import make_base_url
 
     advice, curve = found.advice, found.curve
-    values = ", ".join(f"{name} {value}" for name, value in found.values.items() if name != "precision")
+    values = describe_value({name: value for name, value in found.values.items() if name != "precision"})
     click.echo(f"Trained with {values or 'the defaults'}.")
     click.echo(f"Suggested learning rate: {advice.rate:g}, where the loss falls fastest.")
     click.echo(f"Range to search: {advice.low:g} to {advice.high:g}, where the loss is lowest.")

@@ -65,10 +65,15 @@ class Header:
             "transparent parts filled with white": self.transparent,
             "converted to gray": channels == 1 and not gray,
             "converted to RGB": channels == 3 and gray,
-            f"resized from {self.size[0]}×{self.size[1]} to {size[0]}×{size[1]}": self.size != size,
+            f"resized from {show_size(self.size)} to {show_size(size)}": self.size != size,
             "stretched": not 0.9 < self.size[0] * size[1] / (self.size[1] * size[0]) < 1.1,
         }
         return [change for change, made in changes.items() if made]
+
+
+def show_size(size: Sequence[int]) -> str:
+    """The (height, width) as people give a picture's size: width×height."""
+    return f"{size[1]}×{size[0]}"
 
 
 def load(name: str, folder: Path, image_size: tuple[int, int] | None) -> Dataset:

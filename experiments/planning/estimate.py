@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...models.errors import ModelError
 from ...search.engines.protocol import Suggestion
+from ...search.space.describe import describe_value
 from ...search.study.capabilities import LISTED, count_trials, list_first
 from ...search.study.spec import StudySpec
 from ..datasets.splits import DataHandle, Splits
@@ -121,7 +122,8 @@ class _Meter:
         try:
             inspected, measured = self._evaluator.call(_measure, job)
         except _CodeFails as error:
-            raise InputError(f"model {self._spec.model!r} with {values} cannot be {error}") from error
+            shown = describe_value(values) or "its defaults"
+            raise InputError(f"model {self._spec.model!r} with {shown} cannot be {error}") from error
         if self.found.precision == "auto":
             self.found = inspected
         if takes_any(self._spec):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...search.study.spec import StudySpec
+from ..datasets.folder import show_size
 from ..datasets.splits import Splits
 from ..errors import write_command
 from .ranking import Ranked, show_deviation
@@ -49,12 +50,12 @@ class Facts:
 
 def write_purpose(name: str, dataset: str, splits: Splits) -> str:
     """What a registered name is for, whichever version is its champion; Markdown."""
-    height, width, channels = splits.train.images.shape[1:]
+    *size, channels = splits.train.images.shape[1:]
     names = splits.class_names[:FEW_NAMES]
     more = f" and {len(splits.class_names) - FEW_NAMES:,} more" if len(splits.class_names) > FEW_NAMES else ""
     kind = {1: "grey", 3: "colour"}.get(channels, f"{channels}-channel")
     return (
-        f"Classifies {kind} images of {height}×{width} pixels, as in `{dataset}`, into {len(splits.class_names):,} classes: "
+        f"Classifies {kind} images of {show_size(size)} pixels, as in `{dataset}`, into {len(splits.class_names):,} classes: "
         f"{', '.join(names)}{more}.\n\n"
         "The alias `champion` is the version to use; a `challenger` was not shown to be better. Each version's page is its card: "
         "what it scored, on what, and how it was chosen.\n\n"

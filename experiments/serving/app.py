@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from ..datasets.folder import Header, Upload, read_header
+from ..datasets.folder import Header, Upload, read_header, show_size
 from ..datasets.prepare import Invert, prepare
 from ..errors import InputError
 from .limits import FEW_PIXELS
@@ -152,8 +152,7 @@ def _read_header(upload: Upload) -> Header:
     """The header of an image file. Raises InputError if it is no image, or too large."""
     header = read_header(upload)
     if header.size[0] * header.size[1] > MOST_PIXELS:
-        size = f"{header.size[0]}×{header.size[1]}"
-        raise InputError(f"{upload}: expected at most {MOST_PIXELS:,} pixels, got {size}; reduce it.")
+        raise InputError(f"{upload}: expected at most {MOST_PIXELS:,} pixels, got {show_size(header.size)}; reduce it.")
     return header
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from .conditions import Value, write_when
 from .parameters import Choice, Fixed, Parameter
 
@@ -43,8 +45,12 @@ def describe_whole(parameter: Parameter) -> str:
     return ", ".join([describe_values(parameter), *log, *when])
 
 
-def describe_value(value: Value) -> str:
-    """A value as you would write it: 0.0001, 32, adam, true."""
+def describe_value(value: Value | Mapping[str, Value] | None) -> str:
+    """A value as you would write it: 0.0001, 32, adam, true; patience 4 for a table, – for nothing."""
+    if value is None:
+        return "–"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {describe_value(one)}" for name, one in value.items())
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -30,7 +30,12 @@ def test_init_writes_a_valid_study_and_never_overwrites(tailor: Shell) -> None:
     umlaut = tailor("init", "blätter.toml")
     assert umlaut.returncode == 0, umlaut.stderr
     assert read_study(str(tailor.folder / "blätter.toml")).name == "blatter"
-    for wrong, said in (("--name=täst", "tailor: --name: expected 1 to 250 letters"), ("--data=folder:photos", "as --dataset")):
+    for wrong, said in (
+        ("--name=täst", "tailor: --name: expected 1 to 250 letters"),
+        ("--data=folder:photos", "as --dataset"),
+        ("--model=mlpp", "tailor: --model: expected one of mlp, "),
+        ("--model=nets/mine.py", "tailor: --model: expected one of mlp, "),
+    ):
         refused = tailor("init", "other.toml", wrong)
         assert refused.returncode == 2 and said in refused.stderr and not (tailor.folder / "other.toml").exists()
     path.write_text("mine")

@@ -52,4 +52,6 @@ def test_a_name_with_spaces_is_quoted() -> None:
 def test_an_error_names_the_store_that_it_is_about(recorded: Shell) -> None:
     store = str(recorded.folder / "mlruns")
     done = recorded("compare", "0123456789abcdef0123456789abcdef", "--store", store)
-    assert done.returncode == 2 and f"try `tailor compare STUDY:best STUDY:3 --store '{store}'`." in done.stderr
+    assert (
+        done.returncode == 2 and f"name another trial: `tailor compare STUDY:best STUDY:TRIAL --store '{store}'`." in done.stderr
+    )

@@ -42,8 +42,8 @@ def test_what_is_changed_about_an_image_is_listed(tmp_path: Path) -> None:
     found = {path.stem: read_header(path).list_changes((8, 8), 1) for path in tmp_path.iterdir()}
     assert found == {
         "as_it_is": [],
-        "wide": ["transparent parts filled with white", "converted to gray", "resized from 10×20 to 8×8", "stretched"],
-        "photo": ["turned as its camera was", "converted to gray", "resized from 40×30 to 8×8", "stretched"],
+        "wide": ["transparent parts filled with white", "converted to gray", "resized from 20×10 to 8×8", "stretched"],
+        "photo": ["turned as its camera was", "converted to gray", "resized from 30×40 to 8×8", "stretched"],
         "moving": ["its first frame", "converted to gray"],
         "deep": ["16 bits reduced to 8"],
     }
