@@ -97,6 +97,8 @@ def compress(  # noqa: PLR0913 (the options of the command)
     from .compression.compress import compress as run_compression
     from .compression.records import Asked
 
+    if isinstance(prune := options.get("prune", ()), (int, float)):
+        raise InputError(f"prune: expected shares in a tuple, such as ({prune},), got {prune}.")
     where, asked = _find_data(data), Asked(**options)
     with kept(), loading(), shorten_timeouts(), choose_screen(quiet) as screen:
         place, client = _open(store)
@@ -143,7 +145,7 @@ def predict(reference: str, images: np.ndarray, *, store: str | Path | None = No
         _, client = _open(store)
         version = find_version(client, reference)
         shape = read_input_shape(version)
-        if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != shape:
+        if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != shape or not len(images):
             array, command = isinstance(images, np.ndarray), write_command("predict", reference, "FILE")
             got = f"{images.dtype} {images.shape}" if array else type(images).__name__
             raise InputError(

@@ -14,6 +14,7 @@ from .screen import print_json, print_lines, print_table, working
 from .study_options import resolve, study_options
 
 if TYPE_CHECKING:
+    from ...search.space.parameters import Parameter
     from ...search.study.spec import StudySpec
     from ..datasets.splits import Splits
     from ..planning.estimate import Estimate
@@ -77,22 +78,32 @@ def _show_space(spec: StudySpec, begins: Mapping[str, Any]) -> None:
     from ...search.space.conditions import write_when
     from ...search.space.describe import describe_default, describe_scale, describe_value, describe_values
     from ..planning.recorded_defaults import list_defaults
+    from ..system.words import count
 
     defaults = list_defaults(spec)
+
+    def describe_first(one: Parameter) -> str:
+        """What a search begins with."""
+        if one.name in begins:
+            return describe_value(begins[one.name])
+        return "drawn" if spec.enqueue else describe_default(one) or describe_value(defaults.get(one.name))
+
     rows = [
         [
             one.name,
             describe_values(one),
             describe_scale(one),
-            describe_value(begins[one.name])
-            if one.name in begins
-            else describe_default(one) or describe_value(defaults.get(one.name)),
+            describe_first(one),
             write_when(one.when) if one.when else "–",
         ]
         for one in spec.source.searched
     ]
     if rows:
-        print_table("The space", ["name", "from–to", "scale", "default", "condition"], rows)
+        first = "first trial" if spec.enqueue else "default"
+        print_table("The space", ["name", "from–to", "scale", first, "condition"], rows)
+    if spec.enqueue:
+        points = count(len(spec.enqueue), "point")
+        print_lines(f"enqueue: {points} tried first; what a point leaves out, the sampler draws")
     for what, values in (("fixed", _list_fixed(spec)), ("default", list_left(spec))):
         if values:
             print_lines(f"{what}: {describe_value(values)}")

@@ -22,12 +22,13 @@ JOIN tags t ON t.run_uuid = r.run_uuid AND t.key = 'tailor.kind' AND t.value = '
 """
 TRIALS = """
 SELECT DISTINCT e.name || ':' || t.value FROM experiments e JOIN runs r ON r.experiment_id = e.experiment_id
-JOIN tags t ON t.run_uuid = r.run_uuid AND t.key = 'tailor.trial' WHERE e.lifecycle_stage = 'active'
+JOIN tags t ON t.run_uuid = r.run_uuid AND t.key = 'tailor.trial'
+JOIN tags k ON k.run_uuid = r.run_uuid AND k.key = 'tailor.kind' AND k.value = 'trial' WHERE e.lifecycle_stage = 'active'
 """
 MODELS = "SELECT name FROM registered_models"
 ALIASES = "SELECT name || '@' || alias FROM registered_model_aliases"
 KINDS = {  # what each command's argument names
-    "study": ("shipped", "files", STUDIES),
+    "study": ("files", STUDIES),
     "old": (STUDIES,),
     "trial": (TRIALS, "best"),
     "run": (TRIALS, "best"),
@@ -35,13 +36,15 @@ KINDS = {  # what each command's argument names
     "name": (MODELS,),
     "reference": (MODELS, ALIASES),
 }
+OF_STUDY = {**dict.fromkeys(("check", "lr-range", "search"), ("shipped", "files")), "delete": (STUDIES,)}  # by command
 
 
 def complete_arguments(command: click.Command) -> None:
     """Let a command's arguments complete themselves."""
     for parameter in command.params:
         if isinstance(parameter, click.Argument) and parameter.name in KINDS:
-            parameter.shell_complete = partial(_complete, KINDS[parameter.name])  # type: ignore[method-assign]
+            kinds = OF_STUDY.get(command.name or "", KINDS[parameter.name])
+            parameter.shell_complete = partial(_complete, kinds)  # type: ignore[method-assign]
 
 
 def _complete(kinds: Sequence[str], context: click.Context, begun: str) -> list[CompletionItem]:

@@ -96,7 +96,7 @@ def _show(done: Compression, dry_run: bool) -> None:
         for row in found.rows
     ]
     columns = ("model", "holdout", "zeros", "kB", "gzip kB", "p50 ms", "p99 ms", "peak MB")
-    print_table(f"{done.source} made smaller (* chosen)", columns, rows)
+    print_table(f"{done.source} made smaller (* chosen)", columns, rows, columns[5:])
     click.echo("One image, one thread, a process each: float32 by TensorFlow, int8 by LiteRT; the memory includes the runtime.")
     if found.chosen is None:
         click.echo("No variant is smaller and within the tolerance, so nothing was registered; see --tolerance and --epochs.")

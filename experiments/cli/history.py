@@ -28,7 +28,7 @@ def command(name: str, as_json: bool, store: str | None) -> None:
     columns = ["move", "when", "who", "alias", "from", "to", "verdict"]
     rows = [[str(m.number), format_when(m.when), m.who, m.alias, m.before or "–", m.after, m.verdict] for m in moves]
     if rows:
-        print_table(f"Moves of {name}", columns, rows)
+        print_table(f"Moves of {name}", columns, rows, spare=("when", "who"))
     else:
         click.echo(f"No move of {name} is recorded.")
     for move in moves:

@@ -14,6 +14,8 @@ from .stores import open_store
 if TYPE_CHECKING:
     from ..registry.listing import Registered
 
+SPARE = ("test accuracy", "registered")  # columns to leave out of a narrow screen, the last one first
+
 
 @click.command("models")
 @click.argument("name", required=False)
@@ -36,14 +38,14 @@ def command(name: str | None, as_json: bool, store: str | None) -> None:
             return
         rows = [[one, *_format(_find_shown(versions, one), f" of {count}")] for one, count in counts.items()]
         columns = ["name", "version", "aliases", "test accuracy", "study", "registered"]
-        print_table("Registered models (tailor models NAME lists every version)", columns, rows)
+        print_table("Registered models (tailor models NAME lists every version)", columns, rows, SPARE)
         if not rows:
             click.echo(f"No model yet. Next:  {format_next('promote', 'STUDY', '--to', 'NAME')}")
     elif as_json:
         print_json([asdict(v) for v in versions])
     else:
         columns = ["version", "aliases", "test accuracy", "study", "registered"]
-        print_table(f"Versions of {name}", columns, map(_format, versions))
+        print_table(f"Versions of {name}", columns, map(_format, versions), SPARE)
         click.echo(f"Who moved its champion:  {format_next('history', name)}")
 
 

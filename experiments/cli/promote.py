@@ -25,6 +25,6 @@ def command(study: str, as_json: bool, quick: bool, **given: Any) -> int:
     """Choose STUDY's best model on data that no search has seen, judge it against NAME's champion, and register it.
 
     The best trials are trained again on fresh seeds and ranked on the holdout split. The winner meets the champion on the test
-    split. Exit codes: 0 promoted (champion), 3 registered as challenger (not shown to be better), 4 refused by a gate.
+    split. Exit codes: 0 it is champion, 3 it is not (a challenger, not shown to be better), 4 refused by a gate.
     """
     return run_promotion(study, "quick" if quick else "candidates", as_json, given)

@@ -107,7 +107,7 @@ def _show(promotion: Promotion) -> None:
             for row in choice.ranking
         ]
         columns = ("trial", f"mean {choice.metric}", "deviation", "from–to", "", "latency_ms", "parameters")
-        print_table("On holdout, which no search has seen (* chosen: the cheapest of those tied)", columns, rows)
+        print_table("On holdout, which no search has seen (* chosen: the cheapest of those tied)", columns, rows, columns[5:])
     held = f"{choice.metric} {choice.holdout.value:.4f} ({choice.holdout.low:.4f} to {choice.holdout.high:.4f})"
     click.echo(f"Chosen: {choice.source}, {choice.how}: {held} on holdout.")
     if verdict.outcome == "refused":

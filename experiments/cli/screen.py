@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, JustifyMethod
     from rich.table import Table
 
 AT_ONCE = 0.5  # seconds without a sign of life
 LEFT = {"", "study", "status", "hyperparameters", "model", "true", "taken for"}  # the columns of texts
 LEFT |= {"from–to", "scale", "condition", "dataset", "sampler", "name", "aliases", "who", "alias", "verdict", "reason"}
 WHOLE = {"when", "registered"}  # columns of moments, which are read at a glance
+GAP = 2  # spaces between columns
 
 
 @contextmanager
@@ -100,16 +101,31 @@ def show_table(console: Console, title: str, table: Table) -> None:
     console.print(table)
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table as wide as the console."""
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], spare: Sequence[str] = ()) -> None:
+    """Print a table as wide as the console, and break no cell of it if leaving out `spare` columns, the last one first, helps."""
     from rich.text import Text
 
-    table = make_table()
-    for column in columns:
-        table.add_column(column, justify="left" if column in LEFT else "right", overflow="fold", no_wrap=column in WHOLE)
-    for row in rows:
+    console, cells = open_console(), dict(zip(columns, zip(*rows, strict=True), strict=False))
+    left, hidden = [column for column in spare if cells], list[str]()
+    while left and sum(_measure(cells).values()) > console.width + GAP:
+        hidden.insert(0, left.pop())
+        del cells[hidden[0]]
+    widths, table = _measure(cells), make_table()
+    fits = sum(widths.values()) <= console.width + GAP
+    for column in cells or columns:
+        least = widths[column] - GAP if fits and cells else None
+        side: JustifyMethod = "left" if column in LEFT else "right"
+        table.add_column(column, justify=side, overflow="fold", no_wrap=column in WHOLE, min_width=least)
+    for row in zip(*cells.values(), strict=True):
         table.add_row(*map(Text, row))  # as Text: names may hold brackets, which rich would read as markup
-    show_table(open_console(), title, table)
+    show_table(console, title, table)
+    if hidden:
+        print_lines(f"no room for: {', '.join(hidden)}")
+
+
+def _measure(cells: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """Each column's width with the gap after it, its cells whole and its heading broken at spaces."""
+    return {name: GAP + max(len(word) for word in [*name.split(), *column, ""]) for name, column in cells.items()}
 
 
 def print_lines(*lines: str) -> None:

@@ -44,7 +44,7 @@ def command(as_json: bool, store: str | None) -> None:
         return
     columns = ["study", "dataset", "model", "sampler", "trials", "epochs", "searched"]
     cells = [[*(str(v) for v in list(row.values())[:-1]), str(len(row["searched"]) or "repeats")] for row in plain]  # type: ignore[arg-type]
-    print_table("Shipped studies (tailor search STUDY)", columns, cells)
+    print_table("Shipped studies (tailor search STUDY)", columns, cells, spare=columns[1:])
     if recorded:
         rows = [[r["study"], r["status"], str(r["trials"]), r["best"]] for r in recorded]
         print_table("In the store (tailor status STUDY)", ["study", "status", "trials", "best"], rows)

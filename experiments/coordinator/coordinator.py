@@ -13,6 +13,7 @@ from ...search.errors import StudyError
 from ...search.study.capabilities import continues, count_trials, is_spent
 from ...search.study.spec import StudySpec
 from ..datasets.splits import DataHandle
+from ..system.words import say_ended
 from ..tracking.kinds import TRIAL
 from ..tracking.model_files import ModelFile
 from ..tracking.recorded import RecordedAttempt
@@ -264,7 +265,7 @@ class Coordinator:
         self._lead(trial, outcome, suggestion.hparams)
         self._count(trial, outcome)
         measured = ", ".join(f"{metric} {_format(value)}" for metric, value in outcome.values.items())
-        ended = f"done, {measured}" if measured else f"{outcome.status} {outcome.reason}"
+        ended = f"done, {measured}" if measured else say_ended(outcome.status, outcome.reason)
         self._parts.screen.line(f"{self._parts.name(trial)}: {ended}")
 
     def _lead(self, trial: int, outcome: Outcome, hparams: Mapping[str, object]) -> None:

@@ -23,7 +23,7 @@ from .reconcile import Stores, reconcile
 
 def repair(study: RecordedStudy, store: Store) -> list[str]:
     """Repair a study that is not running. Returns a line for each repair. Raises InputError if it runs, or may run."""
-    refuse_pending(study)
+    refuse_pending(study, "there is nothing to repair")
     spec = study.read_spec()
     if not was_locked(store.locks, spec.name):
         raise InputError(

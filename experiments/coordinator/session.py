@@ -39,7 +39,7 @@ from ..tracking.lease import Lease
 from ..tracking.outbox import Outbox
 from ..tracking.question import require_database
 from ..tracking.reader import RecordedStudy, find_study, open_client, prepare_database
-from ..tracking.recorded import PRECISION, PROMOTABLE, RecordedAttempt
+from ..tracking.recorded import DEFAULTS, PRECISION, PROMOTABLE, RecordedAttempt
 from ..tracking.spool import Spool
 from ..tracking.tags import describe_machine, describe_origin, describe_study
 from ..tracking.tracker import Tracker, open_experiment, open_study
@@ -172,7 +172,7 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
     study = open_study(client, store, spec, {**tags, PROMOTABLE: "yes" if preflight.promotable else "no"})
     tracker = Tracker(Outbox(study, Spool(store.spool, spec.name), screen.line), splits, tags, decided.lease)
     tracker.begin_study()
-    study.record_once(recorded_defaults.TAG, json.dumps(recorded_defaults.list_defaults(spec)))
+    study.record_once(DEFAULTS, json.dumps(recorded_defaults.list_defaults(spec)))
     for tag, text in digests.items():
         study.record_once(tag, text)
     precision = study.record_once(PRECISION, preflight.precision)
@@ -184,7 +184,7 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
     coordinator = Coordinator(Parts(spec, data, engine, tracker, pool, screen, checkpoints, precision, code))
     coordinator.resume(repairs.attempts, tracker.outbox.find_models())
     if attempts:
-        screen.line(describe_resumed(coordinator.progress))
+        screen.line(describe_resumed(coordinator.progress, len(engine.unfinished())))
     with stopping(coordinator.stop) as caught:
         coordinator.run()
     ended = finish(coordinator, tracker, caught[-1] if caught else 0)

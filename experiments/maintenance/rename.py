@@ -22,6 +22,7 @@ from ..planning.resolve import OF_MLFLOW
 from ..registry.versions import list_versions
 from ..store import Store
 from ..system.file_lock import lock_study
+from ..system.words import say_need
 from ..tracking import pending
 from ..tracking.erase import Eraser
 from ..tracking.kinds import TRIAL
@@ -71,7 +72,10 @@ def set_aside(study: str, store: Store, say: Callable[[str], None]) -> None:
         return
     kept = choose_name(client, store, study)
     rename(client, store, study, kept, say)
-    say(f"the earlier study is kept as {kept}; {write_command('delete', kept)} removes it")
+    versions = [f"{one.name} version {one.version}" for one in list_versions(client) if one.tags.get(STUDY_TAG) == kept]
+    rest = f", except for what {say_need(versions)}" if versions else ""
+    way = "" if pending.is_deleted(client, kept) else f"; {write_command('delete', kept)} removes it{rest}"
+    say(f"the earlier study is kept as {kept}{way}")
 
 
 def choose_name(client: MlflowClient, store: Store, study: str) -> str:

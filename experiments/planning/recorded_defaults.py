@@ -12,8 +12,6 @@ from ...models.training.options import COMPILED, TrainOptions
 from ...search.study.capabilities import HALVING, usual_pruner
 from ...search.study.spec import StudySpec
 
-TAG = "tailor.defaults"
-
 
 def list_defaults(spec: StudySpec) -> dict[str, Any]:
     """The defaults of the training options and of a built-in model's hyperparameters, as JSON returns them."""

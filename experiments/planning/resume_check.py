@@ -19,6 +19,7 @@ from ..datasets.splits import Splits
 from ..errors import InputError
 from ..tracking.pending import refuse_pending
 from ..tracking.reader import RecordedStudy, find_study
+from ..tracking.recorded import DEFAULTS
 from . import recorded_defaults
 from .resolve import list_differences
 
@@ -31,9 +32,9 @@ def find_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> Recorded
     found = find_study(client, spec.name)
     if found is None:
         return None
-    refuse_pending(found)
+    refuse_pending(found, "take another --name, or begin anew with --fresh")
     before, today = found.read_spec(), recorded_defaults.list_defaults(spec)
-    noted = json.loads(found.tags.get(recorded_defaults.TAG, "null")) or today  # studies of earlier versions lack the tag
+    noted = json.loads(found.tags.get(DEFAULTS, "null")) or today  # studies of earlier versions lack the tag
     old, new = recorded_defaults.resolve_training(before, noted, today), recorded_defaults.resolve_training(spec, today, noted)
     changed = list_space_changes(before, spec)
     kept, wanted = before.identity() | {"training": old}, spec.identity() | {"training": new}

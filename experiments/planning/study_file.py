@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ def _follows(message: str, name: str, blamed: list[str], said: str) -> bool:
 
 def find_field(message: str) -> str:
     """The field that an error begins with, as SECTION.KEY; empty if it names none."""
-    match = re.match(r"\[?([\w.-]+)\]?(?: \([^:]*\))?: ", message)
+    match = re.match(r"\[?([\w.-]+(?:\[\d+\][\w.-]*)?)\]?(?: \([^:]*\))?: ", message)
     if match is None:
         return ""
     unknown = re.search(r": no such name '([^']+)'", message)
@@ -95,7 +96,7 @@ def _drop(tables: dict[str, Any], field: str) -> bool:
     places = [section] if name else ["space", "training"]  # a parameter that stands in both is named alone
     name, found = name or section, False
     for place in places:
-        table = tables.get(place)
+        table = _find_table(tables, place)
         if field in STAND_INS and isinstance(table, dict) and table.get(name) != STAND_INS[field]:
             table[name], found = STAND_INS[field], True
         elif isinstance(table, dict) and (key := next((k for k in _shorten(name) if k in table), None)) is not None:
@@ -103,6 +104,12 @@ def _drop(tables: dict[str, Any], field: str) -> bool:
             found = True
             break
     return found
+
+
+def _find_table(tables: Mapping[str, Any], place: str) -> Any:
+    """A section's table; that of a point for `enqueue[1]`."""
+    array = re.fullmatch(r"(\w+)\[(\d+)\]", place)
+    return tables[array[1]][int(array[2])] if array else tables.get(place)
 
 
 def _shorten(name: str) -> Iterator[str]:
@@ -113,12 +120,16 @@ def _shorten(name: str) -> Iterator[str]:
 
 
 def find_lines(text: str) -> dict[str, int]:
-    """The line of each key, as SECTION.KEY, and of each section."""
-    found, section = dict[str, int](), ""
+    """The line of each key, as SECTION.KEY, and of each section; of the second [[enqueue]] as `enqueue[1]`."""
+    found, section, tables = dict[str, int](), "", Counter[str]()
     for number, line in enumerate(text.splitlines(), 1):
-        if match := re.match(r"\s*\[+\s*([\w.-]+)\s*\]", line):
-            section = match[1]
+        if match := re.match(r"\s*(\[+)\s*([\w.-]+)\s*\]", line):
+            section = match[2]
             found.setdefault(section, number)
+            if match[1] == "[[":
+                section = f"{match[2]}[{tables[match[2]]}]"
+                tables[match[2]] += 1
+                found[section] = number
         elif match := re.match(r"""\s*["']?([\w.-]+)["']?\s*=""", line):
             found.setdefault(f"{section}.{match[1]}" if section else match[1], number)
     return found
@@ -127,7 +138,9 @@ def find_lines(text: str) -> dict[str, int]:
 def find_line(message: str, lines: Mapping[str, int], laid: Iterable[str]) -> int | None:
     """The line of the file that a mistake is in; None if an option of the command line made it, or it names no field."""
     field = find_field(message)
-    names = [name for one in (field, f"space.{field}") for name in _shorten(one)]
+    if laid and "[" in field:  # an option that fixes a parameter takes it out of the points, and may leave one empty
+        field = re.sub(r"\[.*", "", field)
+    names = [name for one in (field, f"space.{field}", re.sub(r"\[\d+\]", "", field)) for name in _shorten(one)]
     if not field or any(name in laid for name in names if "." in name):
         return None
     return next((lines[name] for name in names if name in lines), None)

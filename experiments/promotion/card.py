@@ -12,6 +12,7 @@ from ...search.study.spec import StudySpec
 from ..datasets.folder import show_size
 from ..datasets.splits import Splits
 from ..errors import write_command
+from ..tracking.ui_links import make_base_url
 from .ranking import Ranked, show_deviation
 from .report import PAGE
 from .statistics import Interval, Predictions, measure_calibration, score, score_with_interval
@@ -86,7 +87,8 @@ def write_card(facts: Facts, spec: StudySpec, splits: Splits, test: Predictions)
         f"**Verdict: {verdict.outcome}** – {verdict.reason}."
         + (f" {_upper(verdict.evidence.describe())}." if verdict.evidence else "")
         + (
-            f" [Evidence]({facts.evidence_url}), and [its report]({facts.evidence_url}/artifacts/{PAGE})."
+            f" [Evidence]({facts.evidence_url}), and [its report]({facts.evidence_url}/artifacts/{PAGE})"
+            f"{', while `tailor ui` runs' * facts.evidence_url.startswith(make_base_url(''))}."
             if facts.evidence_url
             else ""
         ),

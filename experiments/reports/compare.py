@@ -14,7 +14,10 @@ from mlflow.exceptions import MlflowException
 
 from ...search.study.goal import EPOCH_METRICS
 from ..errors import InputError
+from ..tracking.reader import find_study
+from ..tracking.recorded import DEFAULTS, STUDY_TAG
 from ..tracking.references import find_run
+from ..tracking.tracker import flatten
 from ..trials.metrics import read_confusion
 
 MOST_CONFUSED = 8
@@ -47,7 +50,8 @@ def compare(client: MlflowClient, names: Sequence[str]) -> Comparison:
     runs = [run for _, run in found]
     if len({run.info.run_id for run in runs}) == 1:
         raise InputError(f"RUN: {' and '.join(names)} are one trial, {found[0][0]}; name another one to compare it with.")
-    params = {key: [run.data.params.get(key) for run in runs] for key in _keys(run.data.params for run in runs)}
+    given = [_list_params(client, run) for run in runs]
+    params = {key: [one.get(key) for one in given] for key in _keys(run.data.params for run in runs)}
     epochs = [_fetch_epochs(run) for run in runs]
     if None not in epochs:
         params.setdefault("max_epochs", epochs)
@@ -59,11 +63,31 @@ def compare(client: MlflowClient, names: Sequence[str]) -> Comparison:
     same_images = len({run.data.tags.get("tailor.dataset_sha256") for run in runs}) == 1
     return Comparison(
         {name: run.info.run_id for name, run in found},
-        {key: values for key, values in params.items() if len(set(values)) > 1},
+        {key: values for key, values in params.items() if len({*map(_read_number, values)}) > 1},
         metrics,
         same_images,
         _confusions(fetch_confusion(runs[0]), fetch_confusion(runs[-1])) if same_images else [],
     )
+
+
+def _list_params(client: MlflowClient, run: Run) -> dict[str, str]:
+    """The run's parameters, and the defaults of what its study does not name: a parameter that it names is left out by its
+    condition, and has no value.
+    """
+    study = find_study(client, run.data.tags[STUDY_TAG])
+    if study is None:
+        return dict(run.data.params)
+    defaults, own = flatten(json.loads(study.tags.get(DEFAULTS, "{}"))), study.read_spec().source.names()
+    known = {name: str(value) for name, value in defaults.items() if name not in own and value is not None}
+    return {**known, **run.data.params}
+
+
+def _read_number(text: str | None) -> str | float | None:
+    """The number that a parameter's text is, if it is one: 0 is 0.0."""
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return text
 
 
 def fetch_confusion(run: Run) -> Mapping[str, Any] | None:

@@ -19,3 +19,8 @@ def list_names(names: Sequence[str]) -> str:
 def say_need(names: Sequence[str]) -> str:
     """a needs; a and b need."""
     return f"{list_names(names)} need{'s' if len(names) == 1 else ''}"
+
+
+def say_ended(word: str, reason: str) -> str:
+    """done; pruned after epoch 3; failed, error: KeyError: 'width'."""
+    return f"{word}{', ' if word == 'failed' else ' '}{reason}" if reason else word

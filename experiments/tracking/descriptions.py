@@ -8,6 +8,7 @@ from typing import Any
 from ...search.study.goal import Goal
 from ...search.study.spec import StudySpec
 from ..errors import write_command
+from ..system.words import say_ended
 from ..trials.job import TrialResult
 from .kinds import TRIAL, Kind
 from .leaderboard import LONGEST_TAG, TOP, Overview, Row, count_rows, format_number, shorten
@@ -21,9 +22,9 @@ def write_trial_note(
     study: str, kind: Kind, number: int, hparams: Mapping[str, Any], result: TrialResult | None, status: str
 ) -> str:
     """A trial's (or candidate's) description: what it tried and, once it ended, what came of it."""
-    said = [f"{kind.describe(number).capitalize()} of study **{study}**: {status}"]
+    ended = say_ended(status, result.reason if result is not None else "")
+    said = [f"{kind.describe(number).capitalize()} of study **{study}**: {ended}"]
     if result is not None:
-        said[0] += f" {result.reason}" if result.reason else ""
         shown = {name: result.metrics.get(f"best_{name}") for name in ("val_accuracy", "val_loss")}
         said += [f"{name} **{value:.4f}**" for name, value in shown.items() if value is not None]
         said[1:] = [f"{', '.join(said[1:])} after epoch {result.best_epoch}"] if len(said) > 1 else []
@@ -61,6 +62,7 @@ def write_study_note(spec: StudySpec, board: Sequence[Row], link: str, promotabl
 
 def _write_row(row: Row, goal: Goal, varied: Sequence[str], link: str) -> str:
     values = [format_number(row.values.get(o.metric), o.metric) for o in goal.objectives]
+    values[0] = format_number(row.last if row.value is None else row.value, goal.first.metric)
     text = ", ".join(f"{name} {shorten(row.params[name])}" for name in varied if name in row.params)
     text = text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…"
     trial = f"[{row.label(goal).replace('*', '★')}]({link.partition('/runs/')[0]}/runs/{row.run_id})"

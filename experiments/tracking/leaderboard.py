@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...search.study.goal import EPOCH_METRICS, Goal
+from ..system.words import say_ended
 from .recorded import RecordedAttempt, StudyRecord
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Row:
         """The status, with the reason of a trial that did not complete."""
         if self.status == "complete":
             return "done" if self.front is not None or not self.values else "breaks a constraint"
-        return self.status if self.status == "running" else f"{self.word} {self.reason}"[:60].rstrip()
+        return self.status if self.status == "running" else say_ended(self.word, self.reason)[:60].rstrip()
 
     def label(self, goal: Goal) -> str:
         """The trial's number, with a star on the Pareto front."""

@@ -42,13 +42,10 @@ def is_deleted(client: MlflowClient, study: str) -> bool:
     return experiment is not None and KEPT in experiment.tags
 
 
-def refuse_pending(study: RecordedStudy) -> None:
-    """Raise InputError if a command on the whole study was interrupted, or if the study was deleted."""
+def refuse_pending(study: RecordedStudy, way: str) -> None:
+    """Raise InputError if a command on the whole study was interrupted; or if it was deleted, with a way out of that."""
     tags = study.client.get_experiment(study.experiment_id).tags
     if command := tags.get(PENDING):
         raise InputError(f"study {study.name!r}: {quote(command, study.name)} was interrupted; run it again first.")
     if versions := tags.get(KEPT):
-        raise InputError(
-            f"study {study.name!r} was deleted, except for what {say_need(versions.split(', '))}; take another --name, or begin "
-            "anew with --fresh."
-        )
+        raise InputError(f"study {study.name!r} was deleted, except for what {say_need(versions.split(', '))}; {way}.")

@@ -23,6 +23,7 @@ EPOCHS = "tailor.epochs"
 EPOCH = "tailor.epoch"
 STUDY_TAG = "tailor.study"  # of every run: the study's name
 PRECISION = "tailor.precision"  # of a study's run and its trials': what they train in
+DEFAULTS = "tailor.defaults"  # of a study's run: what holds where the study names nothing, as JSON
 PROMOTABLE = "tailor.promotable"  # of a study's run: yes or no
 DELETED = "deleted, except for what"  # begins the state of a deleted study of which registered versions need something
 

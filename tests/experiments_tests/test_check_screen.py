@@ -71,6 +71,28 @@ def test_all_mistakes_of_a_file_come_at_once_with_their_lines(tailor: Shell) -> 
     assert not (tailor.folder / "mlruns").exists()
 
 
+def test_mistakes_in_points_have_their_lines(tailor: Shell, write_study: Callable[..., Path]) -> None:
+    path = write_study()
+    begun = len(path.read_text().splitlines())
+    with path.open("a") as file:
+        file.write(
+            "[[enqueue]]\nlearning_rate = 0.005\n[[enqueue]]\ndepth = 9\n[[enqueue]]\nlearning_rate = 0.005\nunts_2 = 16\n"
+        )
+    first, *lines = tailor("check", "small.toml").stderr.splitlines()
+    assert first == "tailor: 2 mistakes in small.toml:"
+    assert lines[0].startswith(f"small.toml:{begun + 4}: enqueue[1].depth: expected a whole number from 1 to 2, got 9")
+    assert lines[1].startswith(f"small.toml:{begun + 7}: enqueue[2] (no searched parameter): no such name 'unts_2'")
+
+
+def test_check_shows_what_the_first_trial_has_if_points_are_enqueued(tailor: Shell, write_study: Callable[..., Path]) -> None:
+    with write_study().open("a") as file:
+        file.write("[[enqueue]]\nlearning_rate = 0.005\n[[enqueue]]\ndepth = 2\n")
+    shown = tailor("check", "small.toml").stdout
+    assert "first trial" in shown and "enqueue: 2 points tried first; what a point leaves out, the sampler draws" in shown
+    rows = {line.split()[0]: line.split() for line in shown.splitlines() if line}
+    assert rows["learning_rate"][3] == "0.005" and rows["depth"][3] == "drawn"
+
+
 def test_a_key_in_another_section_than_its_own_is_said_once(tailor: Shell, write_study: Callable[..., Path]) -> None:
     write_study(('dataset = "digits"\n', ""), ("[space]", '[space]\ndataset = "digits"'), ("[search]", "[search]\nbatch = 32"))
     done = tailor("check", "small.toml")

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import TAILOR, Shell
+from searches import client
 
 from tailor.experiments.planning.study_file import read_study
 from tailor.experiments.reports.trial_details import count_epochs, draw_sparkline, find_place
@@ -126,6 +127,28 @@ def test_bash_completes(recorded: Shell, line: str, found: str) -> None:
     bash = ["bash", "--norc", "--noprofile", "-c", script]
     done = subprocess.run(bash, cwd=recorded.folder, env={**os.environ, **asked}, capture_output=True, text=True, check=False)
     assert found in done.stdout.splitlines(), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("search s", ["small.toml"]),  # a study's name begins no search
+        ("status s", ["small", "small.toml"]),
+        ("delete s", ["small"]),
+        ("delete q", []),  # it is not in the store
+        ("show small:", ["small:0", "small:1", "small:2", "small:3", "small:best"]),
+    ],
+)
+def test_only_what_a_command_takes_is_completed(copy: Shell, line: str, found: list[str]) -> None:
+    mlflow = client(copy.folder)
+    experiment = mlflow.get_experiment_by_name("small")
+    assert experiment is not None
+    mlflow.create_run(experiment.experiment_id, tags={"tailor.kind": "candidate", "tailor.trial": "7"})
+    words = line.split()
+    asked = {"_TAILOR_COMPLETE": "zsh_complete", "COMP_WORDS": f"tailor {line}", "COMP_CWORD": str(len(words))}
+    done = subprocess.run([TAILOR], cwd=copy.folder, env={**os.environ, **asked}, capture_output=True, text=True, check=False)
+    said = [one for one in done.stdout.splitlines() if one.startswith(words[-1])]
+    assert [one.replace("\\:", ":") for one in said] == found
 
 
 def test_zsh_completes(recorded: Shell) -> None:

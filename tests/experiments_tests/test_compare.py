@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Shell
+from conftest import SMALL, Shell
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from searches import artifacts, client, runs
@@ -31,6 +33,16 @@ def test_compare_shows_what_differs(recorded: Shell) -> None:
     np.fill_diagonal(difference, 0)
     assert abs(got["confusions"][0]["after"] - got["confusions"][0]["before"]) == difference.max()
     assert "Confusions of small:0 and small:1 that differ most" in recorded("compare", "small:0", "small:1").stdout
+
+
+def test_what_one_study_leaves_at_its_default_is_compared_too(copy: Shell, write_study: Callable[..., Path]) -> None:
+    space = SMALL[SMALL.index("[space]") :]
+    write_study(('"small"', '"plain"'), (space, "[space]\nunits_1 = [8, 16]\n[training]\nbatch_size = 32\n"))
+    done = copy("search", "small.toml", "--trials", "1", "--max-epochs", "1", "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    got = json.loads(copy("compare", "small:0", "plain:0", "--json").stdout)["params"]
+    assert got["batch_norm"] == ["True", "False"] and got["units"] == ["32", "128"] and got["units_1"][0] is None
+    assert "batch_size" not in got  # in small the default, which plain names
 
 
 def test_other_epochs_are_a_difference(copy: Shell) -> None:

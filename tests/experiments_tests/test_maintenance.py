@@ -52,8 +52,10 @@ def test_a_deleted_study_keeps_what_its_registered_version_needs(copy: Shell) ->
     assert (again.returncode, "was deleted before" in again.stdout) == (0, True)
     refused = copy("search", "small.toml")
     assert refused.returncode == 2 and "was deleted, except for what digits version 1 needs" in refused.stderr
-    renamed = copy("rename", "small", "old")
+    renamed = OwnProcess(copy.folder)("rename", "small", "old")  # in this one MLflow knows the run by the shared store's files
     assert renamed.returncode == 0 and "tailor status old" in renamed.stdout and "To add trials" not in renamed.stdout
+    repaired = copy("fsck", "old")
+    assert repaired.returncode == 2 and repaired.stderr.endswith("digits version 1 needs; there is nothing to repair.\n")
 
 
 def test_a_study_without_a_version_goes_wholly_and_gives_its_name_free(copy: Shell) -> None:
@@ -165,7 +167,8 @@ def test_a_fresh_search_keeps_the_earlier_study_under_the_next_name(own: OwnProc
     assert wrong.returncode == 2 and studies(own.folder) == ["small"]
     done = own("search", "small.toml", "--fresh", "--trials", "1", "--max-epochs", "1", "--workers", "1")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "the earlier study is kept as small-1" in done.stdout and "--fresh" not in done.stdout.rpartition("Next:")[2]
+    kept = "the earlier study is kept as small-1; `tailor delete small-1` removes it, except for what digits version 1 needs"
+    assert kept in done.stdout and "--fresh" not in done.stdout.rpartition("Next:")[2]
     assert len(runs(own.folder)[1]) == 1 and len(runs(own.folder, "small-1")[1]) == 4
     assert sorted(studies(own.folder)) == ["small", "small-1"]
 

@@ -145,7 +145,7 @@ def test_the_reports_table_says_what_the_leaderboard_does() -> None:
     columns, cells, common = _table(build({"study": study}), [kept, broken, failed])
     assert columns == ["trial", "status", "val_accuracy", "parameters", "latency_ms", "best epoch", "seconds", "hyperparameters"]
     assert cells[0] == ["1 *", "done", "0.5000", "12,345", "3.0000", "2", "–", "–"] and common == ""
-    assert [line[:2] for line in cells[1:]] == [["0", "breaks a constraint"], ["2", "failed non_finite: the loss"]]
+    assert [line[:2] for line in cells[1:]] == [["0", "breaks a constraint"], ["2", "failed, non_finite: the loss"]]
 
 
 def told(trial: int, status: str, value: float, kind: str = "a", **params: float) -> Told:

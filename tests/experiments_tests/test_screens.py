@@ -14,6 +14,7 @@ from conftest import Shell
 from rich.console import Console
 
 from tailor.experiments.cli.leaderboard import print_leaderboard
+from tailor.experiments.cli.screen import print_table
 from tailor.experiments.coordinator.display import describe_resumed, draw_table, summarize
 from tailor.experiments.coordinator.progress import Leader, Progress, RunningTrial
 from tailor.experiments.planning.resume_check import list_space_changes
@@ -143,6 +144,19 @@ def test_a_leaderboard_of_several_objectives_and_a_constraint(width: int) -> Non
     assert "Best by val_accuracy: trial 5, val_accuracy 0.9122, latency_ms 2.0000" in " ".join(" ".join(lines).split())
 
 
+@pytest.mark.parametrize(("width", "hidden"), [(60, "no room for: registered"), (80, "")])
+def test_a_narrow_table_leaves_columns_out_and_breaks_no_name(
+    width: int, hidden: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    row = ["fashion", "1 of 12", "challenger", "0.8667", "fashion-mlp:10", "2026-11-30 02:01"]
+    columns = ["name", "version", "aliases", "test accuracy", "study", "registered"]
+    print_table("Models", columns, [row], spare=["test accuracy", "registered"])
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= width and shown.endswith(f"{hidden}\n")
+    assert all(one in shown for one in row[:5]) and (row[5] in shown) == (not hidden)
+
+
 def test_trials_that_break_a_constraint_are_counted_apart_on_mlflows_page() -> None:
     counts = count_by_status(rank(ATTEMPTS, Goal(GOAL.objectives, (Constraint.parse("val_accuracy >= 0.9"),))))
     assert (counts["trials"], counts["trials_complete"], counts["trials_infeasible"]) == (len(ATTEMPTS), 1, 1)
@@ -234,7 +248,9 @@ def test_what_is_still_to_wait_for(changes: dict[str, object], says: str) -> Non
 
 
 def test_a_search_that_resumes_says_what_is_done() -> None:
-    assert describe_resumed(make_progress()) == "resuming: 4 of 12 trials (3 done, 1 pruned), best 0.9122 (trial 5)"
+    said = "resuming: 4 of 12 trials (3 done, 1 pruned){}, best 0.9122 (trial 5)"
+    for begun, on in ((0, ""), (1, ", 1 goes on"), (2, ", 2 go on")):
+        assert describe_resumed(make_progress(), begun) == said.format(on)
 
 
 def test_a_changed_space_is_said_in_words() -> None:
