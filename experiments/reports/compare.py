@@ -15,12 +15,13 @@ from mlflow.exceptions import MlflowException
 from ...search.study.goal import EPOCH_METRICS
 from ..errors import InputError
 from ..tracking.reader import find_study
-from ..tracking.recorded import DEFAULTS, STUDY_TAG
+from ..tracking.recorded import DEFAULTS, PRECISION, STUDY_TAG
 from ..tracking.references import find_run
 from ..tracking.tracker import flatten
 from ..trials.metrics import read_confusion
 
 MOST_CONFUSED = 8
+ALWAYS = ("model", "precision")
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def compare(client: MlflowClient, names: Sequence[str]) -> Comparison:
     if len({run.info.run_id for run in runs}) == 1:
         raise InputError(f"RUN: {' and '.join(names)} are one trial, {found[0][0]}; name another one to compare it with.")
     given = [_list_params(client, run) for run in runs]
-    params = {key: [one.get(key) for one in given] for key in _keys(run.data.params for run in runs)}
+    params = {key: [one.get(key) for one in given] for key in (*ALWAYS, *_keys(run.data.params for run in runs))}
     epochs = [_fetch_epochs(run) for run in runs]
     if None not in epochs:
         params.setdefault("max_epochs", epochs)
@@ -71,15 +72,18 @@ def compare(client: MlflowClient, names: Sequence[str]) -> Comparison:
 
 
 def _list_params(client: MlflowClient, run: Run) -> dict[str, str]:
-    """The run's parameters, and the defaults of what its study does not name: a parameter that it names is left out by its
-    condition, and has no value.
+    """The run's model, precision and parameters, and the defaults of what its study does not name: a parameter that it names is
+    left out by its condition, and has no value.
     """
     study = find_study(client, run.data.tags[STUDY_TAG])
     if study is None:
         return dict(run.data.params)
-    defaults, own = flatten(json.loads(study.tags.get(DEFAULTS, "{}"))), study.read_spec().source.names()
-    known = {name: str(value) for name, value in defaults.items() if name not in own and value is not None}
-    return {**known, **run.data.params}
+    defaults, spec = flatten(json.loads(study.tags.get(DEFAULTS, "{}"))), study.read_spec()
+    off = {name for name, value in defaults.items() if value is None}  # of an option that is off by default, false says it too
+    known = {name: str(value) for name, value in defaults.items() if name not in (*spec.source.names(), *off)}
+    given = {name: text for name, text in run.data.params.items() if name not in off or text != "False"}
+    measured = {"precision": run.data.tags[PRECISION]} if PRECISION in run.data.tags else {}
+    return {"model": spec.model, **known, **given, **measured}
 
 
 def _read_number(text: str | None) -> str | float | None:

@@ -11,6 +11,7 @@ from ...search.study.spec import StudySpec
 from ..tracking.artifacts import CONFUSION
 from ..tracking.leaderboard import Row, count_by_word, count_rows, find_best, format_number, read_leaderboard, shorten
 from ..tracking.reader import RecordedStudy
+from ..tracking.recorded import PRECISION
 from ..tracking.tracker import flatten
 from .charts import draw_lines
 from .pages import inline, render
@@ -118,9 +119,15 @@ def _follow(side: Side) -> list[tuple[float, float]]:
     return steps
 
 
+def _find_precision(study: RecordedStudy) -> dict[str, str]:
+    return {"precision": study.tags[PRECISION]} if PRECISION in study.tags else {}
+
+
 def _configure(sides: Sequence[Side]) -> list[tuple[str, list[str], bool]]:
     found = [
-        {} if side.best is None else {**{k: str(v) for k, v in flatten(side.spec.training).items()}, **side.best.params}
+        {}
+        if side.best is None
+        else {**{k: str(v) for k, v in flatten(side.spec.training).items()}, **side.best.params, **_find_precision(side.study)}
         for side in sides
     ]
     names = dict.fromkeys(name for one in found for name in one)

@@ -37,12 +37,18 @@ def test_compare_shows_what_differs(recorded: Shell) -> None:
 
 def test_what_one_study_leaves_at_its_default_is_compared_too(copy: Shell, write_study: Callable[..., Path]) -> None:
     space = SMALL[SMALL.index("[space]") :]
-    write_study(('"small"', '"plain"'), (space, "[space]\nunits_1 = [8, 16]\n[training]\nbatch_size = 32\n"))
+    write_study(
+        ('"small"', '"plain"'), (space, "[space]\nunits_1 = [8, 16]\n[training]\nbatch_size = 32\nearly_stopping = false\n")
+    )
     done = copy("search", "small.toml", "--trials", "1", "--max-epochs", "1", "--workers", "1")
     assert done.returncode == 0, done.stderr
     got = json.loads(copy("compare", "small:0", "plain:0", "--json").stdout)["params"]
     assert got["batch_norm"] == ["True", "False"] and got["units"] == ["32", "128"] and got["units_1"][0] is None
-    assert "batch_size" not in got  # in small the default, which plain names
+    assert not {"batch_size", "early_stopping", "model", "precision"} & got.keys()  # in small the defaults, which plain names
+    mlflow = client(copy.folder)
+    mlflow.set_tag(runs(copy.folder, "plain")[1][0].info.run_id, "tailor.precision", "bfloat16")
+    got = json.loads(copy("compare", "small:0", "plain:0", "--json").stdout)["params"]
+    assert got["precision"] == ["float32", "bfloat16"]
 
 
 def test_other_epochs_are_a_difference(copy: Shell) -> None:

@@ -84,7 +84,10 @@ def children():
 
 
 def state():
-    gc.collect()  # pools that nobody holds any more end with it
+    gc.collect()  # pools that nobody holds any more end with it, each thread once it comes to it
+    for thread in threading.enumerate():
+        if thread.name.startswith("Mlflow"):
+            thread.join(60)
     umask = os.umask(0)
     os.umask(umask)
     known = logging.root.manager.loggerDict
