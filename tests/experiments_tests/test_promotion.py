@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,8 @@ from tailor.experiments.datasets.splits import split
 from tailor.experiments.promotion import choice
 from tailor.experiments.promotion.candidates import Candidate
 from tailor.experiments.promotion.ensemble import select
-from tailor.experiments.promotion.records import Choice
 from tailor.experiments.promotion.refit import check_refits
-from tailor.experiments.promotion.statistics import Interval, Predictions
+from tailor.experiments.promotion.statistics import Predictions
 from tailor.experiments.promotion.trainings import read_trained
 from tailor.experiments.registry.files import fetch_saved_model, find_logged_models
 from tailor.experiments.registry.register import Registration, register
@@ -288,14 +286,6 @@ def test_an_ensemble_is_one_model_that_loads_like_any_other(
     alone = shell("ensemble", "small", "--to", "alone")
     assert alone.returncode == 1 and "no combination of the " in alone.stderr
     assert "promote that one: `tailor promote small:" in alone.stderr
-
-
-def test_what_a_message_calls_the_chosen_model() -> None:
-    one = Choice(4, "", "", "", "accuracy", Interval(0.5, 0.4, 0.6), None, 0)
-    both = dataclasses.replace(one, trials=(3, 5))
-    smaller = dataclasses.replace(both, made="pruned 50 %")
-    said = ["the model of trial 4", "the model of trials 3 and 5", "pruned 50 %"]
-    assert [found.what for found in (one, both, smaller)] == said
 
 
 def test_an_ensemble_grows_while_it_helps() -> None:

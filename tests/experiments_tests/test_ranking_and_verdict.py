@@ -1,15 +1,16 @@
-"""A promotion's ranking and verdict: ties, costs, and what is shown to be better."""
+"""A promotion's ranking, choice and verdict: ties, costs, names, and what is shown to be better."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import numpy as np
 import pytest
 from predictions import make_answers, make_labels, with_right
 
 from tailor.experiments.promotion.ranking import Scored, find_median, rank
-from tailor.experiments.promotion.statistics import (
-    Interval,
-)
+from tailor.experiments.promotion.records import Choice
+from tailor.experiments.promotion.statistics import Interval
 from tailor.experiments.promotion.verdict import FIRST, Evidence, check_costs, judge, weigh
 from tailor.search.study.sections import PromotionPlan
 
@@ -142,3 +143,11 @@ def test_costs_are_gates_that_need_no_test_data() -> None:
     assert check_costs(plan, 2.5, 1000) == "promotion.latency_ms: it takes 2.5000 ms an image, and 2 are allowed"
     assert check_costs(plan, 1.0, 1001) == "promotion.model_bytes: it has 1,001 bytes, and 1,000 are allowed"
     assert check_costs(PromotionPlan(), 99.0, 10**9) == ""
+
+
+def test_what_a_message_calls_the_chosen_model() -> None:
+    one = Choice(4, "", "", "", "accuracy", Interval(0.5, 0.4, 0.6), None, 0)
+    both = dataclasses.replace(one, trials=(3, 5))
+    smaller = dataclasses.replace(both, made="pruned 50 %")
+    said = ["the model of trial 4", "the model of trials 3 and 5", "pruned 50 %"]
+    assert [found.what for found in (one, both, smaller)] == said
