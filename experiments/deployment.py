@@ -145,13 +145,15 @@ def predict(reference: str, images: np.ndarray, *, store: str | Path | None = No
         _, client = _open(store)
         version = find_version(client, reference)
         shape = read_input_shape(version)
-        if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != shape or not len(images):
+        if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != shape:
             array, command = isinstance(images, np.ndarray), write_command("predict", reference, "FILE")
             got = f"{images.dtype} {images.shape}" if array else type(images).__name__
             raise InputError(
                 f"images: expected an array, uint8 (n, {', '.join(map(str, shape))}), got {got}; convert them first"
                 f"{'' if array else f' ({command} takes files)'}."
             )
+        if not len(images):
+            raise InputError("images: expected at least one, got an empty array.")
         with Evaluator() as evaluator:
             return evaluator.predict(find_registered_model(client, version), images)
 

@@ -20,6 +20,7 @@ Errors are StudyError, ModelError, InputError, RunError or StoreError; their mes
 from __future__ import annotations
 
 import importlib
+import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +87,8 @@ def __getattr__(name: str) -> Any:
 
 def _load_tqdm() -> None:
     """Load it before MLflow and Optuna do: in a notebook without ipywidgets it warns that it has no bar, and we show none."""
+    if "tqdm.auto" in sys.modules:
+        return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         importlib.import_module("tqdm.auto")

@@ -86,6 +86,8 @@ def _show_space(spec: StudySpec, begins: Mapping[str, Any]) -> None:
         """What a search begins with."""
         if one.name in begins:
             return describe_value(begins[one.name])
+        if any(condition.name in begins and not condition.holds(begins) for condition in one.when):
+            return "–"
         return "drawn" if spec.enqueue else describe_default(one) or describe_value(defaults.get(one.name))
 
     rows = [

@@ -1,6 +1,6 @@
 """What a shell completes arguments with: studies, trials and registered models, read from the store's databases within 0.2 s.
 
-It reads SQLite directly, without MLflow's import of seconds; a store on a server completes shipped names only.
+It reads SQLite directly, without MLflow's import of seconds; of a store on a server it completes shipped names and files alone.
 """
 
 from __future__ import annotations

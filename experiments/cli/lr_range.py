@@ -104,7 +104,7 @@ def _show(found: RateTest, place: Store, path: Path | None, study: str, name: st
         return
     click.echo(f"Written to {path}: {entry}")
     more = [*([] if name is None else ["--name", name]), *(word for one in settings for word in ("--set", one))]
-    if found.searched:
+    if found.outdated:
         more.append("--fresh")
         click.echo(f"{found.study} was searched with another range: --fresh keeps that under another name, and begins anew.")
     click.echo(f"Next:  {format_next('search', study, *more)}")

@@ -105,27 +105,36 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     """Print a table as wide as the console, and break no cell of it if leaving out `spare` columns, the last one first, helps."""
     from rich.text import Text
 
-    console, cells = open_console(), dict(zip(columns, zip(*rows, strict=True), strict=False))
-    left, hidden = [column for column in spare if cells], list[str]()
-    while left and sum(_measure(cells).values()) > console.width + GAP:
-        hidden.insert(0, left.pop())
-        del cells[hidden[0]]
-    widths, table = _measure(cells), make_table()
-    fits = sum(widths.values()) <= console.width + GAP
-    for column in cells or columns:
-        least = widths[column] - GAP if fits and cells else None
+    console, table = open_console(), make_table()
+    cells = dict(zip(columns, zip(*rows, strict=True), strict=False))
+    widths = {column: _measure(column, cells.get(column, ())) for column in columns}
+    hidden = choose_hidden(widths, spare, console.width)
+    shown = {column: width for column, width in widths.items() if column not in (hidden or ())}
+    for column, width in shown.items():
+        least = None if hidden is None else width
         side: JustifyMethod = "left" if column in LEFT else "right"
         table.add_column(column, justify=side, overflow="fold", no_wrap=column in WHOLE, min_width=least)
-    for row in zip(*cells.values(), strict=True):
+    for row in zip(*(cells[column] for column in shown if cells), strict=True):
         table.add_row(*map(Text, row))  # as Text: names may hold brackets, which rich would read as markup
     show_table(console, title, table)
     if hidden:
         print_lines(f"no room for: {', '.join(hidden)}")
 
 
-def _measure(cells: Mapping[str, Sequence[str]]) -> dict[str, int]:
-    """Each column's width with the gap after it, its cells whole and its heading broken at spaces."""
-    return {name: GAP + max(len(word) for word in [*name.split(), *column, ""]) for name, column in cells.items()}
+def choose_hidden(widths: Mapping[str, int], spare: Sequence[str], width: int) -> list[str] | None:
+    """The last of the spare columns, as few as make room for the others; None if leaving them out makes not enough."""
+    for count in range(len(spare) + 1):
+        hidden = list(spare[len(spare) - count :])
+        kept = [one for name, one in widths.items() if name not in hidden]
+        if sum(kept) + GAP * (len(kept) - 1) <= width:
+            return hidden
+    return None
+
+
+def _measure(name: str, cells: Sequence[str]) -> int:
+    """The width of a column whose cells are whole, those that are lists broken after commas, and its heading at spaces."""
+    words = (word for cell in cells for word in (cell.split() if ", " in cell else [cell]))
+    return max(map(len, [*name.split(), *words, ""]))
 
 
 def print_lines(*lines: str) -> None:

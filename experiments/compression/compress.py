@@ -22,6 +22,7 @@ from ..promotion.records import Choice, Promotion, Request, Work
 from ..promotion.statistics import Predictions, score_with_interval
 from ..registry.files import INT8, INT8_SHA256
 from ..registry.versions import SEEN, TRIALS
+from ..tracking.kinds import REFIT
 from ..tracking.ui_links import make_base_url
 from ..trials.evaluator import Evaluator
 from . import log
@@ -111,7 +112,7 @@ def _describe(source: Source, found: Recorded, places: Places) -> Choice:
     """The chosen variant as a promotion's choice. What is judged is model.keras, also if its 8-bit form is what was chosen."""
     row = found.chosen
     assert row is not None
-    run = source.study.client.get_run(found.run_id)
+    run, run_of_source = (source.study.client.get_run(one) for one in (found.run_id, source.version.run_id))
     logged = source.study.client.get_logged_model(found.model_id)
     url = f"{make_base_url(places.store.tracking_uri)}/#/experiments/{source.study.experiment_id}/runs/{found.run_id}"
     note = (
@@ -134,7 +135,7 @@ def _describe(source: Source, found: Recorded, places: Places) -> Choice:
         found.holdout,
         next(one for one in found.rows if one.name == row.base).cost.p50_ms,
         int(run.data.metrics["model_bytes"]),
-        refit=SEEN in source.version.tags,
+        refit=SEEN in source.version.tags or run_of_source.data.tags.get("tailor.kind") == REFIT.name,
         trials=tuple(json.loads(source.version.tags.get(TRIALS, "[]"))),
         made=row.name,
         note=note,

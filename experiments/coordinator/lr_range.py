@@ -16,12 +16,14 @@ from mlflow.entities import Metric, Param, RunTag
 
 from ...models.training.rate_curve import RateAdvice, RateCurve, RatePlan, advise
 from ...search.engines.protocol import Suggestion
+from ...search.space.parameters import Float
 from ...search.study.spec import StudySpec
 from ..datasets import splits as splitting
 from ..planning.initial_points import add_defaults
 from ..planning.keras_tuner_space import discover
 from ..planning.resolve import find_ends, open_all
 from ..store import Store
+from ..tracking.kinds import RANGE_TEST
 from ..tracking.rate_picture import draw_rates
 from ..tracking.reader import find_study, open_client
 from ..tracking.tags import describe_origin, describe_study
@@ -32,7 +34,6 @@ from ..trials.preflight import OWN_COMPILE, inspect_model
 from ..trials.rate_range import measure_rates
 from .progress import Screen
 
-KIND = "lr-range"
 RATE = "learning_rate"
 
 
@@ -48,7 +49,7 @@ class RateTest:
     run_id: str
     experiment_id: str
     compiled: bool  # the model brings its own optimizer, so the rate is set in its code
-    searched: bool = False  # a search of the study has begun in this store
+    outdated: bool = False  # the study was searched already, with another range
 
     @property
     def diverged(self) -> bool:
@@ -94,7 +95,7 @@ def _record(client: MlflowClient, made: RateTest, tags: Mapping[str, str]) -> Ra
     parent = {} if study is None else {"mlflow.parentRunId": study.run_id}
     note = f"Learning-rate range test: begin with {advice.rate:g}, search {advice.low:g} to {advice.high:g}."
     run = client.create_run(
-        made.experiment_id, tags={**tags, **parent, "tailor.kind": KIND, "mlflow.note.content": note}, run_name=KIND
+        made.experiment_id, tags={**tags, **parent, "tailor.kind": RANGE_TEST, "mlflow.note.content": note}, run_name=RANGE_TEST
     )
     run_id = run.info.run_id
     points = zip(made.curve.rates, made.curve.losses, strict=True)
@@ -115,4 +116,10 @@ def _record(client: MlflowClient, made: RateTest, tags: Mapping[str, str]) -> Ra
         (Path(folder) / "lr_range.json").write_text(json.dumps(plain, indent=1), encoding="utf-8")
         client.log_artifacts(run_id, folder)
     client.set_terminated(run_id)
-    return replace(made, run_id=run_id, searched=study is not None)
+    return replace(made, run_id=run_id, outdated=study is not None and not _has_range(study.read_spec(), advice))
+
+
+def _has_range(spec: StudySpec, advice: RateAdvice) -> bool:
+    """Whether the study searches just the range that is advised."""
+    found = next((one for one in spec.space.parameters if one.name == RATE), None)
+    return isinstance(found, Float) and (found.low, found.high, found.log) == (advice.low, advice.high, True)

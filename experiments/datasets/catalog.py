@@ -64,9 +64,7 @@ def open_dataset(uri: str, data_dir: Path | None, image_size: tuple[int, int] | 
         found = idx.load(uri, path, {}, None) if scheme == "idx" else npz.load(uri, path)
     height, width = found.pool.images.shape[1:3]
     if image_size not in (None, (height, width)):
-        raise InputError(
-            f"data.image_size: only a folder's images are resized; those of {uri} are {folder.show_size((height, width))} pixels."
-        )
+        raise InputError(f"data.image_size: only a folder's images are resized; those of {uri} are {[height, width]}; remove it.")
     return found
 
 

@@ -78,7 +78,7 @@ def delete(plan: Deletion, client: MlflowClient, store: Store, say: Callable[[st
     """Delete what was planned. Raises InputError if the study runs, or is being promoted."""
     eraser, number = Eraser(client), plan.experiment.experiment_id
     if plan.experiment.lifecycle_stage == ACTIVE:
-        with hold_study(client, store, plan.study, number, say):
+        with hold_study(client, store, plan.study, number, say, searched=plan.study_run is not None):
             pending.begin(client, number, plan.command)
             _erase(plan, eraser, store)
             if plan.versions:

@@ -17,9 +17,14 @@ SUFFIX = ".lock"
 
 
 @contextmanager
-def hold_study(client: MlflowClient, store: Store, study: str, experiment_id: str, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold a study for the block. Raises InputError if a search or a promotion runs, here or by the lease elsewhere."""
-    if not store.local and not was_locked(store.locks, study):
+def hold_study(
+    client: MlflowClient, store: Store, study: str, experiment_id: str, say: Callable[[str], None], searched: bool = True
+) -> Iterator[None]:
+    """Hold a study for the block. Raises InputError if a search or a promotion runs, here or by the lease elsewhere.
+
+    If it was never `searched`, no store has anything of it, and any may hold it.
+    """
+    if searched and not store.local and not was_locked(store.locks, study):
         raise InputError(
             f"study {study!r} did not run from the store {store.root}, so it may be running elsewhere; "
             "name its store with --store."

@@ -138,9 +138,10 @@ def find_lines(text: str) -> dict[str, int]:
 def find_line(message: str, lines: Mapping[str, int], laid: Iterable[str]) -> int | None:
     """The line of the file that a mistake is in; None if an option of the command line made it, or it names no field."""
     field = find_field(message)
-    if laid and "[" in field:  # an option that fixes a parameter takes it out of the points, and may leave one empty
-        field = re.sub(r"\[.*", "", field)
-    names = [name for one in (field, f"space.{field}", re.sub(r"\[\d+\]", "", field)) for name in _shorten(one)]
+    table = re.sub(r"\[\d+\]", "", field)
+    if any(name.startswith(("space.", "training.")) for name in laid):  # it takes a parameter out of the points, and empties some
+        field = table
+    names = [name for one in dict.fromkeys((field, table, f"space.{table}")) for name in _shorten(one)]
     if not field or any(name in laid for name in names if "." in name):
         return None
     return next((lines[name] for name in names if name in lines), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from mlflow.exceptions import MlflowException
 
 from ...search.study.goal import EPOCH_METRICS
 from ..errors import InputError
-from ..tracking.reader import find_study
+from ..tracking.reader import RecordedStudy, find_study
 from ..tracking.recorded import DEFAULTS, PRECISION, STUDY_TAG
 from ..tracking.references import find_run
 from ..tracking.tracker import flatten
@@ -75,12 +76,20 @@ def _list_params(client: MlflowClient, run: Run) -> dict[str, str]:
     """The run's model, precision and parameters, and the defaults of what its study does not name: a parameter that it names is
     left out by its condition, and has no value.
     """
-    study = find_study(client, run.data.tags[STUDY_TAG])
-    if study is None:
-        return dict(run.data.params)
-    defaults, spec = flatten(json.loads(study.tags.get(DEFAULTS, "{}"))), study.read_spec()
+    with suppress(InputError):  # its experiment was renamed, or deleted, in MLflow
+        study = find_study(client, run.data.tags[STUDY_TAG])
+        if study is not None:
+            return _add_known(run, study)
+    return dict(run.data.params)
+
+
+def _add_known(run: Run, study: RecordedStudy) -> dict[str, str]:
+    spec = study.read_spec()
+    # Without a declared space nobody knows which names its trials may have.
+    defaults = flatten(json.loads(study.tags.get(DEFAULTS, "{}"))) if spec.source.declared else {}
+    own = {"precision", *(spec.source.names() if defaults else ())}
     off = {name for name, value in defaults.items() if value is None}  # of an option that is off by default, false says it too
-    known = {name: str(value) for name, value in defaults.items() if name not in (*spec.source.names(), *off)}
+    known = {name: str(value) for name, value in defaults.items() if name not in (*own, *off)}
     given = {name: text for name, text in run.data.params.items() if name not in off or text != "False"}
     measured = {"precision": run.data.tags[PRECISION]} if PRECISION in run.data.tags else {}
     return {"model": spec.model, **known, **given, **measured}

@@ -39,4 +39,5 @@ class Kind:
         return own if self.name == "trial" else {**own, "tailor.trial": str(number // SEEDS)}
 
 
+RANGE_TEST = "lr-range"  # the kind of a run that is no training of a trial
 TRIAL, CANDIDATE, REFIT = Kind("trial"), Kind("candidate"), Kind("refit")

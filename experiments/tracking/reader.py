@@ -25,7 +25,7 @@ from ..store import Store, sqlite_address
 from ..system.environment import default_variables
 from ..system.sorting import count_up
 from .entries import RUN_STATUS, end_tags
-from .kinds import TRIAL, Kind
+from .kinds import RANGE_TEST, TRIAL, Kind
 from .moved import correct_addresses
 from .pages import read_pages
 from .recorded import NOTE, REPORT, STUDY_FILE, STUDY_TAG, RecordedAttempt, StudyRecord
@@ -180,8 +180,10 @@ def _check_renamed(client: MlflowClient, name: str) -> None:
 
 def no_study(field: str, name: str, client: MlflowClient | None) -> InputError:
     """The error for a study that is not in the store; lists those there are (none if there is no client)."""
-    if client is not None and client.get_experiment_by_name(name) is not None:
-        return InputError(f"{field}: {name!r} was not searched yet: its experiment in MLflow holds no trial.")
+    experiment = None if client is None else client.get_experiment_by_name(name)
+    tested = f"tags.`tailor.kind` = '{RANGE_TEST}'"
+    if client is not None and experiment is not None and client.search_runs([experiment.experiment_id], tested, max_results=1):
+        return InputError(f"{field}: {name!r} was not searched yet: its experiment in MLflow holds learning-rate tests alone.")
     names = [] if client is None else [study.name for study in find_studies(client)]
     hint = suggest(name, names)
     return InputError(f"{field}: there is no study {name!r} in the store; there are: {', '.join(names) or 'none yet'}.{hint}")

@@ -67,6 +67,7 @@ def suits_xla(model: keras.Model) -> bool:
 def _blank_values(options: TrainOptions) -> TrainOptions:
     """The options without the values that do not shape the graph; whether a value is 0 does shape it."""
     values: dict[str, Any] = {
+        "precision": "float32",  # it stands in the signature, as the layers' own
         "learning_rate": 0.0,
         "warmup_epochs": 0.0,
         "plateau_factor": 0.0,

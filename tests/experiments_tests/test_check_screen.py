@@ -13,6 +13,7 @@ import tailor as public
 from tailor.experiments.cli.check import NEEDS, list_left
 from tailor.experiments.errors import InputError
 from tailor.experiments.planning.resolve import ask_about, validate
+from tailor.experiments.planning.study_file import find_line, find_lines
 from tailor.search.space.describe import ask_about_lists
 from tailor.search.study.load import build
 from tailor.search.study.parse_space import read_parameter
@@ -82,15 +83,19 @@ def test_mistakes_in_points_have_their_lines(tailor: Shell, write_study: Callabl
     assert first == "tailor: 2 mistakes in small.toml:"
     assert lines[0].startswith(f"small.toml:{begun + 4}: enqueue[1].depth: expected a whole number from 1 to 2, got 9")
     assert lines[1].startswith(f"small.toml:{begun + 7}: enqueue[2] (no searched parameter): no such name 'unts_2'")
+    assert f":{begun + 4}: enqueue[1].depth" in tailor("check", "small.toml", "--trials", "5").stderr
+    assert f":{begun + 1}: enqueue[0].depth" in tailor("check", "small.toml", "--set", "space.learning_rate=0.1").stderr
+    places = find_lines("enqueue = [{ depth = 1 }, { depth = 9 }]\n[space]\ndepth = 1\n")
+    assert [find_line(f"{field}: wrong", places, []) for field in ("enqueue[1].depth", "depth")] == [1, 3]
 
 
 def test_check_shows_what_the_first_trial_has_if_points_are_enqueued(tailor: Shell, write_study: Callable[..., Path]) -> None:
     with write_study().open("a") as file:
-        file.write("[[enqueue]]\nlearning_rate = 0.005\n[[enqueue]]\ndepth = 2\n")
+        file.write("[[enqueue]]\ndepth = 1\n[[enqueue]]\ndepth = 2\n")
     shown = tailor("check", "small.toml").stdout
     assert "first trial" in shown and "enqueue: 2 points tried first; what a point leaves out, the sampler draws" in shown
     rows = {line.split()[0]: line.split() for line in shown.splitlines() if line}
-    assert rows["learning_rate"][3] == "0.005" and rows["depth"][3] == "drawn"
+    assert [rows["learning_rate"][3], rows["depth"][3], rows["units_2"][4]] == ["drawn", "1", "–"]
 
 
 def test_a_key_in_another_section_than_its_own_is_said_once(tailor: Shell, write_study: Callable[..., Path]) -> None:

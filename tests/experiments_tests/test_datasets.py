@@ -129,7 +129,7 @@ def test_a_published_set_without_its_test_files_is_another_data_set(idx_folder: 
 
 def test_only_a_folders_images_are_resized() -> None:
     assert open_dataset("digits", None, (8, 8)).pool.images.shape[1:3] == (8, 8)
-    with pytest.raises(InputError, match="only a folder's images are resized; those of digits are 8×8 pixels"):
+    with pytest.raises(InputError, match="only a folder's images are resized; those of digits are \\[8, 8\\]; remove it"):
         open_dataset("digits", None, (28, 28))
 
 

@@ -14,7 +14,7 @@ from conftest import Shell
 from rich.console import Console
 
 from tailor.experiments.cli.leaderboard import print_leaderboard
-from tailor.experiments.cli.screen import print_table
+from tailor.experiments.cli.screen import choose_hidden, print_table
 from tailor.experiments.coordinator.display import describe_resumed, draw_table, summarize
 from tailor.experiments.coordinator.progress import Leader, Progress, RunningTrial
 from tailor.experiments.planning.resume_check import list_space_changes
@@ -155,6 +155,11 @@ def test_a_narrow_table_leaves_columns_out_and_breaks_no_name(
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines())) <= width and shown.endswith(f"{hidden}\n")
     assert all(one in shown for one in row[:5]) and (row[5] in shown) == (not hidden)
+
+
+@pytest.mark.parametrize(("width", "hidden"), [(34, []), (33, ["c"]), (22, ["c"]), (21, ["b", "c"]), (9, None)])
+def test_no_more_columns_go_than_help(width: int, hidden: list[str] | None) -> None:
+    assert choose_hidden({"a": 10, "b": 10, "c": 10}, ["b", "c"], width) == hidden
 
 
 def test_trials_that_break_a_constraint_are_counted_apart_on_mlflows_page() -> None:
