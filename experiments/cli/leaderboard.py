@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ...search.study.goal import Goal
     from ...search.study.spec import StudySpec
     from ..store import Store
-    from ..tracking.leaderboard import Overview
+    from ..tracking.leaderboard import Overview, Row
     from ..tracking.recorded import StudyRecord
 
 MORE = {"train_seconds": "seconds", "parameters": "parameters", "best_val_loss": "val_loss"}  # on a wide screen
@@ -110,18 +110,23 @@ def _list_columns(goal: Goal, shown: Overview) -> tuple[list[Column], list[Colum
     needed = [
         Column("trial", [row.label(goal) for row in rows]),
         Column(first, [format_number(row.last if row.value is None else row.value, first) for row in rows]),
-        *(Column(m, [format_number(row.metrics.get(key_of(m)), m) for row in rows]) for m in list_others(goal)),
+        *(Column(m, [format_number(_find_metric(row, key_of(m)), m) for row in rows]) for m in list_others(goal)),
         Column("at epoch", [str(row.epoch or "–") for row in rows]),
         Column("status", [row.word for row in rows], left=True),
     ]
     varied = [Column(name, [_shorten_param(row.params, name) for row in rows]) for name in shown.varied]
     have = {column.name for column in needed}
     more = [
-        Column(name, [format_number(row.metrics.get(metric), metric) for row in rows])
+        Column(name, [format_number(_find_metric(row, metric), metric) for row in rows])
         for metric, name in MORE.items()
         if name not in have
     ]
     return needed, [*varied, *more]
+
+
+def _find_metric(row: Row, metric: str) -> float | None:
+    """A metric of the epoch that the row names: of a trial that is not complete it is the last one, and not its best."""
+    return None if row.value is None and metric.startswith("best_") else row.metrics.get(metric)
 
 
 def _shorten_param(params: Mapping[str, str], name: str) -> str:

@@ -198,11 +198,16 @@ def _keep_code(spec: StudySpec, checkpoints: Checkpoints, digest: str) -> Path |
     """Copy the factory's file, if the study names a file: trials use the copy, so you may edit the file during the search."""
     if not is_file(spec.model):
         return None
-    path = Path(spec.model.rpartition(":")[0])
+    path = _find_code(spec)
     code = path.read_bytes()
     if hashlib.sha256(code).hexdigest() != digest:
         raise InputError(f"study.model: {path} changed while the search started; run the same command again.")
     return checkpoints.keep_code(path.name, code)
+
+
+def _find_code(spec: StudySpec) -> Path:
+    """The file of a study whose model names one."""
+    return Path(spec.model.rpartition(":")[0])
 
 
 def check_model(pool: Pool, spec: StudySpec, data: DataHandle, precision: str = "auto") -> Preflight:
@@ -228,6 +233,9 @@ def _already_done(study: RecordedStudy, spec: StudySpec, store: Store, screen: S
     records = engine.records()
     if engine.unfinished() or len(records) < spec.search.trials:
         return None
+    known = is_file(spec.model) and _find_code(spec).is_file()
+    code = hashlib.sha256(_find_code(spec).read_bytes()).hexdigest() if known else ""
+    has_code_changed(spec, study, list_digests(spec, code), engine)  # what it raises, no larger --trials would change
     catch_up(Outbox(study, Spool(store.spool, spec.name), screen.line))
     complete = sum(record.outcome.status == "complete" for record in records)
     if study.refresh().run_status != "FINISHED" or (complete and not study.has_report()):

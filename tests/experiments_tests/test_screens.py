@@ -74,7 +74,9 @@ def done(value: float, epoch: int = 5) -> dict[str, float]:
 
 ATTEMPTS = [
     attempt(0, "complete", done(0.8822)),
-    attempt(1, "pruned", {"val_accuracy": 0.7328}, "after epoch 1", blocks="2", filters_1="128", filters_2="16"),
+    attempt(
+        1, "pruned", {"val_accuracy": 0.7328, "best_val_loss": 0.5}, "after epoch 1", blocks="2", filters_1="128", filters_2="16"
+    ),
     attempt(2, "failed", {}, "KeyError: 'droput' (nets/res.py:25)"),
     attempt(3, "running", {"val_accuracy": 0.81}),
     attempt(4, "stopped", {"val_accuracy": 0.8051}, "the search was stopped"),
@@ -129,6 +131,10 @@ def test_more_columns_on_a_wide_screen() -> None:
     heads = {width: " ".join(show(width)[1:3]) for width in WIDTHS}
     assert "schedule" in heads[200] and "seconds" in heads[200] and "parameters" in heads[200]
     assert "no room" not in " ".join(show(200))
+    assert (find_row(show(200), 5)[-1], find_row(show(200), 1)[-1]) == (
+        "0.2780",
+        "–",
+    )  # a pruned trial's best is of another epoch
     assert len(heads[60].split()) < len(heads[80].split()) < len(heads[200].split())
     narrow = " ".join(show(60)).split("no room for: ")[1]
     assert "schedule" in narrow and "learning_rate" not in narrow.split("Best")[0]
