@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...search.study.capabilities import count_trials
-from ...search.study.goal import key_of
 from ..tracking import ui_links
 from ..tracking.leaderboard import describe_best, find_best, format_number, list_others, read_leaderboard, shorten
 from .hints import format_next
@@ -22,10 +21,10 @@ if TYPE_CHECKING:
     from ...search.study.goal import Goal
     from ...search.study.spec import StudySpec
     from ..store import Store
-    from ..tracking.leaderboard import Overview, Row
+    from ..tracking.leaderboard import Overview
     from ..tracking.recorded import StudyRecord
 
-MORE = {"train_seconds": "seconds", "parameters": "parameters", "best_val_loss": "val_loss"}  # on a wide screen
+MORE = {"train_seconds": "seconds", "parameters": "parameters", "val_loss": "val_loss"}  # titles of metrics, on a wide screen
 GAP = 2  # spaces between columns
 REASONS = 3  # failures that are explained
 
@@ -106,27 +105,21 @@ def choose_columns(needed: Sequence[Column], wanted: Sequence[Column], width: in
 
 def _list_columns(goal: Goal, shown: Overview) -> tuple[list[Column], list[Column]]:
     """The columns that each screen has, and those for which it may have room."""
-    rows, first = shown.top, goal.first.metric
+    rows = shown.top
     needed = [
         Column("trial", [row.label(goal) for row in rows]),
-        Column(first, [format_number(row.last if row.value is None else row.value, first) for row in rows]),
-        *(Column(m, [format_number(_find_metric(row, key_of(m)), m) for row in rows]) for m in list_others(goal)),
+        *(Column(m, [format_number(row.find(m, goal), m) for row in rows]) for m in (goal.first.metric, *list_others(goal))),
         Column("at epoch", [str(row.epoch or "–") for row in rows]),
         Column("status", [row.word for row in rows], left=True),
     ]
     varied = [Column(name, [_shorten_param(row.params, name) for row in rows]) for name in shown.varied]
     have = {column.name for column in needed}
     more = [
-        Column(name, [format_number(_find_metric(row, metric), metric) for row in rows])
+        Column(name, [format_number(row.find(metric, goal), metric) for row in rows])
         for metric, name in MORE.items()
         if name not in have
     ]
     return needed, [*varied, *more]
-
-
-def _find_metric(row: Row, metric: str) -> float | None:
-    """A metric of the epoch that the row names: of a trial that is not complete it is the last one, and not its best."""
-    return None if row.value is None and metric.startswith("best_") else row.metrics.get(metric)
 
 
 def _shorten_param(params: Mapping[str, str], name: str) -> str:

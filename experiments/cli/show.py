@@ -25,6 +25,7 @@ def command(trial: str, as_json: bool, store: str | None) -> None:
     """Show one trial in full. Name it as STUDY:TRIAL (fashion-mlp:3), STUDY:best, or by its run's id."""
     with working(f"reading {trial}"):
         from ..reports.trial_details import draw_sparkline, read_details
+        from ..system.words import say_ended
         from ..tracking.leaderboard import format_number, rank, shorten
         from ..tracking.tracker import flatten
 
@@ -39,7 +40,7 @@ def command(trial: str, as_json: bool, store: str | None) -> None:
     for line in repaired:
         click.echo(f"repaired: {line}")
     word = rank(found.attempts[-1:], study.goal)[0].word
-    click.echo(f"{found.study}:{found.trial}  {word}{f', {found.reason}' if found.reason else ''}")
+    click.echo(f"{found.study}:{found.trial}  {say_ended(word, found.reason)}")
     if found.place:
         click.echo(f"  error at {found.place}")
     if bars := draw_sparkline(found.curve):
@@ -70,10 +71,10 @@ def _print(title: str, rows: Iterable[tuple[str, str]]) -> None:
 
 
 def _describe(one: RecordedAttempt) -> str:
-    from ..system.words import count
+    from ..system.words import count, say_ended
     from ..tracking.leaderboard import WORDS
 
     begun = datetime.fromtimestamp(one.start / 1000).strftime("%Y-%m-%d %H:%M:%S")
     took = "" if one.end is None else f", {(one.end - one.start) / 1000:.1f} s"
     epochs = count(one.epochs, "epoch")
-    return f"{WORDS.get(one.status, one.status)}{f' ({one.reason})' if one.reason else ''}, {epochs}, from {begun}{took}"
+    return f"{say_ended(WORDS.get(one.status, one.status), one.reason)}, {epochs}, from {begun}{took}"

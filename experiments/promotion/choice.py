@@ -115,8 +115,8 @@ def choose_ensemble(request: Request, work: Work, evaluator: Evaluator) -> Choic
     runs = kept | {one.model_id: one.run_id for one in read_trained(work.study).values()}
     if len(runs) < 2:
         raise InputError(
-            f"study {work.spec.name!r} has {len(board)} complete trials and keeps {len(runs)} of their models, and an ensemble "
-            f"needs two; give it more trials{'' if len(board) < 2 else ', and search.keep_models of at least 2'}."
+            f"study {work.spec.name!r} has {count(len(board), 'complete trial')} and keeps {len(runs)} of their models, and an "
+            f"ensemble needs two; give it more trials{'' if len(board) < 2 else ', and search.keep_models of at least 2'}."
         )
     predictions = _predict_holdout(work, evaluator, runs)
     members = select(metric, list(predictions.values()), request.plan.ensemble)

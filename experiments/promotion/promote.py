@@ -34,6 +34,7 @@ from ..registry.versions import (
     read_promoted_tag,
 )
 from ..system.file_lock import share_lock
+from ..tracking.pending import refuse_pending
 from ..tracking.ui_links import make_base_url
 from ..trials.chance import LOOK, warn_near_chance
 from ..trials.evaluator import Evaluator
@@ -57,6 +58,8 @@ def promote(request: Request, work: Work, choose: Chooser | None = None) -> Prom
     Opens the test split at most once for a model and champion, and counts each opening on the registered name.
     """
     check_name("--to", request.name)
+    if choose is None:  # else the model is chosen already: a compressed version, which outlives its study
+        refuse_pending(work.study, "there is nothing to promote")
     if work.study.tags[DIGEST] != work.splits.digest:
         raise InputError(
             f"study {work.spec.name!r} was trained on other data: the digest of {work.spec.dataset!r} is now "

@@ -77,7 +77,7 @@ class Axis:
 
 
 def draw_charts(spec: StudySpec, told: Sequence[Told], shares: Mapping[str, float], best: int | None) -> list[Chart]:
-    """The charts that have something to say, of all trials that reached a value; `best` is the best trial's number."""
+    """The charts that have something to say, of all trials that have a value; `best` is the best trial's number."""
     valued = _choose({one.trial: one for one in told if _value(spec, one) is not None}, best)
     charts = [_draw_history(spec, valued, best)] if len(valued) > 1 else []
     charts += _draw_fronts(spec, told, best)
@@ -110,10 +110,8 @@ def _rank(spec: StudySpec, valued: Sequence[Told], shares: Mapping[str, float]) 
 
 
 def _value(spec: StudySpec, one: Told) -> float | None:
-    """The value that a trial reached: a complete one's, or the best (so far) of one that did not complete."""
-    value = one.values.get(spec.objective.metric, one.reached)
-    if value is None and one.by_epoch:
-        value = min(filter(math.isfinite, one.by_epoch.values()), key=spec.objective.cost, default=None)
+    """A complete trial's value, or the last one of a trial that did not complete."""
+    value = one.values.get(spec.objective.metric, one.last)
     return value if value is not None and math.isfinite(value) else None
 
 

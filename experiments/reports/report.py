@@ -21,7 +21,6 @@ from ...search.analysis.importance import Importance
 from ...search.analysis.plots import Told
 from ...search.space.conditions import write_when
 from ...search.space.parameters import Choice, Fixed, Parameter
-from ...search.study.goal import Objective, key_of
 from ...search.study.spec import StudySpec
 from ..tracking.artifacts import CONFUSION, CURVES, FILTERS, SAMPLES, SCORES
 from ..tracking.leaderboard import Row, format_number, read_leaderboard, shorten
@@ -42,7 +41,7 @@ BEST_PICTURES = {  # the best trial's, with their titles; the first two stand on
     SAMPLES: "Predictions",
     FILTERS: "First layer",
 }
-SHOWN = {"best_epoch": "best epoch", "parameters": "parameters", "train_seconds": "seconds"}  # metrics with their titles
+SHOWN = {"parameters": "parameters", "train_seconds": "seconds"}  # metrics with their titles
 LESS = ("parameters", "seconds")  # columns that a narrow screen leaves out
 
 
@@ -62,7 +61,7 @@ def make(study: RecordedStudy) -> Report:
     spec = dataclasses.replace(spec, space=spec.source.show([row.params for row in board]))
     told = [_told(study.client, spec, row, i < MOST_CURVES) for i, row in enumerate(board)]
     trials = plots.to_optuna(spec, told)
-    mattered = plots.measure_importances(spec, trials, told)
+    mattered = plots.measure_importances(trials, told)
     return Report(_render(study, spec, board, told, mattered), spec, board, partial(plots.draw_page, trials, mattered))
 
 
@@ -78,8 +77,7 @@ def _told(client: MlflowClient, spec: StudySpec, row: Row, with_curve: bool) -> 
     by_epoch: dict[int, float] = {}
     if with_curve and spec.objective.by_epoch:
         by_epoch = {m.step: m.value for m in client.get_metric_history(row.run_id, spec.objective.metric)}
-    reached = row.metrics.get(spec.objective.key)
-    return Told(row.trial, row.status, row.params, row.values, by_epoch, row.start, row.end or row.start, reached)
+    return Told(row.trial, row.status, row.params, row.values, by_epoch, row.start, row.end or row.start, row.last)
 
 
 def _render(
@@ -145,13 +143,14 @@ def _table(spec: StudySpec, board: Sequence[Row]) -> tuple[list[str], list[list[
     objectives = [objective.metric for objective in spec.goal.objectives]
     also = dict.fromkeys([*(constraint.metric for constraint in spec.constraints), *SHOWN])
     metrics = [metric for metric in also if metric not in objectives]
-    columns = ["trial", "status", *objectives, *(SHOWN.get(metric, metric) for metric in metrics), "hyperparameters"]
+    columns = ["trial", "status", *objectives, "at epoch", *(SHOWN.get(metric, metric) for metric in metrics), "hyperparameters"]
     cells = [
         [
             row.label(spec.goal),
             row.standing,
-            *(format_number(_reached(row, objective, spec), objective.metric) for objective in spec.goal.objectives),
-            *(format_number(row.metrics.get(key_of(metric)), metric) for metric in metrics),
+            *(format_number(row.find(metric, spec.goal), metric) for metric in objectives),
+            str(row.epoch or "–"),
+            *(format_number(row.find(metric, spec.goal), metric) for metric in metrics),
             ", ".join(f"{name} {shorten(row.params[name])}" for name in varied if name in row.params) or "–",
         ]
         for row in board[:MOST_ROWS]
@@ -159,14 +158,8 @@ def _table(spec: StudySpec, board: Sequence[Row]) -> tuple[list[str], list[list[
     return columns, cells, ", ".join(f"{name} {shorten(board[0].params[name])}" for name in same)
 
 
-def _reached(row: Row, objective: Objective, spec: StudySpec) -> float | None:
-    """A trial's value: a complete one's, or the best that it reached; the last one of a trial that has not ended."""
-    last = row.last if objective == spec.objective else None
-    return row.values.get(objective.metric, row.metrics.get(objective.key, last))
-
-
 def _tip(spec: StudySpec, row: Row) -> str:
-    value = format_number(_reached(row, spec.objective, spec), spec.objective.metric)
+    value = format_number(row.score, spec.objective.metric)
     text = ", ".join(f"{name} {shorten(value)}" for name, value in row.params.items())
     return f"trial {row.trial}: {spec.objective.metric} {value}, {row.standing}\n{text}"
 

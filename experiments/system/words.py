@@ -22,5 +22,7 @@ def say_need(names: Sequence[str]) -> str:
 
 
 def say_ended(word: str, reason: str) -> str:
-    """done; pruned after epoch 3; failed, error: KeyError: 'width'."""
-    return f"{word}{', ' if word == 'failed' else ' '}{reason}" if reason else word
+    """done; pruned after epoch 3; stopped by request; stopped, its worker went away; failed, error: KeyError: 'width'."""
+    if reason.startswith(f"{word} "):
+        return reason
+    return f"{word}{' ' if word == 'pruned' else ', '}{reason}" if reason else word

@@ -61,8 +61,7 @@ def write_study_note(spec: StudySpec, board: Sequence[Row], link: str, promotabl
 
 
 def _write_row(row: Row, goal: Goal, varied: Sequence[str], link: str) -> str:
-    values = [format_number(row.values.get(o.metric), o.metric) for o in goal.objectives]
-    values[0] = format_number(row.last if row.value is None else row.value, goal.first.metric)
+    values = [format_number(row.find(o.metric, goal), o.metric) for o in goal.objectives]
     text = ", ".join(f"{name} {shorten(row.params[name])}" for name in varied if name in row.params)
     text = text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…"
     trial = f"[{row.label(goal).replace('*', '★')}]({link.partition('/runs/')[0]}/runs/{row.run_id})"

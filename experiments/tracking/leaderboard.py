@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...search.study.goal import EPOCH_METRICS, Goal
+from ...search.study.goal import EPOCH_METRICS, Goal, key_of
 from ..system.words import say_ended
 from .recorded import RecordedAttempt, StudyRecord
 
@@ -62,6 +62,18 @@ class Row:
         if self.status == "complete":
             return "done" if self.front is not None or not self.values else "breaks a constraint"
         return self.status if self.status == "running" else say_ended(self.word, self.reason)[:60].rstrip()
+
+    @property
+    def score(self) -> float | None:
+        """The first objective's value, or the last one of a trial that did not complete."""
+        return self.last if self.value is None else self.value
+
+    def find(self, metric: str, goal: Goal) -> float | None:
+        """A metric's value at the row's epoch: of a trial that did not complete not the best that it reached."""
+        if metric == goal.first.metric:
+            return self.score
+        key = key_of(metric)
+        return None if self.value is None and key != metric else self.metrics.get(key)
 
     def label(self, goal: Goal) -> str:
         """The trial's number, with a star on the Pareto front."""

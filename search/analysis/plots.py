@@ -28,14 +28,14 @@ WIDEST = 4  # parameters in a slice plot, side by side
 MOST_BARS = 500  # trials in a timeline, the newest; a bar each
 MOST_ON_FRONT = 3  # objectives of a plot of the Pareto front, an axis each
 FEWEST_DRAWN, FEWEST_IN_CONTOUR = 5, 10  # trials; with fewer, a plot of hyperparameters says nothing
-REACHED = "reached"  # a trial's attribute: its best value, also if it was pruned
+LAST = "last"  # a trial's attribute: its last value, also if it was pruned
 
 
 @dataclass(frozen=True)
 class Told:
     """A trial: its hyperparameters as MLflow keeps them (text), values by metric and by epoch, start and end (ms).
 
-    `values` are a complete trial's; `reached` is the best value of the first objective, for a pruned one too.
+    `values` are a complete trial's; `last` is the last value of the first objective, of a pruned one too.
     """
 
     trial: int
@@ -45,7 +45,7 @@ class Told:
     by_epoch: Mapping[int, float]
     start: int
     end: int
-    reached: float | None = None
+    last: float | None = None
 
 
 def to_optuna(spec: StudySpec, told: Sequence[Told]) -> optuna.Study:
@@ -66,12 +66,10 @@ def to_optuna(spec: StudySpec, told: Sequence[Told]) -> optuna.Study:
     return study
 
 
-def measure_importances(spec: StudySpec, study: optuna.Study, told: Sequence[Told]) -> Importance:
-    """What mattered among the trials, which come in the leaderboard's order: complete ones, best first, then pruned ones."""
-    first = spec.objective
-    pruned = [one for one in told if one.status == "pruned" and one.reached is not None]
+def measure_importances(study: optuna.Study, told: Sequence[Told]) -> Importance:
+    """What mattered among the trials, which come in the leaderboard's order: complete ones, best first, then the others."""
     places = [one.trial for one in told if one.status == "complete"]
-    places += [one.trial for one in sorted(pruned, key=lambda one: first.cost(one.reached or 0.0))]
+    places += [one.trial for one in told if one.status == "pruned" and one.last is not None]
     with _calm():
         return measure_importance(study, places)
 
@@ -95,7 +93,7 @@ def draw_page(study: optuna.Study, mattered: Importance) -> str:
 def _wanted(study: optuna.Study, mattered: Importance, plots: Any) -> dict[str, Callable[[], Any]]:
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     trials = study.get_trials(deepcopy=False)
-    everything = _with_reached(study)
+    everything = _with_pruned(study)
     valued = everything.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     wanted: dict[str, Callable[[], Any]] = {}
     if trials:
@@ -125,8 +123,8 @@ def _wanted(study: optuna.Study, mattered: Importance, plots: Any) -> dict[str, 
     return wanted
 
 
-def _with_reached(study: optuna.Study) -> optuna.Study:
-    """The study with each pruned trial complete, at the best value that it reached. Of several objectives: as it is."""
+def _with_pruned(study: optuna.Study) -> optuna.Study:
+    """The study with each pruned trial complete, at its last value. Of several objectives: as it is."""
     if len(study.directions) > 1:
         return study
     made = create_study(study.study_name, study.directions)
@@ -135,10 +133,10 @@ def _with_reached(study: optuna.Study) -> optuna.Study:
 
 
 def _complete(trial: FrozenTrial) -> FrozenTrial:
-    reached = trial.user_attrs.get(REACHED)
-    if trial.state != TrialState.PRUNED or reached is None:
+    last = trial.user_attrs.get(LAST)
+    if trial.state != TrialState.PRUNED or last is None:
         return trial
-    return create_trial(value=reached, params=trial.params, distributions=trial.distributions)
+    return create_trial(value=last, params=trial.params, distributions=trial.distributions)
 
 
 def _first(trial: FrozenTrial) -> float:
@@ -179,7 +177,7 @@ def _trial(spec: StudySpec, told: Told) -> FrozenTrial:
         params=params,
         distributions=distributions,
         intermediate_values=dict(told.by_epoch),
-        user_attrs={} if told.reached is None else {REACHED: told.reached},
+        user_attrs={} if told.last is None else {LAST: told.last},
     )
     if told.status == "complete":
         for constraint in spec.constraints:

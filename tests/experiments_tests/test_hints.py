@@ -52,6 +52,5 @@ def test_a_name_with_spaces_is_quoted() -> None:
 def test_an_error_names_the_store_that_it_is_about(recorded: Shell) -> None:
     store = str(recorded.folder / "mlruns")
     done = recorded("compare", "0123456789abcdef0123456789abcdef", "--store", store)
-    assert (
-        done.returncode == 2 and f"name another trial: `tailor compare STUDY:best STUDY:TRIAL --store '{store}'`." in done.stderr
-    )
+    hint = f"name another trial: `tailor compare STUDY:best STUDY:TRIAL --store '{store}'`."
+    assert done.returncode == 2 and hint in done.stderr

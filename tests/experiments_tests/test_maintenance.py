@@ -52,6 +52,9 @@ def test_a_deleted_study_keeps_what_its_registered_version_needs(copy: Shell) ->
     assert (again.returncode, "was deleted before" in again.stdout) == (0, True)
     refused = copy("search", "small.toml")
     assert refused.returncode == 2 and "was deleted, except for what digits version 1 needs" in refused.stderr
+    for command in ("promote", "ensemble"):
+        refused = copy(command, "small", "--to", "other")
+        assert refused.returncode == 2 and refused.stderr.endswith("digits version 1 needs; there is nothing to promote.\n")
     renamed = OwnProcess(copy.folder)("rename", "small", "old")  # in this one MLflow knows the run by the shared store's files
     assert renamed.returncode == 0 and "tailor status old" in renamed.stdout and "To add trials" not in renamed.stdout
     repaired = copy("fsck", "old")

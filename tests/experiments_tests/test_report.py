@@ -136,16 +136,26 @@ def test_the_reports_table_says_what_the_leaderboard_does() -> None:
     objectives = [{"metric": "val_accuracy", "direction": "maximize"}, {"metric": "parameters", "direction": "minimize"}]
     study = {"name": "s", "dataset": "digits", "model": "mlp", "objectives": objectives, "constraints": ["latency_ms <= 2"]}
     values = {"val_accuracy": 0.5, "parameters": 12345.0, "latency_ms": 3.0}
-    kept = Row(1, 1, "complete", 0.5, values, 0, "", {}, values | {"best_epoch": 2.0}, "", 0, 1)
+    kept = Row(1, 1, "complete", 0.5, values, 0, "", {}, values, "", 0, 1, epoch=2)
     assert _leave_out(build({"study": study})) == {"seconds"}  # on a narrow screen
     broken, failed = replace(kept, trial=0, front=None), replace(row(2, None), reason="non_finite: the loss")
     many = [replace(row(i, 0.5), params={"units": "8" if i < 20 else "16"}) for i in range(30)]
     searched = build({"study": {"name": "s", "dataset": "digits", "model": "mlp"}, "space": {"units": [8, 16]}})
     assert _table(searched, many)[2] == "" and len(_table(searched, many)[1]) == 15  # what is the same in all is so in all
     columns, cells, common = _table(build({"study": study}), [kept, broken, failed])
-    assert columns == ["trial", "status", "val_accuracy", "parameters", "latency_ms", "best epoch", "seconds", "hyperparameters"]
-    assert cells[0] == ["1 *", "done", "0.5000", "12,345", "3.0000", "2", "–", "–"] and common == ""
+    assert columns == ["trial", "status", "val_accuracy", "parameters", "at epoch", "latency_ms", "seconds", "hyperparameters"]
+    assert cells[0] == ["1 *", "done", "0.5000", "12,345", "2", "3.0000", "–", "–"] and common == ""
     assert [line[:2] for line in cells[1:]] == [["0", "breaks a constraint"], ["2", "failed, non_finite: the loss"]]
+
+
+def test_a_trial_that_did_not_complete_stands_at_its_last_value_in_the_table_as_on_the_screens() -> None:
+    study = {"name": "s", "dataset": "digits", "model": "mlp", "constraints": ["val_loss <= 2"]}
+    best = {"best_val_accuracy": 0.9, "best_val_loss": 0.1, "best_epoch": 1.0}
+    pruned = replace(row(3, None, **best), status="pruned", reason="after epoch 4", last=0.4, epoch=4)
+    columns, (cells,), _ = _table(build({"study": study}), [pruned])
+    shown = dict(zip(columns, cells, strict=True))
+    assert (shown["status"], shown["val_accuracy"], shown["at epoch"]) == ("pruned after epoch 4", "0.4000", "4")
+    assert shown["val_loss"] == "–"  # its best is of another epoch
 
 
 def told(trial: int, status: str, value: float, kind: str = "a", **params: float) -> Told:

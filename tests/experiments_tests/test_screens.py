@@ -131,10 +131,8 @@ def test_more_columns_on_a_wide_screen() -> None:
     heads = {width: " ".join(show(width)[1:3]) for width in WIDTHS}
     assert "schedule" in heads[200] and "seconds" in heads[200] and "parameters" in heads[200]
     assert "no room" not in " ".join(show(200))
-    assert (find_row(show(200), 5)[-1], find_row(show(200), 1)[-1]) == (
-        "0.2780",
-        "–",
-    )  # a pruned trial's best is of another epoch
+    complete, pruned = find_row(show(200), 5), find_row(show(200), 1)
+    assert (complete[-1], pruned[-1]) == ("0.2780", "–")  # a pruned trial's best is of another epoch
     assert len(heads[60].split()) < len(heads[80].split()) < len(heads[200].split())
     narrow = " ".join(show(60)).split("no room for: ")[1]
     assert "schedule" in narrow and "learning_rate" not in narrow.split("Best")[0]

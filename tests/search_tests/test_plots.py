@@ -32,11 +32,11 @@ def told(trial: int, status: str, value: float, **params: float) -> Told:
 
 
 def planted(best_high: bool, status: str, count: int = 40) -> list[Told]:
-    """Trials whose value hangs on `matters` alone, best first, as a leaderboard has them, but for those that did not complete."""
+    """Trials whose value hangs on `matters` alone, best first, as a leaderboard has them."""
     rng = random.Random(0)
     points = [(rng.random(), rng.random()) for _ in range(count)]
     found = [told(i, status, matters, matters=matters, **{"not": other}) for i, (matters, other) in enumerate(points)]
-    return sorted(found, key=lambda one: -one.reached if best_high else one.reached) if status == "complete" else found
+    return sorted(found, key=lambda one: -one.last if best_high else one.last)
 
 
 @pytest.mark.parametrize(
@@ -52,8 +52,8 @@ def planted(best_high: bool, status: str, count: int = 40) -> list[Told]:
 def test_what_mattered_is_what_the_best_trials_have_otherwise(objectives: list[tuple[str, str]], status: str) -> None:
     spec = study(*objectives)
     trials = planted(objectives[0][1] == "maximize", status)
-    trials = [told(len(trials), "complete", trials[0].reached, matters=trials[0].reached, **{"not": 0.5}), *trials]
-    mattered = measure_importances(spec, to_optuna(spec, trials), trials)
+    trials = [told(len(trials), "complete", trials[0].last, matters=trials[0].last, **{"not": 0.5}), *trials]
+    mattered = measure_importances(to_optuna(spec, trials), trials)
     placed = [trial.params["matters"] for trial in mattered.study.trials[1:]]
     assert placed == sorted(placed, reverse=objectives[0][1] == "maximize")
     assert list(mattered.shares) == ["matters", "not"]
@@ -65,7 +65,7 @@ def test_what_mattered_is_what_the_best_trials_have_otherwise(objectives: list[t
 def test_few_trials_say_little(count: int, known: bool, firm: bool) -> None:
     spec = study((ACCURACY, "maximize"))
     trials = planted(True, "complete", count)
-    mattered = measure_importances(spec, to_optuna(spec, trials), trials)
+    mattered = measure_importances(to_optuna(spec, trials), trials)
     assert (bool(mattered.shares), mattered.firm) == (known, firm)
 
 
@@ -103,7 +103,7 @@ def test_pruned_trials_are_drawn_and_too_few_are_not(complete: int, pruned: int,
     statuses = ["complete"] * complete + ["pruned"] * pruned
     trials = [told(i, status, 0.1 * i, matters=0.1 * i, **{"not": 0.07 * i}) for i, status in enumerate(statuses)]
     found = to_optuna(spec, trials)
-    html = draw_page(found, measure_importances(spec, found, trials))
+    html = draw_page(found, measure_importances(found, trials))
     assert sections(html) == names
 
 
@@ -112,7 +112,7 @@ def test_several_objectives_have_the_pictures_of_one_and_their_front(objectives:
     spec = study(*objectives)
     trials = planted(True, "complete", 10)
     found = to_optuna(spec, trials)
-    mattered = measure_importances(spec, found, trials)
+    mattered = measure_importances(found, trials)
     wanted = OF_ONE | {"parameter_importance"} | more
     html = draw_page(found, mattered)
     assert sections(html) == wanted
