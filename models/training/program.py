@@ -168,7 +168,9 @@ class Program:
             outputs = tf.cast(self.model(cast_input(images, self.model), training=True), tf.float32)
             extra = [tf.cast(tf.reduce_sum(loss), tf.float32) for loss in self.model.losses]
             loss = tf.add_n([tf.reduce_mean(self._weigh(self.measure_losses(images, targets, outputs), labels)), *extra])
-        self.optimizer.apply(tape.gradient(loss, weights))
+        gradients = tape.gradient(loss, weights)
+        with self.schedule.hold(self.optimizer.iterations.value):
+            self.optimizer.apply(gradients)
         right = tf.equal(tf.argmax(outputs, axis=-1, output_type=labels.dtype), labels)
         return loss, tf.reduce_sum(tf.cast(right, tf.float32))
 

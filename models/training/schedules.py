@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -9,7 +12,29 @@ import tensorflow as tf
 from .records import TrialValues
 
 
-class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+class HeldSchedule(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule whose rate can be held for one step: Keras asks for it anew at the decay of each weight."""
+
+    _held: tf.Tensor | None = None
+
+    @contextmanager
+    def hold(self, step: tf.Tensor) -> Iterator[None]:
+        """Inside the block every call gives the rate of this step, which is computed once."""
+        self._held = self.find(step)
+        try:
+            yield
+        finally:
+            self._held = None
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        return self.find(step) if self._held is None else self._held
+
+    def find(self, step: tf.Tensor) -> tf.Tensor:
+        """The rate at this step."""
+        raise NotImplementedError
+
+
+class Schedule(HeldSchedule):
     """The learning rate at a step (from 0): linear warm-up to the base rate, then the named decay to the last step.
 
     `one_cycle` is the 1cycle policy (Smith, 2018): up for 30 % of the steps, then down to 1/10,000 of the base by cosine.
@@ -29,7 +54,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         self.warmup.assign(values.options.warmup_epochs * values.steps_per_epoch)
         self.steps.assign(float(values.steps_per_epoch * values.epochs))
 
-    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+    def find(self, step: tf.Tensor) -> tf.Tensor:
         step = tf.cast(step, tf.float32) + self.before
         if self.kind in ("constant", "plateau"):  # the trainer lowers the base rate of `plateau`
             return self.base * self._warm(step)
@@ -52,7 +77,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         return {"kind": self.kind}
 
 
-class ShiftedSchedule(keras.optimizers.schedules.LearningRateSchedule):
+class ShiftedSchedule(HeldSchedule):
     """A compiled model's schedule, from the step at which the trial's earlier epochs ended."""
 
     def __init__(self, inner: keras.optimizers.schedules.LearningRateSchedule) -> None:
@@ -63,7 +88,7 @@ class ShiftedSchedule(keras.optimizers.schedules.LearningRateSchedule):
         """Like `Schedule.set`; the schedule itself knows its rates."""
         self.before.assign(values.epochs_done * values.steps_per_epoch)
 
-    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+    def find(self, step: tf.Tensor) -> tf.Tensor:
         return self.inner(tf.cast(step, tf.int64) + self.before)
 
     def get_config(self) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import nullcontext
 from pathlib import Path
 
 import keras
@@ -16,6 +17,7 @@ from tailor.models.training.clone import convert_to_float32
 from tailor.models.training.fit import Data, FitHooks, FitPlan, balance_classes, fit
 from tailor.models.training.options import TrainOptions
 from tailor.models.training.program_cache import get_program
+from tailor.models.training.schedules import Schedule
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +200,25 @@ def test_a_trace_serves_other_rates_without_changing_their_numbers(data: Data) -
     assert len(program_cache._programs) == 1
     assert fit(model(dropout=0.4), data, options, FitPlan(2, seed=9)).history == fresh
     assert len(program_cache._programs) == 1
+
+
+def test_a_step_computes_its_rate_once_for_all_weights_and_their_decay(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = TrainOptions(weight_decay=0.02, warmup_epochs=1)
+    calls: list[None] = []
+    find = Schedule.find
+    monkeypatch.setattr(Schedule, "find", lambda self, step: (calls.append(None), find(self, step))[1])
+
+    def train() -> tuple[list[dict[str, float]], int]:
+        program_cache._programs.clear()
+        calls.clear()
+        return fit(model(), data, options, FitPlan(2, seed=5)).history, len(calls)
+
+    held, few = train()
+    monkeypatch.setattr(Schedule, "hold", lambda self, step: nullcontext())
+    anew, many = train()
+    assert held == anew  # to the last bit
+    weights = len(model().trainable_variables)
+    assert many - few == 2 * weights  # a full batch and a short one: a graph each
 
 
 def test_dropout_in_the_clone_drops_its_rate_and_keeps_the_mean(data: Data) -> None:
