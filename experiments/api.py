@@ -106,8 +106,7 @@ class Result:
             found = find_study(client, self.spec.name)
             if found is None:
                 raise RunError(f"there is no study {self.spec.name!r} in {self.store.root}.")
-            _, model_id = find_best_model(found)
-            saved = fetch_saved_model(client, model_id)
+            saved = fetch_saved_model(client, find_best_model(found))
         return load_model(saved)
 
 

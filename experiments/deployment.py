@@ -28,7 +28,7 @@ from .store import Store
 from .system.forkserver import loading
 from .system.host import kept
 from .system.import_path import prefer_installed
-from .tracking.reader import find_study, no_study, open_client
+from .tracking.reader import find_study, no_study, open_recorded
 from .tracking.references import find_trial_number, split_reference
 from .tracking.timeouts import shorten_timeouts
 from .trials.evaluator import Evaluator
@@ -160,9 +160,7 @@ def predict(reference: str, images: np.ndarray, *, store: str | Path | None = No
 
 def _open(store: str | Path | None) -> tuple[Store, MlflowClient]:
     place = Store.at(None if store is None else str(store))
-    if not place.exists:
-        raise InputError(f"store: there is no study in {place.root} yet; search one first, or name another.")
-    return place, open_client(place)
+    return place, open_recorded(place)
 
 
 def _find_data(data: str | Path | None) -> Path | None:

@@ -160,7 +160,7 @@ def _show_plan(spec: StudySpec, found: Estimate) -> None:
     more = {
         "in all": None if search.total_epochs is None else count(search.total_epochs, "epoch"),
         "timeout": None if search.timeout is None else format_duration(search.timeout),
-        "patience": None if search.patience is None else f"{search.patience} trials",
+        "patience": None if search.patience is None else count(search.patience, "trial"),
         "target": None if search.target is None else f"{spec.objective.metric} {search.target:g}",
     }
     trials = f"{count(found.trials, 'trial')} of at most {count(search.max_epochs, 'epoch')}"

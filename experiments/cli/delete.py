@@ -19,16 +19,16 @@ def command(study: str, sure: bool, store: str | None) -> None:
     with working(f"reading {study}"):
         from ..maintenance.delete import delete, plan_deletion
         from ..system.words import say_need
-        from ..tracking.erase import Eraser
+        from ..tracking.erase import removes_rows
 
         place, client = open_store(store)
         plan = plan_deletion(client, place, study)
     kept = f"; {say_need(plan.versions)} the rest, which stays" if plan.versions else ""
-    runs = len(plan.runs) + (plan.study_run is not None and not plan.versions)
     size = format_size(plan.size) + (" here, and what they take on the server" if plan.elsewhere else "")
-    if plan.versions and not (runs or plan.models or plan.folders):
+    if plan.done:
         click.echo(f"{study} was deleted before{kept}.")
         return
+    runs = len(plan.runs) + (plan.study_run is not None and not plan.versions)
     click.echo(f"{study}: runs: {runs}, models: {len(plan.models)}, {size}{kept}.")
     if not confirm(f"Delete it from {place.root}?", sure):
         click.echo("Nothing was deleted.")
@@ -39,5 +39,5 @@ def command(study: str, sure: bool, store: str | None) -> None:
     for line in said:
         click.echo(line)
     click.echo(f"Deleted: freed {size}.")
-    if not Eraser(client).removes_rows:
+    if not removes_rows(client):
         click.echo("The server keeps the records, marked as deleted, until its administrator runs `mlflow gc`.")

@@ -84,7 +84,7 @@ def print_leaderboard(study: str, goal: Goal, shown: Overview, console: Console 
         table.add_row(*map(Text, cells))  # as Text: names may hold brackets, which rich would read as markup
     if shown.top:
         show_table(console, title, table)
-    for line in _list_notes(goal, shown, [c.name for c in wanted if c.name in shown.varied and c not in columns]):
+    for line in _list_notes(study, shown, [c.name for c in wanted if c.name in shown.varied and c not in columns]):
         console.print(Text(line))
     if more := sum(shown.counts.values()) - len(shown.top):
         print(f"… and {more} more; `{format_next('status', study, '--all')}` shows them")
@@ -126,7 +126,7 @@ def _shorten_param(params: Mapping[str, str], name: str) -> str:
     return shorten(params[name], 3) if name in params else "–"
 
 
-def _list_notes(goal: Goal, shown: Overview, hidden: Sequence[str]) -> list[str]:
+def _list_notes(study: str, shown: Overview, hidden: Sequence[str]) -> list[str]:
     """What the table does not say: what is the same in all, what found no room, and why trials failed."""
     notes = []
     if shown.same:
@@ -136,5 +136,5 @@ def _list_notes(goal: Goal, shown: Overview, hidden: Sequence[str]) -> list[str]
     failed = [row for row in shown.top if row.status == "failed" and row.reason][:REASONS]
     notes += [f"trial {row.trial} failed: {row.reason[:200]}" for row in failed]
     if failed and (more := shown.counts.get("failed", 0) - len(failed)) > 0:
-        notes.append(f"and {more} more failed; `tailor show STUDY:TRIAL` says why")
+        notes.append(f"and {more} more failed; `{format_next('show', f'{study}:TRIAL')}` says why")
     return notes

@@ -94,7 +94,8 @@ def _show(found: RateTest, place: Store, path: Path | None, study: str, name: st
     if found.diverged:
         click.echo(f"At {curve.rates[-1]:.2g} the loss diverged, and the test ended.")
     address = f"{make_base_url(place.tracking_uri)}/#/experiments/{found.experiment_id}/runs/{found.run_id}"
-    click.echo(f"Recorded: {address}/artifacts/lr_range.png (`{format_next('ui')}` serves it)")
+    served = "" if place.served else f" (`{format_next('ui')}` serves it)"
+    click.echo(f"Recorded: {address}/artifacts/lr_range.png{served}")
     entry = f"learning_rate = {{ low = {advice.low:g}, high = {advice.high:g}, log = true, default = {advice.rate:g} }}"
     if found.compiled:
         click.echo(f"The model is compiled with its own optimizer: set the rate, {advice.rate:g}, in its code.")

@@ -35,7 +35,7 @@ def command(names: tuple[str, ...], out: Path | None, store: str | None) -> None
         recorded = list(found.values())
         page = make(recorded[0]).page if len(recorded) == 1 else make_page(recorded)
     for line in repaired:
-        click.echo(f"repaired: {line}")
+        click.echo(line)
     try:
         place.write_text(page, encoding="utf-8")
     except OSError as error:

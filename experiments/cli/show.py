@@ -38,7 +38,7 @@ def command(trial: str, as_json: bool, store: str | None) -> None:
         print_json(found.to_dict())
         return
     for line in repaired:
-        click.echo(f"repaired: {line}")
+        click.echo(line)
     word = rank(found.attempts[-1:], study.goal)[0].word
     click.echo(f"{found.study}:{found.trial}  {say_ended(word, found.reason)}")
     if found.place:

@@ -35,7 +35,7 @@ def command(study: str, whole: bool, watch: bool, as_json: bool, store: str | No
         print_json(plain)
         return
     for line in repaired:
-        click.echo(f"repaired: {line}")
+        click.echo(line)
     print_leaderboard(spec.name, recorded.goal, shown)
     total = f"{sum(shown.counts.values())} of {count_trials(spec)} trials"
     state = "a search begins, and resumes it" if is_taken_up(recorded, place) else recorded.state

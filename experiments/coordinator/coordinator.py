@@ -13,7 +13,7 @@ from ...search.errors import StudyError
 from ...search.study.capabilities import continues, count_trials, is_spent
 from ...search.study.spec import StudySpec
 from ..datasets.splits import DataHandle
-from ..system.words import say_ended
+from ..system.words import count, say_ended
 from ..tracking.kinds import TRIAL
 from ..tracking.model_files import ModelFile
 from ..tracking.recorded import RecordedAttempt
@@ -214,7 +214,7 @@ class Coordinator:
         trial = attempt.job.trial
         self._retries.add(trial, lost.reason)
         if times := self._retries.enough(trial):
-            outcome = Outcome("failed", reason=f"{lost.reason} (lost {times} times)")
+            outcome = Outcome("failed", reason=f"{lost.reason} (lost {count(times, 'time')})")
             self._parts.recorder.lose_attempt(attempt.job, outcome.reason, "failed")
             self._tell(attempt.suggestion, outcome)
             return

@@ -22,8 +22,11 @@ from .reconcile import Stores, reconcile
 
 
 def repair(study: RecordedStudy, store: Store) -> list[str]:
-    """Repair a study that is not running. Returns a line for each repair. Raises InputError if it runs, or may run."""
-    refuse_pending(study, "there is nothing to repair")
+    """Repair a study that is not running. Returns a line for each repair, and for what cannot be repaired.
+
+    Raises InputError if it runs, or may run.
+    """
+    refuse_pending(study.client, study, "there is nothing to repair")
     spec = study.read_spec()
     if not was_locked(store.locks, spec.name):
         raise InputError(
@@ -44,7 +47,7 @@ def repair(study: RecordedStudy, store: Store) -> list[str]:
         ).lines
         if study.running:
             study.client.set_terminated(study.run_id, "KILLED")
-            lines.append("the study's run: its search was killed; closed")
+            lines.append("repaired: the study's run: its search was killed; closed")
         if lines and OVERVIEW in study.tags:
             study.client.delete_tag(study.run_id, OVERVIEW)
         return lines

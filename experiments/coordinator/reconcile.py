@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 from ...search.engines.protocol import Engine, Outcome
 from ...search.study.goal import Goal
+from ...search.study.spec import StudySpec
 from ..errors import InputError
+from ..system.words import count
 from ..tracking.recorded import RecordedAttempt
 from ..trials.checkpoints import Checkpoints
 from ..workers.retries import COORDINATOR_GONE
@@ -31,7 +33,7 @@ class Stores:
 
 @dataclass(frozen=True)
 class Repairs:
-    """A line for each repair, and for what cannot be repaired; the study's attempts after the repairs."""
+    """A line for each repair, and for what cannot be repaired, as a screen shows them; the attempts after the repairs."""
 
     lines: list[str]
     attempts: Attempts
@@ -39,10 +41,11 @@ class Repairs:
 
 def reconcile(stores: Stores, attempts: Attempts) -> Repairs:
     """Repair what disagrees with the study's attempts in MLflow."""
-    lines = [f"run {one.run_name}: its coordinator went away; closed as lost" for one in attempts if one.run_status == "RUNNING"]
+    done = [f"run {one.run_name}: its coordinator went away; closed as lost" for one in attempts if one.run_status == "RUNNING"]
     attempts = [_reap(stores.study, attempt) for attempt in attempts]
-    lines += [*_tell(stores, attempts), *_find_unknown(stores, attempts), *_clean(stores)]
-    return Repairs(lines, attempts)
+    done += [*_tell(stores, attempts), *_clean(stores)]
+    left = _find_unknown(stores, attempts)
+    return Repairs([*(f"repaired: {line}" for line in done), *(f"cannot be repaired: {line}" for line in left)], attempts)
 
 
 def _reap(study: Record, attempt: RecordedAttempt) -> RecordedAttempt:
@@ -72,18 +75,19 @@ def _find_unknown(stores: Stores, attempts: Attempts) -> list[str]:
     ]
 
 
-def check_known(study: str, engine: Engine, attempts: Attempts, goal: Goal) -> None:
+def check_known(spec: StudySpec, engine: Engine, attempts: Attempts) -> None:
     """Raise InputError if trials ended in MLflow that the engine does not know: it would give their numbers out twice.
 
     A trial that did not end may be unknown: an engine can lose its last write with a disk, and gives the number out again.
     """
-    strange = _find_strange(engine, attempts, goal)
+    strange = _find_strange(engine, attempts, spec.goal)
     if strange:
+        points = " and --enqueue-from this one" if spec.source.declared else ""
         some = ", ".join(map(str, strange[:5])) + (", …" if len(strange) > 5 else "")
         raise InputError(
-            f"study {study!r}: in MLflow trials ended that the studies' database does not know ({some}). "
+            f"study {spec.name!r}: in MLflow trials ended that the studies' database does not know ({some}). "
             "If it began with another --studies or TAILOR_STUDIES, give that again; if its database is lost, start a new "
-            "study with --name and --enqueue-from this one."
+            f"study with --name{points}."
         )
 
 
@@ -91,7 +95,7 @@ def check_new(study: str, engine: Engine) -> None:
     """Raise InputError if the engine has trials of a study that MLflow lacks: its runs are elsewhere, or lost."""
     if begun := len(engine.records()) + len(engine.unfinished()):
         raise InputError(
-            f"study {study!r}: the studies' database has {begun} trials of it, and this MLflow has none. "
+            f"study {study!r}: the studies' database has {count(begun, 'trial')} of it, and this MLflow has none. "
             "If it began with another MLFLOW_TRACKING_URI, give that again; if its runs are lost, "
             "start a new study with --name."
         )

@@ -26,6 +26,7 @@ from ..planning.resume_check import CODE_TAG
 from ..registry.files import CODE_SHA256, fetch_saved_model
 from ..reports.compare import find_run
 from ..store import Store
+from ..system.words import count
 from ..tracking.pages import read_pages
 from ..tracking.reader import RecordedStudy, find_study
 from ..tracking.recorded_trial import TIMES, RecordedTrial, read_trial
@@ -132,7 +133,7 @@ def _describe_start(trial: RecordedTrial) -> Iterator[str]:
     described = trial.described
     if described["continues"] is not None:
         source, done = Path(described["continues"]).stem, described["epochs_done"]
-        yield f"trial {trial.number} continued the weights of trial {source} after {done} epochs, and does so again"
+        yield f"trial {trial.number} continued the weights of trial {source} after {count(done, 'epoch')}, and does so again"
     if described["resumes"] is not None:
         yield f"trial {trial.number} was interrupted and resumed from a checkpoint; this time it trains in one go"
     if trial.pruned:

@@ -166,7 +166,7 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
                 client.delete_tag(before.run_id, tag)
         catch_up(Outbox(before, Spool(store.spool, spec.name), screen.line))
         attempts = before.read_attempts()
-        check_known(spec.name, engine, attempts, spec.goal)
+        check_known(spec, engine, attempts)
     code = _keep_code(spec, checkpoints, preflight.code)
     tags = {**describe_origin(Path.cwd()), **describe_study(spec, splits), **decided.machine}
     study = open_study(client, store, spec, {**tags, PROMOTABLE: "yes" if preflight.promotable else "no"})
@@ -180,7 +180,7 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
         screen.line(preflight.note)
     repairs = reconcile(Stores(study, engine, spec.goal, checkpoints), attempts)
     for line in repairs.lines:
-        screen.line(f"repaired: {line}")
+        screen.line(line)
     coordinator = Coordinator(Parts(spec, data, engine, tracker, pool, screen, checkpoints, precision, code))
     coordinator.resume(repairs.attempts, tracker.outbox.find_models())
     if attempts:

@@ -32,10 +32,11 @@ def draw_sample(client: MlflowClient, version: ModelVersion, data_dir: Path | No
 
     The test set stays closed: only promotions open it.
     """
-    study = find_study(client, read_promoted_tag(version, "tailor.study"))
+    name = read_promoted_tag(version, "tailor.study")
     try:
+        study = find_study(client, name)
         if study is None:
-            raise InputError(f"study {version.tags['tailor.study']!r} is not in the store.")
+            raise InputError(f"study {name!r} is not in the store.")
         splits = open_data(study.read_spec(), data_dir)
         if splits.digest != read_promoted_tag(version, DIGEST):
             raise InputError(f"{version.tags['tailor.dataset']!r} now holds other data than the version was made from.")

@@ -25,9 +25,7 @@ from ..tracking.reader import no_study
 from ..tracking.recorded import DELETED, NOTE
 from ..tracking.tags import DIGEST
 from .hold import hold_study
-from .needed import Needed, find_needed
-
-SPARED = ("study", "promotion", CANDIDATE.name, REFIT.name)  # kinds of runs that tell how a version was chosen
+from .needed import find_needed
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,12 @@ class Deletion:
     elsewhere: bool
 
     @property
+    def done(self) -> bool:
+        """Whether it was deleted before, and what is left is what versions need."""
+        active = self.experiment.lifecycle_stage == ACTIVE
+        return active and bool(self.versions) and not (self.runs or self.models or self.folders)
+
+    @property
     def command(self) -> str:
         """What the experiment's tag holds until the deletion is done."""
         return f"tailor delete {self.study}"
@@ -62,7 +66,7 @@ def plan_deletion(client: MlflowClient, store: Store, study: str) -> Deletion:
         raise InputError(f"STUDY: the experiment {study!r} is no study of Tailor's; delete it in MLflow.")
     needed = find_needed(client)
     versions = needed.of_study(study, {run.info.run_id for run in runs})
-    kept = _find_kept(runs, needed, {str(one.tags.get("tailor.trial")) for one in versions}) if versions else set()
+    kept = needed.find_kept(study, runs)
     dropped = [run for run in runs if run.info.run_id not in kept and run is not own]
     gone = [model for model in models if model.model_id not in needed.models]
     folders = _list_folders(client, store, study, own)
@@ -77,15 +81,16 @@ def plan_deletion(client: MlflowClient, store: Store, study: str) -> Deletion:
 def delete(plan: Deletion, client: MlflowClient, store: Store, say: Callable[[str], None]) -> None:
     """Delete what was planned. Raises InputError if the study runs, or is being promoted."""
     eraser, number = Eraser(client), plan.experiment.experiment_id
-    if plan.experiment.lifecycle_stage == ACTIVE:
-        with hold_study(client, store, plan.study, number, say, searched=plan.study_run is not None):
-            pending.begin(client, number, plan.command)
-            _erase(plan, eraser, store)
-            if plan.versions:
-                _note_kept(plan, client)
-                return
-    else:
-        _erase(plan, eraser, store)
+    if plan.experiment.lifecycle_stage != ACTIVE:  # in MLflow's pages, which leaves all of it; tags need it restored
+        client.restore_experiment(number)
+        plan = plan_deletion(client, store, plan.study)
+    with hold_study(client, store, plan.study, number, say, searched=plan.study_run is not None):
+        pending.begin(client, number, plan.command)
+        delete_state(plan.study, find_studies_url(store), store.oracles)
+        eraser.erase_all(plan.folders, plan.models, plan.runs)
+        if plan.versions:
+            _note_kept(plan, client)
+            return
     if plan.study_run is not None:
         eraser.erase_run(plan.study_run)
     eraser.erase_experiment(client.get_experiment(number))
@@ -96,11 +101,6 @@ def find_studies_url(store: Store) -> str | None:
     """Optuna's database, or None if the store has none yet."""
     path = store.root / "studies.db"
     return store.studies_url if store.studies or (path.exists() and path.stat().st_size) else None
-
-
-def _erase(plan: Deletion, eraser: Eraser, store: Store) -> None:
-    delete_state(plan.study, find_studies_url(store), store.oracles)
-    eraser.erase_all(plan.folders, plan.models, plan.runs)
 
 
 def _note_kept(plan: Deletion, client: MlflowClient) -> None:
@@ -125,17 +125,6 @@ def _find_experiment(client: MlflowClient, study: str) -> Experiment:
     if found is None:
         raise no_study("STUDY", study, client)
     return found
-
-
-def _find_kept(runs: Sequence[Run], needed: Needed, trials: set[str]) -> set[str]:
-    """The runs that versions need: those they name, those that tell how they were chosen, and every attempt at their trials."""
-    return {
-        run.info.run_id
-        for run in runs
-        if run.info.run_id in needed.runs
-        or run.data.tags.get("tailor.kind") in SPARED
-        or run.data.tags.get("tailor.trial") in trials
-    }
 
 
 def _list_folders(client: MlflowClient, store: Store, study: str, own: Run | None) -> list[Path]:

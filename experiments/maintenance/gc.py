@@ -13,7 +13,7 @@ from mlflow.entities import Experiment, LoggedModel, Run, ViewType
 
 from ..registry.forms import FOLDER, list_unneeded
 from ..store import Store
-from ..tracking.erase import ACTIVE, Eraser, find_place, measure
+from ..tracking.erase import ACTIVE, Eraser, find_place, measure, removes_rows
 from ..tracking.kinds import CANDIDATE, REFIT
 from ..tracking.pages import read_pages
 from .delete import find_digests
@@ -53,7 +53,8 @@ def find_garbage(client: MlflowClient, store: Store) -> Garbage:
         held = eraser.list_runs(experiment.experiment_id)
         if not any("tailor.kind" in run.data.tags for run in held):
             continue
-        marked = [r for r in held if r.info.lifecycle_stage != ACTIVE and r.info.run_id not in needed.runs]
+        kept = needed.find_kept(experiment.name, held)
+        marked = [run for run in held if run.info.lifecycle_stage != ACTIVE and run.info.run_id not in kept]
         active = {model.model_id for model in read_pages(client.search_logged_models, [experiment.experiment_id])}
         logged = [model for model in eraser.list_models(experiment.experiment_id) if model.model_id not in needed.models]
         if experiment.lifecycle_stage == ACTIVE:
@@ -61,7 +62,7 @@ def find_garbage(client: MlflowClient, store: Store) -> Garbage:
         elif len(marked) == len(held):
             experiments.append(experiment)
         runs, models = runs + marked, models + logged
-    if not eraser.removes_rows:
+    if not removes_rows(client):
         runs, models, experiments = [], [], []  # the server's own `mlflow gc` removes them
     folders, forms = _find_folders(client, store), list_unneeded(store, needed.versions)
     places = {find_place(run.info.artifact_uri) for run in runs} | {find_place(model.artifact_location) for model in models}

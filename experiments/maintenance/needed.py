@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 
 from ..registry.history import read_history
 from ..registry.versions import EVIDENCE, list_versions
+from ..tracking.kinds import CANDIDATE, REFIT
 from ..tracking.recorded import STUDY_TAG
+
+SPARED = ("study", "promotion", CANDIDATE.name, REFIT.name)  # kinds of runs that tell how a version was chosen
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,19 @@ class Needed:
     def of_study(self, study: str, run_ids: set[str]) -> list[ModelVersion]:
         """The versions that came from a study, by their tag or by their run."""
         return [one for one in self.versions if one.tags.get(STUDY_TAG) == study or one.run_id in run_ids]
+
+    def find_kept(self, study: str, runs: Sequence[Run]) -> set[str]:
+        """Which of a study's runs its versions need: those they name, those that tell how they were chosen, and every attempt
+        at their trials.
+        """
+        versions = self.of_study(study, {run.info.run_id for run in runs})
+        trials = {one.tags.get("tailor.trial") for one in versions} - {None}
+        return {
+            run.info.run_id
+            for run in runs
+            if run.info.run_id in self.runs
+            or (versions and (run.data.tags.get("tailor.kind") in SPARED or run.data.tags.get("tailor.trial") in trials))
+        }
 
 
 def find_needed(client: MlflowClient) -> Needed:

@@ -50,7 +50,7 @@ def rename(client: MlflowClient, store: Store, study: str, new: str, say: Callab
         raise InputError(f"NEW: the name {new!r} is taken already; choose another one.")
     if not begun and (found.running or (store.spool / study).is_dir()):
         for line in repair(found, store):  # what a killed search left
-            say(f"repaired: {line}")
+            say(line)
     with (
         hold_study(client, store, study, found.experiment_id, say),
         lock_study(store.locks, new),

@@ -16,6 +16,7 @@ from ...search.study.spec import StudySpec
 from ..datasets.splits import DataHandle, Splits
 from ..errors import InputError, RunError
 from ..system.cpus import count_cores
+from ..system.words import count
 from ..trials.evaluator import Evaluator
 from ..trials.failure import advise, describe_error
 from ..trials.job import TrialJob, make_job
@@ -69,7 +70,7 @@ def estimate(spec: StudySpec, splits: Splits) -> Estimate:
     """Measure the smallest and the largest model. Raises InputError if one cannot be built or trained."""
     trials, described = count_trials(spec), spec.source.describe()
     if spec.search.sampler.name in LISTED:
-        described = f"{spec.search.sampler.name} of {len(list_first(spec))} points"
+        described = f"{spec.search.sampler.name} of {count(len(list_first(spec)), 'point')}"
     with Evaluator(threads=1) as evaluator:
         meter = _Meter(evaluator, spec, splits)
         plain = find_ends(spec)

@@ -17,6 +17,7 @@ from ...search.space.parameters import Choice
 from ...search.study.spec import StudySpec
 from ..datasets.splits import Splits
 from ..errors import InputError
+from ..system.words import list_names
 from ..tracking.pending import refuse_pending
 from ..tracking.reader import RecordedStudy, find_study
 from ..tracking.recorded import DEFAULTS
@@ -32,7 +33,7 @@ def find_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> Recorded
     found = find_study(client, spec.name)
     if found is None:
         return None
-    refuse_pending(found, "take another --name, or begin anew with --fresh")
+    refuse_pending(found.client, found, "take another --name, or begin anew with --fresh")
     before, today = found.read_spec(), recorded_defaults.list_defaults(spec)
     noted = json.loads(found.tags.get(DEFAULTS, "null")) or today  # studies of earlier versions lack the tag
     old, new = recorded_defaults.resolve_training(before, noted, today), recorded_defaults.resolve_training(spec, today, noted)
@@ -91,13 +92,14 @@ def has_code_changed(spec: StudySpec, study: RecordedStudy, digests: Mapping[str
     if not changed:
         return False
     if any(record.outcome.status != "failed" for record in engine.records()):
-        what = f"study.model: the file of {spec.model!r}"
+        what = f"study.model: the file of {spec.model!r} has"
         if CODE_TAG not in changed:
             before, now = json.loads(study.tags[FILES_TAG]), json.loads(digests[FILES_TAG])
-            what = ", ".join(sorted(name for name in {*before, *now} if before.get(name) != now.get(name)))
+            names = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+            what = f"{list_names(names)} {'has' if len(names) == 1 else 'have'}"
         more = f" with the best points of this one: --name NEW --enqueue-from {shlex.quote(spec.name)}"
         raise InputError(
-            f"{what} has changed since study {spec.name!r} began. Undo the change to resume, "
+            f"{what} changed since study {spec.name!r} began. Undo the change to resume, "
             f"or start another study{more if spec.source.declared else ': --name NEW'}."
         )
     return True

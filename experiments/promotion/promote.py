@@ -59,7 +59,7 @@ def promote(request: Request, work: Work, choose: Chooser | None = None) -> Prom
     """
     check_name("--to", request.name)
     if choose is None:  # else the model is chosen already: a compressed version, which outlives its study
-        refuse_pending(work.study, "there is nothing to promote")
+        refuse_pending(work.client, work.study, "there is nothing to promote")
     if work.study.tags[DIGEST] != work.splits.digest:
         raise InputError(
             f"study {work.spec.name!r} was trained on other data: the digest of {work.spec.dataset!r} is now "

@@ -18,7 +18,7 @@ from ..coordinator.session import name_full_disk, open_pool
 from ..datasets import splits as splitting
 from ..datasets.splits import Splits
 from ..errors import InputError, RunError
-from ..registry.files import fetch_saved_model, find_best_model
+from ..registry.files import fetch_saved_model, find_logged_models
 from ..system.file_lock import hold_lock
 from ..system.signals import Interrupted, stopping
 from ..tracking.kinds import CANDIDATE, Kind
@@ -136,8 +136,9 @@ def _keep_code(work: Work, checkpoints: Checkpoints) -> Path | None:
     """The factory's file as the study's models have it, which may have changed since; None for another kind of model."""
     if not is_file(work.spec.model):
         return None
-    saved = fetch_saved_model(work.client, find_best_model(work.study)[1])
-    if saved.source is None:
+    models = find_logged_models(work.study)  # any: while the file changes, no search goes on
+    saved = fetch_saved_model(work.client, next(iter(models.values()))) if models else None
+    if saved is None or saved.source is None:
         raise InputError(f"study.model: no model of study {work.spec.name!r} has its factory's file; search again.")
     saved.verify()
     return checkpoints.keep_code(saved.source.name, saved.source.read_bytes())

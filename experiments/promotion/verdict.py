@@ -66,9 +66,9 @@ def weigh(metric: str, challenger: Predictions, champion: Predictions) -> Eviden
 def check_costs(plan: PromotionPlan, latency_ms: float | None, model_bytes: int) -> str:
     """The gate of latency or size that the model fails, with both numbers; empty if it passes. Needs no test data."""
     if plan.latency_ms is not None and latency_ms is not None and latency_ms > plan.latency_ms:
-        return f"promotion.latency_ms: it takes {latency_ms:,.4f} ms an image, and {plan.latency_ms:g} are allowed"
+        return f"promotion.latency_ms: it takes {latency_ms:,.4f} ms an image, more than the {plan.latency_ms:g} of the gate"
     if plan.model_bytes is not None and model_bytes > plan.model_bytes:
-        return f"promotion.model_bytes: it has {model_bytes:,} bytes, and {plan.model_bytes:,} are allowed"
+        return f"promotion.model_bytes: it has {model_bytes:,} bytes, more than the {plan.model_bytes:,} of the gate"
     return ""
 
 

@@ -12,7 +12,7 @@ from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
 
 from ..errors import InputError, RunError, write_command
-from ..tracking.leaderboard import Row, read_leaderboard
+from ..tracking.leaderboard import read_leaderboard
 from ..tracking.pages import read_pages
 from ..tracking.reader import RecordedStudy
 from ..trials.saved_model import SavedModel
@@ -69,13 +69,14 @@ def find_logged_models(study: RecordedStudy) -> dict[int, str]:
     return {int(m.tags["tailor.trial"]): m.model_id for m in logged if "tailor.trial" in m.tags}
 
 
-def find_best_model(study: RecordedStudy) -> tuple[Row, str]:
-    """The best trial that keeps the constraints and has a logged model, and the model's id. Raises RunError."""
+def find_best_model(study: RecordedStudy) -> str:
+    """The id of the logged model of the best trial that keeps the constraints and has one. Raises RunError."""
     models = find_logged_models(study)
     for row in read_leaderboard(study):
         if row.front is not None and row.trial in models:
-            return row, models[row.trial]
-    raise RunError(f"study {study.name!r} has no complete trial with a model yet; see {write_command('status', study.name)}.")
+            return models[row.trial]
+    within, shown = study.goal.within, write_command("status", study.name)
+    raise RunError(f"study {study.name!r} has no complete trial with a model{within} yet; see {shown}.")
 
 
 def read_checksums(tags: Mapping[str, str]) -> dict[str, str]:

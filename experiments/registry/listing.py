@@ -15,7 +15,7 @@ from ..system.host import kept
 from ..system.import_path import prefer_installed
 from ..system.sorting import count_up
 from ..tracking.pages import read_pages
-from ..tracking.reader import open_client
+from ..tracking.reader import open_recorded
 from .versions import TRIALS, find_model, list_versions
 
 
@@ -63,7 +63,7 @@ def registered(name: str | None = None, store: str | Path | None = None) -> list
     with kept():
         if name is None and not place.exists:
             return []
-        return list_registered(open_client(place), name)
+        return list_registered(open_recorded(place), name)
 
 
 def list_registered(client: MlflowClient, name: str | None = None) -> list[Registered]:

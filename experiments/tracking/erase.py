@@ -28,15 +28,10 @@ class Eraser:
     def __init__(self, client: MlflowClient) -> None:
         self._client = client
         self._database: Any = None
-        if not client.tracking_uri.startswith(("http://", "https://")):
+        if removes_rows(client):
             from mlflow.tracking._tracking_service.utils import _get_store
 
             self._database = _get_store(client.tracking_uri)
-
-    @property
-    def removes_rows(self) -> bool:
-        """Whether rows go too, not only files."""
-        return self._database is not None
 
     def list_runs(self, experiment_id: str) -> list[Run]:
         """Every run of an experiment, those that are marked as deleted too."""
@@ -93,6 +88,11 @@ class Eraser:
             get_artifact_repository(address, tracking_uri=self._client.tracking_uri).delete_artifacts()
         else:
             shutil.rmtree(place, ignore_errors=True)
+
+
+def removes_rows(client: MlflowClient) -> bool:
+    """Whether rows go too, not only files: not from a server."""
+    return not client.tracking_uri.startswith(("http://", "https://"))
 
 
 def find_place(address: str) -> Path | None:

@@ -30,7 +30,7 @@ class Outbox:
     @property
     def waiting(self) -> str:
         """How many entries wait and where, as text for the screen; empty if none does."""
-        return f"{len(self._spool)} entries wait in {self._spool.folder}" if self._spool else ""
+        return f"entries wait in {self._spool.folder} ({len(self._spool)})" if self._spool else ""
 
     def find_models(self) -> set[int]:
         """The trials whose models are logged."""
@@ -73,7 +73,7 @@ class Outbox:
                 self._say(f"MLflow refuses an entry that Tailor kept; Tailor drops it: {shorten(error)}")
             self._spool.drop()
         self._told = ""
-        self._say(f"MLflow is back; Tailor wrote what it kept ({waited} entries)")
+        self._say(f"MLflow is back; Tailor wrote what it kept (entries: {waited})")
 
     def _cannot_write(self, error: Exception) -> bool:
         """Whether MLflow takes nothing at all now. Otherwise it refuses this entry alone, and a retry would not help."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from mlflow import MlflowClient
+from mlflow.entities import Experiment
 
 from ..errors import InputError, write_command
 from ..system.words import say_need
-from .reader import RecordedStudy
+from .recorded import StudyRecord
 
 PENDING = "tailor.pending"  # of the experiment: the command that finishes what it began
 KEPT = "tailor.kept_for"  # of the experiment of a deleted study: the registered versions that need what is left
@@ -42,10 +43,15 @@ def is_deleted(client: MlflowClient, study: str) -> bool:
     return experiment is not None and KEPT in experiment.tags
 
 
-def refuse_pending(study: RecordedStudy, way: str) -> None:
+def refuse(experiment: Experiment) -> None:
+    """Raise InputError if a command on the whole study was interrupted."""
+    if command := experiment.tags.get(PENDING):
+        raise InputError(f"study {experiment.name!r}: {quote(command, experiment.name)} was interrupted; run it again first.")
+
+
+def refuse_pending(client: MlflowClient, study: StudyRecord, way: str) -> None:
     """Raise InputError if a command on the whole study was interrupted; or if it was deleted, with a way out of that."""
-    tags = study.client.get_experiment(study.experiment_id).tags
-    if command := tags.get(PENDING):
-        raise InputError(f"study {study.name!r}: {quote(command, study.name)} was interrupted; run it again first.")
-    if versions := tags.get(KEPT):
+    experiment = client.get_experiment(study.experiment_id)
+    refuse(experiment)
+    if versions := experiment.tags.get(KEPT):
         raise InputError(f"study {study.name!r} was deleted, except for what {say_need(versions.split(', '))}; {way}.")

@@ -20,10 +20,11 @@ from ...search.errors import suggest
 from ...search.study.goal import EPOCH_METRICS
 from ...search.study.load import build_recorded
 from ...search.study.spec import StudySpec
-from ..errors import InputError
+from ..errors import InputError, write_command
 from ..store import Store, sqlite_address
 from ..system.environment import default_variables
 from ..system.sorting import count_up
+from . import pending
 from .entries import RUN_STATUS, end_tags
 from .kinds import RANGE_TEST, TRIAL, Kind
 from .moved import correct_addresses
@@ -111,6 +112,13 @@ def open_client(store: Store) -> MlflowClient:
     return _WaitingClient(tracking_uri=store.tracking_uri, registry_uri=store.tracking_uri)
 
 
+def open_recorded(store: Store) -> MlflowClient:
+    """A client on a store in which a study was recorded. Raises InputError, as Python names the store, if none was."""
+    if not store.exists:
+        raise InputError(f"store: there is no study in {store.root} yet; search one first, or name another.")
+    return open_client(store)
+
+
 class _WaitingClient(MlflowClient):
     """Waits until MLflow has the data, even if MLFLOW_ENABLE_ASYNC_LOGGING is set: otherwise its refusals would be lost."""
 
@@ -150,11 +158,9 @@ def find_study(client: MlflowClient, name: str) -> RecordedStudy | None:
         _check_renamed(client, name)
         return None
     if experiment.lifecycle_stage != "active":
-        served = client.tracking_uri.startswith(("http://", "https://"))  # there `mlflow gc` is its administrator's
-        gone = "" if served else ", remove it for good with `tailor gc`"
         raise InputError(
-            f"study {name!r} was deleted in MLflow, which keeps its name. Take another --name{gone}, or restore it: "
-            f'eval "$(tailor env)", then mlflow experiments restore -x {experiment.experiment_id}.'
+            f"study {name!r} was deleted in MLflow, which keeps its name. Remove the rest with {write_command('delete', name)}, "
+            f'or restore it: eval "$(tailor env)", then mlflow experiments restore -x {experiment.experiment_id}.'
         )
     runs = client.search_runs([experiment.experiment_id], "tags.`tailor.kind` = 'study'", max_results=1)
     return RecordedStudy.of(client, runs[0]) if runs else None
@@ -168,12 +174,13 @@ def find_studies(client: MlflowClient) -> list[RecordedStudy]:
 
 def _check_renamed(client: MlflowClient, name: str) -> None:
     """Raise InputError if a study of that name is in an experiment of another name."""
-    others = {e.experiment_id: e.name for e in read_pages(client.search_experiments)}
+    others = {experiment.experiment_id: experiment for experiment in read_pages(client.search_experiments)}
     for run in read_pages(client.search_runs, list(others), "tags.`tailor.kind` = 'study'"):
         if run.data.tags.get(STUDY_TAG) == name:
             number = run.info.experiment_id
+            pending.refuse(others[number])
             raise InputError(
-                f"study {name!r}: its experiment was renamed to {others[number]!r} in MLflow. Rename it back: "
+                f"study {name!r}: its experiment was renamed to {others[number].name!r} in MLflow. Rename it back: "
                 f'eval "$(tailor env)", then mlflow experiments rename -x {number} --new-name {shlex.quote(name)}.'
             )
 

@@ -78,7 +78,7 @@ class OptunaEngine:
             return Done(f"{plan.trials} of {plan.trials} trials")
         if not self._enqueue_next():
             if plan.sampler.name in LISTED:
-                return Done(f"all {len(self._listed)} points of the {plan.sampler.name}", spent=True)
+                return Done(f"every point of the {plan.sampler.name} ({len(self._listed)})", spent=True)
             if self._study.user_attrs.get(EXHAUSTED) == repr(plan.sampler):
                 return Done(f"{plan.sampler.name} has nothing more to propose", spent=True)
         self._reseed(len(asked))

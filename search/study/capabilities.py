@@ -122,8 +122,8 @@ def explain_repeats(spec: StudySpec) -> str:
     if count is None or count >= spec.search.trials:
         return ""
     return (
-        f"[space] has {count} points and the search {spec.search.trials} trials: {spec.search.sampler.name} proposes points "
-        'again; with sampler = "grid" each is tried once.'
+        f"[space] has {count} point{'s' * (count > 1)} and the search {spec.search.trials} trials: "
+        f'{spec.search.sampler.name} proposes points again; with sampler = "grid" each is tried once.'
     )
 
 

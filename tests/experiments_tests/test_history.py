@@ -279,7 +279,10 @@ def test_the_commands(copy: Shell) -> None:
     assert "small:77" in table and f"{mine['test_accuracy']:.4f}" in table and "tailor history mine" in table
     assert "small:77" in copy("models").stdout
     assert [v.version for v in face.registered("mine", copy.folder / "mlruns")] == ["2", "1"]
-    assert face.registered(store=copy.folder / "none") == [] and not (copy.folder / "none").exists()
+    assert face.registered(store=copy.folder / "none") == []
+    with pytest.raises(InputError, match="store: there is no study in"):
+        face.registered("mine", store=copy.folder / "none")
+    assert not (copy.folder / "none").exists()
 
     done = copy("rollback", "mine")
     assert done.returncode == 0 and "mine version 1 is champion again; version 2 was taken back" in done.stdout, done.stderr

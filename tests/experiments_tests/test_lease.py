@@ -150,4 +150,4 @@ def test_a_study_that_runs_from_another_store_is_not_repaired(shared: Shared) ->
     with shared.acquire(shared.lease("b")), pytest.raises(InputError, match=r"may be running elsewhere, by process .*/b\)"):
         repair(study, place)
     assert study.refresh().running
-    assert repair(study, place)[-1] == "the study's run: its search was killed; closed"
+    assert repair(study, place)[-1] == "repaired: the study's run: its search was killed; closed"

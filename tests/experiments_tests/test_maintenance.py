@@ -61,6 +61,34 @@ def test_a_deleted_study_keeps_what_its_registered_version_needs(copy: Shell) ->
     assert repaired.returncode == 2 and repaired.stderr.endswith("digits version 1 needs; there is nothing to repair.\n")
 
 
+def test_a_study_that_was_deleted_in_mlflow_keeps_what_its_version_needs(own: OwnProcess) -> None:
+    mlflow = client(own.folder)
+    (version,) = mlflow.search_model_versions("name = 'digits'")
+    (parent,), _ = runs(own.folder)
+    evidence, kind = version.tags["tailor.evidence"], "tailor.kind"
+    mlflow.delete_experiment(parent.info.experiment_id)  # on MLflow's pages
+    refused = own("status", "small")
+    assert refused.returncode == 2 and "Remove the rest with `tailor delete small`, or restore it" in refused.stderr
+    assert own("gc", "--yes").returncode == 0
+    for run in (parent.info.run_id, version.run_id, evidence):
+        assert artifacts(mlflow.get_run(run)).is_dir()
+    done = own("delete", "small", "--yes")
+    assert done.returncode == 0 and "digits version 1 needs the rest" in done.stdout, done.stderr
+    assert own("pull", "digits", "-o", "got").returncode == 0
+    assert [run.info.run_id for run in runs(own.folder)[1]] == [version.run_id]
+    assert mlflow.get_run(evidence).data.tags[kind] == "promotion"
+    assert "was deleted before" in own("delete", "small", "--yes").stdout
+
+
+def test_a_study_that_was_deleted_in_mlflow_goes_wholly_without_a_version(copy: Shell) -> None:
+    mlflow = client(copy.folder)
+    mlflow.delete_registered_model("digits")
+    mlflow.delete_experiment(mlflow.get_experiment_by_name("small").experiment_id)
+    assert copy("delete", "small", "--yes").returncode == 0
+    assert mlflow.get_experiment_by_name("small") is None
+    assert not any(path.is_file() for path in (copy.folder / "mlruns" / "artifacts").rglob("*"))
+
+
 def test_a_study_without_a_version_goes_wholly_and_gives_its_name_free(copy: Shell) -> None:
     mlflow = client(copy.folder)
     mlflow.delete_registered_model("digits")
@@ -197,5 +225,9 @@ def test_an_interrupted_change_is_named_and_blocks_a_search(own: OwnProcess) -> 
     for command in (("search", "small.toml"), ("fsck", "small"), ("delete", "small", "--yes")):
         done = own(*command)
         assert done.returncode == 2 and "`tailor rename small big` was interrupted; run it again first" in done.stderr
+    (parent,), _ = runs(own.folder)
+    mlflow.set_tag(parent.info.run_id, "tailor.study", "big")  # the last step but one
+    done = own("status", "big")
+    assert done.returncode == 2 and "`tailor rename small big` was interrupted; run it again first" in done.stderr
     assert own("rename", "small", "big").returncode == 0
     assert studies(own.folder) == ["big"]

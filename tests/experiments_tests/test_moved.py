@@ -100,7 +100,7 @@ def test_a_renamed_and_a_deleted_experiment_say_how_to_undo_it(first: Path, tmp_
     client.rename_experiment(number, "small")
     assert find_study(client, "small") is not None
     client.delete_experiment(number)
-    with pytest.raises(InputError, match=rf"deleted in MLflow.* `tailor gc`, .* restore -x {number}\.$"):
+    with pytest.raises(InputError, match=rf"deleted in MLflow.* `tailor delete small`, or .* restore -x {number}\.$"):
         find_study(client, "small")
     assert number not in [study.experiment_id for study in find_studies(client)]
 

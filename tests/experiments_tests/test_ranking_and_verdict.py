@@ -140,8 +140,8 @@ def test_costs_are_gates_that_need_no_test_data() -> None:
     plan = PromotionPlan(latency_ms=2.0, model_bytes=1000)
     assert check_costs(plan, 2.0, 1000) == ""
     assert check_costs(plan, None, 1000) == ""
-    assert check_costs(plan, 2.5, 1000) == "promotion.latency_ms: it takes 2.5000 ms an image, and 2 are allowed"
-    assert check_costs(plan, 1.0, 1001) == "promotion.model_bytes: it has 1,001 bytes, and 1,000 are allowed"
+    assert check_costs(plan, 2.5, 1000) == "promotion.latency_ms: it takes 2.5000 ms an image, more than the 2 of the gate"
+    assert check_costs(plan, 1.0, 1001) == "promotion.model_bytes: it has 1,001 bytes, more than the 1,000 of the gate"
     assert check_costs(PromotionPlan(), 99.0, 10**9) == ""
 
 

@@ -41,7 +41,7 @@ def test_a_trial_that_mlflow_has_whole_is_told_to_the_engine(copy: Shell) -> Non
     unfinish(copy.folder, complete.number)
     assert optuna_storage(copy.folder)[1][complete.number].state == TrialState.RUNNING
     said = copy("fsck", "small")
-    assert said.stdout == f"trial {complete.number}: complete in MLflow, unfinished in the engine; copied there\n", said.stderr
+    assert said.stdout == f"repaired: trial {complete.number}: complete in MLflow, unfinished in the engine; copied there\n"
     assert optuna_storage(copy.folder)[1][complete.number].value == complete.value
     assert copy("fsck", "small").stdout == "nothing to repair\n"
 
@@ -97,7 +97,9 @@ def test_what_only_one_side_knows_is_said(copy: Shell) -> None:
     storage, trials = optuna_storage(copy.folder)
     number = next(t.number for t in trials if t.state == TrialState.COMPLETE)
     client(copy.folder).delete_run(runs(copy.folder)[1][number].info.run_id)
-    assert copy("fsck", "small").stdout == f"trial {number}: complete in the engine, without a run in MLflow\n"
+    assert copy("fsck", "small").stdout == (
+        f"cannot be repaired: trial {number}: complete in the engine, without a run in MLflow\n"
+    )
     storage.delete_study(storage.get_study_id_from_name("small"))
     assert "ended in MLflow, and the engine does not know it" in copy("fsck", "small").stdout
 
@@ -131,7 +133,7 @@ def test_a_study_that_was_deleted_in_mlflow_is_refused_with_the_way_to_restore_i
 def test_checkpoints_of_ended_trials_are_dropped(copy: Shell) -> None:
     place = Checkpoints(Store.at(str(copy.folder / "mlruns"), {}).checkpoints, "small").attempt(2, 1)
     place.write_bytes(b"left over")
-    assert copy("fsck", "small").stdout == "trial 2: not running; its checkpoint is deleted\n"
+    assert copy("fsck", "small").stdout == "repaired: trial 2: not running; its checkpoint is deleted\n"
     assert not place.exists()
 
 
