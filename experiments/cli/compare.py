@@ -36,7 +36,10 @@ def command(runs: tuple[str, ...], as_json: bool, store: str | None) -> None:
         return
     names = list(found.runs)
     parameters = [[key, *_shorten(values)] for key, values in found.params.items()]
-    print_table("Hyperparameters that differ" if parameters else "No hyperparameter differs", ["", *names], parameters)
+    if parameters:
+        print_table("Hyperparameters that differ", ["", *names], parameters)
+    else:
+        click.echo("No hyperparameter differs.")
     metrics = [[key, *(number(v) for v in values)] for key, values in found.metrics.items()]
     print_table("Metrics", ["", *names], metrics)
     if not found.same_images:

@@ -143,12 +143,12 @@ def _describe_left(progress: Progress, now: float) -> str:
 
 
 def describe_resumed(progress: Progress, begun: int) -> str:
-    """What earlier sessions did, and how many trials they began that go on: 3 of 12 trials (1 done, 2 pruned), 1 goes on."""
+    """What earlier sessions did, and how many of their trials go on: 3 of 12 trials ended (1 done, 2 pruned), 1 goes on."""
     ended = {"complete": progress.complete, "pruned": progress.pruned, "failed": progress.failed}
     counts = f" ({count_by_word(ended)})" if progress.done else ""
     best = "" if progress.best is None else f", best {_describe_best(progress.best, progress)}"
     on = f", {begun} go{'es' * (begun == 1)} on" if begun else ""
-    return f"resuming: {progress.done} of {progress.trials} trials{counts}{on}{best}"
+    return f"resuming: {progress.done} of {progress.trials} trials ended{counts}{on}{best}"
 
 
 def format_duration(seconds: float) -> str:

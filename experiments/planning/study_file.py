@@ -90,6 +90,9 @@ def find_field(message: str) -> str:
 def _drop(tables: dict[str, Any], field: str) -> bool:
     """Remove a field, or put its stand-in there; False if it is not there."""
     section, _, name = field.partition(".")
+    if field == "study" and field not in tables:
+        tables[field] = {key.removeprefix("study."): STAND_INS[key] for key in ("study.name", "study.dataset", "study.model")}
+        return True
     if not name and section in tables and section not in TABLES:  # a section that there is not, or a key before the first one
         del tables[section]
         return True
@@ -141,7 +144,8 @@ def find_line(message: str, lines: Mapping[str, int], laid: Iterable[str]) -> in
     table = re.sub(r"\[\d+\]", "", field)
     if any(name.startswith(("space.", "training.")) for name in laid):  # it takes a parameter out of the points, and empties some
         field = table
-    names = [name for one in dict.fromkeys((field, table, f"space.{table}")) for name in _shorten(one)]
+    names = [name for one in dict.fromkeys((field, table)) for name in _shorten(one)]
+    names += [f"space.{name}" for name in _shorten(table)]
     if not field or any(name in laid for name in names if "." in name):
         return None
-    return next((lines[name] for name in names if name in lines), None)
+    return next((lines[name] for name in names if name in lines), 1 if field == "study" else None)

@@ -21,8 +21,13 @@ TRIALS_A_PARAMETER = 10
 UNIMPORTANT = 0.02
 
 
-def advise(spec: StudySpec, rows: Sequence[Row], importance: Mapping[str, float], val_size: int) -> list[str]:
-    """One sentence for each rule that applies. `rows` are best first; `importance` is empty if there are too few trials."""
+def advise(
+    spec: StudySpec, rows: Sequence[Row], importance: Mapping[str, float], val_size: int, last_epochs: Mapping[int, int]
+) -> list[str]:
+    """One sentence for each rule that applies. `rows` are best first; `importance` is empty if there are too few trials.
+
+    `last_epochs` has the last epoch that each of the best trials trained.
+    """
     if all(row.value is None for row in rows):
         if any(row.status == "failed" for row in rows):
             return ["No trial completed: read the first failure's traceback on its run."]
@@ -35,7 +40,7 @@ def advise(spec: StudySpec, rows: Sequence[Row], importance: Mapping[str, float]
     found = [
         _edge(parameter, complete[:TOP]) for parameter in spec.source.searched if enough and _was_tried(parameter.name, complete)
     ]
-    found += [_epochs(spec, complete[0]), _budget(spec, len(rows))]
+    found += [_epochs(spec, complete[0], last_epochs.get(complete[0].trial, 0)), _budget(spec, len(rows))]
     found += [_unimportant(importance, complete) if enough else "", _noise(spec, complete, val_size)]
     failed = sum(row.status == "failed" for row in rows)
     if failed > len(rows) / 5:
@@ -59,12 +64,11 @@ def _edge(parameter: Parameter, top: Sequence[Row]) -> str:
     return ""
 
 
-def _epochs(spec: StudySpec, best: Row) -> str:
-    epoch = best.metrics.get("best_epoch", 0)
-    if not spec.objective.by_epoch or epoch < spec.search.max_epochs:
+def _epochs(spec: StudySpec, best: Row, last: int) -> str:
+    if not spec.objective.by_epoch or best.epoch < max(last, spec.search.max_epochs):  # max_epochs may have been larger before
         return ""
     where = ", in a new study: --name" if continues(spec) else ""  # its rounds are planned for that many
-    return f"The best trial was still improving in its last epoch, {epoch:.0f}: give trials more (search.max_epochs{where})."
+    return f"The best trial was still improving in its last epoch, {best.epoch}: give trials more (search.max_epochs{where})."
 
 
 def _budget(spec: StudySpec, trials: int) -> str:

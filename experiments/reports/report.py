@@ -126,7 +126,7 @@ def _render(
         undrawn=", ".join(list_undrawn(spec, told, shares)),
         tips={row.trial: _tip(spec, row) for row in board},
         ended=study.word == "deleted",
-        advice=advise(spec, board, shares, int(sizes.get("val", 0))),
+        advice=advise(spec, board, shares, int(sizes.get("val", 0)), {one.trial: max(one.by_epoch, default=0) for one in told}),
     )
 
 

@@ -137,8 +137,10 @@ def build(raw: Mapping[str, Any]) -> StudySpec:
         raise StudyError(
             "search.epochs: no such name; give max_epochs, the most of one trial, or total_epochs, those of all trials together."
         )
+    if "study" not in raw:
+        raise StudyError("[study]: it is missing; begin with this section, and give it name, dataset and model.")
     _check_sections(raw)
-    study = make(StudyKeys, "study", raw.get("study", {}))
+    study = make(StudyKeys, "study", raw["study"])
     space = Space(tuple(read_parameter(k, v) for k, v in _table("space", raw.get("space", {})).items()))
     training = dict(_table("training", raw.get("training", {})))
     for name in (declared.name for declared in space.parameters):

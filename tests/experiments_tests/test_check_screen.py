@@ -72,6 +72,26 @@ def test_all_mistakes_of_a_file_come_at_once_with_their_lines(tailor: Shell) -> 
     assert not (tailor.folder / "mlruns").exists()
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", ["1: [study]: it is missing"]),
+        ("[search]\ntrails = 3\n[space]\nx = { low = 9, high = 3 }\n", ["1: [study]: it", "2: [search]: no", "4: space.x: low"]),
+        ("[sudy]\nname = 'x'\n", ["1: [sudy]: there is no such section. Did you mean 'study'?"]),
+        ("[search]\n", ["1: [study]: it is missing"]),
+    ],
+)
+def test_a_file_without_the_first_section_says_so_and_the_rest(tmp_path: Path, text: str, said: list[str]) -> None:
+    path = tmp_path / "bare.toml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="bare") as caught:
+        public.read_study(path)
+    lines = [
+        line.removeprefix(f"{path}:") for line in str(caught.value).splitlines() if not line.startswith(f"{len(said)} mistakes")
+    ]
+    assert len(lines) == len(said) and all(line.startswith(start) for line, start in zip(lines, said, strict=True)), lines
+
+
 def test_mistakes_in_points_have_their_lines(tailor: Shell, write_study: Callable[..., Path]) -> None:
     path = write_study()
     begun = len(path.read_text().splitlines())

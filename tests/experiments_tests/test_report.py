@@ -80,7 +80,7 @@ SPACE = Space((Float("rate", 1e-4, 1e-1, log=True), Int("depth", 1, 6), Choice("
         ([replace(row(0, None), status="running")], {}, "No trial has completed yet."),
         ([row(i, 0.9, {"rate": (0.095, 0.01)[i > 6]}) for i in range(10)], {}, "rate near its upper end, 0.1: raise it"),
         ([row(i, 0.9, {"depth": 1 + i // 7}) for i in range(10)], {}, "depth near its lower end, 1: lower it"),
-        ([row(0, 0.9, best_epoch=10.0)], {}, "still improving in its last epoch, 10"),
+        ([replace(row(0, 0.9), epoch=10)], {}, "still improving in its last epoch, 10"),
         ([row(0, 0.9)], {}, "1 trial is few for 3 searched parameters: resume it, with --trials 30"),
         (
             [row(i, 0.9, {"kind": "ab"[i > 6]}) for i in range(10)],
@@ -94,7 +94,7 @@ SPACE = Space((Float("rate", 1e-4, 1e-1, log=True), Int("depth", 1, 6), Choice("
 def test_advice_says_what_it_saw(rows: list[Row], importance: dict[str, float], says: str) -> None:
     tables = {"study": {"name": "s", "dataset": "digits", "model": "mlp"}}
     spec = replace(build(tables), space=SPACE)
-    assert says in " ".join(advise(spec, rows, importance, val_size=5000))
+    assert says in " ".join(advise(spec, rows, importance, 5000, {}))
 
 
 @pytest.mark.parametrize(
@@ -106,14 +106,14 @@ def test_nothing_is_advised_that_the_trials_do_not_bear(complete: int, others: i
     spec = replace(build(tables), space=SPACE)
     rows = [row(i, 0.9, {"rate": 0.095, "kind": "ba"[i < others]}) for i in range(complete)]
     rows += [row(complete + i, None, {"kind": "b"}) for i in range(12 - complete)]
-    said = " ".join(advise(spec, rows, {"rate": 0.9, "depth": 0.09, "kind": 0.01}, 5000))
+    said = " ".join(advise(spec, rows, {"rate": 0.9, "depth": 0.09, "kind": 0.01}, 5000, {}))
     assert "Hardly anything" not in said and "near its upper end" not in said  # no trial had another rate
 
 
 def test_a_grid_is_not_told_to_go_on() -> None:
     tables = {"study": {"name": "s", "dataset": "digits", "model": "mlp"}, "search": {"sampler": "grid"}}
     spec = build({**tables, "space": {"depth": {"low": 1, "high": 6}}})
-    assert "searched parameters:" not in " ".join(advise(spec, [row(0, 0.9)], {}, 5000))
+    assert "searched parameters:" not in " ".join(advise(spec, [row(0, 0.9)], {}, 5000, {}))
 
 
 @pytest.mark.parametrize(("sampler", "new"), [("hyperband", True), ("random", False)])
@@ -121,14 +121,16 @@ def test_more_epochs_are_advised_where_the_study_can_have_them(sampler: str, new
     """Keras Tuner's Hyperband refuses to go on with another max_epochs."""
     tables = {"study": {"name": "s", "dataset": "digits", "model": "mlp"}, "space": {"depth": {"low": 1, "high": 6}}}
     spec = build({**tables, "search": {"engine": "keras-tuner", "sampler": sampler}})
-    said = " ".join(advise(spec, [row(0, 0.9, best_epoch=10.0)], {}, 5000))
+    best = replace(row(0, 0.9), epoch=10)
+    said = " ".join(advise(spec, [best], {}, 5000, {0: 10}))
     assert "still improving in its last epoch, 10" in said
+    assert "still improving" not in " ".join(advise(spec, [best], {}, 5000, {0: 40}))  # from before max_epochs was lowered
     assert ("in a new study: --name" in said) == new
 
 
 def test_where_no_trial_keeps_the_constraints_that_is_the_advice() -> None:
     study = {"name": "s", "dataset": "digits", "model": "mlp", "constraints": ["parameters <= 10"]}
-    said = advise(build({"study": study}), [replace(row(0, 0.9), front=None)], {}, 5000)
+    said = advise(build({"study": study}), [replace(row(0, 0.9), front=None)], {}, 5000, {})
     assert said == ["No complete trial keeps parameters <= 10: widen the space to points that keep them, or loosen them."]
 
 
@@ -232,7 +234,7 @@ def test_numbers_are_shown_whole() -> None:
 def test_nothing_is_advised_where_nothing_stands_out() -> None:
     spec = replace(build({"study": {"name": "s", "dataset": "digits", "model": "mlp"}}), space=SPACE)
     rows = [row(i, 0.9 - 0.1 * i, {"rate": 0.01, "depth": 3}, best_epoch=4.0) for i in range(5)] + [row(9, 0.1)] * 30
-    assert advise(spec, rows, {"rate": 0.6, "depth": 0.4}, 5000) == []
+    assert advise(spec, rows, {"rate": 0.6, "depth": 0.4}, 5000, {}) == []
 
 
 def test_the_best_points_of_a_study_that_lie_in_the_space(recorded: Shell, write_study: Callable[..., Path]) -> None:

@@ -257,7 +257,7 @@ def test_what_is_still_to_wait_for(changes: dict[str, object], says: str) -> Non
 
 
 def test_a_search_that_resumes_says_what_is_done() -> None:
-    said = "resuming: 4 of 12 trials (3 done, 1 pruned){}, best 0.9122 (trial 5)"
+    said = "resuming: 4 of 12 trials ended (3 done, 1 pruned){}, best 0.9122 (trial 5)"
     for begun, on in ((0, ""), (1, ", 1 goes on"), (2, ", 2 go on")):
         assert describe_resumed(make_progress(), begun) == said.format(on)
 
