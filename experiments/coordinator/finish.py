@@ -51,15 +51,23 @@ def finish(coordinator: Coordinator, tracker: Tracker, caught: int) -> Ended:
     if broken:
         raise RunError(broken)
     if progress.failed and not progress.complete and not caught:
-        way = "the same command resumes the study" if progress.done < progress.trials else "a larger --trials resumes the study"
         raise RunError(
             f"no trial completed ({progress.failed} failed, {progress.pruned} pruned); the first failed with: "
-            f"{coordinator.first_failure or 'see the runs in MLflow'}. Once that is repaired, "
-            f"{'--fresh begins anew' if coordinator.spent else way}."
+            f"{coordinator.first_failure or 'see the runs in MLflow'}. Once that is repaired, {_find_way_on(coordinator)}."
         )
     outbox, spent = tracker.outbox, coordinator.spent
     number, reason = outbox.study.experiment_id, coordinator.exhausted
     return Ended(number, reason, caught, progress.complete, outbox.waiting, spent=spent)
+
+
+def _find_way_on(coordinator: Coordinator) -> str:
+    """How a study goes on in which no trial completed: a changed file or space is another study."""
+    if coordinator.spent:
+        return "--fresh begins anew"
+    more = "a larger search.total_epochs" if "epochs are spent" in coordinator.exhausted else "a larger --trials"
+    way = more if coordinator.progress.done >= coordinator.progress.trials or "epochs" in more else "the same command"
+    files = ", the model's file" if coordinator.progress.pruned else ""  # if all trials failed, that may change
+    return f"{way} resumes the study; if the repair changes [space]{files} or [training], begin anew with --fresh"
 
 
 def warn_of_chance(study: RecordedStudy, splits: Splits, screen: Screen) -> None:

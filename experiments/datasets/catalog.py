@@ -95,10 +95,14 @@ def _published(name: str, data_dir: Path | None) -> Dataset:
             _check_archive(archive)
             return npz.load(name, archive)  # its classes are the digits
         return idx.load(name, keras_home / name, MD5S[name], class_names)
-    except InputError:
+    except InputError as error:
+        if isinstance(error.__cause__, MemoryError):
+            raise
         for path in [archive] if name == "mnist" else (keras_home / name).glob("*-ubyte*"):
-            path.unlink()  # the next start then downloads it whole
-        raise
+            path.unlink()
+        raise InputError(
+            f"{name}: the download in {keras_home} was damaged; Tailor deleted it, and the next start fetches it again."
+        ) from error
 
 
 def _keras_home() -> Path:
@@ -110,7 +114,7 @@ def _keras_home() -> Path:
 
 def _check_archive(path: Path) -> None:
     if (got := hashlib.sha256(path.read_bytes()).hexdigest()) != MNIST_NPZ:
-        raise InputError(f"{path}: its SHA-256 is {got}, not the published one; Tailor deletes it; the next start fetches it.")
+        raise InputError(f"{path}: its SHA-256 is {got}, not the published one.")
 
 
 def _downloaded(keras_home: Path, name: str) -> bool:

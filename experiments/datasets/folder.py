@@ -88,7 +88,7 @@ def load(name: str, folder: Path, image_size: tuple[int, int] | None) -> Dataset
     images = dict(zip(paths, _every(name, paths, lambda path: read_image(path, size, channels)), strict=True))
     _check_depth(name, [images[path] for path, header in headers.items() if header.deep])
     animated = sum(header.animated for header in headers.values())
-    notes = [f"{animated:,} images have several frames or pages; Tailor reads the first of each"] if animated else []
+    notes = [f"images with several frames or pages: {animated:,}; Tailor reads the first of each"] if animated else []
     parts = {
         part: (np.stack([images[path] for path in of_part]), np.array(labels, np.int64))
         for part, (of_part, labels) in found.parts.items()
@@ -164,7 +164,7 @@ def _check_depth(name: str, images: Sequence[np.ndarray]) -> None:
     if images and all(map(is_dim, images)):
         bits = 8 + int(max(image.max() for image in images)).bit_length()
         raise InputError(
-            f"{name}: its {len(images):,} images of 16 bits use {bits} of them at most and would be nearly black; "
+            f"{name}: its images of 16 bits ({len(images):,}) use {bits} of them at most and would be nearly black; "
             f"save them with 8 bits: (x >> {bits - 8}).astype('uint8')."
         )
 

@@ -141,7 +141,7 @@ def _advice(images: np.ndarray) -> str:
     elif not np.isfinite([low, high]).all():
         way = "remove what is no number, and scale the rest to 0…255"
     elif low < 0 or high > 255:
-        way = "scale them to 0…255: ((x - x.min()) * (255.0 / (x.max() - x.min()))).round().astype('uint8')"
+        way = "scale them to 0…255: np.interp(x, (x.min(), x.max()), (0, 255)).round().astype('uint8')"
     elif images.dtype.kind != "f":
         way = "convert them: x.astype('uint8')"
     else:

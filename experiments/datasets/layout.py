@@ -176,9 +176,10 @@ def _check_known(name: str, places: Mapping[str, Path], part: str, found: Mappin
     if strange:
         near = difflib.get_close_matches(strange[0], [c for c in train if c not in of_part] or list(train), n=1)
         meant = f" (did you mean {near[0]!r}?)" if near else ""
+        folders, them = ("the folder", "it") if len(strange) == 1 else ("the folders", "them")
         raise InputError(
-            f"{name}: {places[part].name}/ holds images of {_few(strange)}, a class that {places['train'].name}/ lacks{meant}; "
-            "rename the folder, or remove it."
+            f"{name}: {places[part].name}/ holds images of {_few(strange)}, which {places['train'].name}/ lacks{meant}; "
+            f"rename {folders}, or remove {them}."
         )
     if not any(files.images for files in of_part.values()):
         raise InputError(f"{name}: {places[part]} holds no image of any class; sort its images into class folders, or remove it.")

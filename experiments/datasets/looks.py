@@ -35,8 +35,11 @@ def measure_looks(images: np.ndarray) -> Looks:
     return Looks((low[0], high[0]), (low[1], high[1]))
 
 
-def find_strangeness(image: np.ndarray, looks: Looks) -> str:
-    """How a raw uint8 image (height, width, channels) differs from those of the ranges; empty if it looks like them."""
+def find_strangeness(image: np.ndarray, looks: Looks, inverted: bool = False) -> str:
+    """How a raw uint8 image (height, width, channels) differs from those of the ranges; empty if it looks like them.
+
+    Of one that was not `inverted`, it says whether that would help.
+    """
     mean, contrast = _measure(image)
     said = [
         f"{what} {figure:.0f}, those to train on {low:.0f} to {high:.0f}"
@@ -45,8 +48,8 @@ def find_strangeness(image: np.ndarray, looks: Looks) -> str:
     ]
     if not said:
         return ""
-    inverted = _is_near(255 - mean, looks.mean) and _is_near(contrast, looks.contrast)
-    return f"looks unlike the training images ({'; '.join(said)})" + ("; inverted it would not" if inverted else "")
+    helps = not inverted and _is_near(255 - mean, looks.mean) and _is_near(contrast, looks.contrast)
+    return f"looks unlike the training images ({'; '.join(said)})" + ("; inverted it would not" if helps else "")
 
 
 def is_inverted(image: np.ndarray, looks: Looks) -> bool:

@@ -38,5 +38,5 @@ def prepare(
         return Prepared(image, changes, ["uses only the lower of its 16 bits, so it is nearly black; save it with 8 bits"])
     if invert == "always" or (invert == "auto" and looks is not None and is_inverted(image, looks)):
         image, changes = 255 - image, [*changes, INVERTED]
-    strange = "" if looks is None else find_strangeness(image, looks)
+    strange = "" if looks is None else find_strangeness(image, looks, INVERTED in changes)
     return Prepared(image, changes, [strange] if strange else [])

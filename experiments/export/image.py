@@ -28,11 +28,15 @@ CMD ["tailor", "serve", "./model", "--host", "0.0.0.0"]
 """
 
 
+def name_image(name: str) -> str:
+    """A name that Docker takes for an image: letters and digits of ASCII, with single dashes between them."""
+    return re.sub("[^a-z0-9]+", "-", name.lower()).strip("-") or "model"
+
+
 def write_image_files(folder: Path, name: str) -> None:
     """Write Dockerfile and requirements.txt, with the versions that are installed here."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    image = re.sub("[^a-z0-9._-]+", "-", name.lower())  # what Docker takes as an image's name
-    filled = DOCKERFILE.format(name=image, python=python, tailor=importlib.metadata.version("tailor-hpo"))
+    filled = DOCKERFILE.format(name=name_image(name), python=python, tailor=importlib.metadata.version("tailor-hpo"))
     (folder / "Dockerfile").write_text(filled, encoding="utf-8")
     lines = [f"{package}=={importlib.metadata.version(package)}\n" for package in PACKAGES]
     (folder / "requirements.txt").write_text("".join(lines), encoding="utf-8")

@@ -6,7 +6,10 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
+from ...models.errors import ModelError
+from ...models.training import options
 from ...search.space.parameters import Float, Int, Parameter
 from ...search.study.capabilities import LISTED, continues, known_as
 from ...search.study.spec import StudySpec
@@ -30,12 +33,13 @@ def advise(
     """
     if all(row.value is None for row in rows):
         if any(row.status == "failed" for row in rows):
-            return ["No trial completed: read the first failure's traceback on its run."]
+            return ["No trial completed: read on its run why the first one failed."]
         return ["No trial has completed yet."]
     complete = [row for row in rows if row.front is not None]
     if not complete:
         kept = " and ".join(map(str, spec.goal.constraints))
-        return [f"No complete trial keeps {kept}: widen the space to points that keep them, or loosen them."]
+        them = "them" if len(spec.goal.constraints) > 1 else "it"
+        return [f"No complete trial keeps {kept}: widen the space to points that keep {them}, or loosen {them}."]
     enough = len(complete) >= FEWEST
     found = [
         _edge(parameter, complete[:TOP]) for parameter in spec.source.searched if enough and _was_tried(parameter.name, complete)
@@ -57,11 +61,25 @@ def _edge(parameter: Parameter, top: Sequence[Row]) -> str:
     scale = math.log if parameter.log else float
     places = [(scale(float(v)) - scale(parameter.low)) / (scale(parameter.high) - scale(parameter.low)) for v in values]
     middle = statistics.median(places)
-    if middle > 1 - EDGE:
+    if middle > 1 - EDGE and _may_be(parameter, beyond=True):
         return f"The best trials have {parameter.name} near its upper end, {parameter.high:g}: raise it."
-    if middle < EDGE and parameter.low != 0:
+    if middle < EDGE and _may_be(parameter, beyond=False):
         return f"The best trials have {parameter.name} near its lower end, {parameter.low:g}: lower it."
     return ""
+
+
+def _may_be(parameter: Float | Int, beyond: bool) -> bool:
+    """Whether the range may go on at its upper end (`beyond`), or at its lower one: options and counts have limits."""
+    step = 1.0 if isinstance(parameter, Int) else EDGE * (parameter.high - parameter.low)
+    value = parameter.high + step if beyond else parameter.low / 2 if parameter.log else parameter.low - step
+    if not beyond and (parameter.low == 0 or (isinstance(parameter, Int) and parameter.low == 1)):
+        return False
+    if parameter.name not in options.NAMES:
+        return True
+    with suppress(ModelError):
+        options.check(parameter.name, int(value) if isinstance(parameter, Int) else value)
+        return True
+    return False
 
 
 def _epochs(spec: StudySpec, best: Row, last: int) -> str:
@@ -74,8 +92,10 @@ def _epochs(spec: StudySpec, best: Row, last: int) -> str:
 def _budget(spec: StudySpec, trials: int) -> str:
     searched, points = len(spec.space.searched), spec.source.count()
     wanted = min(TRIALS_A_PARAMETER * searched, points or math.inf)
-    if known_as(spec.search.sampler.name) in LISTED or not max(trials, spec.search.trials) < wanted:
-        return ""  # a list has a fixed number of points
+    ends = (spec.search.target, spec.search.patience, spec.search.total_epochs)  # a resumed search would end by these at once
+    fixed = known_as(spec.search.sampler.name) in LISTED or ends != (None, None, None)
+    if fixed or not max(trials, spec.search.trials) < wanted:
+        return ""
     said = f"{count(trials, 'trial')} {'is' if trials == 1 else 'are'} few for {count(searched, 'searched parameter')}"
     return f"{said}: resume it, with --trials {wanted}."
 

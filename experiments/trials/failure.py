@@ -51,7 +51,7 @@ def advise(said: str) -> str:
         return ""
     if name[1] in options.NAMES:
         return f"; {name[1]} is an option of the training, which no factory gets; give your hyperparameter another name"
-    return f"; if that is a hyperparameter, give {name[1]} in [space] or [training]"
+    return f"; if that is a hyperparameter, give {name[1]} in the space or in [training]"
 
 
 def locate(error: BaseException) -> str:

@@ -53,10 +53,8 @@ def list_values(parameter: Float | Int | Choice) -> list[Value]:
         return list(parameter.choices)
     step = parameter.step or (1 if isinstance(parameter, Int) and not parameter.log else None)
     if step is None:
-        raise StudyError(
-            f"space.{parameter.name}: a grid needs a finite list of values; give choices = [...] or a step, "
-            "or use another sampler."
-        )
+        ways = "choices = [...]" if parameter.log else "choices = [...] or a step"
+        raise StudyError(f"space.{parameter.name}: a grid needs a finite list of values; give {ways}, or use another sampler.")
     count = math.floor((parameter.high - parameter.low) / step + 1e-9) + 1
     if count > MOST_POINTS:
         raise StudyError(f"space.{parameter.name}: {count:,} values are too many to list; take a wider step.")

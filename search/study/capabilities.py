@@ -9,7 +9,7 @@ from ..space.conditions import Value, holds
 from ..space.parameters import Choice, Fixed, Float, Int
 from ..space.points import list_points
 from ..space.space import Space
-from .goal import EPOCH_METRICS
+from .goal import EPOCH_METRICS, OBJECTIVES
 from .key_values import Component
 from .spec import StudySpec
 
@@ -133,9 +133,10 @@ def check(spec: StudySpec) -> None:
         taken = ", ".join(spec.search.sampler.arguments)
         raise StudyError(f"search.sampler: {spec.search.sampler.name} takes no arguments, got {taken}; leave them out.")
     if spec.search.pruner.name != "none" and not spec.objective.by_epoch:
+        others = ", ".join(name for name in EPOCH_METRICS if name in OBJECTIVES)
         raise StudyError(
             f"search.pruner: {spec.objective.metric} is known at a trial's end only, and nothing can be pruned by it; leave the "
-            f"pruner out, or steer by one of {', '.join(EPOCH_METRICS)}."
+            f"pruner out, or steer by one of {others}."
         )
     if spec.others and spec.search.pruner.name != "none":
         raise StudyError("search.pruner: with several objectives nothing can be pruned; leave it out, or keep one objective.")
@@ -211,7 +212,7 @@ def _check_keras_tuner_space(spec: StudySpec) -> None:
             if isinstance(parent, (Float, Int)) and not parent.step and (isinstance(parent, Float) or parent.log):
                 raise StudyError(
                     f"space.{parameter.name}.when: keras-tuner knows conditions on listed values only, and {parent.name!r} has "
-                    "no list; give it choices or a step, or use engine optuna."
+                    f"no list; give it choices{'' if parent.log else ' or a step'}, or use engine optuna."
                 )
         if isinstance(parameter, Choice) and len({type(value) for value in parameter.choices}) > 1:
             raise StudyError(

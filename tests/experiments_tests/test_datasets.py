@@ -122,7 +122,7 @@ def test_a_published_set_without_its_test_files_is_another_data_set(idx_folder: 
     monkeypatch.setenv("HOME", str(idx_folder))
     fetched: list[str] = []
     monkeypatch.setattr(catalog, "_download", fetched.append)
-    with pytest.raises(InputError, match="the published one"):  # of what lies there; it is fetched anew first
+    with pytest.raises(InputError, match="was damaged"):  # of what lies there; it is fetched anew first
         open_dataset("fashion-mnist", None)
     assert fetched == ["fashion-mnist"]
 
@@ -168,7 +168,7 @@ def test_a_download_that_is_not_the_published_file_is_deleted(
         (place / name).mkdir()
         for path in idx_folder.glob("*-ubyte*"):
             path.rename(place / name / path.name)
-    with pytest.raises(InputError, match="the published one"):
+    with pytest.raises(InputError, match=rf"{name}: the download in .* was damaged; Tailor deleted it"):
         open_dataset(name, None)
     assert not [path for path in place.rglob("*") if path.is_file()]
 

@@ -113,11 +113,15 @@ def test_every_trial_failing_ends_early_with_the_reason(tailor: Shell, write_stu
     done = tailor("search", "small.toml", "--workers", "1")
     assert done.returncode == 1
     assert "no trial completed (3 failed, 0 pruned)" in done.stderr and "non_finite" in done.stderr
-    assert done.stderr.endswith("the same command resumes the study.\n")
+    way = "the same command resumes the study; if the repair changes [space] or [training], begin anew with --fresh.\n"
+    assert done.stderr.endswith(way)
     _, trials = runs(tailor.folder)
     assert [run.info.status for run in trials] == ["FAILED"] * 3
     assert all(run.data.tags["tailor.status_reason"].startswith("non_finite") for run in trials)
     assert tailor("promote", "small", "--to", "digits").returncode == 1
+    rate = ("--set", "space.learning_rate=0.01")  # the repair
+    assert tailor("search", "small.toml", *rate).returncode == 2
+    assert tailor("search", "small.toml", *rate, "--fresh", "--trials", "1").returncode == 0
 
 
 LEAVING = """

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tailor.experiments.datasets.catalog import open_dataset
+from tailor.experiments.datasets.images import _advice
 from tailor.experiments.errors import InputError
 
 
@@ -117,6 +118,12 @@ def test_what_is_advised_fits_what_came(tmp_path: Path, images: np.ndarray, says
     np.savez(tmp_path / "set.npz", images=images, labels=np.arange(8) % 2)
     with pytest.raises(InputError, match=says):
         open_dataset(f"npz:{tmp_path / 'set.npz'}", None)
+
+
+def test_what_is_advised_for_a_wide_range_overflows_no_type() -> None:
+    x = np.array([-20000, 10000, 20000], "int16").reshape(3, 1, 1)
+    advice = _advice(x).partition("scale them to 0…255: ")[2]
+    assert eval(advice, {"np": np, "x": x}).ravel().tolist() == [0, 191, 255]
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_a_class_that_cannot_be_trained_is_refused_and_one_without_images_is_sai
     (tmp_path / part / "notes").mkdir()  # no image, no class
     assert open_dataset(uri, None).class_names == ("cat", "dog", "emu")
     tree(tmp_path, f"{part}/dgo/1.png")
-    with pytest.raises(InputError, match=rf"{part}/ holds images of 'dgo', a class that train/ lacks \(did you mean 'dog'\?\)"):
+    with pytest.raises(InputError, match=rf"{part}/ holds images of 'dgo', which train/ lacks \(did you mean 'dog'\?\)"):
         open_dataset(uri, None)
 
 

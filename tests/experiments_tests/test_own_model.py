@@ -85,7 +85,7 @@ def test_a_hyperparameter_that_the_model_needs_and_nobody_gave_is_named(tailor: 
     for command in (("check", "small.toml"), ("search", "small.toml", "--workers", "1")):
         done = tailor(*command)
         assert done.returncode == 2
-        assert "if that is a hyperparameter, give breadth in [space] or [training]" in done.stderr.splitlines()[0]
+        assert "if that is a hyperparameter, give breadth in the space or in [training]" in done.stderr.splitlines()[0]
 
 
 def test_a_factory_that_raises_shows_its_traceback_and_creates_nothing(tailor: Shell, tmp_path: Path) -> None:

@@ -76,10 +76,10 @@ SPACE = Space((Float("rate", 1e-4, 1e-1, log=True), Int("depth", 1, 6), Choice("
 @pytest.mark.parametrize(
     ("rows", "importance", "says"),
     [
-        ([row(0, None)], {}, "No trial completed: read the first failure's traceback"),
+        ([row(0, None)], {}, "No trial completed: read on its run why"),
         ([replace(row(0, None), status="running")], {}, "No trial has completed yet."),
         ([row(i, 0.9, {"rate": (0.095, 0.01)[i > 6]}) for i in range(10)], {}, "rate near its upper end, 0.1: raise it"),
-        ([row(i, 0.9, {"depth": 1 + i // 7}) for i in range(10)], {}, "depth near its lower end, 1: lower it"),
+        ([row(i, 0.9, {"rate": (0.00011, 0.01)[i > 6]}) for i in range(10)], {}, "rate near its lower end, 0.0001: lower it"),
         ([replace(row(0, 0.9), epoch=10)], {}, "still improving in its last epoch, 10"),
         ([row(0, 0.9)], {}, "1 trial is few for 3 searched parameters: resume it, with --trials 30"),
         (
@@ -128,10 +128,26 @@ def test_more_epochs_are_advised_where_the_study_can_have_them(sampler: str, new
     assert ("in a new study: --name" in said) == new
 
 
+def test_no_range_is_advised_to_go_where_its_option_or_a_count_ends() -> None:
+    space = Space((Float("flip", 0.0, 1.0), Int("depth", 1, 6), Float("shift", 0.0, 1.0)))
+    spec = replace(build({"study": {"name": "s", "dataset": "digits", "model": "mlp"}}), space=space)
+    rows = [row(i, 0.9, {"flip": (0.99, 0.5)[i > 6], "depth": 1 + i // 7, "shift": (0.99, 0.5)[i > 6]}) for i in range(10)]
+    said = " ".join(advise(spec, rows, {}, 5000, {}))
+    assert "shift near its upper end, 1: raise it" in said and "flip near" not in said and "depth near" not in said
+
+
+@pytest.mark.parametrize("end", [{"target": 0.5}, {"patience": 3}, {"total_epochs": 9}])
+def test_a_search_that_would_end_at_once_is_not_advised_to_go_on(end: dict[str, Any]) -> None:
+    tables = {"study": {"name": "s", "dataset": "digits", "model": "mlp"}, "search": {"trials": 4}}
+    for given, advised in (({}, True), (end, False)):
+        spec = replace(build({**tables, "search": {"trials": 4, **given}}), space=SPACE)
+        assert ("resume it, with --trials" in " ".join(advise(spec, [row(0, 0.9)], {}, 5000, {}))) == advised
+
+
 def test_where_no_trial_keeps_the_constraints_that_is_the_advice() -> None:
     study = {"name": "s", "dataset": "digits", "model": "mlp", "constraints": ["parameters <= 10"]}
     said = advise(build({"study": study}), [replace(row(0, 0.9), front=None)], {}, 5000, {})
-    assert said == ["No complete trial keeps parameters <= 10: widen the space to points that keep them, or loosen them."]
+    assert said == ["No complete trial keeps parameters <= 10: widen the space to points that keep it, or loosen it."]
 
 
 def test_the_reports_table_says_what_the_leaderboard_does() -> None:

@@ -21,6 +21,7 @@ from servers import tailor_serve
 
 from tailor import export, predict
 from tailor.experiments.errors import InputError
+from tailor.experiments.export.image import name_image
 from tailor.experiments.serving.exported import is_folder, load_exported
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,6 +77,11 @@ def test_the_command_refuses_it_in_one_line(tailor: Shell) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("name", "image"), [("St. Gallen", "st-gallen"), ("digits_v2.", "digits-v2"), ("数字", "model")])
+def test_an_image_has_a_name_that_docker_takes(name: str, image: str) -> None:
+    assert name_image(name) == image
+
+
 def test_the_image_of_its_dockerfile_answers_as_the_registered_model(recorded: Shell, tmp_path: Path) -> None:
     """Docker's layers made by hand: a fresh environment, the lines of the Dockerfile, and its command."""
     pytest.importorskip("ai_edge_litert", reason="needs ai-edge-litert (pip install -e '.[litert]')")
