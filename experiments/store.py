@@ -83,6 +83,12 @@ class Store:
         return self.studies or f"{self.optuna_url}?timeout=30"
 
     @property
+    def known_studies_url(self) -> str | None:
+        """Optuna's storage, or None if the store has none yet."""
+        path = self.root / "studies.db"
+        return self.studies_url if self.studies or (path.exists() and path.stat().st_size) else None
+
+    @property
     def oracles(self) -> Path:
         """Keras Tuner's state, one folder a study."""
         return self.root / "keras_tuner"

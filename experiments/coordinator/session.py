@@ -19,6 +19,7 @@ from ...models.references import is_file
 from ...models.training.keras_config import require_tensorflow
 from ...search import engines
 from ...search.engines.protocol import Suggestion
+from ...search.engines.states import has_state
 from ...search.study.capabilities import explain_pruner, explain_repeats, is_spent
 from ...search.study.spec import StudySpec
 from ..datasets import splits as splitting
@@ -95,6 +96,8 @@ def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
         found = find_same(open_client(store), spec, splits) if store.exists else None
         if found is not None and (ended := _already_done(found, spec, store, screen)) is not None:
             return ended
+        if found is None and has_state(spec.name, store.known_studies_url, store.oracles):
+            check_new(spec.name, open_engine(spec, store, screen.line))
         measured = "auto" if found is None else found.tags.get(PRECISION, "auto")
         screen.line("starting the workers")
         with prepare_database(store) as keep_database, open_pool(spec, places) as pool:
@@ -157,9 +160,7 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
     engine = open_engine(spec, store, screen.line)
     checkpoints, digests = Checkpoints(store.checkpoints, spec.name), list_digests(spec, preflight.code)
     attempts: Sequence[RecordedAttempt] = ()
-    if before is None:
-        check_new(spec.name, engine)
-    else:  # before its run opens again: the kept entries may hold its end
+    if before is not None:  # before its run opens again: the kept entries may hold its end
         if has_code_changed(spec, before, digests, engine):
             checkpoints.clear()
             for tag in digests.keys() & before.tags.keys():

@@ -53,6 +53,8 @@ def _arrays(name: str, path: Path) -> dict[str, np.ndarray]:
             raise InputError(f"{name}: {path} cannot be read as .npz: it is {kind}; {WAY}.")
         with np.load(path, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
+    except InputError:  # which is a ValueError too
+        raise
     except FileNotFoundError as error:
         raise InputError(f"{name}: there is no file {str(path)!r}.") from error
     except IsADirectoryError as error:

@@ -14,6 +14,7 @@ from mlflow.entities import Experiment, LoggedModel, Run, ViewType
 
 from ...search.engines.states import delete_state
 from ..errors import InputError
+from ..planning.resolve import OF_MLFLOW
 from ..store import Store
 from ..system.words import say_need
 from ..tracking import pending
@@ -48,8 +49,7 @@ class Deletion:
     @property
     def done(self) -> bool:
         """Whether it was deleted before, and what is left is what versions need."""
-        active = self.experiment.lifecycle_stage == ACTIVE
-        return active and bool(self.versions) and not (self.runs or self.models or self.folders)
+        return pending.KEPT in self.experiment.tags and not (self.runs or self.models or self.folders)
 
     @property
     def command(self) -> str:
@@ -62,7 +62,8 @@ def plan_deletion(client: MlflowClient, store: Store, study: str) -> Deletion:
     experiment, eraser = _find_experiment(client, study), Eraser(client)
     runs, models = eraser.list_runs(experiment.experiment_id), eraser.list_models(experiment.experiment_id)
     own = next((run for run in runs if run.data.tags.get("tailor.kind") == "study"), None)
-    if not (experiment.tags.get(pending.PENDING) or any("tailor.kind" in run.data.tags for run in runs)):
+    of_tailor = experiment.tags.get(pending.PENDING) or any("tailor.kind" in run.data.tags for run in runs)
+    if not of_tailor and (runs or study == OF_MLFLOW):  # an empty one is left by a search that was killed at its start
         raise InputError(f"STUDY: the experiment {study!r} is no study of Tailor's; delete it in MLflow.")
     needed = find_needed(client)
     versions = needed.of_study(study, {run.info.run_id for run in runs})
@@ -80,27 +81,45 @@ def plan_deletion(client: MlflowClient, store: Store, study: str) -> Deletion:
 
 def delete(plan: Deletion, client: MlflowClient, store: Store, say: Callable[[str], None]) -> None:
     """Delete what was planned. Raises InputError if the study runs, or is being promoted."""
-    eraser, number = Eraser(client), plan.experiment.experiment_id
-    if plan.experiment.lifecycle_stage != ACTIVE:  # in MLflow's pages, which leaves all of it; tags need it restored
-        client.restore_experiment(number)
-        plan = plan_deletion(client, store, plan.study)
+    plan = _restore(plan, client, store)
+    number = plan.experiment.experiment_id
     with hold_study(client, store, plan.study, number, say, searched=plan.study_run is not None):
-        pending.begin(client, number, plan.command)
-        delete_state(plan.study, find_studies_url(store), store.oracles)
-        eraser.erase_all(plan.folders, plan.models, plan.runs)
-        if plan.versions:
-            _note_kept(plan, client)
-            return
+        _erase_most(plan, client, store)
+    _erase_rest(plan, client, store)
+
+
+def erase(plan: Deletion, client: MlflowClient, store: Store) -> None:
+    """As `delete`, by a caller that holds the whole store."""
+    plan = _restore(plan, client, store)
+    _erase_most(plan, client, store)
+    _erase_rest(plan, client, store)
+
+
+def _restore(plan: Deletion, client: MlflowClient, store: Store) -> Deletion:
+    """The plan of a study that was deleted in MLflow's pages, restored: that deletion left all of it, and tags need it active."""
+    if plan.experiment.lifecycle_stage == ACTIVE:
+        return plan
+    client.restore_experiment(plan.experiment.experiment_id)
+    return plan_deletion(client, store, plan.study)
+
+
+def _erase_most(plan: Deletion, client: MlflowClient, store: Store) -> None:
+    pending.begin(client, plan.experiment.experiment_id, plan.command)
+    delete_state(plan.study, store.known_studies_url, store.oracles)
+    Eraser(client).erase_all(plan.folders, plan.models, plan.runs)
+    if plan.versions:
+        _note_kept(plan, client)
+
+
+def _erase_rest(plan: Deletion, client: MlflowClient, store: Store) -> None:
+    """The study's run and the experiment, which nobody holds any more, unless versions need them."""
+    if plan.versions:
+        return
+    eraser = Eraser(client)
     if plan.study_run is not None:
         eraser.erase_run(plan.study_run)
-    eraser.erase_experiment(client.get_experiment(number))
+    eraser.erase_experiment(client.get_experiment(plan.experiment.experiment_id))
     (store.locks / f"{plan.study}.lock").unlink(missing_ok=True)
-
-
-def find_studies_url(store: Store) -> str | None:
-    """Optuna's database, or None if the store has none yet."""
-    path = store.root / "studies.db"
-    return store.studies_url if store.studies or (path.exists() and path.stat().st_size) else None
 
 
 def _note_kept(plan: Deletion, client: MlflowClient) -> None:

@@ -7,16 +7,18 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from mlflow import MlflowClient
-from mlflow.entities import Experiment, LoggedModel, Run, ViewType
+from mlflow.entities import LoggedModel, Run, ViewType
 
 from ..registry.forms import FOLDER, list_unneeded
+from ..registry.versions import list_versions
 from ..store import Store
 from ..tracking.erase import ACTIVE, Eraser, find_place, measure, removes_rows
 from ..tracking.kinds import CANDIDATE, REFIT
 from ..tracking.pages import read_pages
-from .delete import find_digests
+from .delete import Deletion, erase, find_digests, plan_deletion
 from .needed import find_needed
 
 MEGABYTE = 1_000_000
@@ -24,13 +26,13 @@ MEGABYTE = 1_000_000
 
 @dataclass(frozen=True)
 class Garbage:
-    """What gc removes, and its size in bytes on this disk. `experiments` are marked as deleted in MLflow."""
+    """What gc removes, and its size in bytes on this disk. `studies` are those whose experiments were deleted in MLflow."""
 
     folders: Sequence[Path]
     forms: Sequence[Path]
     runs: Sequence[Run]
     models: Sequence[LoggedModel]
-    experiments: Sequence[Experiment]
+    studies: Sequence[Deletion]
     size: int
 
     def describe(self) -> list[str]:
@@ -40,44 +42,53 @@ class Garbage:
             "LiteRT forms of no registered version": len(self.forms),
             "runs deleted in MLflow": len(self.runs),
             "models that were dropped": len(self.models),
-            "experiments deleted in MLflow": len(self.experiments),
+            "studies deleted in MLflow": len(self.studies),
         }
         return [f"{what}: {count}" for what, count in counts.items() if count]
 
 
 def find_garbage(client: MlflowClient, store: Store) -> Garbage:
     """Find what nothing needs; changes nothing. Other people's experiments stay: gc looks at those whose runs are Tailor's."""
-    eraser, needed = Eraser(client), find_needed(client)
-    runs, models, experiments = list[Run](), list[LoggedModel](), list[Experiment]()
+    deleted = _find_deleted(client, store) if removes_rows(client) else _Deleted([], [], [])  # else its own `mlflow gc` does
+    erased = {folder for plan in deleted.studies for folder in plan.folders}
+    folders = [folder for folder in _find_folders(client, store) if folder not in erased]
+    forms = list_unneeded(store, list_versions(client))
+    places = {find_place(run.info.artifact_uri) for run in deleted.runs}
+    places |= {find_place(model.artifact_location) for model in deleted.models}
+    size = measure(*folders, *forms, *(place for place in places if place is not None))
+    return Garbage(folders, forms, *deleted, size + sum(plan.size for plan in deleted.studies))
+
+
+class _Deleted(NamedTuple):
+    runs: list[Run]
+    models: list[LoggedModel]
+    studies: list[Deletion]
+
+
+def _find_deleted(client: MlflowClient, store: Store) -> _Deleted:
+    """What was deleted in MLflow, by a person or as a dropped model, and no version needs."""
+    eraser, needed, found = Eraser(client), find_needed(client), _Deleted([], [], [])
     for experiment in read_pages(client.search_experiments, ViewType.ALL):
         held = eraser.list_runs(experiment.experiment_id)
         if not any("tailor.kind" in run.data.tags for run in held):
             continue
+        if experiment.lifecycle_stage != ACTIVE:
+            found.studies.append(plan_deletion(client, store, experiment.name))
+            continue
         kept = needed.find_kept(experiment.name, held)
-        marked = [run for run in held if run.info.lifecycle_stage != ACTIVE and run.info.run_id not in kept]
-        active = {model.model_id for model in read_pages(client.search_logged_models, [experiment.experiment_id])}
-        logged = [model for model in eraser.list_models(experiment.experiment_id) if model.model_id not in needed.models]
-        if experiment.lifecycle_stage == ACTIVE:
-            logged = [model for model in logged if model.model_id not in active]
-        elif len(marked) == len(held):
-            experiments.append(experiment)
-        runs, models = runs + marked, models + logged
-    if not removes_rows(client):
-        runs, models, experiments = [], [], []  # the server's own `mlflow gc` removes them
-    folders, forms = _find_folders(client, store), list_unneeded(store, needed.versions)
-    places = {find_place(run.info.artifact_uri) for run in runs} | {find_place(model.artifact_location) for model in models}
-    size = measure(*folders, *forms, *(place for place in places if place is not None))
-    return Garbage(folders, forms, runs, models, experiments, size)
+        found.runs.extend(run for run in held if run.info.lifecycle_stage != ACTIVE and run.info.run_id not in kept)
+        used = needed.models | {model.model_id for model in read_pages(client.search_logged_models, [experiment.experiment_id])}
+        found.models.extend(model for model in eraser.list_models(experiment.experiment_id) if model.model_id not in used)
+    return found
 
 
 def collect(garbage: Garbage, client: MlflowClient, store: Store) -> int:
     """Remove the garbage; the caller holds the store. Returns the bytes that it and SQLite's free pages took."""
-    eraser = Eraser(client)
     for form in garbage.forms:
         form.unlink(missing_ok=True)
-    eraser.erase_all(garbage.folders, garbage.models, garbage.runs)
-    for experiment in garbage.experiments:
-        eraser.erase_experiment(experiment)
+    Eraser(client).erase_all(garbage.folders, garbage.models, garbage.runs)
+    for plan in garbage.studies:
+        erase(plan, client, store)
     return garbage.size + sum(_compact(store.root / name) for name in ("mlflow.db", "studies.db"))
 
 

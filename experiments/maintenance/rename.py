@@ -30,7 +30,6 @@ from ..tracking.pages import read_pages
 from ..tracking.reader import RecordedStudy, find_study, no_study, open_client
 from ..tracking.recorded import NOTE, STUDY_FILE, STUDY_TAG
 from ..tracking.ui_links import make_view_tags
-from .delete import find_studies_url
 from .hold import hold_study
 
 
@@ -46,7 +45,7 @@ def rename(client: MlflowClient, store: Store, study: str, new: str, say: Callab
         return
     found = _find(client, study)
     begun = client.get_experiment(found.experiment_id).tags.get(pending.PENDING) == command
-    if taken is not None or (not begun and has_state(new, find_studies_url(store), store.oracles)):
+    if taken is not None or (not begun and has_state(new, store.known_studies_url, store.oracles)):
         raise InputError(f"NEW: the name {new!r} is taken already; choose another one.")
     if not begun and (found.running or (store.spool / study).is_dir()):
         for line in repair(found, store):  # what a killed search left
@@ -80,7 +79,7 @@ def set_aside(study: str, store: Store, say: Callable[[str], None]) -> None:
 
 def choose_name(client: MlflowClient, store: Store, study: str) -> str:
     """The first free name of STUDY-1, STUDY-2, …, for a study that makes room for a fresh one."""
-    number, url = 1, find_studies_url(store)
+    number, url = 1, store.known_studies_url
     while client.get_experiment_by_name(f"{study}-{number}") or has_state(f"{study}-{number}", url, store.oracles):
         number += 1
     return f"{study}-{number}"
@@ -96,7 +95,7 @@ def _find(client: MlflowClient, study: str) -> RecordedStudy:
 
 def _rename_files(store: Store, study: str, new: str) -> None:
     """The engine's state, and the folders; a trial's checkpoints stay usable."""
-    rename_state(study, new, find_studies_url(store), store.oracles)
+    rename_state(study, new, store.known_studies_url, store.oracles)
     for root in (store.checkpoints, store.spool):
         for folder in [*root.glob(study), *root.glob(f"{study}+*")]:
             os.replace(folder, root / f"{new}{folder.name.removeprefix(study)}")

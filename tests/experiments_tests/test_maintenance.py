@@ -61,7 +61,8 @@ def test_a_deleted_study_keeps_what_its_registered_version_needs(copy: Shell) ->
     assert repaired.returncode == 2 and repaired.stderr.endswith("digits version 1 needs; there is nothing to repair.\n")
 
 
-def test_a_study_that_was_deleted_in_mlflow_keeps_what_its_version_needs(own: OwnProcess) -> None:
+@pytest.mark.parametrize("command", [("delete", "small"), ("gc",)])
+def test_a_study_that_was_deleted_in_mlflow_keeps_what_its_version_needs(own: OwnProcess, command: tuple[str, ...]) -> None:
     mlflow = client(own.folder)
     (version,) = mlflow.search_model_versions("name = 'digits'")
     (parent,), _ = runs(own.folder)
@@ -69,24 +70,37 @@ def test_a_study_that_was_deleted_in_mlflow_keeps_what_its_version_needs(own: Ow
     mlflow.delete_experiment(parent.info.experiment_id)  # on MLflow's pages
     refused = own("status", "small")
     assert refused.returncode == 2 and "Remove the rest with `tailor delete small`, or restore it" in refused.stderr
-    assert own("gc", "--yes").returncode == 0
+    done = own(*command, "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "was deleted, except for what digits version 1 needs" in own("search", "small.toml").stderr
+    assert studies(own.folder) == []
     for run in (parent.info.run_id, version.run_id, evidence):
         assert artifacts(mlflow.get_run(run)).is_dir()
-    done = own("delete", "small", "--yes")
-    assert done.returncode == 0 and "digits version 1 needs the rest" in done.stdout, done.stderr
     assert own("pull", "digits", "-o", "got").returncode == 0
     assert [run.info.run_id for run in runs(own.folder)[1]] == [version.run_id]
     assert mlflow.get_run(evidence).data.tags[kind] == "promotion"
     assert "was deleted before" in own("delete", "small", "--yes").stdout
 
 
-def test_a_study_that_was_deleted_in_mlflow_goes_wholly_without_a_version(copy: Shell) -> None:
+@pytest.mark.parametrize("command", [("delete", "small"), ("gc",)])
+def test_a_study_that_was_deleted_in_mlflow_goes_wholly_without_a_version(copy: Shell, command: tuple[str, ...]) -> None:
     mlflow = client(copy.folder)
     mlflow.delete_registered_model("digits")
     mlflow.delete_experiment(mlflow.get_experiment_by_name("small").experiment_id)
-    assert copy("delete", "small", "--yes").returncode == 0
-    assert mlflow.get_experiment_by_name("small") is None
+    assert copy(*command, "--yes").returncode == 0
+    assert mlflow.get_experiment_by_name("small") is None and studies(copy.folder) == []
     assert not any(path.is_file() for path in (copy.folder / "mlruns" / "artifacts").rglob("*"))
+
+
+def test_an_empty_experiment_can_be_deleted_but_no_other_tools(copy: Shell) -> None:
+    mlflow = client(copy.folder)
+    mlflow.create_experiment("begun")
+    other = mlflow.create_experiment("other")
+    mlflow.create_run(other)
+    assert copy("delete", "begun", "--yes").returncode == 0 and mlflow.get_experiment_by_name("begun") is None
+    for name in ("other", "Default"):
+        refused = copy("delete", name, "--yes")
+        assert refused.returncode == 2 and "is no study of Tailor's" in refused.stderr
 
 
 def test_a_study_without_a_version_goes_wholly_and_gives_its_name_free(copy: Shell) -> None:

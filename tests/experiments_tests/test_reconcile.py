@@ -7,6 +7,7 @@ from pathlib import Path
 
 import optuna
 from conftest import Shell
+from mlflow import MlflowClient
 from mlflow.entities import RunTag
 from optuna.trial import TrialState
 from searches import client, runs
@@ -119,6 +120,7 @@ def test_a_search_with_another_mlflow_is_refused(copy: Shell) -> None:
     said = copy("search", "small.toml", "--trials", "9", MLFLOW_TRACKING_URI=f"sqlite:///{copy.folder}/other.db")
     assert said.returncode == 2 and "the studies' database has 4 trials of it, and this MLflow has none" in said.stderr
     assert len(optuna_storage(copy.folder)[1]) == 4
+    assert MlflowClient(f"sqlite:///{copy.folder}/other.db").get_experiment_by_name("small") is None  # nothing was created
 
 
 def test_a_study_that_was_deleted_in_mlflow_is_refused_with_the_way_to_restore_it(copy: Shell) -> None:
