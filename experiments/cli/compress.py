@@ -109,12 +109,12 @@ def _show(done: Compression, dry_run: bool) -> None:
 
 
 def _show_promotion(done: Compression) -> None:
-    from .promotion import show_registered
+    from .promotion import show_refused, show_registered
 
     promotion, chosen = done.promotion, done.found.chosen
     assert promotion is not None and chosen is not None
     if promotion.verdict.outcome == "refused":
-        click.echo(f"Refused: {promotion.verdict.reason}. Nothing was registered.")
+        show_refused(promotion)
         return
     if chosen.int8:
         click.echo(

@@ -111,7 +111,7 @@ def _show(promotion: Promotion) -> None:
     held = f"{choice.metric} {choice.holdout.value:.4f} ({choice.holdout.low:.4f} to {choice.holdout.high:.4f})"
     click.echo(f"Chosen: {choice.source}, {choice.how}: {held} on holdout.")
     if verdict.outcome == "refused":
-        click.echo(f"Refused: {verdict.reason}. Nothing was registered.")
+        show_refused(promotion)
         return
     if not promotion.version:
         click.echo("A dry run: the test set stays closed, and nothing is registered.")
@@ -119,15 +119,29 @@ def _show(promotion: Promotion) -> None:
     show_registered(promotion)
 
 
+def show_refused(promotion: Promotion) -> None:
+    """Show why nothing was registered, and what was seen of the test set if it was opened."""
+    _show_judgement(promotion)
+    click.echo(f"Refused: {promotion.verdict.reason}. Nothing was registered.")
+    for line in promotion.notes:
+        click.echo(line)
+
+
+def _show_judgement(promotion: Promotion) -> None:
+    """Show what the test set said, if it was opened."""
+    evidence, test = promotion.verdict.evidence, promotion.test
+    if evidence is not None:
+        click.echo(f"Judged: {evidence.describe()}.")
+    elif test is not None:
+        click.echo(f"On test: {promotion.choice.metric} {test.value:.4f} ({test.low:.4f} to {test.high:.4f}).")
+
+
 def show_registered(promotion: Promotion) -> None:
     """Show what was registered, why, and what to run next."""
     from ...models.references import is_file
 
-    name, verdict, test = promotion.name, promotion.verdict, promotion.test
-    if verdict.evidence is not None:
-        click.echo(f"Judged: {verdict.evidence.describe()}.")
-    elif test is not None:
-        click.echo(f"On test: {promotion.choice.metric} {test.value:.4f} ({test.low:.4f} to {test.high:.4f}).")
+    name, verdict = promotion.name, promotion.verdict
+    _show_judgement(promotion)
     alias = promotion.alias or "neither champion nor challenger any more"
     click.echo(f"{name} version {promotion.version} is {alias}: {verdict.reason}.")
     for line in promotion.notes:

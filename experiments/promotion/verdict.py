@@ -84,12 +84,12 @@ def judge(plan: PromotionPlan, evidence: Evidence | None) -> Verdict:
             f"champion's, and {plan.recall_drop:g} is allowed",
             evidence,
         )
-    if not evidence.better:
-        return Verdict("challenger", "it is not shown to be better than the champion", evidence)
-    if evidence.gain.value < plan.minimum_gain:
+    if plan.minimum_gain and evidence.gain.value < plan.minimum_gain:
         return Verdict(
             "refused",
             f"promotion.minimum_gain: it gains {evidence.gain.value:.4f}, and {plan.minimum_gain:g} is asked for",
             evidence,
         )
+    if not evidence.better:
+        return Verdict("challenger", "it is not shown to be better than the champion", evidence)
     return Verdict("promoted", "it is shown to be better than the champion", evidence)

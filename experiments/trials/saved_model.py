@@ -110,7 +110,8 @@ def _compare_loaded(model: keras.Model, saved: bytes, module: ModuleType) -> str
         try:
             again = _load(path, module)
         except Exception as error:  # a custom layer may raise anything
-            said = (str(error).strip().splitlines() or [""])[0][:200]
+            innermost = str(error).rpartition("Exception encountered: ")[2]  # Keras wraps it once for each object around it
+            said = (innermost.strip().splitlines() or [""])[0][:200]
             return (
                 f"saved and loaded again it fails ({said}); give each custom layer **kwargs in __init__ and a get_config, "
                 "and register custom functions with @keras.saving.register_keras_serializable()"

@@ -188,6 +188,7 @@ def test_models_that_could_not_be_promoted_are_named_at_once(tmp_path: Path) -> 
     assert "saved and loaded again it predicts differently" in said(module.Forgets(2.0))
     for unmade in (module.Bare(), module.Plain(), keras.layers.Dense(3, activation=module.trick)):
         assert "saved and loaded again it fails" in said(unmade)
+    assert "it fails (Bare.__init__() got an unexpected keyword argument" in said(module.Bare())  # not Keras's lines around it
 
 
 OWN_STEPS = """

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from predictions import make_answers, make_labels, with_right
 
+from tailor.experiments.cli.promotion import show_refused
 from tailor.experiments.promotion.ranking import Scored, find_median, rank
-from tailor.experiments.promotion.records import Choice
+from tailor.experiments.promotion.records import Choice, Promotion
 from tailor.experiments.promotion.statistics import Interval
 from tailor.experiments.promotion.verdict import FIRST, Evidence, check_costs, judge, weigh
 from tailor.search.study.sections import PromotionPlan
@@ -116,12 +117,24 @@ def test_another_metric_is_judged_by_its_interval_alone() -> None:
     assert judge(PromotionPlan(), evidence).outcome == "promoted"
 
 
+def test_a_refusal_after_the_test_set_was_opened_shows_what_was_seen(capsys: pytest.CaptureFixture[str]) -> None:
+    verdict = judge(PromotionPlan(minimum_gain=0.5), make_evidence(60, 20))
+    choice = Choice(0, "a fresh seed", "m", "r", "accuracy", Interval(0.9, 0.8, 1.0), 1.0, 1000)
+    test, notes = Interval(0.9, 0.8, 1.0), ("The test set was opened 2 times.",)
+    show_refused(Promotion("fashion", "", "", verdict, "s", "mlp", choice, test, 2, notes=notes))
+    judged, refused, note = capsys.readouterr().out.splitlines()
+    assert judged.startswith("Judged: test accuracy") and refused.startswith("Refused: promotion.minimum_gain: it gains")
+    assert note == notes[0]
+
+
 def test_a_gain_below_the_least_is_refused() -> None:
     evidence = make_evidence(60, 20)
     verdict = judge(PromotionPlan(minimum_gain=0.06), evidence)
     assert verdict.outcome == "refused" and verdict.reason.startswith("promotion.minimum_gain: it gains 0.0455")
     assert judge(PromotionPlan(minimum_gain=0.04), evidence).outcome == "promoted"
-    assert judge(PromotionPlan(minimum_gain=0.06), make_evidence(24, 20)).outcome == "challenger"  # not shown, whatever the gain
+    equal = make_evidence(24, 20)
+    assert judge(PromotionPlan(minimum_gain=0.06), equal).outcome == "refused"  # a gate asks every model
+    assert judge(PromotionPlan(), equal).outcome == judge(PromotionPlan(), make_evidence(20, 24)).outcome == "challenger"
 
 
 def test_a_worst_class_that_falls_too_far_is_refused() -> None:
