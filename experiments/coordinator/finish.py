@@ -64,9 +64,12 @@ def _find_way_on(coordinator: Coordinator) -> str:
     """How a study goes on in which no trial completed: a changed file or space is another study."""
     if coordinator.spent:
         return "--fresh begins anew"
-    more = "a larger search.total_epochs" if "epochs are spent" in coordinator.exhausted else "a larger --trials"
-    way = more if coordinator.progress.done >= coordinator.progress.trials or "epochs" in more else "the same command"
-    files = ", the model's file" if coordinator.progress.pruned else ""  # if all trials failed, that may change
+    progress, way = coordinator.progress, "the same command"
+    if "epochs are spent" in coordinator.exhausted:
+        way = "a larger search.total_epochs"
+    elif progress.done >= progress.trials:
+        way = "a larger --trials"
+    files = ", the model's file" if progress.pruned else ""  # if all trials failed, that may change
     return f"{way} resumes the study; if the repair changes [space]{files} or [training], begin anew with --fresh"
 
 

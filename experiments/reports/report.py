@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -77,7 +78,8 @@ def _told(client: MlflowClient, spec: StudySpec, row: Row, with_curve: bool) -> 
     by_epoch: dict[int, float] = {}
     if with_curve and spec.objective.by_epoch:
         by_epoch = {m.step: m.value for m in client.get_metric_history(row.run_id, spec.objective.metric)}
-    return Told(row.trial, row.status, row.params, row.values, by_epoch, row.start, row.end or row.start, row.last)
+    last = row.last if row.last is not None and math.isfinite(row.last) else None
+    return Told(row.trial, row.status, row.params, row.values, by_epoch, row.start, row.end or row.start, last)
 
 
 def _render(
