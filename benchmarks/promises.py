@@ -88,11 +88,17 @@ def keep_promise(seed: int, folder: Path) -> Promise:
             guesses = evaluator.predict(fetch_saved_model(study.client, model), unused.images).argmax(axis=1)
             return float((guesses == unused.labels).mean())
 
-        best, model = find_best_model(study)
+        best = result.best
         assert best.value is not None
         reference = LogisticRegression(max_iter=1000).fit(_flat(splits.train), splits.train.labels)
         easy = [reference.score(_flat(one), one.labels) for one in (splits.test, splits.holdout, splits.val, unused)]
-        accuracies = made.test.value, made.choice.holdout.value, score(made.choice.model_id), best.value, score(model)
+        accuracies = (
+            made.test.value,
+            made.choice.holdout.value,
+            score(made.choice.model_id),
+            best.value,
+            score(find_best_model(study)),
+        )
         return Promise(seed, *accuracies, *map(float, easy))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from ...search import engines
 from ...search.engines.protocol import Engine
+from ...search.engines.states import has_state
 from ...search.study.spec import StudySpec
 from ..errors import InputError, RunError
 from ..store import Store
@@ -58,6 +59,12 @@ def catch_up(outbox: Outbox) -> None:
     outbox.retry(at_once=True)
     if outbox.waiting:
         raise RunError(f"MLflow cannot be written to, and {outbox.waiting} of an earlier session; try again when it can.")
+
+
+def is_known(spec: StudySpec, store: Store) -> bool:
+    """Whether an engine has a study of that name."""
+    with hold_lock(store.locks / ".engines"):
+        return has_state(spec.name, store.known_studies_url, store.oracles)
 
 
 def open_engine(spec: StudySpec, store: Store, say: Callable[[str], None]) -> Engine:

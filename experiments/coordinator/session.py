@@ -19,7 +19,6 @@ from ...models.references import is_file
 from ...models.training.keras_config import require_tensorflow
 from ...search import engines
 from ...search.engines.protocol import Suggestion
-from ...search.engines.states import has_state
 from ...search.study.capabilities import explain_pruner, explain_repeats, is_spent
 from ...search.study.spec import StudySpec
 from ..datasets import splits as splitting
@@ -53,7 +52,7 @@ from ..workers.pool import Pool
 from .coordinator import Coordinator, Parts
 from .display import describe_resumed
 from .finish import Ended, draw_report, finish, warn_of_chance
-from .fsck import catch_up, open_engine
+from .fsck import catch_up, is_known, open_engine
 from .progress import Screen
 from .reconcile import Stores, check_known, check_new, reconcile
 
@@ -96,8 +95,6 @@ def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
         found = find_same(open_client(store), spec, splits) if store.exists else None
         if found is not None and (ended := _already_done(found, spec, store, screen)) is not None:
             return ended
-        if found is None and has_state(spec.name, store.known_studies_url, store.oracles):
-            check_new(spec.name, open_engine(spec, store, screen.line))
         measured = "auto" if found is None else found.tags.get(PRECISION, "auto")
         screen.line("starting the workers")
         with prepare_database(store) as keep_database, open_pool(spec, places) as pool:
@@ -107,6 +104,8 @@ def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
                 store.create()
                 keep_database()
                 client = open_client(store)
+                if found is None and is_known(spec, store):  # before the experiment is made
+                    check_new(spec.name, open_engine(spec, store, screen.line))
                 with Lease(client, store) as lease:
                     lease.acquire(open_experiment(client, store, spec.name), spec.name, screen.line)
                     machine = describe_machine(count_workers(spec)[1]) if places.cluster is None else {}

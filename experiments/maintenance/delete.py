@@ -49,7 +49,9 @@ class Deletion:
     @property
     def done(self) -> bool:
         """Whether it was deleted before, and what is left is what versions need."""
-        return pending.KEPT in self.experiment.tags and not (self.runs or self.models or self.folders)
+        tags, left = self.experiment.tags, self.runs or self.models or self.folders
+        marked = pending.KEPT in tags and not tags.get(pending.PENDING) and self.experiment.lifecycle_stage == ACTIVE
+        return marked and bool(self.versions) and not left
 
     @property
     def command(self) -> str:
@@ -81,16 +83,22 @@ def plan_deletion(client: MlflowClient, store: Store, study: str) -> Deletion:
 
 def delete(plan: Deletion, client: MlflowClient, store: Store, say: Callable[[str], None]) -> None:
     """Delete what was planned. Raises InputError if the study runs, or is being promoted."""
+    stage, number = plan.experiment.lifecycle_stage, plan.experiment.experiment_id
     plan = _restore(plan, client, store)
-    number = plan.experiment.experiment_id
-    with hold_study(client, store, plan.study, number, say, searched=plan.study_run is not None):
-        _erase_most(plan, client, store)
+    try:
+        with hold_study(client, store, plan.study, number, say, searched=plan.study_run is not None):
+            _erase_most(plan, client, store)
+    except InputError:
+        if stage != ACTIVE:
+            client.delete_experiment(number)  # as it was
+        raise
     _erase_rest(plan, client, store)
 
 
 def erase(plan: Deletion, client: MlflowClient, store: Store) -> None:
     """As `delete`, by a caller that holds the whole store."""
     plan = _restore(plan, client, store)
+    pending.end(client, plan.experiment.experiment_id)  # what was begun before a person deleted it
     _erase_most(plan, client, store)
     _erase_rest(plan, client, store)
 

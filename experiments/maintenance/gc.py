@@ -55,8 +55,9 @@ def find_garbage(client: MlflowClient, store: Store) -> Garbage:
     forms = list_unneeded(store, list_versions(client))
     places = {find_place(run.info.artifact_uri) for run in deleted.runs}
     places |= {find_place(model.artifact_location) for model in deleted.models}
-    size = measure(*folders, *forms, *(place for place in places if place is not None))
-    return Garbage(folders, forms, *deleted, size + sum(plan.size for plan in deleted.studies))
+    size = measure(*folders, *erased, *forms, *(place for place in places if place is not None))
+    size += sum(plan.size - measure(*plan.folders) for plan in deleted.studies)  # several may have used the same data
+    return Garbage(folders, forms, *deleted, size)
 
 
 class _Deleted(NamedTuple):

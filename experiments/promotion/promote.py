@@ -55,7 +55,8 @@ AGAINST = "tailor.judged_against"  # the champion's version then
 def promote(request: Request, work: Work, choose: Chooser | None = None) -> Promotion:
     """Choose (the request's way, or by `choose`), judge and register a model. Raises InputError, RunError, Interrupted.
 
-    Opens the test split at most once for a model and champion, and counts each opening on the registered name.
+    Opens the test split once for a model and champion, again for a model that a gate refused, and counts each opening on the
+    registered name.
     """
     check_name("--to", request.name)
     if choose is None:  # else the model is chosen already: a compressed version, which outlives its study

@@ -159,7 +159,8 @@ def find_study(client: MlflowClient, name: str) -> RecordedStudy | None:
         return None
     if experiment.lifecycle_stage != "active":
         raise InputError(
-            f"study {name!r} was deleted in MLflow, which keeps its name. Remove the rest with {write_command('delete', name)}, "
+            f"study {name!r} was deleted in MLflow, which keeps its name. Take another name, remove the rest with "
+            f"{write_command('delete', name)}, "
             f'or restore it: eval "$(tailor env)", then mlflow experiments restore -x {experiment.experiment_id}.'
         )
     runs = client.search_runs([experiment.experiment_id], "tags.`tailor.kind` = 'study'", max_results=1)

@@ -69,7 +69,7 @@ def test_a_study_that_was_deleted_in_mlflow_keeps_what_its_version_needs(own: Ow
     evidence, kind = version.tags["tailor.evidence"], "tailor.kind"
     mlflow.delete_experiment(parent.info.experiment_id)  # on MLflow's pages
     refused = own("status", "small")
-    assert refused.returncode == 2 and "Remove the rest with `tailor delete small`, or restore it" in refused.stderr
+    assert refused.returncode == 2 and "remove the rest with `tailor delete small`, or restore it" in refused.stderr
     done = own(*command, "--yes")
     assert done.returncode == 0, done.stderr
     assert "was deleted, except for what digits version 1 needs" in own("search", "small.toml").stderr
@@ -245,3 +245,31 @@ def test_an_interrupted_change_is_named_and_blocks_a_search(own: OwnProcess) -> 
     assert done.returncode == 2 and "`tailor rename small big` was interrupted; run it again first" in done.stderr
     assert own("rename", "small", "big").returncode == 0
     assert studies(own.folder) == ["big"]
+
+
+def test_a_deletion_that_is_refused_leaves_the_study_as_a_person_deleted_it(copy: Shell) -> None:
+    mlflow = client(copy.folder)
+    number = runs(copy.folder)[0][0].info.experiment_id
+    mlflow.delete_experiment(number)
+    with lock_study(copy.folder / "mlruns" / "locks", "small"):
+        assert copy("delete", "small", "--yes").returncode == 2
+    assert mlflow.get_experiment(number).lifecycle_stage == "deleted"
+
+
+def test_a_deleted_study_that_was_deleted_in_mlflow_too_is_restored_to_what_its_version_needs(own: OwnProcess) -> None:
+    mlflow = client(own.folder)
+    assert own("delete", "small", "--yes").returncode == 0
+    number = runs(own.folder)[0][0].info.experiment_id
+    mlflow.delete_experiment(number)
+    assert own("delete", "small", "--yes").returncode == 0
+    assert mlflow.get_experiment(number).lifecycle_stage == "active" and len(runs(own.folder)[1]) == 1
+
+
+@pytest.mark.parametrize("noted", ["tailor delete small", "tailor rename small big"])
+def test_gc_removes_a_study_that_was_deleted_in_mlflow_while_another_change_was_begun(copy: Shell, noted: str) -> None:
+    mlflow = client(copy.folder)
+    mlflow.delete_registered_model("digits")
+    number = runs(copy.folder)[0][0].info.experiment_id
+    mlflow.set_experiment_tag(number, "tailor.pending", noted)
+    mlflow.delete_experiment(number)
+    assert copy("gc", "--yes").returncode == 0 and mlflow.get_experiment_by_name("small") is None

@@ -76,12 +76,12 @@ def test_the_command_refuses_it_in_one_line(tailor: Shell) -> None:
     assert done.returncode == 2 and done.stderr.startswith("tailor: NAME: nothing has no export.json"), done.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("name", "image"), [("St. Gallen", "st-gallen"), ("digits_v2.", "digits-v2"), ("数字", "model")])
 def test_an_image_has_a_name_that_docker_takes(name: str, image: str) -> None:
     assert name_image(name) == image
 
 
+@pytest.mark.slow
 def test_the_image_of_its_dockerfile_answers_as_the_registered_model(recorded: Shell, tmp_path: Path) -> None:
     """Docker's layers made by hand: a fresh environment, the lines of the Dockerfile, and its command."""
     pytest.importorskip("ai_edge_litert", reason="needs ai-edge-litert (pip install -e '.[litert]')")
