@@ -70,14 +70,14 @@ def _edge(parameter: Parameter, top: Sequence[Row]) -> str:
 
 def _may_be(parameter: Float | Int, beyond: bool) -> bool:
     """Whether the range may go on at its upper end (`beyond`), or at its lower one: options and counts have limits."""
-    step = 1.0 if isinstance(parameter, Int) else EDGE * (parameter.high - parameter.low)
-    value = parameter.high + step if beyond else parameter.low / 2 if parameter.log else parameter.low - step
     if not beyond and (parameter.low == 0 or (isinstance(parameter, Int) and parameter.low == 1)):
         return False
     if parameter.name not in options.NAMES:
         return True
+    step = 1 if isinstance(parameter, Int) else EDGE * (parameter.high - parameter.low)
+    below = parameter.low / 2 if isinstance(parameter, Float) and parameter.log else parameter.low - step
     with suppress(ModelError):
-        options.check(parameter.name, int(value) if isinstance(parameter, Int) else value)
+        options.check(parameter.name, parameter.high + step if beyond else below)
         return True
     return False
 
