@@ -150,7 +150,7 @@ def run(  # noqa: PLR0913 (the options of the command)
     place = Store.at(None if store is None else str(store))
     folder = data or os.environ.get("TAILOR_DATA")
     with loading(), _quiet_libraries(), shorten_timeouts(), choose_screen(quiet) as screen:
-        places = Places(place, Path(folder).expanduser() if folder else None, enqueue_from=enqueue_from)
+        places = Places(place, Path(os.path.expanduser(folder)) if folder else None, enqueue_from=enqueue_from)
         if fresh:
             places = replace(places, make_room=lambda name: set_aside(name, place, screen.line))
         ended = run_search(spec, places, screen)

@@ -20,7 +20,7 @@ from .export.export import Exported, Wanted
 from .export.export import export as run_export
 from .planning.resolve import open_data
 from .promotion.promote import promote as run_promotion
-from .promotion.records import Promotion, Request, Work
+from .promotion.records import Promotion, Request, Work, check_quick
 from .registry import pull as pulling
 from .registry.files import find_registered_model
 from .registry.versions import find_version, read_input_shape
@@ -58,6 +58,8 @@ def promote(  # noqa: PLR0913 (the options of the command)
     `.verdict.outcome` of what it returns is promoted, challenger or refused.
     Raises InputError, RunError, and KeyboardInterrupt if Ctrl-C stopped it: the same call resumes it.
     """
+    if quick:
+        check_quick(settings or {})
     where = _find_data(data)
     with kept(), loading(), shorten_timeouts(), choose_screen(quiet) as screen:
         place, client = _open(store)
@@ -165,4 +167,4 @@ def _open(store: str | Path | None) -> tuple[Store, MlflowClient]:
 
 def _find_data(data: str | Path | None) -> Path | None:
     folder = data or os.environ.get("TAILOR_DATA")
-    return Path(folder).expanduser() if folder else None
+    return Path(os.path.expanduser(folder)) if folder else None

@@ -34,7 +34,7 @@ class Store:
         MLFLOW_TRACKING_URI, if set, names MLflow, and TAILOR_STUDIES, a SQLAlchemy URL, Optuna's database. If `--store` names
         another store than the one that `tailor env` exported, the exported MLFLOW_TRACKING_URI does not count.
         """
-        root = Path(folder or environ.get("TAILOR_STORE") or "mlruns").expanduser().resolve()
+        root = Path(os.path.expanduser(folder or environ.get("TAILOR_STORE") or "mlruns")).resolve()
         if root.exists() and not root.is_dir():
             raise InputError(f"--store: expected a folder, got the file {root}.")
         if escape_path(root) != str(root):  # MLflow could not record it

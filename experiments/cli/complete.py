@@ -64,7 +64,7 @@ def _complete(kinds: Sequence[str], context: click.Context, begun: str) -> list[
 
 
 def _read(root: Path, query: str) -> list[str]:
-    path = root.expanduser() / "mlflow.db"
+    path = Path(os.path.expanduser(root), "mlflow.db")
     if not path.is_file():
         return []
     try:

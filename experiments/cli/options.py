@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,15 +30,17 @@ def store_option(command: F) -> F:
     return click.option("--store", metavar="DIR", help="The folder that holds everything [TAILOR_STORE, ./mlruns].")(command)
 
 
-def _refuse_dataset(context: click.Context, parameter: click.Parameter, folder: Path | None) -> Path | None:
-    """Raise UsageError for a data set's name, as study.dataset has it."""
-    if folder is not None and str(folder).startswith(("folder:", "npz:", "idx:")):
+def _find_folder(context: click.Context, parameter: click.Parameter, folder: Path | None) -> Path | None:
+    """The folder, `~` as the home folder. Raises UsageError for a data set's name, as study.dataset has it."""
+    if folder is None:
+        return None
+    if str(folder).startswith(("folder:", "npz:", "idx:")):
         raise click.UsageError(
             f"--data: expected the folder of published data sets, got the data set {str(folder)!r}; "
             "name that in the study file, as study.dataset, or give it to `tailor init` as --dataset.",
             context,
         )
-    return folder
+    return Path(os.path.expanduser(folder))  # no shell does it in --data=~/data or in a variable
 
 
 data_option: Callable[[F], F] = click.option(
@@ -45,7 +48,7 @@ data_option: Callable[[F], F] = click.option(
     envvar="TAILOR_DATA",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
-    callback=_refuse_dataset,
+    callback=_find_folder,
     help="The folder of published data sets [TAILOR_DATA].",
 )
 json_option: Callable[[F], F] = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -61,10 +61,12 @@ def _promote(study: str, way: Way, as_json: bool, given: Mapping[str, Any]) -> P
         from ..coordinator.session import Places
         from ..planning.resolve import open_data
         from ..promotion.promote import promote
-        from ..promotion.records import Request, Work
+        from ..promotion.records import Request, Work, check_quick
         from ..tracking.references import find_trial_number, split_reference
 
         name = check_name("--to", given["name"])
+        if way == "quick":
+            check_quick(key for key, value in given.items() if value is not None)
         where, trial = split_reference(study)
         place, client = open_store(given["store"])
         found = find_recorded(client, where)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -31,7 +32,7 @@ def command(reference: str, port: int, host: str, workers: int, store: str | Non
 
         source: Exported | Registered
         if is_folder(reference):
-            source = Exported(Path(reference).expanduser())
+            source = Exported(Path(os.path.expanduser(reference)))
             about = read_about(source.folder)
             name, number = about["name"], about["version"]
         else:

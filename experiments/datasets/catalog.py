@@ -55,7 +55,7 @@ def open_dataset(uri: str, data_dir: Path | None, image_size: tuple[int, int] | 
     """
     check_uri(uri)
     scheme, colon, rest = uri.partition(":")
-    path = Path(rest).expanduser()
+    path = Path(os.path.expanduser(rest))
     if scheme == "folder":
         return folder.load(uri, path, image_size)
     if not colon:

@@ -1,12 +1,14 @@
-"""The size and speed of a space's smallest and largest model, measured on a few steps in the evaluator process."""
+"""The size and speed of a space's smallest and largest model, measured on a few steps, each in a process of its own."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...models.errors import ModelError
 from ...search.engines.protocol import Suggestion
@@ -29,6 +31,8 @@ from .resolve import find_ends, takes_any
 
 if TYPE_CHECKING:
     import keras
+
+T = TypeVar("T")
 
 STEPS, ROUNDS = 5, 3  # the shortest round counts: what else the machine does comes and goes
 SLOW = 0.1  # seconds a step, from which on one step is timed
@@ -71,21 +75,27 @@ def estimate(spec: StudySpec, splits: Splits) -> Estimate:
     trials, described = count_trials(spec), spec.source.describe()
     if spec.search.sampler.name in LISTED:
         described = f"{spec.search.sampler.name} of {count(len(list_first(spec)), 'point')}"
-    with Evaluator(threads=1) as evaluator:
-        meter = _Meter(evaluator, spec, splits)
+    with Evaluator(threads=1) as one, Evaluator(threads=1) as other, ThreadPoolExecutor(1) as beside:
         plain = find_ends(spec)
-        size = meter.measure(plain[0])  # what a search's start builds
-        ends = search_ends(spec, plain, meter.count)
-        least = size if ends.smallest == plain[0] else meter.measure_or_note(ends.smallest, plain[0])
-        most = meter.measure_or_note(ends.largest, plain[1])
-        least, most = sorted((least, most), key=lambda one: one.parameters)
-        found, failing = meter.found, [*ends.failing, *meter.notes]
+        small = _Meter(one, spec, splits)
+        found = small.inspect(plain[0])  # as a search's start does; its precision is that of both
+        large = _Meter(other, spec, splits, found.precision)
+        large_plain: Callable[[], Size] = partial(large.measure, plain[1])
+        if count_cores() > 1:  # as a search trains: one on each core
+            large_plain = beside.submit(large.measure, plain[1]).result
+        size = small.measure(plain[0])
+        ends = search_ends(spec, plain, small.count)
+        least = size if ends.smallest == plain[0] else small.measure_or_note(ends.smallest, lambda: size)
+        most = large_plain() if ends.largest == plain[1] else large.measure_or_note(ends.largest, large_plain)
+        least, most = sorted((least, most), key=lambda size: size.parameters)
+        failing = [*ends.failing, *small.notes, *large.notes]
+        unread = sorted((small.given | large.given) - small.read - large.read)
     enqueued = add_defaults(spec, found.first).enqueue
     begins = dict(next(iter(enqueued or list_first(spec)), {}))
     workers = spec.workers.count or count_cores()
     seconds = [_count_epochs(spec, trials, workers, size) * size.epoch_seconds for size in (least, most)]
     took = (min(seconds), max(seconds))
-    return Estimate(splits.sizes, described, trials, workers, least, most, took, found.note, begins, failing, meter.unread)
+    return Estimate(splits.sizes, described, trials, workers, least, most, took, found.note, begins, failing, unread)
 
 
 def _count_epochs(spec: StudySpec, trials: int, workers: int, size: Size) -> float:
@@ -100,54 +110,52 @@ def _count_epochs(spec: StudySpec, trials: int, workers: int, size: Size) -> flo
 
 
 class _Meter:
-    """Builds and measures a study's models in the evaluator's process.
+    """Builds and measures a study's models in one evaluator's process, in the precision that was measured for the first."""
 
-    `found` is what a search's start would find of the first one measured; its precision is that of the others.
-    """
-
-    def __init__(self, evaluator: Evaluator, spec: StudySpec, splits: Splits) -> None:
-        self.found, self.notes = Preflight("auto"), list[str]()
-        self._evaluator, self._spec, self._images = evaluator, spec, len(splits.train)
+    def __init__(self, evaluator: Evaluator, spec: StudySpec, splits: Splits, precision: str = "auto") -> None:
+        self.notes = list[str]()
+        self.given, self.read = set[str](), set[str]()  # names given to a custom factory, and asked for by it
+        self._evaluator, self._spec, self._precision, self._images = evaluator, spec, precision, len(splits.train)
         height, width, channels = splits.train.images.shape[1:]
         self._data = DataHandle("", (height, width, channels), len(splits.class_names))
-        self._given, self._read = set[str](), set[str]()
 
-    @property
-    def unread(self) -> list[str]:
-        """Hyperparameters that a custom factory asked for in none of the models measured."""
-        return sorted(self._given - self._read)
+    def inspect(self, values: Mapping[str, Any]) -> Preflight:
+        """What a search's start finds of the model. Raises InputError if it cannot be built, ModelError if it is refused."""
+        found = self._call(_inspect, values)
+        self._precision = found.precision
+        return found
 
     def measure(self, values: Mapping[str, Any]) -> Size:
-        """Raises InputError if it cannot be built or trained."""
-        job = self._make_job(values)
-        try:
-            inspected, measured = self._evaluator.call(_measure, job)
-        except _CodeFails as error:
-            shown = describe_value(values) or "its defaults"
-            raise InputError(f"model {self._spec.model!r} with {shown} cannot be {error}") from error
-        if self.found.precision == "auto":
-            self.found = inspected
+        """Raises InputError if the model cannot be built or trained, ModelError if a search refuses it."""
+        measured = self._call(_measure, values)
         if takes_any(self._spec):
-            given, read = self._evaluator.call(_list_read, job)
-            self._given, self._read = self._given | given, self._read | read
+            given, read = self._evaluator.call(_list_read, self._make_job(values))
+            self.given.update(given)
+            self.read.update(read)
         return _size(values, *measured, images=self._images)
 
-    def measure_or_note(self, values: Mapping[str, Any], plain: Mapping[str, Any]) -> Size:
+    def measure_or_note(self, values: Mapping[str, Any], measure_plain: Callable[[], Size]) -> Size:
         """The size of the model with other values than the plain ones; if it fails, a note of that, and the plain one's size."""
         try:
             return self.measure(values)
         except InputError as error:
-            if values == plain:
-                raise
+            plain = measure_plain()
             self.notes.append(str(error))
-            return self.measure(plain)
+            return plain
 
     def count(self, values: Mapping[str, Any]) -> int | str:
         """The model's parameters, or why it cannot be built."""
         return self._evaluator.call(_count, self._make_job(values))
 
+    def _call(self, function: Callable[[TrialJob], T], values: Mapping[str, Any]) -> T:
+        try:
+            return self._evaluator.call(function, self._make_job(values))
+        except _CodeFails as error:
+            shown = describe_value(values) or "its defaults"
+            raise InputError(f"model {self._spec.model!r} with {shown} cannot be {error}") from error
+
     def _make_job(self, values: Mapping[str, Any]) -> TrialJob:
-        return make_job(self._spec, Suggestion(0, values, 1), 0, self._data, self.found.precision)
+        return make_job(self._spec, Suggestion(0, values, 1), 0, self._data, self._precision)
 
 
 def _count(job: TrialJob) -> int | str:
@@ -177,9 +185,21 @@ def _size(values: Mapping[str, Any], parameters: int, numbers: int, batch: int, 
     return Size(values, parameters, megabytes, 1000 * seconds, seconds * math.ceil(images / batch))
 
 
-def _measure(job: TrialJob) -> tuple[Preflight, tuple[int, int, int, float]]:
-    """What a search's start finds of the job's model; and its parameters, numbers in one image's activations, batch size, and
-    seconds a step on random images. Raises ModelError if a search refuses the model.
+def _inspect(job: TrialJob) -> Preflight:
+    """What a search's start finds of the job's model. Raises ModelError if a search refuses the model."""
+    try:
+        return inspect_model(job)
+    except (ModelError, InputError, RunError):
+        raise
+    except Exception as error:  # an error of the user's code; a traceback cannot cross to the other process
+        said = describe_error(error)
+        raise _CodeFails(f"built: {said}{advise(said)}") from error
+
+
+def _measure(job: TrialJob) -> tuple[int, int, int, float]:
+    """The parameters of the job's model, numbers in one image's activations, batch size, and seconds a step on random images.
+
+    Raises ModelError if a search refuses the model.
     """
     import time
 
@@ -189,13 +209,7 @@ def _measure(job: TrialJob) -> tuple[Preflight, tuple[int, int, int, float]]:
     from ...models.training.keras_step import choose_program
     from ...models.training.records import TrialValues
 
-    try:
-        found = inspect_model(job)
-    except (ModelError, InputError, RunError):
-        raise
-    except Exception as error:  # an error of the user's code; a traceback cannot cross to the other process
-        said = describe_error(error)
-        raise _CodeFails(f"built: {said}{advise(said)}") from error
+    found = _inspect(job)
     with at_work(job):
         model, options = build(job, "mixed_bfloat16" if found.precision == "bfloat16" else "float32")
     rng = np.random.default_rng(0)
@@ -218,7 +232,7 @@ def _measure(job: TrialJob) -> tuple[Preflight, tuple[int, int, int, float]]:
     seconds = time_steps(1)
     if seconds < SLOW:
         seconds = min(time_steps(STEPS) for _ in range(ROUNDS))
-    return found, (model.count_params(), activations(model), options.batch_size, seconds)
+    return model.count_params(), activations(model), options.batch_size, seconds
 
 
 def activations(model: keras.Model) -> int:

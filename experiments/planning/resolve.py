@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -45,7 +46,7 @@ def list_shipped() -> dict[str, Path]:
 
 def find_file(study: str) -> Path:
     """The file of a shipped study's name, or of a path. Raises InputError if there is none."""
-    path = Path(study).expanduser()
+    path = Path(os.path.expanduser(study))
     if study in list_shipped():
         return list_shipped()[study]
     if path.suffix == ".toml" or "/" in study:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -70,7 +71,7 @@ def digest_files(spec: StudySpec) -> dict[str, str]:
         values += parameter.choices if isinstance(parameter, Choice) else ()
     found = {}
     for value in values:
-        path = Path(value.rpartition(":")[0] if is_file(value) else value).expanduser() if isinstance(value, str) else None
+        path = Path(os.path.expanduser(value.rpartition(":")[0] if is_file(value) else value)) if isinstance(value, str) else None
         if path is not None and path.suffix and path.is_file():
             with path.open("rb") as file:
                 found[str(value)] = hashlib.file_digest(file, "sha256").hexdigest()

@@ -58,8 +58,8 @@ def write_purpose(name: str, dataset: str, splits: Splits) -> str:
     return (
         f"Classifies {kind} images of {show_size(size)} pixels, as in `{dataset}`, into {len(splits.class_names):,} classes: "
         f"{', '.join(names)}{more}.\n\n"
-        "The alias `champion` is the version to use; a `challenger` was not shown to be better. Each version's page is its card: "
-        "what it scored, on what, and how it was chosen.\n\n"
+        "The alias `champion` is the version to use; a `challenger` did not take its place. Each version's page is its card: "
+        "what it scored, on what, how it was chosen, and why it is what it is.\n\n"
         f"- classify an image: {write_command('predict', name, 'image.png')}\n"
         f"- serve it: {write_command('serve', name)}\n"
         f"- get its files: {write_command('pull', name, '-o', 'FOLDER')}\n"
@@ -102,7 +102,7 @@ def write_card(facts: Facts, spec: StudySpec, splits: Splits, test: Predictions)
         *_classes(test, names),
         f"| hyperparameter{_of_first(facts)} | value |",
         "| --- | --- |",
-        *(f"| {key} | {value[:80]} |" for key, value in sorted(facts.params.items())),
+        *(f"| {key} | {_cell(value[:80])} |" for key, value in sorted(facts.params.items())),
         "",
         f"Input: raw uint8 images, 0–255, shaped (n, {shape}); rescaling: {facts.tags['tailor.rescaling']}.",
         f"Data digest `{splits.digest}`; SHA-256 of model.keras `{facts.tags['tailor.sha256']}`.",
@@ -191,9 +191,14 @@ def _classes(test: Predictions, names: Sequence[str]) -> list[str]:
     guesses, lines = test.guesses, ["| class (worst first) | test recall | most often taken for |", "| --- | --- | --- |"]
     for place in order:
         wrong = guesses[(test.labels == place) & (guesses != place)]
-        other = "–" if not len(wrong) else f"{names[int(np.bincount(wrong).argmax())]} ({np.bincount(wrong).max()}×)"
-        lines.append(f"| {names[place]} | {'–' if np.isnan(recalls[place]) else f'{recalls[place]:.4f}'} | {other} |")
+        other = "–" if not len(wrong) else f"{_cell(names[int(np.bincount(wrong).argmax())])} ({np.bincount(wrong).max()}×)"
+        lines.append(f"| {_cell(names[place])} | {'–' if np.isnan(recalls[place]) else f'{recalls[place]:.4f}'} | {other} |")
     return [*lines, ""]
+
+
+def _cell(text: str) -> str:
+    """The text for a cell of a table in Markdown."""
+    return text.replace("|", "\\|")
 
 
 def _list(names: Iterable[str]) -> str:

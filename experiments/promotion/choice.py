@@ -109,13 +109,15 @@ def find_metric(goal: Goal) -> str:
 
 def choose_ensemble(request: Request, work: Work, evaluator: Evaluator) -> Choice:
     """An ensemble of the study's kept models and trained candidates, selected on holdout. Raises InputError, RunError."""
+    if request.trial is not None:
+        raise InputError(f"STUDY: an ensemble is of a study's models, not of one trial; leave the :{request.trial} out.")
     metric = find_metric(work.study.goal)
     board = {row.trial: row for row in read_leaderboard(work.study) if row.status == "complete"}
     kept = {model_id: board[trial].run_id for trial, model_id in find_logged_models(work.study).items() if trial in board}
     runs = kept | {one.model_id: one.run_id for one in read_trained(work.study).values()}
     if len(runs) < 2:
         raise InputError(
-            f"study {work.spec.name!r} has {count(len(board), 'complete trial')} and keeps {len(runs)} of their models, and an "
+            f"study {work.spec.name!r} has {count(len(board), 'complete trial')} and keeps {count(len(runs), 'model')}, and an "
             f"ensemble needs two; give it more trials{'' if len(board) < 2 else ', and search.keep_models of at least 2'}."
         )
     predictions = _predict_holdout(work, evaluator, runs)

@@ -13,7 +13,7 @@ from ..datasets.looks import measure_looks
 from ..errors import InputError
 from ..registry.files import fetch_saved_model, find_registered_model, read_checksums
 from ..registry.forms import make_form
-from ..registry.history import Why, move_alias, settle
+from ..registry.history import Why, has_past, move_alias, settle
 from ..registry.name_lock import hold_name
 from ..registry.register import Registration, describe, find_registered, open_test, register
 from ..registry.versions import (
@@ -110,12 +110,13 @@ def _judge(request: Request, work: Work, choice: Choice, evaluator: Evaluator) -
     if refusal := _find_refusal(request, work, choice, champion):
         verdict = Verdict("refused", refusal)
         return replace(made, verdict=verdict, run_id=run.close(verdict))
+    first = not has_past(client, name)
     openings = open_test(client, name, work.splits.digest)
     test, rival = predict(work, evaluator, choice.model_id, work.splits.test), None
     if champion is not None and _same_data(champion, work):
         saved = find_registered_model(client, champion)
         rival = Predictions(test.labels, evaluator.predict(saved, work.splits.test.images))
-    verdict = judge(request.plan, None if rival is None else weigh(choice.metric, test, rival))
+    verdict = judge(request.plan, None if rival is None else weigh(choice.metric, test, rival), first)
     if champion is not None and rival is None:
         verdict = Verdict("promoted", f"--force: version {champion.version} is of another data set, and was not compared")
     if request.challenger_only and champion is not None and verdict.outcome == "promoted":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,6 +13,7 @@ from ...search.study.spec import StudySpec
 from ..coordinator.progress import Screen
 from ..coordinator.session import Places
 from ..datasets.splits import Splits
+from ..errors import InputError
 from ..system.words import list_names
 from ..tracking.reader import RecordedStudy
 from .ranking import Ranked
@@ -20,6 +21,7 @@ from .statistics import Interval
 from .verdict import Verdict
 
 Way = Literal["candidates", "quick", "ensemble"]
+OF_TRAINING = ("candidates", "seeds", "register", "cluster")
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,15 @@ class Work:
     @property
     def client(self) -> MlflowClient:
         return self.study.client
+
+
+def check_quick(given: Iterable[str]) -> None:
+    """Raise InputError if one of the given keys or options is about a training that a quick promotion does not have."""
+    if useless := [name for name in given if name in OF_TRAINING]:
+        raise InputError(
+            f"quick: it takes the search's own model and trains nothing, so {list_names(useless)} would change nothing; leave "
+            "one of both out."
+        )
 
 
 def name_trials(trials: Sequence[int]) -> str:

@@ -12,6 +12,7 @@ from .statistics import LEVEL, Interval, Predictions, compare, run_mcnemar, scor
 
 Outcome = Literal["promoted", "challenger", "refused", "undecided"]  # the last of a dry run
 FIRST = "it is the first model of that name"
+ALONE = "no version of that name is champion, so it was compared with none"
 
 
 @dataclass(frozen=True)
@@ -72,10 +73,13 @@ def check_costs(plan: PromotionPlan, latency_ms: float | None, model_bytes: int)
     return ""
 
 
-def judge(plan: PromotionPlan, evidence: Evidence | None) -> Verdict:
-    """Promoted, challenger (not shown to be better), or refused by a gate. The first model of a name needs no evidence."""
+def judge(plan: PromotionPlan, evidence: Evidence | None, first: bool = True) -> Verdict:
+    """Promoted, challenger (not shown to be better), or refused by a gate. Without a champion to meet, a model needs no evidence.
+
+    `first`: the name has, and had, no other model.
+    """
     if evidence is None:
-        return Verdict("promoted", FIRST)
+        return Verdict("promoted", FIRST if first else ALONE)
     fallen = evidence.worst_recall[1] - evidence.worst_recall[0]
     if plan.recall_drop is not None and fallen > plan.recall_drop:
         return Verdict(

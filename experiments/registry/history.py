@@ -116,6 +116,17 @@ def read_history(client: MlflowClient, name: str) -> list[Move]:
     return _parse(find_model(client, name))
 
 
+def has_past(client: MlflowClient, name: str) -> bool:
+    """Whether the name has a version, or a move that counts, of one that was deleted since."""
+    try:
+        moves = _parse(client.get_registered_model(name))
+    except MlflowException as error:
+        if error.error_code != MISSING:
+            raise
+        return False
+    return any(move.verdict != UNFINISHED for move in moves) or bool(list_versions(client, name))
+
+
 def find_strays(client: MlflowClient, name: str) -> list[str]:
     """A line for each move that a person made by hand, as far as the records show it: before another move, or since the last."""
     model = find_model(client, name)

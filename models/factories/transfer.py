@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,7 +70,7 @@ def _load(make: Any, hparams: Mapping[str, Any], shape: tuple[int, int, int]) ->
     import keras
 
     weights, name = hparams["weights"], hparams["backbone"]
-    if weights not in ("none", "imagenet") and not Path(weights).expanduser().is_file():
+    if weights not in ("none", "imagenet") and not Path(os.path.expanduser(weights)).is_file():
         raise ModelError(
             f"training.weights: expected 'none', 'imagenet' or a file of weights, got {weights!r}, and there is no such file."
         )
@@ -85,7 +86,7 @@ def _load(make: Any, hparams: Mapping[str, Any], shape: tuple[int, int, int]) ->
         ) from error
     if weights not in ("none", "imagenet"):
         try:
-            backbone.load_weights(Path(weights).expanduser())
+            backbone.load_weights(os.path.expanduser(weights))
         except (ValueError, OSError, KeyError) as error:
             raise ModelError(
                 f"training.weights: expected weights that {name} without its top saved by save_weights, got {weights!r}: {error}"

@@ -16,12 +16,14 @@ MOST_POINTS = 100_000
 
 def list_points(space: Space) -> list[dict[str, Value]]:
     """Each distinct combination of a finite space, under its conditions. Raises StudyError if a parameter has no list."""
+    lists = [[parameter.value] if isinstance(parameter, Fixed) else list_values(parameter) for parameter in space.parameters]
     found: list[dict[str, Value]] = [{}]
-    for parameter in space.parameters:
-        values = [parameter.value] if isinstance(parameter, Fixed) else list_values(parameter)
+    for parameter, values in zip(space.parameters, lists, strict=True):
         grown: list[dict[str, Value]] = []
         for point in found:
             grown += [{**point, parameter.name: value} for value in values] if holds(parameter.when, point) else [point]
+            if len(grown) > MOST_POINTS + len(values):  # not after the product: two wide ranges have billions of points
+                break
         found = grown
         if len(found) > MOST_POINTS:
             raise StudyError(f"space: a grid of more than {MOST_POINTS:,} points is no grid; sample it, or take wider steps.")

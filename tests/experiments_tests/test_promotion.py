@@ -281,7 +281,7 @@ def test_an_ensemble_is_one_model_that_loads_like_any_other(
         for what in ("read_trained", "find_logged_models"):
             patched.setattr(choice, what, lambda study: {})
         none = shell("ensemble", "small", "--to", "none")
-    assert none.returncode == 2 and " complete trials and keeps 0 of their models" in none.stderr
+    assert none.returncode == 2 and " complete trials and keeps 0 models" in none.stderr
     monkeypatch.setattr(choice, "select", lambda metric, models, most: [1])
     alone = shell("ensemble", "small", "--to", "alone")
     assert alone.returncode == 1 and "no combination of the " in alone.stderr
