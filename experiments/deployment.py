@@ -99,8 +99,10 @@ def compress(  # noqa: PLR0913 (the options of the command)
     from .compression.compress import compress as run_compression
     from .compression.records import Asked
 
-    if isinstance(prune := options.get("prune", ()), (int, float)):
-        raise InputError(f"prune: expected shares in a tuple, such as ({prune},), got {prune}.")
+    if isinstance(prune := options.get("prune", ()), (int, float, str)):
+        raise InputError(f"prune: expected shares in a tuple, such as (0.8,), got {prune!r}.")
+    if isinstance(student := options.get("student", ()), str):
+        raise InputError(f"student: expected texts in a tuple, such as ({student!r},), got {student!r}.")
     where, asked = _find_data(data), Asked(**options)
     with kept(), loading(), shorten_timeouts(), choose_screen(quiet) as screen:
         place, client = _open(store)

@@ -34,6 +34,7 @@ FILE = Path("study.toml")
 def command(file: Path, dataset: str | None, model: str | None, name: str | None, data: Path | None) -> None:
     """Write a starter study file, FILE [study.toml]. On a terminal it asks what you do not give."""
     from ...search.study.load import check_name
+    from ..datasets.catalog import check_uri
     from ..errors import InputError
     from ..planning.starter import Starter, guess_dataset, guess_model, make_name, name_study
 
@@ -42,6 +43,7 @@ def command(file: Path, dataset: str | None, model: str | None, name: str | None
     if file.exists():
         raise InputError(f"FILE: {file} is there already, and is not overwritten; name another file.")
     dataset = dataset or _ask("Data set (digits, fashion-mnist, folder:DIR, npz:FILE, idx:DIR)", guess_dataset(Path()))
+    check_uri(dataset, "--dataset")
     model = model or _ask("Model (mlp, cnn, resnet, separable, transfer, FILE.py:FUNCTION)", guess_model(Path(), dataset))
     default = name_study(dataset, model) if file == FILE else make_name(file.stem)  # several folders may share a store
     name = check_name("--name", name or _ask("Name of the study", default))

@@ -43,6 +43,7 @@ def command(study: str, as_json: bool, write: bool, store: str | None, data: Pat
     from ...models.training.rate_curve import RatePlan
     from ..coordinator.display import open_screen
     from ..coordinator.lr_range import run_rate_test
+    from ..errors import RunError
     from ..planning.study_file import read_study
     from ..planning.write_rate import find_writable, write_range
     from ..system.forkserver import loading
@@ -50,17 +51,22 @@ def command(study: str, as_json: bool, write: bool, store: str | None, data: Pat
     plan = RatePlan(*_check_rates(given["low"], given["high"]), *_check_points(given["steps"], given["epochs"]))
     path = find_writable(study) if write else None
     spec = read_study(study, given["settings"], given["name"])
-    place = store_at(store)
+    place, problem = store_at(store), ""
     with keep_stdout_for_json(as_json), loading(), place.reserved(), open_screen(Console(stderr=as_json)) as screen:
         found = run_rate_test(spec, place, data, plan, screen)
         if path is not None and not found.compiled:
-            write_range(path, found.advice)
+            try:
+                write_range(path, found.advice)
+            except OSError as error:  # what was measured is shown all the same
+                problem = f"--write: {path} cannot be written ({error.strerror}); put the range there yourself."
     if as_json:
         from dataclasses import asdict
 
         print_json(asdict(found))
-        return
-    _show(found, place, path, study, given["name"], given["settings"])
+    else:
+        _show(found, place, None if problem else path, study, given["name"], given["settings"])
+    if problem:
+        raise RunError(problem)
 
 
 def _check_rates(low: float, high: float) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -31,12 +32,12 @@ def command(name: str | None, as_json: bool, store: str | None) -> None:
 
         versions = list_registered(client, name)
     if name is None:
-        counts = {v.name: sum(other.name == v.name for other in versions) for v in versions}
+        names = dict.fromkeys(v.name for v in versions)
+        mine = [[v for v in versions if v.name == name] for name in names]
         if as_json:
-            shown = [_find_shown(versions, one) for one in counts]
-            print_json([asdict(v) | {"versions": counts[v.name]} for v in shown])
+            print_json([asdict(_find_shown(of_name)) | {"versions": len(of_name)} for of_name in mine])
             return
-        rows = [[one, *_format(_find_shown(versions, one), f" of {count}")] for one, count in counts.items()]
+        rows = [[of_name[0].name, *_format(_find_shown(of_name), f" of {of_name[0].version}")] for of_name in mine]
         columns = ["name", "version", "aliases", "test accuracy", "study", "registered"]
         print_table("Registered models (tailor models NAME lists every version)", columns, rows, SPARE)
         if not rows:
@@ -49,10 +50,9 @@ def command(name: str | None, as_json: bool, store: str | None) -> None:
         click.echo(f"Who moved its champion:  {format_next('history', name)}")
 
 
-def _find_shown(versions: list[Registered], name: str) -> Registered:
-    """The champion of a name, or else its newest version."""
-    mine = [v for v in versions if v.name == name]
-    return next((v for v in mine if "champion" in v.aliases), mine[0])
+def _find_shown(versions: Sequence[Registered]) -> Registered:
+    """The champion among a name's versions, or else the newest one, which is the first."""
+    return next((v for v in versions if "champion" in v.aliases), versions[0])
 
 
 def _format(version: Registered, of_how_many: str = "") -> list[str]:

@@ -13,13 +13,14 @@ from mlflow.artifacts import load_text
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from ...models.factory import BUILT_IN
+from ...models.factory import BUILT_IN, resolve
 from ...models.training.options import NAMES
+from ...search.errors import unknown
 from ...search.study.spec import StudySpec
 from ..datasets import splits as splitting
 from ..datasets.splits import Splits
 from ..errors import InputError
-from ..planning.resolve import open_data
+from ..planning.resolve import check_kind, open_data
 from ..registry.files import fetch_saved_model
 from ..registry.versions import DIGEST, read_promoted_tag
 from ..store import Store
@@ -99,7 +100,12 @@ def choose_student(client: MlflowClient, source: Source, asked: Asked) -> tuple[
         hparams = dict(SMALL.get(factory, {}))
     if factory not in BUILT_IN:
         raise InputError(f"--distil: expected one of {', '.join(BUILT_IN)}, or STUDY:TRIAL of such a model, got {factory!r}.")
-    return factory, {**hparams, **dict(map(_parse_value, asked.student))}
+    given, defaults = dict(map(_parse_value, asked.student)), resolve(factory).defaults or {}
+    for name, value in given.items():
+        if name not in defaults:
+            raise unknown(f"--student (a hyperparameter of {factory})", name, defaults)
+        check_kind(f"--student {name}", defaults[name], [value])
+    return factory, {**hparams, **given}
 
 
 def make_student_job(teacher: TrialJob, student: tuple[str, Mapping[str, Any]], epochs: int) -> TrialJob:

@@ -37,15 +37,15 @@ NAMES = ("digits", "fashion-mnist", "mnist")
 SCHEMES = ("idx", "folder", "npz")
 
 
-def check_uri(uri: str) -> None:
-    """Raise StudyError or InputError for a name or URI that cannot be a data set; open no file."""
+def check_uri(uri: str, where: str = "study.dataset") -> None:
+    """Raise StudyError or InputError, which names `where`, for a name or URI that cannot be a data set; open no file."""
     if escape_path(uri) != uri:  # MLflow could not record it
-        raise InputError(f"study.dataset: {escape_path(uri)!r} is not UTF-8; rename the file or folder.")
+        raise InputError(f"{where}: {escape_path(uri)!r} is not UTF-8; rename the file or folder.")
     scheme, colon, rest = uri.partition(":")
     if colon and (scheme not in SCHEMES or not rest):
-        raise InputError(f"study.dataset: expected idx:DIR, folder:DIR or npz:FILE, got {uri!r}.")
+        raise InputError(f"{where}: expected idx:DIR, folder:DIR or npz:FILE, got {uri!r}.")
     if not colon and uri not in NAMES:
-        raise unknown("study.dataset", uri, [*NAMES, "idx:DIR", "folder:DIR", "npz:FILE"])
+        raise unknown(where, uri, [*NAMES, "idx:DIR", "folder:DIR", "npz:FILE"])
 
 
 def open_dataset(uri: str, data_dir: Path | None, image_size: tuple[int, int] | None = None) -> Dataset:

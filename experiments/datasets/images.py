@@ -122,8 +122,10 @@ def _check_labels(name: str, labels: np.ndarray) -> None:
     if labels.ndim == 1 and np.issubdtype(labels.dtype, np.integer):
         return
     ways = {"b": "; convert them: y.astype('int64')", "f": "; if they are whole, convert them: y.astype('int64')"}
-    if labels.ndim == 2:
-        way = "; one-hot rows become labels by y.argmax(axis=1)" if labels.shape[1] > 1 else "; use y.ravel()"
+    if labels.ndim > 1 and labels.size == len(labels):
+        way = "; use y.ravel()"
+    elif labels.ndim == 2:
+        way = "; one-hot rows become labels by y.argmax(axis=1)"
     else:
         way = ways.get(labels.dtype.kind, "; convert them: class_names, y = numpy.unique(y, return_inverse=True)")
     raise InputError(f"{name}: expected whole-number labels shaped (n,), got {labels.dtype} {labels.shape}{way}.")

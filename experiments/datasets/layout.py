@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import shlex
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
 from pathlib import Path
+from typing import NoReturn
 
 from PIL import Image
 
@@ -66,7 +68,9 @@ MOST_SEEN = 10_000  # files and folders that are looked through for an example
 def find_pattern(folder: Path) -> str:
     """A shell's pattern for the images in a folder or below it, after "such as"; empty if there are none."""
     found = next((path for path in islice(folder.rglob("*"), MOST_SEEN) if path.suffix.lower() in endings()), None)
-    return "" if found is None else f", such as {folder}/{'*/' * (len(found.relative_to(folder).parts) - 1)}*{found.suffix}"
+    if found is None:
+        return ""
+    return f", such as {shlex.quote(str(folder))}/{'*/' * (len(found.relative_to(folder).parts) - 1)}*{found.suffix}"
 
 
 def find(name: str, folder: Path) -> Layout:
@@ -97,9 +101,12 @@ def find(name: str, folder: Path) -> Layout:
 
 
 def images_under(folder: Path) -> Found:
-    """The images in a class's folder and its sub-folders, links too; without hidden files and files of a system."""
+    """The images in a class's folder and its sub-folders, links too; without hidden files and files of a system.
+
+    Raises InputError for a folder that cannot be read: its images would be missing without a word.
+    """
     found, seen = Found(), set()
-    for place, folders, files in os.walk(folder, followlinks=True):
+    for place, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
         if (real := os.path.realpath(place)) in seen:  # a link to a folder above
             folders.clear()
             continue
@@ -217,7 +224,14 @@ def _folders(place: Path) -> list[Path]:
 
 
 def _visible(place: Path) -> list[Path]:
-    return sorted(path for path in place.iterdir() if not _hidden(path.name))
+    try:
+        return sorted(path for path in place.iterdir() if not _hidden(path.name))
+    except OSError as error:
+        _refuse(error)
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise InputError(f"{escape_path(error.filename)}: the folder cannot be read ({error.strerror}); make it readable.") from error
 
 
 def _hidden(file: str) -> bool:

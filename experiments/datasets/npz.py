@@ -52,7 +52,7 @@ def _arrays(name: str, path: Path) -> dict[str, np.ndarray]:
             kind = next((kind for magic, kind in KINDS.items() if head.startswith(magic)), "something else")
             raise InputError(f"{name}: {path} cannot be read as .npz: it is {kind}; {WAY}.")
         with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
+            return {key: _read(name, file, key) for key in file.files}
     except InputError:  # which is a ValueError too
         raise
     except FileNotFoundError as error:
@@ -60,11 +60,19 @@ def _arrays(name: str, path: Path) -> dict[str, np.ndarray]:
     except IsADirectoryError as error:
         raise InputError(f"{name}: {path} is a folder; a folder of images is folder:{path}.") from error
     except (OSError, ValueError, EOFError, TypeError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:  # each was seen
-        if "allow_pickle" in str(error):
-            raise InputError(f"{name}: {path} cannot be read without pickles: it holds Python objects; save numbers.") from error
         raise InputError(f"{name}: {path} cannot be read as .npz ({error}); {WAY}.") from error
     except MemoryError as error:
         raise InputError(f"{name}: {path} does not fit into this machine's memory.") from error
+
+
+def _read(name: str, file: np.lib.npyio.NpzFile, key: str) -> np.ndarray:
+    try:
+        return file[key]
+    except ValueError as error:
+        if "allow_pickle" not in str(error):
+            raise
+        way = "class_names.astype(str)" if key == "class_names" else "numbers"
+        raise InputError(f"{name}: {key} holds Python objects, which only a pickle can bring back; save {way}.") from error
 
 
 def _names(name: str, array: np.ndarray) -> tuple[str, ...]:

@@ -145,11 +145,17 @@ def _check_kinds(spec: StudySpec) -> None:
     given = [("training", name, [value]) for name, value in spec.training.items()]
     given += [("space", one.name, list_values(one)) for one in spec.space.parameters]
     for section, name, values in given:
-        kind, said = KINDS.get(type(defaults.get(name)), (object, ""))
-        wrong = [one for one in values if not isinstance(one, kind) or isinstance(one, bool) != (kind is bool)]
-        if name in defaults and wrong:
-            default = "" if defaults[name] is None else f", as its default {describe_value(defaults[name])}"
-            raise InputError(f"{section}.{name}: expected {said}{default}, got {wrong[0]!r}.")
+        if name in defaults:
+            check_kind(f"{section}.{name}", defaults[name], values)
+
+
+def check_kind(where: str, default: Any, values: Iterable[Any]) -> None:
+    """Raise InputError, which names `where`, for a value of another kind than a built-in model's default."""
+    kind, said = KINDS.get(type(default), (object, ""))
+    for value in values:
+        if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
+            like = "" if default is None else f", as its default {describe_value(default)}"
+            raise InputError(f"{where}: expected {said}{like}, got {value!r}.")
 
 
 def takes_any(spec: StudySpec) -> bool:

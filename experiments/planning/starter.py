@@ -8,6 +8,8 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..errors import escape_path
+
 IMAGES = (".png", ".jpg", ".jpeg")
 SPACES = {
     "mlp": """depth = { low = 1, high = 3 }                                 # hidden layers
@@ -92,14 +94,22 @@ early_stopping = {{ patience = 4 }}
 
 def guess_dataset(folder: Path) -> str:
     """The data that lies in a folder: an .npz file, or a folder of images by class; else the digits, which need no download."""
-    if files := sorted(folder.glob("*.npz")):
+    if files := [path for path in _list(folder) if path.suffix == ".npz"]:
         return f"npz:{files[0].name}"
-    for place in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        inside = {path.name: path for path in place.iterdir() if path.is_dir()}
-        classes = inside["train"].iterdir() if "train" in inside else inside.values()
-        if sum(path.is_dir() and any(one.suffix.lower() in IMAGES for one in path.iterdir()) for path in classes) > 1:
+    for place in _list(folder):
+        inside = {path.name: path for path in _list(place)}
+        classes = _list(inside["train"]) if "train" in inside else inside.values()
+        if sum(any(one.suffix.lower() in IMAGES for one in _list(path)) for path in classes) > 1:
             return f"folder:{place.name}"
     return "digits"
+
+
+def _list(folder: Path) -> list[Path]:
+    """What lies in a folder, sorted, without what is hidden; nothing of a file, or of a folder that nobody may read."""
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and escape_path(path) == str(path))
+    except OSError:
+        return []
 
 
 def guess_model(folder: Path, dataset: str) -> str:

@@ -19,6 +19,8 @@ def parse_images(body: bytes, shape: tuple[int, int, int]) -> np.ndarray:
     """
     try:
         numbers = np.asarray(_find_tensor(json.loads(body)))
+    except InputError:  # which is a ValueError too
+        raise
     except (ValueError, TypeError, RecursionError) as error:
         raise InputError(f"body: expected JSON, {FORM}, got another form ({str(error).splitlines()[0][:200]}).") from error
     if numbers.dtype.kind not in "iuf" or numbers.shape[1:] != shape or not len(numbers):
@@ -37,11 +39,11 @@ def _find_tensor(given: Any) -> Any:
         raise ValueError(
             f"got {', '.join(map(str, given))[:100]}" if isinstance(given, dict) else f"got a {type(given).__name__}"
         )
-    (values,) = given.values()
+    ((key, values),) = given.items()
     if "instances" in given and values and isinstance(values, list) and all(isinstance(one, dict) for one in values):
         values = {name: [one.get(name) for one in values] for name in {name: None for one in values for name in one}}
     if not isinstance(values, dict):
         return values
     if len(values) != 1:
-        raise InputError(f"inputs: expected one tensor, got {len(values)}: {', '.join(sorted(values))[:200]}.")
+        raise InputError(f"{key}: expected one tensor, got {len(values)}: {', '.join(sorted(values))[:200]}.")
     return next(iter(values.values()))

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import TAILOR, Shell
+from image_folders import tree
 from searches import client
 
+from tailor.experiments.datasets.catalog import open_dataset
+from tailor.experiments.errors import InputError
+from tailor.experiments.planning.starter import guess_dataset
 from tailor.experiments.planning.study_file import read_study
 from tailor.experiments.reports.trial_details import count_epochs, draw_sparkline, find_place
 from tailor.experiments.tracking.recorded import RecordedAttempt
@@ -62,6 +68,26 @@ def test_init_finds_the_data_and_the_model_that_lie_there(
     spec = read_study("cells.toml")
     assert (spec.name, spec.dataset, spec.compiled) == ("cells", "npz:cells.npz", api == "keras-tuner")
     assert spec.model.endswith("nets/mine.py:build")
+
+
+def test_init_passes_over_what_it_cannot_read(tailor: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that nobody may read (`lost+found`), and one whose name MLflow could not record; root may read all."""
+    strange = os.fsdecode(b"caf\xe9")
+    tree(tmp_path, *(f"{place}/{name}/1.png" for place in ("photos", strange) for name in "ab"))
+    (tmp_path / "locked").mkdir()
+    as_it_is = Path.iterdir
+
+    def list_folder(self: Path) -> Iterator[Path]:
+        if self.name == "locked":
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return as_it_is(self)
+
+    monkeypatch.setattr(Path, "iterdir", list_folder)
+    assert guess_dataset(tmp_path) == "folder:photos"
+    with pytest.raises(InputError, match=r"locked: the folder cannot be read \(Permission denied\); make it readable"):
+        open_dataset(f"folder:{tmp_path / 'locked'}", None)
+    refused = tailor("init", "--dataset", f"folder:{strange}")
+    assert refused.returncode == 2 and "--dataset: 'folder:caf\\\\xe9' is not UTF-8" in refused.stderr
 
 
 def test_init_creates_nothing_if_the_data_is_wrong(tailor: Shell) -> None:

@@ -53,6 +53,8 @@ def test_a_label_tells_what_was_asked_for_and_of_what() -> None:
         (("--distil", "mpl"), "--distil: expected one of mlp, cnn, resnet, separable, transfer, or STUDY:TRIAL"),
         (("--distil", "small:99"), "study 'small' has no trial 99"),
         (("--distil", "mlp", "--student", "units"), "--student: expected KEY=VALUE, such as filters=8, got 'units'."),
+        (("--distil", "mlp", "--student", "units=big"), "--student units: expected a whole number, as its default"),
+        (("--distil", "mlp", "--student", "unit=8"), "--student (a hyperparameter of mlp)"),
     ],
 )
 def test_wrong_input_is_refused_before_anything_is_made(recorded: Shell, options: tuple[str, ...], said: str) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from conftest import Shell
 
+from tailor.experiments.planning import estimate as estimating
 from tailor.experiments.planning.ends import MOST_MODELS, search_ends
 from tailor.experiments.planning.estimate import Size, _count_epochs
-from tailor.experiments.planning.resolve import find_ends
+from tailor.experiments.planning.resolve import find_ends, open_data
 from tailor.search.study.load import build
 
 KINDS = """
@@ -100,6 +101,25 @@ def test_the_smallest_and_the_largest_model_are_found_by_building(
     ends = search_ends(spec, find_ends(spec), size)
     assert (ends.smallest, ends.largest) == (smallest, largest)
     assert list(ends.failing) == ["space.kind: with 'bad' the smallest model cannot be built: no"] * ("bad" in str(space))
+
+
+def test_on_one_core_the_models_are_measured_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = {
+        "study": {"name": "s", "dataset": "digits", "model": "mlp"},
+        "space": {"units": {"low": 4, "high": 8}, "depth": {"low": 1, "high": 2}},
+    }
+    spec = build(tables)
+    splits = open_data(spec, None)
+    found = []
+    for cores in (1, 2):
+        monkeypatch.setattr(estimating, "count_cores", lambda cores=cores: cores)
+        found.append(estimating.estimate(spec, splits))
+    for one in found:
+        assert (one.smallest.parameters, one.largest.parameters) == (
+            64 * 4 + 4 + 4 * 10 + 10,
+            64 * 8 + 8 + 8 * 8 + 8 + 8 * 10 + 10,
+        )
+        assert one.smallest.batch_ms > 0 and one.largest.batch_ms > 0
 
 
 def test_a_text_that_makes_the_model_larger_is_in_the_largest(tailor: Shell, write_study: Callable[..., Path]) -> None:

@@ -86,6 +86,14 @@ def test_a_study_that_was_searched_begins_anew_with_its_new_range(copy: Shell) -
     assert done.stdout.endswith("Next:  tailor search small.toml --fresh\n")
 
 
+def test_a_range_that_cannot_be_written_is_shown_all_the_same(copy: Shell) -> None:
+    (copy.folder / "small.toml.draft").mkdir()  # in the way, as a folder that may not be written to would be
+    done = copy("lr-range", "small.toml", "--name", "rates", "--steps", "20", "--write")
+    assert done.returncode == 1 and "--write: small.toml cannot be written (Is a directory)" in done.stderr
+    assert "For learning_rate, in [space] of the study file" in done.stdout and "Written to" not in done.stdout
+    assert (copy.folder / "small.toml").read_text() == SMALL
+
+
 def test_a_shipped_study_is_not_written_to(tailor: Shell) -> None:
     done = tailor("lr-range", "quickstart", "--write")
     assert done.returncode == 2 and "quickstart is shipped with Tailor; copy it first: cp " in done.stderr

@@ -30,7 +30,15 @@ def test_npz_with_class_names(tmp_path: Path) -> None:
         ({"images": np.zeros((9, 4, 4), "uint8"), "labels": np.arange(9) * 10**12}, "a class needs several images"),
         ({"images": np.zeros((9, 4, 4), "uint8"), "labels": np.zeros(9, int)}, "at least two classes"),
         ({"pictures": np.zeros(3)}, "expected arrays x_train and y_train"),
-        ({"images": np.array([{}], object), "labels": np.zeros(1)}, "without pickles"),
+        ({"images": np.array([{}], object), "labels": np.zeros(1)}, "images holds Python objects, which only a pickle"),
+        (
+            {
+                "images": np.zeros((9, 4, 4), "uint8"),
+                "labels": np.arange(9) % 3,
+                "class_names": np.array(["a", "b", "c"], object),
+            },
+            "class_names holds Python objects, which only a pickle can bring back; save class_names.astype(str).",
+        ),
     ],
 )
 def test_a_wrong_npz_is_refused(tmp_path: Path, arrays: dict, says: str) -> None:
@@ -50,6 +58,12 @@ def test_a_file_that_is_no_npz_is_refused_in_one_line(tmp_path: Path, content: b
             np.save(file, np.zeros(3))
     with pytest.raises(InputError, match=r"cannot be read as \.npz"):
         open_dataset(f"npz:{path}", None)
+
+
+def test_a_name_that_begins_with_a_tilde_is_a_file_if_no_user_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.savez("~nobody-has-this.npz", images=np.zeros((9, 4, 4), "uint8"), labels=np.arange(9) % 3)
+    assert len(open_dataset("npz:~nobody-has-this.npz", None).pool) == 9
 
 
 def test_npz_class_names_as_bytes(tmp_path: Path) -> None:
@@ -145,6 +159,7 @@ def test_another_format_is_named_once_and_no_pickle_is_advised(tmp_path: Path, c
         (np.arange(8) % 2 == 0, r"bool \(8,\); convert them: y\.astype"),
         (np.array(["cat", "dog"] * 4), r"numpy\.unique\(y, return_inverse=True\)"),
         (np.arange(8)[:, None] % 2, r"int64 \(8, 1\); use y\.ravel"),
+        ((np.arange(8) % 2)[:, None, None], r"use y\.ravel\(\)"),  # which numpy.unique would leave in its shape
         (np.eye(2)[np.arange(8) % 2], r"one-hot rows become labels by y\.argmax"),
     ],
 )

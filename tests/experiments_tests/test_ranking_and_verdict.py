@@ -9,9 +9,10 @@ import pytest
 from predictions import make_answers, make_labels, with_right
 
 from tailor.experiments.cli.promotion import show_refused
+from tailor.experiments.promotion.card import _classes
 from tailor.experiments.promotion.ranking import Scored, find_median, rank
 from tailor.experiments.promotion.records import Choice, Promotion
-from tailor.experiments.promotion.statistics import Interval
+from tailor.experiments.promotion.statistics import Interval, Predictions
 from tailor.experiments.promotion.verdict import FIRST, Evidence, check_costs, judge, weigh
 from tailor.search.study.sections import PromotionPlan
 
@@ -78,6 +79,11 @@ def make_evidence(gained: int, lost: int, both: int = 800) -> Evidence:
     one = np.array([True] * gained + [False] * lost + [True] * both)
     other = np.array([False] * gained + [True] * lost + [True] * both)
     return weigh("accuracy", with_right(one), with_right(other))
+
+
+def test_a_class_is_one_cell_of_the_cards_table() -> None:
+    wrong = Predictions(np.array([0, 0, 1]), np.array([[0.1, 0.9], [0.9, 0.1], [0.1, 0.9]]))
+    assert _classes(wrong, ["a|b", "c|d"])[2] == r"| a\|b | 0.5000 | c\|d (1×) |"
 
 
 def test_the_first_model_is_promoted_without_evidence() -> None:

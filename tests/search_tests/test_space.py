@@ -8,7 +8,7 @@ from tailor.search.errors import StudyError
 from tailor.search.space import conditions
 from tailor.search.space.conditions import parse_when, write_when
 from tailor.search.space.parameters import Choice, Fixed, Float, Int, Parameter, normalize
-from tailor.search.space.points import check_point, list_points
+from tailor.search.space.points import check_point, count_points, list_points
 from tailor.search.space.rules import largest, smallest
 from tailor.search.space.space import Space, walk
 
@@ -156,3 +156,8 @@ def test_a_grid_of_a_continuous_parameter_is_refused_by_name() -> None:
 def test_a_grid_too_large_to_list_is_refused_before_it_is_listed() -> None:
     with pytest.raises(StudyError, match="too many to list"):
         list_points(Space((Int("n", 1, 10**12),)))
+    wide = (Int("n", 1, 90_000), Int("m", 1, 90_000))  # 8 billion points, more than fit into a memory
+    with pytest.raises(StudyError, match="a grid of more than 100,000 points"):
+        list_points(Space(wide))
+    rows = tuple(Int(f"n{i}", 1, 316) for i in range(2))
+    assert len(list_points(Space(rows))) == 316**2 and count_points(Space((*wide, Float("x", 0, 1)))) is None
