@@ -12,6 +12,7 @@ import numpy as np
 
 from ...models.training.options import NAMES
 from ..datasets.images import Images
+from ..errors import RunError
 from ..export import convert
 from ..export.formats import FORMATS
 from ..export.sample import take_sample
@@ -26,6 +27,9 @@ from .train import Made, Pruning, distil, measure_zeros, prune
 
 LITERT = FORMATS["litert"]
 LEAST_TO_PRUNE, LEAST_TO_DISTIL = 3, 5  # epochs, if the trial itself had few
+
+
+WAY = "prune or distil it (--prune, --distil) without --int8"  # if LiteRT cannot convert it
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,12 @@ def make_variants(source: Source, asked: Asked, shop: Workshop) -> Iterator[Vari
         variant = _measure(source, shop, base, saved, made, described)
         yield variant
         if shop.int8 and (base != ORIGINAL or asked.everything or not (asked.prune or asked.distil)):
-            yield _quantize(source, shop, variant, saved)
+            try:
+                yield _quantize(source, shop, variant, saved)
+            except RunError as error:
+                if asked.int8:
+                    raise
+                shop.say(f"without {name_int8(base)}: {error}")  # the other variants are worth having
 
 
 def _make_models(source: Source, asked: Asked, shop: Workshop) -> Iterator[tuple[str, SavedModel, Made, Mapping[str, Any]]]:
@@ -120,8 +129,7 @@ def _quantize(source: Source, shop: Workshop, base: Variant, saved: SavedModel) 
     name = name_int8(base.row.base)
     shop.say(f"{name}: converting and measuring")
     path = shop.folder / f"{base.file.stem}-int8.tflite"
-    shop.evaluator.call(convert.write, saved, LITERT, path, take_sample(source.splits.train))
-
+    shop.evaluator.call(convert.write, saved, LITERT, path, take_sample(source.splits.train), WAY)
     answers = shop.evaluator.call(convert.run, LITERT, path, source.splits.holdout.images)[2]
     data = path.read_bytes()
     row = Row(

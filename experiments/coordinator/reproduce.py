@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +243,11 @@ def _train(job: TrialJob, pool: Pool, screen: Screen, last: int, spec: StudySpec
         screen.show(progress)
 
 
+def _same(one: float | None, other: float | None) -> bool:
+    """Whether both are the same number, or both no number: a custom train_step may return no accuracy."""
+    return one == other or (one is not None and other is not None and isnan(one) and isnan(other))
+
+
 def _compare(trial: RecordedTrial, spec: StudySpec, result: TrialResult, made: _Made) -> Reproduction:
     first = trial.described["epochs_done"] + 1
     before = _flatten(trial.epochs, trial.final)
@@ -253,7 +259,7 @@ def _compare(trial: RecordedTrial, spec: StudySpec, result: TrialResult, made: _
         trial.number,
         len(trial.epochs),
         len(keys),
-        tuple(Number(*key, before.get(key), now.get(key)) for key in keys if before.get(key) != now.get(key)),
+        tuple(Number(*key, before.get(key), now.get(key)) for key in keys if not _same(before.get(key), now.get(key))),
         tuple(_list_differences(trial, spec, made.tags)),
         tuple(made.notes),
         result.reason if result.status in ("failed", "stopped") else "",

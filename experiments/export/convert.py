@@ -32,8 +32,13 @@ class Port:
 Client = tuple[Port, Port, Callable[[np.ndarray], np.ndarray]]  # and what predicts
 
 
-def write(saved: SavedModel, form: Format, path: Path, calibration: np.ndarray | None = None) -> None:
-    """Write the model to `path`; in int8 if there are raw images to calibrate with. Raises RunError if Keras cannot."""
+def write(
+    saved: SavedModel, form: Format, path: Path, calibration: np.ndarray | None = None, way: str = "take another format"
+) -> None:
+    """Write the model to `path`; in int8 if there are raw images to calibrate with.
+
+    Raises RunError if Keras cannot; it ends with `way`, what to do then.
+    """
     import keras
 
     with _quiet():
@@ -48,7 +53,7 @@ def write(saved: SavedModel, form: Format, path: Path, calibration: np.ndarray |
         try:
             model.export(str(path), format=form.keras, verbose=False, input_signature=signature, **options)
         except Exception as error:  # a converter may raise anything
-            raise RunError(f"Keras cannot export this model to {form.name} ({_shorten(error)}); take another format.") from None
+            raise RunError(f"Keras cannot export this model to {form.name} ({_shorten(error)}); {way}.") from None
 
 
 def run(form: Format, path: Path, images: np.ndarray) -> tuple[Port, Port, np.ndarray]:

@@ -83,7 +83,7 @@ def draw_charts(spec: StudySpec, told: Sequence[Told], shares: Mapping[str, floa
     charts += _draw_fronts(spec, told, best)
     curves = [one for one in told if len(one.by_epoch) > 1]
     if len(curves) > 1:
-        charts.append(_draw_curves(spec.objective, curves, best))
+        charts.append(_draw_curves(spec.objective, curves, best, len(told)))
     if len(valued) < FEWEST:
         return charts
     searched = _rank(spec, valued, shares)
@@ -178,14 +178,15 @@ def _draw_fronts(spec: StudySpec, told: Sequence[Told], best: int | None) -> lis
     return charts
 
 
-def _draw_curves(objective: Objective, curves: Sequence[Told], best: int | None) -> Chart:
+def _draw_curves(objective: Objective, curves: Sequence[Told], best: int | None, trials: int) -> Chart:
     x = _span([epoch for one in curves for epoch in one.by_epoch], "epoch", whole=True)
     y = _span([value for one in curves for value in one.by_epoch.values() if math.isfinite(value)], objective.metric)
     body = ""
     for one in sorted(curves, key=lambda one: one.trial == best):  # the best on top
         points = [(x.place(e), y.place(v)) for e, v in sorted(one.by_epoch.items()) if math.isfinite(v)]
         body += _path(points, f"l {_kind(one, best)}", one.trial)
-    note = f"The {len(curves)} best trials." if len(curves) >= 50 else "Each line is a trial."
+    left = " The others ended after one epoch, or are not among the best." if len(curves) < trials else ""
+    note = f"Each line is a trial: {len(curves)} of {trials}.{left}" if left else "Each line is a trial."
     return Chart("By epoch", note, _frame(x, y, body))
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
@@ -20,6 +21,7 @@ from ..tracking.reader import RecordedStudy, find_study
 from ..tracking.recorded import RecordedAttempt
 from ..tracking.references import find_run
 from ..tracking.tracker import flatten
+from ..trials.failure import is_own
 
 BARS = "▁▂▃▄▅▆▇█"
 WIDEST = 60  # bars of a curve
@@ -112,9 +114,9 @@ def draw_sparkline(values: Sequence[float], width: int = WIDEST) -> str:
 
 
 def find_place(traceback: str) -> str:
-    """The file and line of the last frame of a traceback that no library owns, or of the last one."""
+    """The file and line of the last frame of a traceback that is the user's own; empty if there is none."""
     frames = re.findall(r'^\s*File "(.+?)", line (\d+)', traceback, re.MULTILINE)
-    own = [frame for frame in frames if "site-packages" not in frame[0]] or frames
+    own = [frame for frame in frames if is_own(Path(frame[0]))]
     return f"{own[-1][0]}:{own[-1][1]}" if own else ""
 
 

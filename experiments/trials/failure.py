@@ -81,13 +81,13 @@ def trace(error: Exception) -> str:
 
 
 def _list_own_frames(error: BaseException) -> list[traceback.FrameSummary]:
-    found = []
-    for frame in traceback.extract_tb(error.__traceback__):
-        path = Path(frame.filename)
-        installed = PACKAGES & {*path.parts} or any(path.resolve().is_relative_to(place) for place in (*STANDARD, *OURS))
-        if path.is_absolute() and not installed:
-            found.append(frame)
-    return found
+    return [frame for frame in traceback.extract_tb(error.__traceback__) if is_own(Path(frame.filename))]
+
+
+def is_own(path: Path) -> bool:
+    """Whether a file of code is the user's: it is not installed, nor Python's or Tailor's."""
+    installed = PACKAGES & {*path.parts} or any(path.resolve().is_relative_to(place) for place in (*STANDARD, *OURS))
+    return path.is_absolute() and not installed
 
 
 def lacks_room(error: BaseException) -> bool:

@@ -32,8 +32,10 @@ class SavedModel:
     source_sha256: str | None = None
 
     def verify(self) -> None:
-        """Raise InputError if a file differs from the registered one."""
+        """Raise InputError if a file is missing, or differs from the registered one."""
         for path, wanted in ((self.path, self.sha256), (self.source, self.source_sha256)):
+            if path is not None and not path.exists():
+                raise InputError(f"{path}: the model's file is missing; restore it, or promote the model again.")
             if path is not None and (got := hashlib.sha256(path.read_bytes()).hexdigest()) != wanted:
                 raise InputError(f"{path}: its SHA-256 is {got}, not the registered {wanted}; the file was changed.")
 

@@ -104,6 +104,8 @@ class Pool:
             try:
                 return future.result(timeout=PREFLIGHT_SECONDS)
             except TimeoutError as error:
+                if future.done():  # the model's code raised it: a download, say
+                    raise
                 raise RunError(
                     "the workers did not answer within ten minutes; check whether the machine is out of memory."
                 ) from error

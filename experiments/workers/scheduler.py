@@ -30,6 +30,10 @@ T = TypeVar("T")
 def connect_client(address: str, loop: IOLoop) -> Client:
     """A client of the scheduler at `address`. Raises InputError, within a few seconds, if none answers there."""
     try:
+        get_address_host_port(address)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"--cluster: expected an address such as tcp://HOST:8786, got {address!r}.") from error
+    try:
         _reach(address)
         with ThreadPoolExecutor(1) as elsewhere:  # a notebook's thread has a running loop
             found = elsewhere.submit(asyncio.run, _identify(address)).result()

@@ -12,16 +12,19 @@ if TYPE_CHECKING:
 
 
 def check(spec: StudySpec) -> None:
-    """Make the spec's sampler and pruner once and forget them. Raises StudyError for arguments that they do not take."""
+    """Make the spec's sampler and pruner, try their arguments, and forget them. Raises StudyError for what they do not take."""
+    from .rehearsal import rehearse
+
     if spec.search.engine == "keras-tuner":
         from .keras_tuner import make_oracle
 
         make_oracle(spec)
-        return
-    from .samplers import make_pruner, make_sampler
+    else:
+        from .samplers import make_pruner, make_sampler
 
-    make_sampler(spec.search, 0)
-    make_pruner(spec.search)
+        make_sampler(spec.search, 0)
+        make_pruner(spec.search)
+    rehearse(spec)
 
 
 def open_engine(spec: StudySpec, storage_url: str, folder: Path, say: Callable[[str], None] = print) -> Engine:

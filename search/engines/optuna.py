@@ -32,6 +32,20 @@ STATES = {status: state for state, status in OUTCOMES.items()}
 PATIENCE = 60.0  # seconds that a database server may be away
 
 
+def _create(spec: StudySpec, storage: optuna.storages.BaseStorage | None) -> optuna.Study:
+    """The spec's study in the storage, or in memory; one that is there already is loaded."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    return optuna.create_study(
+        study_name=spec.name,
+        storage=storage,
+        sampler=make_sampler(spec.search, spec.search.seed),
+        pruner=make_pruner(spec.search),
+        directions=[objective.direction for objective in spec.goal.objectives],
+        load_if_exists=True,
+    )
+
+
 class OptunaEngine:
     """The Engine over one Optuna study."""
 
@@ -47,18 +61,13 @@ class OptunaEngine:
     @classmethod
     def open(cls, spec: StudySpec, storage_url: str, say: Callable[[str], None]) -> OptunaEngine:
         """Create or load the study named by the spec. Raises StudyError for arguments that Optuna refuses."""
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
         with refusing(storage_url):
-            study = optuna.create_study(
-                study_name=spec.name,
-                storage=open_storage(storage_url),
-                sampler=make_sampler(spec.search, spec.search.seed),
-                pruner=make_pruner(spec.search),
-                directions=[objective.direction for objective in spec.goal.objectives],
-                load_if_exists=True,
-            )
-        return cls(spec, study, storage_url, say)
+            return cls(spec, _create(spec, open_storage(storage_url)), storage_url, say)
+
+    @classmethod
+    def in_memory(cls, spec: StudySpec) -> OptunaEngine:
+        """The same, of a study that is forgotten with it."""
+        return cls(spec, _create(spec, None), "sqlite://", print)
 
     @lasting
     def ask(self) -> Suggestion | Wait | Done:

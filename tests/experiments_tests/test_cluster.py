@@ -109,6 +109,12 @@ def test_an_address_without_a_scheduler_is_refused_soon(wrong_address: tuple[str
         Pool.open(1, 1, 60.0, Cluster(address, tmp_path))  # Dask by itself would wait for ever, or try again for half a minute
 
 
+@pytest.mark.parametrize("address", ["tcp://host", "host", "tcp://host:x"])
+def test_an_address_without_a_port_is_no_address(address: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^--cluster: expected an address such as tcp://HOST:8786, got "):
+        Pool.open(1, 1, 60.0, Cluster(address, tmp_path))
+
+
 def test_a_scheduler_that_does_not_answer_is_no_news(tmp_path: Path) -> None:
     with cluster(tmp_path, workers=1) as dask:
         pool = Pool.open(1, 1, 60.0, dask.place)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -122,7 +123,9 @@ def test_a_sparkline_spans_its_lowest_and_highest_value() -> None:
 
 def test_the_place_of_an_error_is_the_users_line() -> None:
     text = '  File "/home/a/nets/res.py", line 25, in build\n    x\n  File "/x/site-packages/keras/a.py", line 9, in call\n'
-    assert find_place(text) == "/home/a/nets/res.py:25" and find_place("") == ""
+    python = f'  File "{random.__file__}", line 373, in choice\n  File "<frozen importlib._bootstrap>", line 1140, in _find\n'
+    assert find_place(text) == find_place(text + python) == "/home/a/nets/res.py:25"
+    assert find_place("") == find_place(python) == ""
 
 
 def test_watching_without_a_terminal_prints_one_table(recorded: Shell) -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 
+from tailor.experiments.errors import InputError, RunError
+from tailor.experiments.export import convert as exporting
+from tailor.experiments.export.formats import FORMATS
 from tailor.experiments.serving import model as serving
 from tailor.experiments.serving.registered import prepare_predictions
 from tailor.experiments.trials.litert import LARGEST, Litert, agree, convert, trace
+from tailor.experiments.trials.saved_model import SavedModel
 from tailor.models import factory
 
 SHAPE = (8, 8, 1)
@@ -42,6 +49,18 @@ def test_what_litert_cannot_convert_is_answered_by_the_graph() -> None:
     predict, quick = prepare_predictions(model, SHAPE)
     assert quick and convert(model, trace(model, SHAPE, 1), SHAPE) is None
     assert np.allclose(predict(RAW[:1]), model.predict(RAW[:1], verbose=0), atol=1e-6)
+
+
+def test_what_litert_cannot_convert_says_what_else_to_do(tmp_path: Path) -> None:
+    layers = [keras.Input((8, 8, 1), dtype="uint8"), keras.layers.Rescaling(1 / 255), keras.layers.Reshape((8, 8))]
+    path = tmp_path / "model.keras"
+    keras.Sequential([*layers, keras.layers.GRU(2), keras.layers.Dense(3, activation="softmax")]).save(path)
+    saved = SavedModel(path, hashlib.sha256(path.read_bytes()).hexdigest())
+    with pytest.raises(RunError, match=r"^Keras cannot export this model to litert \(.*\); do without\.$"):
+        exporting.write(saved, FORMATS["litert"], tmp_path / "model.tflite", RAW, "do without")
+    path.unlink()
+    with pytest.raises(InputError, match=r"model\.keras: the model's file is missing"):
+        saved.verify()
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1.0])

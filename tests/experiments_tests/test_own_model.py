@@ -88,6 +88,14 @@ def test_a_hyperparameter_that_the_model_needs_and_nobody_gave_is_named(tailor: 
         assert "if that is a hyperparameter, give breadth in the space or in [training]" in done.stderr.splitlines()[0]
 
 
+def test_a_factory_that_waits_in_vain_is_no_silent_worker(tailor: Shell, tmp_path: Path) -> None:
+    body = "    raise TimeoutError('the weights did not come')\n"
+    (tmp_path / "mine.py").write_text(f"def build(hparams, input_shape, num_classes):\n{body}")
+    (tmp_path / "small.toml").write_text(OWN_STUDY.replace("nets/mine.py", "mine.py"))
+    done = tailor("search", "small.toml", "--workers", "1")
+    assert done.returncode == 2 and "built: TimeoutError: the weights did not come (mine.py:2)" in done.stderr
+
+
 def test_a_factory_that_raises_shows_its_traceback_and_creates_nothing(tailor: Shell, tmp_path: Path) -> None:
     (tmp_path / "nets").mkdir()
     (tmp_path / "nets" / "mine.py").write_text(OWN)

@@ -199,6 +199,9 @@ def test_the_charts_show_every_trial_that_has_a_value_and_leave_out_what_says_no
     assert charts["rate"].count('class="cut"') == 3 and charts["rate"].count('class="best" data-t="5"') == 1
     assert [chart.title for chart in draw_charts(spec, trials[:3], {}, 0)] == ["How the search went", "By epoch"]
     assert draw_charts(spec, trials[:1], {}, 0) == []
+    short = [replace(one, by_epoch={1: 0.5}) if one.trial == 1 else one for one in trials]
+    for shown, note in ((trials, "Each line is a trial."), (short, "Each line is a trial: 5 of 6. The others ended after one")):
+        assert draw_charts(spec, shown, {}, 5)[1].note.startswith(note)
 
 
 def test_hyperparameters_that_a_chart_leaves_out_are_named() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sqlite3
 from contextlib import closing
@@ -14,6 +15,7 @@ from conftest import Shell
 from searches import artifacts, client, copy_study, runs
 from sklearn.datasets import load_digits
 
+from tailor.experiments.coordinator.reproduce import _same
 from tailor.experiments.system.cpus import name_cpu
 
 MODEL = """
@@ -58,6 +60,12 @@ learning_rate = 1e-3
 width = 64
 """
 COMPLETE, PRUNED, FAILED = range(3)
+
+
+def test_no_number_is_the_same_as_no_number() -> None:
+    """A custom train_step may return no accuracy: its epochs then have NaN."""
+    assert _same(math.nan, math.nan) and _same(0.5, 0.5) and _same(None, None)
+    assert not _same(math.nan, 0.5) and not _same(None, math.nan) and not _same(0.5, 0.6)
 
 
 def write_data(folder: Path, shift: int = 0) -> None:
