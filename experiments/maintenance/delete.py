@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment, LoggedModel, Run, ViewType
 
 from ...search.engines.states import delete_state
-from ..errors import InputError
+from ..errors import InputError, write_command
 from ..planning.resolve import OF_MLFLOW
 from ..store import Store
 from ..system.words import say_need
@@ -54,6 +54,12 @@ class Deletion:
         return marked and bool(self.versions) and not left
 
     @property
+    def run_ids(self) -> set[str]:
+        """Every run that goes; the study's own one only if no version needs it."""
+        own = [self.study_run] if self.study_run is not None and not self.versions else []
+        return {run.info.run_id for run in (*self.runs, *own)}
+
+    @property
     def command(self) -> str:
         """What the experiment's tag holds until the deletion is done."""
         return f"tailor delete {self.study}"
@@ -81,18 +87,34 @@ def plan_deletion(client: MlflowClient, store: Store, study: str) -> Deletion:
     return Deletion(study, experiment, dropped, gone, folders, own, names, size, elsewhere=None in places)
 
 
-def delete(plan: Deletion, client: MlflowClient, store: Store, say: Callable[[str], None]) -> None:
-    """Delete what was planned. Raises InputError if the study runs, or is being promoted."""
+def delete(plan: Deletion, client: MlflowClient, store: Store, say: Callable[[str], None]) -> Deletion:
+    """Delete what was planned, except for what a version needs that was registered since. Returns what was deleted.
+
+    Raises InputError if the study runs, is being promoted, or has runs that the plan lacks.
+    """
     stage, number = plan.experiment.lifecycle_stage, plan.experiment.experiment_id
     plan = _restore(plan, client, store)
     try:
         with hold_study(client, store, plan.study, number, say, searched=plan.study_run is not None):
+            plan = _plan_again(plan, client, store)
             _erase_most(plan, client, store)
     except InputError:
         if stage != ACTIVE:
             client.delete_experiment(number)  # as it was
         raise
     _erase_rest(plan, client, store)
+    return plan
+
+
+def _plan_again(plan: Deletion, client: MlflowClient, store: Store) -> Deletion:
+    """The plan as it is now that nobody else changes the study: since the first one, a person was asked. Raises InputError."""
+    now = plan_deletion(client, store, plan.study)
+    if now.run_ids - plan.run_ids:
+        raise InputError(
+            f"study {plan.study!r} changed while you were asked: more of its runs would go than were named. "
+            f"Nothing was deleted; run {write_command('delete', plan.study)} again."
+        )
+    return now
 
 
 def erase(plan: Deletion, client: MlflowClient, store: Store) -> None:

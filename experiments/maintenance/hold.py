@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from mlflow import MlflowClient
 
@@ -14,6 +15,11 @@ from ..system.file_lock import lock_study, was_locked
 from ..tracking.lease import CANDIDATES, Lease
 
 SUFFIX = ".lock"
+
+
+def lock_of_promotions(store: Store, study: str) -> Path:
+    """The file that a study's promotions lock (`promotion/promote.py`)."""
+    return store.locks / f"{study}+promotion{SUFFIX}"
 
 
 @contextmanager
@@ -32,7 +38,7 @@ def hold_study(
     with ExitStack() as stack:
         stack.enter_context(store.reserved())
         stack.enter_context(lock_study(store.locks, study))
-        stack.enter_context(_hold_promotions(store))
+        stack.enter_context(_hold_promotions(store, [study]))
         for tag in (None, CANDIDATES):
             lease = stack.enter_context(Lease(client, store) if tag is None else Lease(client, store, tag=tag))
             lease.acquire(experiment_id, study, say)
@@ -44,17 +50,20 @@ def hold_store(store: Store) -> Iterator[None]:
     """Hold every study that ever ran from the store, for the block. Raises InputError if a search or a promotion runs."""
     with ExitStack() as stack:
         stack.enter_context(store.reserved())
-        for path in sorted(store.locks.glob(f"*{SUFFIX}")):
-            if "+" not in path.name:  # a promotion's own
-                stack.enter_context(lock_study(store.locks, path.name.removesuffix(SUFFIX)))
-        stack.enter_context(_hold_promotions(store))
+        names = [path.name.removesuffix(SUFFIX) for path in sorted(store.locks.glob(f"*{SUFFIX}"))]
+        studies = [name for name in names if "+" not in name]  # the others are promotions'
+        for study in studies:
+            stack.enter_context(lock_study(store.locks, study))
+        stack.enter_context(_hold_promotions(store, studies))
         yield
 
 
 @contextmanager
-def _hold_promotions(store: Store) -> Iterator[None]:
+def _hold_promotions(store: Store, studies: Sequence[str]) -> Iterator[None]:
+    """Hold every promotion that there was in the store, and the first one of these studies, which would make its lock."""
+    first = {lock_of_promotions(store, study) for study in studies}
     with ExitStack() as stack:
-        for path in (*store.locks.glob(".promote-*"), *store.locks.glob(f"*+*{SUFFIX}")):
+        for path in (*store.locks.glob(".promote-*"), *sorted(first.union(store.locks.glob(f"*+*{SUFFIX}")))):
             file = stack.enter_context(path.open("a", encoding="utf-8"))
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

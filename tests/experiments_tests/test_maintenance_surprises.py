@@ -1,0 +1,74 @@
+"""Deleting, renaming and collecting what changed meanwhile: in another terminal, in MLflow's pages, from another store."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+from conftest import OwnProcess, Shell
+from searches import client, runs
+
+from tailor.experiments.cli import delete as cli
+from tailor.experiments.maintenance.hold import hold_store, hold_study
+from tailor.experiments.store import Store
+
+
+@pytest.fixture
+def own(copy: Shell) -> OwnProcess:
+    """The copied study, each command in a new process: MLflow's client keeps the places of runs, which the copies share."""
+    return OwnProcess(copy.folder)
+
+
+@pytest.fixture
+def while_asked(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Does something while `tailor delete` waits for its answer, which is yes."""
+
+    def do(something: Callable[[], object]) -> None:
+        def answer(question: str, sure: bool) -> bool:
+            something()
+            return True
+
+        monkeypatch.setattr(cli, "confirm", answer)
+
+    return do
+
+
+def studies(folder: Path) -> list[str]:
+    return optuna.get_all_study_names(f"sqlite:///{folder / 'mlruns' / 'studies.db'}")
+
+
+def test_a_version_that_is_registered_while_delete_asks_keeps_what_it_needs(
+    copy: Shell, own: OwnProcess, while_asked: Callable[[Callable[[], object]], None]
+) -> None:
+    client(copy.folder).delete_registered_model("digits")
+    while_asked(lambda: own("promote", "small", "--to", "other", "--quick"))
+    done = copy("delete", "small")
+    assert done.returncode == 0, done.stderr
+    assert "needs" not in done.stdout.splitlines()[0] and done.stdout.endswith("other version 1 needs the rest, which stays.\n")
+    assert own("pull", "other", "-o", "got").returncode == 0
+    assert len(runs(copy.folder)[1]) == 1 and studies(copy.folder) == []
+
+
+def test_a_study_that_gets_more_runs_while_delete_asks_is_not_deleted(
+    copy: Shell, own: OwnProcess, while_asked: Callable[[Callable[[], object]], None]
+) -> None:
+    while_asked(lambda: own("search", "small.toml", "--trials", "5", "--workers", "1"))
+    refused = copy("delete", "small")
+    assert refused.returncode == 2 and "changed while you were asked" in refused.stderr, refused.stdout + refused.stderr
+    assert refused.stderr.endswith("Nothing was deleted; run `tailor delete small` again.\n")
+    assert len(runs(copy.folder)[1]) == 5 and studies(copy.folder) == ["small"]
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["store", "study"])
+def test_the_first_promotion_of_a_study_waits_for_a_change_of_it(copy: Shell, whole: bool) -> None:
+    store = Store.at(str(copy.folder / "mlruns"), {})
+    lock = store.locks / "small+promotion.lock"
+    lock.unlink()
+    mlflow = client(copy.folder)
+    number = runs(copy.folder)[0][0].info.experiment_id
+    held = hold_store(store) if whole else hold_study(mlflow, store, "small", number, print)
+    with held, lock.open() as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
