@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment, LoggedModel, Run, ViewType
 
 from ...search.engines.states import delete_state
+from ...search.study.key_values import is_name
 from ..errors import InputError, write_command
 from ..planning.resolve import OF_MLFLOW
 from ..store import Store
@@ -68,11 +69,13 @@ class Deletion:
 def plan_deletion(client: MlflowClient, store: Store, study: str) -> Deletion:
     """Find what deleting a study removes; changes nothing. Raises InputError if there is no such study."""
     experiment, eraser = _find_experiment(client, study), Eraser(client)
+    if not is_name(study):  # before a path or a filter is made of it
+        raise _refuse_foreign(study)
     runs, models = eraser.list_runs(experiment.experiment_id), eraser.list_models(experiment.experiment_id)
     own = next((run for run in runs if run.data.tags.get("tailor.kind") == "study"), None)
     of_tailor = experiment.tags.get(pending.PENDING) or any("tailor.kind" in run.data.tags for run in runs)
     if not of_tailor and (runs or study == OF_MLFLOW):  # an empty one is left by a search that was killed at its start
-        raise InputError(f"STUDY: the experiment {study!r} is no study of Tailor's; delete it in MLflow.")
+        raise _refuse_foreign(study)
     needed = find_needed(client)
     versions = needed.of_study(study, {run.info.run_id for run in runs})
     kept = needed.find_kept(study, runs)
@@ -167,13 +170,17 @@ def _note_kept(plan: Deletion, client: MlflowClient) -> None:
 def _find_experiment(client: MlflowClient, study: str) -> Experiment:
     """The study's experiment, also one that a person or an interrupted deletion has marked as deleted."""
     found = client.get_experiment_by_name(study)
-    if found is None:
+    if found is None and is_name(study):
         wanted = f"tags.`{pending.PENDING}` = 'tailor delete {study}'"
         begun = read_pages(client.search_experiments, ViewType.ALL, filter_string=wanted)
         found = next((one for one in begun if one.lifecycle_stage == ACTIVE), None)
     if found is None:
         raise no_study("STUDY", study, client)
     return found
+
+
+def _refuse_foreign(experiment: str) -> InputError:
+    return InputError(f"STUDY: the experiment {experiment!r} is no study of Tailor's; delete it in MLflow.")
 
 
 def _list_folders(client: MlflowClient, store: Store, study: str, own: Run | None) -> list[Path]:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, Run, ViewType
 
+from ...search.study.key_values import is_name
 from ..registry.forms import FOLDER, list_unneeded
 from ..registry.versions import list_versions
 from ..store import Store
@@ -71,7 +72,7 @@ def _find_deleted(client: MlflowClient, store: Store) -> _Deleted:
     eraser, needed, found = Eraser(client), find_needed(client), _Deleted([], [], [])
     for experiment in read_pages(client.search_experiments, ViewType.ALL):
         held = eraser.list_runs(experiment.experiment_id)
-        if not any("tailor.kind" in run.data.tags for run in held):
+        if not is_name(experiment.name) or not any("tailor.kind" in run.data.tags for run in held):
             continue
         if experiment.lifecycle_stage != ACTIVE:
             found.studies.append(plan_deletion(client, store, experiment.name))

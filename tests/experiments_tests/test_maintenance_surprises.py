@@ -72,3 +72,23 @@ def test_the_first_promotion_of_a_study_waits_for_a_change_of_it(copy: Shell, wh
     held = hold_store(store) if whole else hold_study(mlflow, store, "small", number, print)
     with held, lock.open() as file, pytest.raises(BlockingIOError):
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def test_an_experiment_whose_name_no_study_can_have_is_left_alone(copy: Shell) -> None:
+    mlflow, names = client(copy.folder), ("a'b", "team/vision", "..")
+    for name in names:
+        unknown = copy("delete", name, "--yes")
+        assert unknown.returncode == 2 and f"there is no study {name!r} in the store; there are: small" in unknown.stderr
+        mlflow.create_experiment(name)
+        foreign = copy("delete", name, "--yes")
+        assert foreign.returncode == 2 and f"the experiment {name!r} is no study of Tailor's" in foreign.stderr
+        renamed = copy("rename", name, "new")
+        assert renamed.returncode == 2 and f"there is no study {name!r} in the store" in renamed.stderr
+    for name in names:  # as the range tests of a study whose experiment was renamed and deleted in MLflow's pages
+        number = mlflow.get_experiment_by_name(name).experiment_id
+        mlflow.create_run(number, tags={"tailor.kind": "lr-range"})
+        mlflow.delete_experiment(number)
+    done = copy("gc", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert all(mlflow.get_experiment_by_name(name) is not None for name in names)
+    assert copy("status", "small").returncode == 0 and studies(copy.folder) == ["small"]
