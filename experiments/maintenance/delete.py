@@ -23,8 +23,8 @@ from ..tracking.erase import ACTIVE, Eraser, find_place, measure
 from ..tracking.kinds import CANDIDATE, REFIT
 from ..tracking.leaderboard import OVERVIEW
 from ..tracking.pages import read_pages
-from ..tracking.reader import no_study
-from ..tracking.recorded import DELETED, NOTE
+from ..tracking.reader import no_study, refuse_renamed
+from ..tracking.recorded import DELETED, NOTE, STUDY_TAG
 from ..tracking.tags import DIGEST
 from .hold import hold_study
 from .needed import find_needed
@@ -69,10 +69,9 @@ class Deletion:
 def plan_deletion(client: MlflowClient, store: Store, study: str) -> Deletion:
     """Find what deleting a study removes; changes nothing. Raises InputError if there is no such study."""
     experiment, eraser = _find_experiment(client, study), Eraser(client)
-    if not is_name(study):  # before a path or a filter is made of it
-        raise _refuse_foreign(study)
     runs, models = eraser.list_runs(experiment.experiment_id), eraser.list_models(experiment.experiment_id)
-    own = next((run for run in runs if run.data.tags.get("tailor.kind") == "study"), None)
+    own = find_own(runs)
+    _check_name(experiment, study, own)
     of_tailor = experiment.tags.get(pending.PENDING) or any("tailor.kind" in run.data.tags for run in runs)
     if not of_tailor and (runs or study == OF_MLFLOW):  # an empty one is left by a search that was killed at its start
         raise _refuse_foreign(study)
@@ -88,6 +87,12 @@ def plan_deletion(client: MlflowClient, store: Store, study: str) -> Deletion:
     size = measure(*folders, *{place for place in places if place is not None})
     names = [f"{one.name} version {one.version}" for one in versions]
     return Deletion(study, experiment, dropped, gone, folders, own, names, size, elsewhere=None in places)
+
+
+def find_own(runs: Sequence[Run]) -> Run | None:
+    """A study's own run among all of its experiment's, also one that is marked as deleted."""
+    own = [run for run in runs if run.data.tags.get("tailor.kind") == "study"]
+    return min(own, key=lambda run: run.info.lifecycle_stage != ACTIVE, default=None)
 
 
 def delete(plan: Deletion, client: MlflowClient, store: Store, say: Callable[[str], None]) -> Deletion:
@@ -177,6 +182,15 @@ def _find_experiment(client: MlflowClient, study: str) -> Experiment:
     if found is None:
         raise no_study("STUDY", study, client)
     return found
+
+
+def _check_name(experiment: Experiment, study: str, own: Run | None) -> None:
+    """Raise InputError if it is not the study's name, before a path is made of it."""
+    if own is not None and own.data.tags[STUDY_TAG] != study:
+        pending.refuse(experiment)
+        refuse_renamed(experiment, own.data.tags[STUDY_TAG])
+    if not is_name(study):
+        raise _refuse_foreign(study)
 
 
 def _refuse_foreign(experiment: str) -> InputError:

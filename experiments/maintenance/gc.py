@@ -13,13 +13,15 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, Run, ViewType
 
 from ...search.study.key_values import is_name
+from ..errors import InputError
 from ..registry.forms import FOLDER, list_unneeded
 from ..registry.versions import list_versions
 from ..store import Store
 from ..tracking.erase import ACTIVE, Eraser, find_place, measure, removes_rows
 from ..tracking.kinds import CANDIDATE, REFIT
 from ..tracking.pages import read_pages
-from .delete import Deletion, erase, find_digests, plan_deletion
+from ..tracking.recorded import STUDY_TAG
+from .delete import Deletion, erase, find_digests, find_own, plan_deletion
 from .needed import find_needed
 
 MEGABYTE = 1_000_000
@@ -27,17 +29,21 @@ MEGABYTE = 1_000_000
 
 @dataclass(frozen=True)
 class Garbage:
-    """What gc removes, and its size in bytes on this disk. `studies` are those whose experiments were deleted in MLflow."""
+    """What gc removes, and its size in bytes on this disk. `studies` are those whose experiments were deleted in MLflow.
+
+    `left` says of others of these why they stay, a line each.
+    """
 
     folders: Sequence[Path]
     forms: Sequence[Path]
     runs: Sequence[Run]
     models: Sequence[LoggedModel]
     studies: Sequence[Deletion]
+    left: Sequence[str]
     size: int
 
     def describe(self) -> list[str]:
-        """A line for each kind of garbage that there is."""
+        """A line for each kind of garbage that there is, and for each study that stays."""
         counts = {
             "data and checkpoints that no study uses, folders": len(self.folders),
             "LiteRT forms of no registered version": len(self.forms),
@@ -45,12 +51,12 @@ class Garbage:
             "models that were dropped": len(self.models),
             "studies deleted in MLflow": len(self.studies),
         }
-        return [f"{what}: {count}" for what, count in counts.items() if count]
+        return [f"{what}: {count}" for what, count in counts.items() if count] + [f"left: {line}" for line in self.left]
 
 
 def find_garbage(client: MlflowClient, store: Store) -> Garbage:
     """Find what nothing needs; changes nothing. Other people's experiments stay: gc looks at those whose runs are Tailor's."""
-    deleted = _find_deleted(client, store) if removes_rows(client) else _Deleted([], [], [])  # else its own `mlflow gc` does
+    deleted = _find_deleted(client, store) if removes_rows(client) else _Deleted([], [], [], [])  # else its own `mlflow gc` does
     erased = {folder for plan in deleted.studies for folder in plan.folders}
     folders = [folder for folder in _find_folders(client, store) if folder not in erased]
     forms = list_unneeded(store, list_versions(client))
@@ -65,19 +71,24 @@ class _Deleted(NamedTuple):
     runs: list[Run]
     models: list[LoggedModel]
     studies: list[Deletion]
+    left: list[str]
 
 
 def _find_deleted(client: MlflowClient, store: Store) -> _Deleted:
     """What was deleted in MLflow, by a person or as a dropped model, and no version needs."""
-    eraser, needed, found = Eraser(client), find_needed(client), _Deleted([], [], [])
+    eraser, needed, found = Eraser(client), find_needed(client), _Deleted([], [], [], [])
     for experiment in read_pages(client.search_experiments, ViewType.ALL):
         held = eraser.list_runs(experiment.experiment_id)
-        if not is_name(experiment.name) or not any("tailor.kind" in run.data.tags for run in held):
+        own = find_own(held)
+        if not any("tailor.kind" in run.data.tags for run in held) or (own is None and not is_name(experiment.name)):
             continue
         if experiment.lifecycle_stage != ACTIVE:
-            found.studies.append(plan_deletion(client, store, experiment.name))
+            try:
+                found.studies.append(plan_deletion(client, store, experiment.name))
+            except InputError as refusal:
+                found.left.append(str(refusal))
             continue
-        kept = needed.find_kept(experiment.name, held)
+        kept = needed.find_kept(experiment.name if own is None else own.data.tags[STUDY_TAG], held)
         found.runs.extend(run for run in held if run.info.lifecycle_stage != ACTIVE and run.info.run_id not in kept)
         used = needed.models | {model.model_id for model in read_pages(client.search_logged_models, [experiment.experiment_id])}
         found.models.extend(model for model in eraser.list_models(experiment.experiment_id) if model.model_id not in used)
@@ -99,7 +110,10 @@ def _find_folders(client: MlflowClient, store: Store) -> list[Path]:
     used = find_digests(client)
     folders = [path for path in store.cache.glob("*") if path.is_dir() and path.name not in (*used, FOLDER)]
     if store.local:
-        names = {one.name for one in read_pages(client.search_experiments)}
+        numbers = {one.experiment_id: one.name for one in read_pages(client.search_experiments, ViewType.ALL)}
+        wanted = "tags.`tailor.kind` = 'study'"
+        runs = read_pages(client.search_runs, list(numbers), wanted, run_view_type=ViewType.ALL)
+        names = {*numbers.values(), *(run.data.tags[STUDY_TAG] for run in runs)}  # in MLflow's pages experiments get other names
         own = names | {f"{name}+{kind.name}s" for name in names for kind in (CANDIDATE, REFIT)}
         for root in (store.checkpoints, store.spool, store.oracles):
             folders += [path for path in root.glob("*") if path.is_dir() and path.name not in own]

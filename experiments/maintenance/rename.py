@@ -27,7 +27,7 @@ from ..tracking import pending
 from ..tracking.erase import Eraser
 from ..tracking.kinds import TRIAL
 from ..tracking.pages import read_pages
-from ..tracking.reader import RecordedStudy, find_study, no_study, open_client
+from ..tracking.reader import RecordedStudy, find_named, no_study, open_client
 from ..tracking.recorded import NOTE, STUDY_FILE, STUDY_TAG
 from ..tracking.ui_links import make_view_tags
 from .hold import hold_study
@@ -67,7 +67,7 @@ def set_aside(study: str, store: Store, say: Callable[[str], None]) -> None:
     if not store.exists:
         return
     client = open_client(store)
-    if find_study(client, study) is None:
+    if find_named(client, study) is None:
         return
     kept = choose_name(client, store, study)
     rename(client, store, study, kept, say)
@@ -87,7 +87,7 @@ def choose_name(client: MlflowClient, store: Store, study: str) -> str:
 
 def _find(client: MlflowClient, study: str) -> RecordedStudy:
     """The study of that name, also while a renaming that was cut off has renamed its run already."""
-    found = find_study(client, study)
+    found = find_named(client, study)
     if found is None:
         raise no_study("OLD", study, client)
     return found

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Run, RunTag, ViewType
+from mlflow.entities import Experiment, Run, RunTag, ViewType
 
 from ...search.errors import suggest
 from ...search.study.goal import EPOCH_METRICS
@@ -173,17 +173,38 @@ def find_studies(client: MlflowClient) -> list[RecordedStudy]:
     return [study for name in names if (study := find_study(client, name)) is not None]
 
 
+def find_named(client: MlflowClient, name: str) -> RecordedStudy | None:
+    """As `find_study`, for what changes the study: also raises InputError if that is the name of its experiment alone.
+
+    Not while a renaming that was cut off has renamed the run, and not the experiment yet.
+    """
+    found = find_study(client, name)
+    if found is not None:
+        refuse_renamed(client.get_experiment(found.experiment_id), found.name)
+    return found
+
+
+def refuse_renamed(experiment: Experiment, study: str) -> None:
+    """Raise InputError if the experiment of a study has another name than the study: a person renamed it, in MLflow."""
+    if experiment.name == study or experiment.tags.get(pending.PENDING):
+        return
+    number, restore = experiment.experiment_id, ""
+    if experiment.lifecycle_stage != "active":  # MLflow renames no experiment that is deleted
+        restore = f"mlflow experiments restore -x {number}, then "
+    raise InputError(
+        f"study {study!r}: its experiment was renamed to {experiment.name!r} in MLflow. Rename it back: "
+        f'eval "$(tailor env)", then {restore}mlflow experiments rename -x {number} --new-name {shlex.quote(study)}.'
+    )
+
+
 def _check_renamed(client: MlflowClient, name: str) -> None:
     """Raise InputError if a study of that name is in an experiment of another name."""
     others = {experiment.experiment_id: experiment for experiment in read_pages(client.search_experiments)}
     for run in read_pages(client.search_runs, list(others), "tags.`tailor.kind` = 'study'"):
         if run.data.tags.get(STUDY_TAG) == name:
-            number = run.info.experiment_id
-            pending.refuse(others[number])
-            raise InputError(
-                f"study {name!r}: its experiment was renamed to {others[number].name!r} in MLflow. Rename it back: "
-                f'eval "$(tailor env)", then mlflow experiments rename -x {number} --new-name {shlex.quote(name)}.'
-            )
+            experiment = others[run.info.experiment_id]
+            pending.refuse(experiment)
+            refuse_renamed(experiment, name)
 
 
 def no_study(field: str, name: str, client: MlflowClient | None) -> InputError:

@@ -92,3 +92,27 @@ def test_an_experiment_whose_name_no_study_can_have_is_left_alone(copy: Shell) -
     assert done.returncode == 0, done.stderr
     assert all(mlflow.get_experiment_by_name(name) is not None for name in names)
     assert copy("status", "small").returncode == 0 and studies(copy.folder) == ["small"]
+
+
+def test_a_study_whose_experiment_was_renamed_in_mlflow_is_not_changed_by_that_name(copy: Shell) -> None:
+    mlflow, state = client(copy.folder), copy.folder / "mlruns" / "keras_tuner" / "small"
+    number = runs(copy.folder)[0][0].info.experiment_id
+    state.mkdir(parents=True)  # as Keras Tuner keeps it
+    mlflow.rename_experiment(number, "foo")
+    back = f'eval "$(tailor env)", then mlflow experiments rename -x {number} --new-name small.\n'
+    said = f"study 'small': its experiment was renamed to 'foo' in MLflow. Rename it back: {back}"
+    search = ("search", "small.toml", "--name", "foo")
+    for command in (("rename", "foo", "bar"), ("delete", "foo", "--yes"), search, (*search, "--fresh"), ("status", "small")):
+        refused = copy(*command)
+        assert refused.returncode == 2 and refused.stderr.endswith(said), refused.stderr
+    assert copy("status", "foo").returncode == 0
+    assert copy("gc", "--yes").returncode == 0 and state.is_dir() and studies(copy.folder) == ["small"]
+    mlflow.delete_experiment(number)
+    restore = f"mlflow experiments restore -x {number}, then mlflow experiments rename -x {number}"
+    refused = copy("delete", "foo", "--yes")
+    assert refused.returncode == 2 and restore in refused.stderr
+    done = copy("gc", "--yes")
+    assert done.returncode == 0 and "left: study 'small': its experiment was renamed" in done.stdout
+    mlflow.restore_experiment(number)
+    mlflow.rename_experiment(number, "small")
+    assert copy("rename", "small", "bar").returncode == 0 and studies(copy.folder) == ["bar"]
