@@ -50,9 +50,14 @@ class Deletion:
     @property
     def done(self) -> bool:
         """Whether it was deleted before, and what is left is what versions need."""
-        tags, left = self.experiment.tags, self.runs or self.models or self.folders
+        tags, left = self.experiment.tags, self.runs or self.models or self.folders or self.hidden
         marked = pending.KEPT in tags and not tags.get(pending.PENDING) and self.experiment.lifecycle_stage == ACTIVE
         return marked and bool(self.versions) and not left
+
+    @property
+    def hidden(self) -> bool:
+        """Whether the study's own run was deleted in MLflow's pages."""
+        return self.study_run is not None and self.study_run.info.lifecycle_stage != ACTIVE
 
     @property
     def run_ids(self) -> set[str]:
@@ -165,6 +170,8 @@ def _note_kept(plan: Deletion, client: MlflowClient) -> None:
     number, needed = plan.experiment.experiment_id, say_need(plan.versions)
     client.set_experiment_tag(number, pending.KEPT, ", ".join(plan.versions))
     if plan.study_run is not None:
+        if plan.hidden:
+            client.restore_run(plan.study_run.info.run_id)
         client.set_tag(plan.study_run.info.run_id, "tailor.ended", f"{DELETED} {needed}")
         client.set_tag(plan.study_run.info.run_id, NOTE, f"Study **{plan.study}** was {DELETED} {needed}.")
         if OVERVIEW in plan.study_run.data.tags:

@@ -20,6 +20,7 @@ from ..store import Store
 from ..tracking.erase import ACTIVE, Eraser, find_place, measure, removes_rows
 from ..tracking.kinds import CANDIDATE, REFIT
 from ..tracking.pages import read_pages
+from ..tracking.reader import OWN
 from ..tracking.recorded import STUDY_TAG
 from .delete import Deletion, erase, find_digests, find_own, plan_deletion
 from .needed import find_needed
@@ -89,6 +90,8 @@ def _find_deleted(client: MlflowClient, store: Store) -> _Deleted:
                 found.left.append(str(refusal))
             continue
         kept = needed.find_kept(experiment.name if own is None else own.data.tags[STUDY_TAG], held)
+        if own is not None and any("tailor.trial" in run.data.tags for run in held if run.info.lifecycle_stage == ACTIVE):
+            kept.add(own.info.run_id)  # without it the others would be no study's
         found.runs.extend(run for run in held if run.info.lifecycle_stage != ACTIVE and run.info.run_id not in kept)
         used = needed.models | {model.model_id for model in read_pages(client.search_logged_models, [experiment.experiment_id])}
         found.models.extend(model for model in eraser.list_models(experiment.experiment_id) if model.model_id not in used)
@@ -111,8 +114,7 @@ def _find_folders(client: MlflowClient, store: Store) -> list[Path]:
     folders = [path for path in store.cache.glob("*") if path.is_dir() and path.name not in (*used, FOLDER)]
     if store.local:
         numbers = {one.experiment_id: one.name for one in read_pages(client.search_experiments, ViewType.ALL)}
-        wanted = "tags.`tailor.kind` = 'study'"
-        runs = read_pages(client.search_runs, list(numbers), wanted, run_view_type=ViewType.ALL)
+        runs = read_pages(client.search_runs, list(numbers), OWN, run_view_type=ViewType.ALL)
         names = {*numbers.values(), *(run.data.tags[STUDY_TAG] for run in runs)}  # in MLflow's pages experiments get other names
         own = names | {f"{name}+{kind.name}s" for name in names for kind in (CANDIDATE, REFIT)}
         for root in (store.checkpoints, store.spool, store.oracles):

@@ -31,6 +31,8 @@ from .moved import correct_addresses
 from .pages import read_pages
 from .recorded import NOTE, REPORT, STUDY_FILE, STUDY_TAG, RecordedAttempt, StudyRecord
 
+OWN = "tags.`tailor.kind` = 'study'"  # MLflow's filter for a study's own run
+
 
 @dataclass(frozen=True)
 class RecordedStudy(StudyRecord):
@@ -151,7 +153,7 @@ def prepare_database(store: Store) -> Iterator[Callable[[], None]]:
 def find_study(client: MlflowClient, name: str) -> RecordedStudy | None:
     """The study of that name, or None.
 
-    Raises InputError, which says how to undo it, if its experiment was deleted or renamed in MLflow.
+    Raises InputError, which says how to undo it, if its experiment was deleted or renamed in MLflow, or its run deleted.
     """
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
@@ -163,14 +165,32 @@ def find_study(client: MlflowClient, name: str) -> RecordedStudy | None:
             f"{write_command('delete', name)}, "
             f'or restore it: eval "$(tailor env)", then mlflow experiments restore -x {experiment.experiment_id}.'
         )
-    runs = client.search_runs([experiment.experiment_id], "tags.`tailor.kind` = 'study'", max_results=1)
-    return RecordedStudy.of(client, runs[0]) if runs else None
+    if (found := _read_study(client, experiment)) is None:
+        _check_run_deleted(client, experiment)
+    return found
 
 
 def find_studies(client: MlflowClient) -> list[RecordedStudy]:
     """The studies in the store, by name, as people count: small-2 before small-10."""
-    names = sorted((experiment.name for experiment in read_pages(client.search_experiments)), key=count_up)
-    return [study for name in names if (study := find_study(client, name)) is not None]
+    experiments = sorted(read_pages(client.search_experiments), key=lambda one: count_up(one.name))
+    return [study for one in experiments if (study := _read_study(client, one)) is not None]
+
+
+def _read_study(client: MlflowClient, experiment: Experiment) -> RecordedStudy | None:
+    runs = client.search_runs([experiment.experiment_id], OWN, max_results=1)
+    return RecordedStudy.of(client, runs[0]) if runs else None
+
+
+def _check_run_deleted(client: MlflowClient, experiment: Experiment) -> None:
+    """Raise InputError if the experiment holds a study whose own run was deleted."""
+    for run in client.search_runs([experiment.experiment_id], OWN, ViewType.DELETED_ONLY, max_results=1):
+        pending.refuse(experiment)
+        name = run.data.tags[STUDY_TAG]
+        refuse_renamed(experiment, name)
+        raise InputError(
+            f"the run of study {name!r} was deleted in MLflow. Delete the rest with {write_command('delete', name)}, "
+            f'or restore it: eval "$(tailor env)", then mlflow runs restore --run-id {run.info.run_id}.'
+        )
 
 
 def find_named(client: MlflowClient, name: str) -> RecordedStudy | None:
@@ -200,7 +220,7 @@ def refuse_renamed(experiment: Experiment, study: str) -> None:
 def _check_renamed(client: MlflowClient, name: str) -> None:
     """Raise InputError if a study of that name is in an experiment of another name."""
     others = {experiment.experiment_id: experiment for experiment in read_pages(client.search_experiments)}
-    for run in read_pages(client.search_runs, list(others), "tags.`tailor.kind` = 'study'"):
+    for run in read_pages(client.search_runs, list(others), OWN):
         if run.data.tags.get(STUDY_TAG) == name:
             experiment = others[run.info.experiment_id]
             pending.refuse(experiment)

@@ -116,3 +116,32 @@ def test_a_study_whose_experiment_was_renamed_in_mlflow_is_not_changed_by_that_n
     mlflow.restore_experiment(number)
     mlflow.rename_experiment(number, "small")
     assert copy("rename", "small", "bar").returncode == 0 and studies(copy.folder) == ["bar"]
+
+
+def test_a_study_whose_run_was_deleted_in_mlflow_says_how_to_restore_it(own: OwnProcess) -> None:
+    mlflow, number = client(own.folder), runs(own.folder)[0][0].info.run_id
+    mlflow.delete_run(number)
+    restore = f'or restore it: eval "$(tailor env)", then mlflow runs restore --run-id {number}.\n'
+    said = f"the run of study 'small' was deleted in MLflow. Delete the rest with `tailor delete small`, {restore}"
+    search = ("search", "small.toml")
+    for command in (("status", "small"), ("fsck", "small"), ("rename", "small", "big"), search, (*search, "--fresh")):
+        refused = own(*command)
+        assert refused.returncode == 2 and refused.stderr.endswith(said), refused.stderr
+    unknown = own("status", "smal")
+    assert unknown.returncode == 2 and "there is no study 'smal' in the store; there are: none yet" in unknown.stderr
+    mlflow.delete_registered_model("digits")  # whose version would keep the run
+    assert own("gc", "--yes").returncode == 0
+    mlflow.restore_run(number)
+    assert own("status", "small").returncode == 0
+
+
+def test_a_study_whose_run_was_deleted_in_mlflow_is_deleted_but_for_what_its_version_needs(own: OwnProcess) -> None:
+    mlflow, number = client(own.folder), runs(own.folder)[0][0].info.run_id
+    mlflow.delete_run(number)
+    for _ in range(2):  # again, after a person deleted the run of the deleted study
+        done = own("delete", "small", "--yes")
+        assert done.returncode == 0 and "digits version 1 needs the rest" in done.stdout
+        assert "deleted, except for what digits version 1 needs" in own("status", "small").stdout
+        mlflow.delete_run(number)
+    mlflow.delete_registered_model("digits")
+    assert own("delete", "small", "--yes").returncode == 0 and mlflow.get_experiment_by_name("small") is None
