@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModel, Run, ViewType
+from mlflow.entities import Experiment, LoggedModel, Run, ViewType
 
 from ...search.study.key_values import is_name
 from ..errors import InputError
@@ -19,10 +19,12 @@ from ..registry.versions import list_versions
 from ..store import Store
 from ..tracking.erase import ACTIVE, Eraser, find_place, measure, removes_rows
 from ..tracking.kinds import CANDIDATE, REFIT
+from ..tracking.lease import describe_owner
 from ..tracking.pages import read_pages
 from ..tracking.reader import OWN
 from ..tracking.recorded import STUDY_TAG
 from .delete import Deletion, erase, find_digests, find_own, plan_deletion
+from .hold import find_elsewhere, ran_here
 from .needed import find_needed
 
 MEGABYTE = 1_000_000
@@ -85,7 +87,7 @@ def _find_deleted(client: MlflowClient, store: Store) -> _Deleted:
             continue
         if experiment.lifecycle_stage != ACTIVE:
             try:
-                found.studies.append(plan_deletion(client, store, experiment.name))
+                found.studies.append(_plan(client, store, experiment))
             except InputError as refusal:
                 found.left.append(str(refusal))
             continue
@@ -96,6 +98,16 @@ def _find_deleted(client: MlflowClient, store: Store) -> _Deleted:
         used = needed.models | {model.model_id for model in read_pages(client.search_logged_models, [experiment.experiment_id])}
         found.models.extend(model for model in eraser.list_models(experiment.experiment_id) if model.model_id not in used)
     return found
+
+
+def _plan(client: MlflowClient, store: Store, experiment: Experiment) -> Deletion:
+    """The deletion of a study that was deleted in MLflow. Raises InputError if it is not this store's to delete."""
+    plan = plan_deletion(client, store, experiment.name)
+    if plan.study_run is not None and not ran_here(store, plan.study):
+        raise InputError(f"study {plan.study!r} did not run from the store {store.root}; run gc with the store that it ran from.")
+    if other := find_elsewhere(client, store, experiment.experiment_id):
+        raise InputError(f"study {plan.study!r} may be running elsewhere, by {describe_owner(other)}; run gc with that store.")
+    return plan
 
 
 def collect(garbage: Garbage, client: MlflowClient, store: Store) -> int:

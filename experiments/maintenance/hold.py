@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from ..errors import InputError
 from ..store import Store
 from ..system.file_lock import lock_study, was_locked
-from ..tracking.lease import CANDIDATES, Lease
+from ..tracking.lease import CANDIDATES, TAG, Lease, Owner
 
 SUFFIX = ".lock"
 
@@ -20,6 +20,17 @@ SUFFIX = ".lock"
 def lock_of_promotions(store: Store, study: str) -> Path:
     """The file that a study's promotions lock (`promotion/promote.py`)."""
     return store.locks / f"{study}+promotion{SUFFIX}"
+
+
+def ran_here(store: Store, study: str) -> bool:
+    """Whether a study that was searched ran from this store; another one may share its MLflow."""
+    return store.local or was_locked(store.locks, study)
+
+
+def find_elsewhere(client: MlflowClient, store: Store, experiment_id: str) -> Owner | None:
+    """The process of another store that runs or promotes the study, or died while it did."""
+    found = (Lease(client, store, tag=tag).find_other(experiment_id) for tag in (TAG, CANDIDATES))
+    return next((owner for owner in found if owner is not None), None)
 
 
 @contextmanager
@@ -30,7 +41,7 @@ def hold_study(
 
     If it was never `searched`, no store has anything of it, and any may hold it.
     """
-    if searched and not store.local and not was_locked(store.locks, study):
+    if searched and not ran_here(store, study):
         raise InputError(
             f"study {study!r} did not run from the store {store.root}, so it may be running elsewhere; "
             "name its store with --store."
@@ -39,8 +50,8 @@ def hold_study(
         stack.enter_context(store.reserved())
         stack.enter_context(lock_study(store.locks, study))
         stack.enter_context(_hold_promotions(store, [study]))
-        for tag in (None, CANDIDATES):
-            lease = stack.enter_context(Lease(client, store) if tag is None else Lease(client, store, tag=tag))
+        for tag in (TAG, CANDIDATES):
+            lease = stack.enter_context(Lease(client, store, tag=tag))
             lease.acquire(experiment_id, study, say)
         yield
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from searches import client, runs
 from tailor.experiments.cli import delete as cli
 from tailor.experiments.maintenance.hold import hold_store, hold_study
 from tailor.experiments.store import Store
+from tailor.experiments.tracking.lease import TAG
 
 
 @pytest.fixture
@@ -145,3 +147,22 @@ def test_a_study_whose_run_was_deleted_in_mlflow_is_deleted_but_for_what_its_ver
         mlflow.delete_run(number)
     mlflow.delete_registered_model("digits")
     assert own("delete", "small", "--yes").returncode == 0 and mlflow.get_experiment_by_name("small") is None
+
+
+def test_gc_leaves_a_study_that_was_deleted_in_mlflow_to_the_store_that_it_ran_from(copy: Shell) -> None:
+    mlflow, other = client(copy.folder), copy.folder / "other"
+    number = runs(copy.folder)[0][0].info.experiment_id
+    mlflow.set_experiment_tag(number, TAG, json.dumps({"token": "t", "pid": 7, "host": "far", "store": "/far/mlruns"}))
+    mlflow.delete_experiment(number)
+    gc = ("gc", "--yes", "--store", str(other))
+    shared = f"sqlite:///{copy.folder / 'mlruns' / 'mlflow.db'}"
+    done = copy(*gc, MLFLOW_TRACKING_URI=shared)
+    said = f"left: study 'small' did not run from the store {other}; run gc with the store that it ran from.\n"
+    assert done.returncode == 0 and said in done.stdout, done.stdout + done.stderr
+    (other / "locks").mkdir(parents=True)
+    (other / "locks" / "small.lock").touch()  # it ran from this store too, and then from another
+    done = copy(*gc, MLFLOW_TRACKING_URI=shared)
+    assert done.returncode == 0 and "left: study 'small' may be running elsewhere, by process 7 on far" in done.stdout
+    assert mlflow.get_experiment(number).lifecycle_stage == "deleted" and studies(copy.folder) == ["small"]
+    done = copy("gc", "--yes")
+    assert done.returncode == 0 and "left:" not in done.stdout and studies(copy.folder) == []
