@@ -5,7 +5,8 @@ The experiment is tagged first and goes last; each step between may be repeated,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,16 +106,11 @@ def delete(plan: Deletion, client: MlflowClient, store: Store, say: Callable[[st
 
     Raises InputError if the study runs, is being promoted, or has runs that the plan lacks.
     """
-    stage, number = plan.experiment.lifecycle_stage, plan.experiment.experiment_id
-    plan = _restore(plan, client, store)
-    try:
-        with hold_study(client, store, plan.study, number, say, searched=plan.study_run is not None):
-            plan = _plan_again(plan, client, store)
-            _erase_most(plan, client, store)
-    except InputError:
-        if stage != ACTIVE:
-            client.delete_experiment(number)  # as it was
-        raise
+    number, searched = plan.experiment.experiment_id, plan.study_run is not None
+    with _active(plan.experiment, client) as begin, hold_study(client, store, plan.study, number, say, searched):
+        plan = _plan_again(plan, client, store)
+        begin(plan)
+        _erase_most(plan, client, store)
     _erase_rest(plan, client, store)
     return plan
 
@@ -132,22 +128,37 @@ def _plan_again(plan: Deletion, client: MlflowClient, store: Store) -> Deletion:
 
 def erase(plan: Deletion, client: MlflowClient, store: Store) -> None:
     """As `delete`, by a caller that holds the whole store."""
-    plan = _restore(plan, client, store)
-    pending.end(client, plan.experiment.experiment_id)  # what was begun before a person deleted it
-    _erase_most(plan, client, store)
+    with _active(plan.experiment, client) as begin:
+        plan = plan_deletion(client, store, plan.study)
+        pending.end(client, plan.experiment.experiment_id)  # what was begun before a person deleted it
+        begin(plan)
+        _erase_most(plan, client, store)
     _erase_rest(plan, client, store)
 
 
-def _restore(plan: Deletion, client: MlflowClient, store: Store) -> Deletion:
-    """The plan of a study that was deleted in MLflow's pages, restored: that deletion left all of it, and tags need it active."""
-    if plan.experiment.lifecycle_stage == ACTIVE:
-        return plan
-    client.restore_experiment(plan.experiment.experiment_id)
-    return plan_deletion(client, store, plan.study)
+@contextmanager
+def _active(experiment: Experiment, client: MlflowClient) -> Iterator[Callable[[Deletion], None]]:
+    """Restore a study that was deleted in MLflow's pages: that deletion left all of it, and tags need it active.
+
+    Yields what begins a deletion. If the block ends before that, by an error or Ctrl-C, the experiment is deleted again.
+    """
+    number, begun = experiment.experiment_id, False
+
+    def begin(plan: Deletion) -> None:
+        nonlocal begun
+        pending.begin(client, number, plan.command)
+        begun = True
+
+    try:
+        if experiment.lifecycle_stage != ACTIVE:
+            client.restore_experiment(number)
+        yield begin
+    finally:
+        if experiment.lifecycle_stage != ACTIVE and not begun and client.get_experiment(number).lifecycle_stage == ACTIVE:
+            client.delete_experiment(number)
 
 
 def _erase_most(plan: Deletion, client: MlflowClient, store: Store) -> None:
-    pending.begin(client, plan.experiment.experiment_id, plan.command)
     delete_state(plan.study, store.known_studies_url, store.oracles)
     Eraser(client).erase_all(plan.folders, plan.models, plan.runs)
     if plan.versions:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -13,6 +14,7 @@ from conftest import OwnProcess, Shell
 from searches import client, runs
 
 from tailor.experiments.cli import delete as cli
+from tailor.experiments.maintenance.delete import delete, plan_deletion
 from tailor.experiments.maintenance.hold import hold_store, hold_study
 from tailor.experiments.store import Store
 from tailor.experiments.tracking.lease import TAG
@@ -166,3 +168,23 @@ def test_gc_leaves_a_study_that_was_deleted_in_mlflow_to_the_store_that_it_ran_f
     assert mlflow.get_experiment(number).lifecycle_stage == "deleted" and studies(copy.folder) == ["small"]
     done = copy("gc", "--yes")
     assert done.returncode == 0 and "left:" not in done.stdout and studies(copy.folder) == []
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, OSError], ids=["ctrl-c", "error"])
+def test_a_deletion_that_ends_before_it_began_leaves_the_study_as_a_person_deleted_it(
+    copy: Shell, end: type[BaseException]
+) -> None:
+    mlflow, store = client(copy.folder), Store.at(str(copy.folder / "mlruns"), {})
+    number = runs(copy.folder)[0][0].info.experiment_id
+    mlflow.set_experiment_tag(number, TAG, json.dumps({"token": "t", "pid": 7, "host": "far", "store": "/far/mlruns"}))
+    mlflow.delete_experiment(number)
+    shared = replace(store, tracking_uri=f"{store.tracking_uri}?shared")  # not local: it waits for a sign of life
+    plan = plan_deletion(mlflow, shared, "small")
+
+    def stop(line: str) -> None:
+        assert "waiting 45 s" in line and mlflow.get_experiment(number).lifecycle_stage == "active"
+        raise end
+
+    with pytest.raises(end):
+        delete(plan, mlflow, shared, stop)
+    assert mlflow.get_experiment(number).lifecycle_stage == "deleted" and studies(copy.folder) == ["small"]
