@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from .hold import find_elsewhere, ran_here
 from .needed import find_needed
 
 MEGABYTE = 1_000_000
+PATIENCE = 30.0  # seconds to wait for others who use a database
 
 
 @dataclass(frozen=True)
@@ -110,14 +111,17 @@ def _plan(client: MlflowClient, store: Store, experiment: Experiment) -> Deletio
     return plan
 
 
-def collect(garbage: Garbage, client: MlflowClient, store: Store) -> int:
-    """Remove the garbage; the caller holds the store. Returns the bytes that it and SQLite's free pages took."""
+def collect(garbage: Garbage, client: MlflowClient, store: Store, say: Callable[[str], None]) -> int:
+    """Remove the garbage; the caller holds the store. Returns the bytes that it and SQLite's free pages took.
+
+    `say` gets a line for each database that cannot be compacted: what had to go is gone by then.
+    """
     for form in garbage.forms:
         form.unlink(missing_ok=True)
     Eraser(client).erase_all(garbage.folders, garbage.models, garbage.runs)
     for plan in garbage.studies:
         erase(plan, client, store)
-    return garbage.size + sum(_compact(store.root / name) for name in ("mlflow.db", "studies.db"))
+    return garbage.size + sum(_compact(store.root / name, say) for name in ("mlflow.db", "studies.db"))
 
 
 def _find_folders(client: MlflowClient, store: Store) -> list[Path]:
@@ -134,11 +138,15 @@ def _find_folders(client: MlflowClient, store: Store) -> list[Path]:
     return sorted(folders)
 
 
-def _compact(database: Path) -> int:
-    """Give SQLite's free pages back to the disk. Returns their bytes."""
+def _compact(database: Path, say: Callable[[str], None]) -> int:
+    """Give SQLite's free pages back to the disk. Returns their bytes; says why if it cannot."""
     if not database.is_file() or not database.stat().st_size:
         return 0
     before = database.stat().st_size
-    with closing(sqlite3.connect(database, timeout=30)) as connection:
-        connection.execute("VACUUM")
+    try:
+        with closing(sqlite3.connect(database, timeout=PATIENCE)) as connection:
+            connection.execute("VACUUM")
+    except sqlite3.Error as error:  # a copy of the whole file needs room, and nobody else may use it
+        say(f"{database} could not be compacted ({error}); run gc again later.")
+        return 0
     return before - database.stat().st_size

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from conftest import OwnProcess, Shell
 from searches import client, runs
 
 from tailor.experiments.cli import delete as cli
+from tailor.experiments.maintenance import gc
 from tailor.experiments.maintenance.delete import delete, plan_deletion
 from tailor.experiments.maintenance.hold import hold_store, hold_study
 from tailor.experiments.store import Store
@@ -188,3 +191,15 @@ def test_a_deletion_that_ends_before_it_began_leaves_the_study_as_a_person_delet
     with pytest.raises(end):
         delete(plan, mlflow, shared, stop)
     assert mlflow.get_experiment(number).lifecycle_stage == "deleted" and studies(copy.folder) == ["small"]
+
+
+def test_gc_says_what_it_freed_also_if_a_database_cannot_be_compacted(copy: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gc, "PATIENCE", 0.1)
+    (copy.folder / "mlruns" / "checkpoints" / "none").mkdir(parents=True)
+    path = copy.folder / "mlruns" / "studies.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as busy:
+        busy.execute("BEGIN IMMEDIATE")
+        done = copy("gc", "--yes")
+    assert done.returncode == 0 and "\nFreed " in done.stdout, done.stderr
+    assert done.stderr == f"{path} could not be compacted (database is locked); run gc again later.\n"
+    assert not (copy.folder / "mlruns" / "checkpoints" / "none").exists()
