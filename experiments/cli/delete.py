@@ -34,11 +34,8 @@ def command(study: str, sure: bool, store: str | None) -> None:
     if not confirm(f"Delete it from {place.root}?", sure):
         click.echo("Nothing was deleted.")
         return
-    said: list[str] = []
-    with working(f"deleting {study}"):
-        done = delete(plan, client, place, said.append)
-    for line in said:
-        click.echo(line)
+    with working(f"deleting {study}") as say:
+        done = delete(plan, client, place, say)
     news = _say_kept(done) if done.versions != plan.versions else ""  # registered while the person was asked
     click.echo(f"Deleted: freed {_say_size(done)}{news}.")
     if not removes_rows(client):

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
+import shutil
+import signal
 import sqlite3
+import subprocess
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -12,7 +16,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from conftest import OwnProcess, Shell
+from conftest import TAILOR, OwnProcess, Shell
 from searches import client, runs
 
 from tailor.experiments.cli import delete as cli
@@ -203,3 +207,20 @@ def test_gc_says_what_it_freed_also_if_a_database_cannot_be_compacted(copy: Shel
     assert done.returncode == 0 and "\nFreed " in done.stdout, done.stderr
     assert done.stderr == f"{path} could not be compacted (database is locked); run gc again later.\n"
     assert not (copy.folder / "mlruns" / "checkpoints" / "none").exists()
+
+
+@pytest.mark.parametrize("command", [("delete", "small", "--yes"), ("rename", "small", "big")], ids=["delete", "rename"])
+def test_a_wait_for_another_stores_search_is_said_at_once(copy: Shell, command: tuple[str, ...]) -> None:
+    mlflow, other = client(copy.folder), copy.folder / "other"
+    number = runs(copy.folder)[0][0].info.experiment_id
+    mlflow.set_experiment_tag(number, TAG, json.dumps({"token": "t", "pid": 7, "host": "far", "store": "/far/mlruns"}))
+    shutil.copytree(copy.folder / "mlruns", other)
+    shared = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{copy.folder / 'mlruns' / 'mlflow.db'}"}
+    words = [str(TAILOR), *command, "--store", str(other)]
+    with subprocess.Popen(words, cwd=copy.folder, env=shared, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        line = next((line for line in running.stderr if "7 on far" in line), "")
+        working = running.poll() is None
+        running.send_signal(signal.SIGINT)
+    assert working and line.endswith("waiting 45 s for a sign of life\n")
+    assert len(runs(copy.folder)[1]) == 4
