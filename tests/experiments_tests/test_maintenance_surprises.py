@@ -224,3 +224,14 @@ def test_a_wait_for_another_stores_search_is_said_at_once(copy: Shell, command: 
         running.send_signal(signal.SIGINT)
     assert working and line.endswith("waiting 45 s for a sign of life\n")
     assert len(runs(copy.folder)[1]) == 4
+
+
+def test_a_study_is_not_renamed_without_the_database_of_its_trials(copy: Shell, own: OwnProcess) -> None:
+    root, elsewhere = copy.folder / "mlruns", copy.folder / "elsewhere.db"
+    (root / "studies.db").rename(elsewhere)
+    refused = copy("rename", "small", "big")
+    assert refused.returncode == 2 and "Give the --studies or TAILOR_STUDIES that it ran with; if" in refused.stderr
+    assert runs(copy.folder)[0][0].data.tags["tailor.study"] == "small"
+    done = own("rename", "small", "big", "--studies", f"sqlite:///{elsewhere}")
+    assert done.returncode == 0, done.stderr
+    assert optuna.get_all_study_names(f"sqlite:///{elsewhere}") == ["big"]
