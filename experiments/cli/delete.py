@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from .confirm import confirm, format_size, yes_option
 from .options import store_option
 from .screen import working
 from .stores import open_store
+
+if TYPE_CHECKING:
+    from ..maintenance.delete import Deletion
 
 
 @click.command("delete")
@@ -18,26 +23,30 @@ def command(study: str, sure: bool, store: str | None) -> None:
     """Delete STUDY: its runs, models, engine state, checkpoints and data. What a registered version needs stays."""
     with working(f"reading {study}"):
         from ..maintenance.delete import delete, plan_deletion
-        from ..system.words import say_need
         from ..tracking.erase import removes_rows
 
         place, client = open_store(store)
         plan = plan_deletion(client, place, study)
-    kept = f"; {say_need(plan.versions)} the rest, which stays" if plan.versions else ""
-    size = format_size(plan.size) + (" here, and what they take on the server" if plan.elsewhere else "")
     if plan.done:
-        click.echo(f"{study} was deleted before{kept}.")
+        click.echo(f"{study} was deleted before{_say_kept(plan)}.")
         return
-    runs = len(plan.runs) + (plan.study_run is not None and not plan.versions)
-    click.echo(f"{study}: runs: {runs}, models: {len(plan.models)}, {size}{kept}.")
+    click.echo(f"{study}: runs: {len(plan.run_ids)}, models: {len(plan.models)}, {_say_size(plan)}{_say_kept(plan)}.")
     if not confirm(f"Delete it from {place.root}?", sure):
         click.echo("Nothing was deleted.")
         return
-    said: list[str] = []
-    with working(f"deleting {study}"):
-        delete(plan, client, place, said.append)
-    for line in said:
-        click.echo(line)
-    click.echo(f"Deleted: freed {size}.")
+    with working(f"deleting {study}") as say:
+        done = delete(plan, client, place, say)
+    news = _say_kept(done) if done.versions != plan.versions else ""  # registered while the person was asked
+    click.echo(f"Deleted: freed {_say_size(done)}{news}.")
     if not removes_rows(client):
         click.echo("The server keeps the records, marked as deleted, until its administrator runs `mlflow gc`.")
+
+
+def _say_size(plan: Deletion) -> str:
+    return format_size(plan.size) + (" here, and what they take on the server" if plan.elsewhere else "")
+
+
+def _say_kept(plan: Deletion) -> str:
+    from ..system.words import say_need
+
+    return f"; {say_need(plan.versions)} the rest, which stays" if plan.versions else ""

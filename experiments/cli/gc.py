@@ -27,6 +27,6 @@ def command(sure: bool, store: str | None) -> None:
     if not confirm(f"Remove {format_size(garbage.size)}, and compact the databases of {place.root}?", sure):
         click.echo("Nothing was removed.")
         return
-    with hold_store(place), working("removing it"):  # anew: while you were asked, a search may have come to need something
-        freed = collect(find_garbage(client, place), client, place)
+    with hold_store(place), working("removing it") as say:  # anew: while you were asked, a search may have come to need something
+        freed = collect(find_garbage(client, place), client, place, say)
     click.echo(f"Freed {format_size(freed)}.")

@@ -7,7 +7,7 @@ import math
 import os
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -57,21 +57,28 @@ def _without_nan(value: Any) -> Any:
 
 
 @contextmanager
-def working(text: str) -> Iterator[None]:
+def working(text: str) -> Iterator[Callable[[str], None]]:
     """Show that the command works: a spinner on a terminal; else one line on standard error, unless the block is done at once.
 
-    Print nothing in the block. Every command that opens a store, reads data or loads TensorFlow does that in such a block.
+    Print in the block by the yielded function alone, which shows a line on standard error at once. Every command that opens a
+    store, reads data or loads TensorFlow does that in such a block.
     """
     if sys.stderr.isatty():
-        with open_console(err=True).status(text):
-            yield
+        from rich.text import Text
+
+        console = open_console(err=True)
+        with console.status(text):
+            yield lambda line: console.print(Text(line))
         return
     stderr = os.dup(2)  # the block may silence the libraries' own
-    line = f"{text} …\n".encode(sys.stderr.encoding or "utf-8", "replace")
-    timer = threading.Timer(AT_ONCE, os.write, (stderr, line))
+
+    def show(line: str) -> None:
+        os.write(stderr, f"{line}\n".encode(sys.stderr.encoding or "utf-8", "replace"))
+
+    timer = threading.Timer(AT_ONCE, show, [f"{text} …"])
     timer.start()
     try:
-        yield
+        yield show
     finally:
         timer.cancel()
         timer.join()

@@ -25,7 +25,7 @@ from ..planning.resolve import find_ends, open_all
 from ..store import Store
 from ..tracking.kinds import RANGE_TEST
 from ..tracking.rate_picture import draw_rates
-from ..tracking.reader import find_study, open_client
+from ..tracking.reader import find_named, find_study, open_client
 from ..tracking.tags import describe_origin, describe_study
 from ..tracking.tracker import flatten, open_experiment
 from ..trials.evaluator import Evaluator
@@ -60,7 +60,7 @@ class RateTest:
 def run_rate_test(spec: StudySpec, store: Store, data_dir: Path | None, plan: RatePlan, screen: Screen) -> RateTest:
     """Test the rates on the point that a search would begin with. Raises InputError, ModelError before it records anything."""
     if store.exists:
-        find_study(open_client(store), spec.name)  # before anything is trained: it may be deleted, or renamed
+        find_named(open_client(store), spec.name)  # before anything is trained: it may be deleted, or renamed
     splits = open_all(spec, data_dir)
     with Evaluator() as evaluator, tempfile.TemporaryDirectory(prefix="tailor-") as folder:
         spec = discover(spec, splits)

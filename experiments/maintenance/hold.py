@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from mlflow import MlflowClient
 
 from ..errors import InputError
 from ..store import Store
 from ..system.file_lock import lock_study, was_locked
-from ..tracking.lease import CANDIDATES, Lease
+from ..tracking.lease import CANDIDATES, TAG, Lease, Owner
 
 SUFFIX = ".lock"
+
+
+def lock_of_promotions(store: Store, study: str) -> Path:
+    """The file that a study's promotions lock (`promotion/promote.py`)."""
+    return store.locks / f"{study}+promotion{SUFFIX}"
+
+
+def ran_here(store: Store, study: str) -> bool:
+    """Whether a study that was searched ran from this store; another one may share its MLflow."""
+    return store.local or was_locked(store.locks, study)
+
+
+def find_elsewhere(client: MlflowClient, store: Store, experiment_id: str) -> Owner | None:
+    """The process of another store that runs or promotes the study, or died while it did."""
+    found = (Lease(client, store, tag=tag).find_other(experiment_id) for tag in (TAG, CANDIDATES))
+    return next((owner for owner in found if owner is not None), None)
 
 
 @contextmanager
@@ -24,7 +41,7 @@ def hold_study(
 
     If it was never `searched`, no store has anything of it, and any may hold it.
     """
-    if searched and not store.local and not was_locked(store.locks, study):
+    if searched and not ran_here(store, study):
         raise InputError(
             f"study {study!r} did not run from the store {store.root}, so it may be running elsewhere; "
             "name its store with --store."
@@ -32,9 +49,9 @@ def hold_study(
     with ExitStack() as stack:
         stack.enter_context(store.reserved())
         stack.enter_context(lock_study(store.locks, study))
-        stack.enter_context(_hold_promotions(store))
-        for tag in (None, CANDIDATES):
-            lease = stack.enter_context(Lease(client, store) if tag is None else Lease(client, store, tag=tag))
+        stack.enter_context(_hold_promotions(store, [study]))
+        for tag in (TAG, CANDIDATES):
+            lease = stack.enter_context(Lease(client, store, tag=tag))
             lease.acquire(experiment_id, study, say)
         yield
 
@@ -44,17 +61,20 @@ def hold_store(store: Store) -> Iterator[None]:
     """Hold every study that ever ran from the store, for the block. Raises InputError if a search or a promotion runs."""
     with ExitStack() as stack:
         stack.enter_context(store.reserved())
-        for path in sorted(store.locks.glob(f"*{SUFFIX}")):
-            if "+" not in path.name:  # a promotion's own
-                stack.enter_context(lock_study(store.locks, path.name.removesuffix(SUFFIX)))
-        stack.enter_context(_hold_promotions(store))
+        names = [path.name.removesuffix(SUFFIX) for path in sorted(store.locks.glob(f"*{SUFFIX}"))]
+        studies = [name for name in names if "+" not in name]  # the others are promotions'
+        for study in studies:
+            stack.enter_context(lock_study(store.locks, study))
+        stack.enter_context(_hold_promotions(store, studies))
         yield
 
 
 @contextmanager
-def _hold_promotions(store: Store) -> Iterator[None]:
+def _hold_promotions(store: Store, studies: Sequence[str]) -> Iterator[None]:
+    """Hold every promotion that there was in the store, and the first one of these studies, which would make its lock."""
+    first = {lock_of_promotions(store, study) for study in studies}
     with ExitStack() as stack:
-        for path in (*store.locks.glob(".promote-*"), *store.locks.glob(f"*+*{SUFFIX}")):
+        for path in (*store.locks.glob(".promote-*"), *sorted(first.union(store.locks.glob(f"*+*{SUFFIX}")))):
             file = stack.enter_context(path.open("a", encoding="utf-8"))
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

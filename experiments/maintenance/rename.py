@@ -17,6 +17,7 @@ from mlflow.entities import Run, RunTag
 from ...search.engines.states import has_state, rename_state
 from ...search.study.load import check_name
 from ..coordinator.fsck import repair
+from ..coordinator.reconcile import find_outcome
 from ..errors import InputError, write_command
 from ..planning.resolve import OF_MLFLOW
 from ..registry.versions import list_versions
@@ -27,7 +28,7 @@ from ..tracking import pending
 from ..tracking.erase import Eraser
 from ..tracking.kinds import TRIAL
 from ..tracking.pages import read_pages
-from ..tracking.reader import RecordedStudy, find_study, no_study, open_client
+from ..tracking.reader import RecordedStudy, find_named, no_study, open_client
 from ..tracking.recorded import NOTE, STUDY_FILE, STUDY_TAG
 from ..tracking.ui_links import make_view_tags
 from .hold import hold_study
@@ -47,6 +48,8 @@ def rename(client: MlflowClient, store: Store, study: str, new: str, say: Callab
     begun = client.get_experiment(found.experiment_id).tags.get(pending.PENDING) == command
     if taken is not None or (not begun and has_state(new, store.known_studies_url, store.oracles)):
         raise InputError(f"NEW: the name {new!r} is taken already; choose another one.")
+    if not begun:
+        _require_state(client, store, found)
     if not begun and (found.running or (store.spool / study).is_dir()):
         for line in repair(found, store):  # what a killed search left
             say(line)
@@ -67,7 +70,7 @@ def set_aside(study: str, store: Store, say: Callable[[str], None]) -> None:
     if not store.exists:
         return
     client = open_client(store)
-    if find_study(client, study) is None:
+    if find_named(client, study) is None:
         return
     kept = choose_name(client, store, study)
     rename(client, store, study, kept, say)
@@ -87,10 +90,24 @@ def choose_name(client: MlflowClient, store: Store, study: str) -> str:
 
 def _find(client: MlflowClient, study: str) -> RecordedStudy:
     """The study of that name, also while a renaming that was cut off has renamed its run already."""
-    found = find_study(client, study)
+    found = find_named(client, study)
     if found is None:
         raise no_study("OLD", study, client)
     return found
+
+
+def _require_state(client: MlflowClient, store: Store, study: RecordedStudy) -> None:
+    """Raise InputError if the engine's state of a study is elsewhere: half of the study would keep its name."""
+    experiment = client.get_experiment(study.experiment_id)
+    pending.refuse(experiment)  # another change may have moved the state
+    if pending.KEPT in experiment.tags or has_state(study.name, store.known_studies_url, store.oracles):
+        return
+    if any(find_outcome(one, study.goal) is not None for one in study.read_attempts()):
+        raise InputError(
+            f"study {study.name!r}: it has trials that ended, and the studies' database does not know it. "
+            f"Give the --studies or TAILOR_STUDIES that it ran with; if that is lost, {write_command('delete', study.name)} "
+            "removes the study."
+        )
 
 
 def _rename_files(store: Store, study: str, new: str) -> None:

@@ -20,7 +20,7 @@ from ..datasets.splits import Splits
 from ..errors import InputError
 from ..system.words import list_names
 from ..tracking.pending import refuse_pending
-from ..tracking.reader import RecordedStudy, find_study
+from ..tracking.reader import RecordedStudy, find_named
 from ..tracking.recorded import DEFAULTS
 from . import recorded_defaults
 from .resolve import list_differences
@@ -31,7 +31,7 @@ FILES_TAG = "tailor.files_sha256"
 
 def find_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> RecordedStudy | None:
     """The study of that name in the store, if there is one. Raises InputError with the differences if it is another study."""
-    found = find_study(client, spec.name)
+    found = find_named(client, spec.name)
     if found is None:
         return None
     refuse_pending(found.client, found, "take another --name, or begin anew with --fresh")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Run, RunTag, ViewType
+from mlflow.entities import Experiment, Run, RunTag, ViewType
 
 from ...search.errors import suggest
 from ...search.study.goal import EPOCH_METRICS
@@ -30,6 +30,8 @@ from .kinds import RANGE_TEST, TRIAL, Kind
 from .moved import correct_addresses
 from .pages import read_pages
 from .recorded import NOTE, REPORT, STUDY_FILE, STUDY_TAG, RecordedAttempt, StudyRecord
+
+OWN = "tags.`tailor.kind` = 'study'"  # MLflow's filter for a study's own run
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ def prepare_database(store: Store) -> Iterator[Callable[[], None]]:
 def find_study(client: MlflowClient, name: str) -> RecordedStudy | None:
     """The study of that name, or None.
 
-    Raises InputError, which says how to undo it, if its experiment was deleted or renamed in MLflow.
+    Raises InputError, which says how to undo it, if its experiment was deleted or renamed in MLflow, or its run deleted.
     """
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
@@ -163,27 +165,66 @@ def find_study(client: MlflowClient, name: str) -> RecordedStudy | None:
             f"{write_command('delete', name)}, "
             f'or restore it: eval "$(tailor env)", then mlflow experiments restore -x {experiment.experiment_id}.'
         )
-    runs = client.search_runs([experiment.experiment_id], "tags.`tailor.kind` = 'study'", max_results=1)
-    return RecordedStudy.of(client, runs[0]) if runs else None
+    if (found := _read_study(client, experiment)) is None:
+        _check_run_deleted(client, experiment)
+    return found
 
 
 def find_studies(client: MlflowClient) -> list[RecordedStudy]:
     """The studies in the store, by name, as people count: small-2 before small-10."""
-    names = sorted((experiment.name for experiment in read_pages(client.search_experiments)), key=count_up)
-    return [study for name in names if (study := find_study(client, name)) is not None]
+    experiments = sorted(read_pages(client.search_experiments), key=lambda one: count_up(one.name))
+    return [study for one in experiments if (study := _read_study(client, one)) is not None]
+
+
+def _read_study(client: MlflowClient, experiment: Experiment) -> RecordedStudy | None:
+    runs = client.search_runs([experiment.experiment_id], OWN, max_results=1)
+    return RecordedStudy.of(client, runs[0]) if runs else None
+
+
+def _check_run_deleted(client: MlflowClient, experiment: Experiment) -> None:
+    """Raise InputError if the experiment holds a study whose own run was deleted."""
+    for run in client.search_runs([experiment.experiment_id], OWN, ViewType.DELETED_ONLY, max_results=1):
+        pending.refuse(experiment)
+        name = run.data.tags[STUDY_TAG]
+        refuse_renamed(experiment, name)
+        raise InputError(
+            f"the run of study {name!r} was deleted in MLflow. Delete the rest with {write_command('delete', name)}, "
+            f'or restore it: eval "$(tailor env)", then mlflow runs restore --run-id {run.info.run_id}.'
+        )
+
+
+def find_named(client: MlflowClient, name: str) -> RecordedStudy | None:
+    """As `find_study`, for what changes the study: also raises InputError if that is the name of its experiment alone.
+
+    Not while a renaming that was cut off has renamed the run, and not the experiment yet.
+    """
+    found = find_study(client, name)
+    if found is not None:
+        refuse_renamed(client.get_experiment(found.experiment_id), found.name)
+    return found
+
+
+def refuse_renamed(experiment: Experiment, study: str) -> None:
+    """Raise InputError if the experiment of a study has another name than the study: a person renamed it, in MLflow."""
+    if experiment.name == study or experiment.tags.get(pending.PENDING):
+        return
+    number, restore = experiment.experiment_id, ""
+    if experiment.lifecycle_stage != "active":  # MLflow renames no experiment that is deleted
+        restore = f"mlflow experiments restore -x {number}, then "
+    raise InputError(
+        f"study {study!r}: its experiment was renamed to {experiment.name!r} in MLflow. Rename it back: "
+        f'eval "$(tailor env)", then {restore}mlflow experiments rename -x {number} --new-name {shlex.quote(study)}.'
+    )
 
 
 def _check_renamed(client: MlflowClient, name: str) -> None:
     """Raise InputError if a study of that name is in an experiment of another name."""
     others = {experiment.experiment_id: experiment for experiment in read_pages(client.search_experiments)}
-    for run in read_pages(client.search_runs, list(others), "tags.`tailor.kind` = 'study'"):
+    for run in read_pages(client.search_runs, list(others), OWN):
         if run.data.tags.get(STUDY_TAG) == name:
-            number = run.info.experiment_id
-            pending.refuse(others[number])
-            raise InputError(
-                f"study {name!r}: its experiment was renamed to {others[number].name!r} in MLflow. Rename it back: "
-                f'eval "$(tailor env)", then mlflow experiments rename -x {number} --new-name {shlex.quote(name)}.'
-            )
+            experiment = others[run.info.experiment_id]
+            pending.refuse(experiment)
+            refuse_renamed(experiment, name)
 
 
 def no_study(field: str, name: str, client: MlflowClient | None) -> InputError:

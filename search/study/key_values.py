@@ -33,9 +33,14 @@ SCALAR = {"type": ["boolean", "integer", "number", "string"]}
 WAY = {"enum": ["maximize", "minimize"], "expected": '"maximize" or "minimize" (it is never guessed)'}
 
 
+def is_name(text: str) -> bool:
+    """Whether a study can have this name: it is safe as a folder, a key and a URL part."""
+    return re.fullmatch(STUDY_NAME, text) is not None and ".." not in text
+
+
 def check_name(field: str, name: str) -> str:
-    """A name that is safe as a folder, a key and a URL part; raises StudyError otherwise."""
-    if not re.fullmatch(STUDY_NAME, name) or ".." in name:
+    """A name that a study can have; raises StudyError otherwise."""
+    if not is_name(name):
         raise StudyError(
             f"{field}: expected 1 to 250 letters (a–z, A–Z), digits, '.', '_', '-' or spaces, beginning with a letter or digit "
             f"and without '..', got {name[:60]!r}."
