@@ -43,6 +43,8 @@ class Store:
         before = environ.get("TAILOR_STORE")
         exported = folder is not None and bool(before) and named == _database(Path(str(before)))
         tracking = own if exported or not named else _named_address(named)
+        if _find_file(tracking) == (root / "mlflow.db").resolve():
+            tracking = own  # this folder's own file, by another address
         if KNOWN_TO_ALL in (environ.get("MLFLOW_TRACKING_PASSWORD"), urlsplit(tracking).password):
             raise InputError(
                 "MLFLOW_TRACKING_PASSWORD: expected a secret, got the public default of older MLflow servers; "
@@ -64,9 +66,19 @@ class Store:
         return self.tracking_uri.startswith(("http://", "https://"))
 
     @property
+    def database(self) -> Path | None:
+        """The SQLite file of MLflow's data: this folder's own, or one that MLFLOW_TRACKING_URI names. None on a server."""
+        return self.root / "mlflow.db" if self.local else _find_file(self.tracking_uri)
+
+    @property
     def exists(self) -> bool:
-        """Whether a study can be recorded here already."""
-        return not self.local or (self.root / "mlflow.db").exists()
+        """Whether a study can be recorded here already; MLflow would create a SQLite file that is only asked for a study."""
+        return self.database is None or self.database.exists()
+
+    @property
+    def place(self) -> Path:
+        """Where a message says that studies are, if they are in files: this folder, or MLflow's file elsewhere."""
+        return self.root if self.local else self.database or self.root
 
     @property
     def artifacts(self) -> Path:
@@ -136,12 +148,17 @@ class Store:
             folder.mkdir(exist_ok=True, mode=MODE)
         (self.root / "studies.db").touch(mode=0o600)
 
-    def adopt_database(self, draft: Path) -> None:
-        """Put a new MLflow database in its place, whole or not at all, unless another process was first."""
-        beside = self.root / f".mlflow-{os.getpid()}.db"
-        shutil.copyfile(draft, beside)
+    def adopt_database(self, draft: Path, place: Path) -> None:
+        """Put a new MLflow database in its place, whole or not at all, unless another process was first. Raises InputError."""
+        beside = place.with_name(f".mlflow-{os.getpid()}.db")
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True, mode=MODE)
+            shutil.copyfile(draft, beside)
+        except (FileExistsError, NotADirectoryError, PermissionError) as error:  # not a full disk
+            raise InputError(
+                f"MLFLOW_TRACKING_URI: {place} cannot be created ({error.strerror}); name a file that you may write to."
+            ) from error
         beside.chmod(0o600)
-        place = self.root / "mlflow.db"
         try:
             os.link(beside, place)
         except FileExistsError:
@@ -165,6 +182,16 @@ def _named_address(named: str) -> str:
         f"MLFLOW_TRACKING_URI: expected an address, such as http://HOST:PORT or sqlite:////PATH/mlflow.db, got {named!r}; "
         "unset it, and name a folder with --store."
     )
+
+
+def _find_file(address: str) -> Path | None:
+    """The file that a SQLite address names; None for a server, a database in memory, or SQLite's own kind of address."""
+    if not address.lower().startswith("sqlite"):
+        return None
+    from sqlalchemy.engine import make_url
+
+    named = make_url(address).database
+    return None if not named or named == ":memory:" or named.startswith("file:") else Path(named).resolve()
 
 
 def sqlite_address(path: Path) -> str:

@@ -126,7 +126,7 @@ def name_full_disk(store: Store) -> Iterator[None]:
 def _enqueued(spec: StudySpec, store: Store, study: str, screen: Screen) -> StudySpec:
     """The spec with the best points of another study enqueued."""
     if not store.exists:
-        raise InputError(f"--enqueue-from: there is no study {study!r}: the store {store.root} is empty; name another --store.")
+        raise InputError(f"--enqueue-from: there is no study {study!r}: the store {store.place} is empty; name another --store.")
     if not spec.source.declared:
         raise InputError("--enqueue-from: expected a study with a declared [space]; remove --enqueue-from, or study.space.")
     points = find_best_points(open_client(store), study, spec.space)
