@@ -22,9 +22,11 @@ from dataclasses import asdict, dataclass, replace
 from types import TracebackType
 
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from ..errors import InputError, RunError
 from ..store import Store
+from .deleted import refuse_deleted_experiment
 from .outage import is_away, refuses_request
 
 TAG = "tailor.lease"
@@ -76,7 +78,7 @@ class Lease:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Give the lease back if MLflow is reachable; otherwise it goes stale."""
+        """Give the lease back if MLflow takes that; otherwise it goes stale. It hides no error of the block."""
         if self._experiment_id is None:
             return
         try:
@@ -84,7 +86,7 @@ class Lease:
             if found is not None and found.token == self._me.token:
                 self._client.set_experiment_tag(self._experiment_id, self._tag, "")
         except Exception as trouble:
-            if not (is_away(trouble) or refuses_request(trouble)):
+            if not (is_away(trouble) or isinstance(trouble, MlflowException)):  # it refuses if the study was deleted
                 raise
 
     def acquire(self, experiment_id: str, study: str, say: Callable[[str], None]) -> None:
@@ -109,7 +111,10 @@ class Lease:
         return held if held is not None and self._is_elsewhere(held) else None
 
     def renew(self) -> None:
-        """Say that this process is alive, every BEAT seconds. Raises RunError if another process has taken the study."""
+        """Say that this process is alive, every BEAT seconds.
+
+        Raises RunError if another process has taken the study, or it was deleted.
+        """
         if self._experiment_id is None or self._timing.now() - self._renewed < BEAT:
             return
         self._renewed = self._timing.now()
@@ -124,6 +129,7 @@ class Lease:
             self._write(self._experiment_id)
         except Exception as trouble:
             if not (is_away(trouble) or refuses_request(trouble)):
+                refuse_deleted_experiment(self._client, self._experiment_id)
                 raise
 
     def _is_elsewhere(self, owner: Owner) -> bool:

@@ -155,6 +155,14 @@ def test_a_server_that_is_away_ends_no_search(shared: Shared, monkeypatch: pytes
         held.renew()
 
 
+def test_a_deleted_study_is_not_renewed_and_says_how_to_restore_it(shared: Shared) -> None:
+    wrong = pytest.raises(RunError, match=r"^study 'small' was deleted .* mlflow experiments restore")
+    with wrong, shared.acquire(shared.lease("a")) as held:
+        shared.client.delete_experiment(shared.experiment)
+        shared.clock.time += BEAT
+        held.renew()
+
+
 def test_a_study_that_runs_from_another_store_is_not_repaired(shared: Shared) -> None:
     """It ran from this store once, and nobody holds it here; its runs are another coordinator's."""
     place = Store.at(str(shared.folder / "a"), {"MLFLOW_TRACKING_URI": shared.uri})
