@@ -16,6 +16,7 @@ from .system.file_lock import hold_lock
 
 MODE = 0o700
 SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")  # of MLflow's own stores, also with a driver: mysql+pymysql
+SHOWN = 60  # letters of a path that is no path
 KNOWN_TO_ALL = "password1234"
 
 
@@ -34,7 +35,7 @@ class Store:
         MLFLOW_TRACKING_URI, if set, names MLflow, and TAILOR_STUDIES, a SQLAlchemy URL, Optuna's database. If `--store` names
         another store than the one that `tailor env` exported, the exported MLFLOW_TRACKING_URI does not count.
         """
-        root = Path(os.path.expanduser(folder or environ.get("TAILOR_STORE") or "mlruns")).resolve()
+        root = _resolve("--store", os.path.expanduser(folder or environ.get("TAILOR_STORE") or "mlruns"))
         if root.exists() and not root.is_dir():
             raise InputError(f"--store: expected a folder, got the file {root}.")
         if escape_path(root) != str(root):  # MLflow could not record it
@@ -171,6 +172,17 @@ class Store:
             beside.unlink(missing_ok=True)
 
 
+def _resolve(field: str, path: str) -> Path:
+    """The absolute path of one that is typed. Raises InputError if the system takes none such."""
+    try:
+        found = Path(path).resolve()
+        found.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # a name that is too long, links in a circle, a NUL
+        shown = path if len(path) <= SHOWN else f"{path[:SHOWN]}…"
+        raise InputError(f"{field}: {shown!r} is no path ({getattr(error, 'strerror', None) or error}); name another.") from error
+    return found
+
+
 def _named_address(named: str) -> str:
     """MLFLOW_TRACKING_URI as it is. Raises InputError for a path or a folder, which MLflow no longer takes, or another scheme."""
     scheme, colon, _ = named.strip().partition("://")
@@ -191,7 +203,7 @@ def _find_file(address: str) -> Path | None:
     from sqlalchemy.engine import make_url
 
     named = make_url(address).database
-    return None if not named or named == ":memory:" or named.startswith("file:") else Path(named).resolve()
+    return None if not named or named == ":memory:" or named.startswith("file:") else _resolve("MLFLOW_TRACKING_URI", named)
 
 
 def sqlite_address(path: Path) -> str:

@@ -15,6 +15,7 @@ from tailor.experiments.errors import InputError
 from tailor.experiments.store import Store
 from tailor.experiments.tracking.reader import open_client
 from tailor.search.engines.storage import open_storage, place
+from tailor.search.study.key_values import LONGEST_NAME
 
 
 def test_what_was_exported_of_one_store_is_not_taken_for_another(tmp_path: Path) -> None:
@@ -81,6 +82,30 @@ def test_only_a_search_that_begins_creates_the_database_of_a_sqlite_address(
     path = tailor.folder / address.removeprefix("sqlite:///")
     assert [one.stat().st_mode & 0o777 for one in (path.parent, path)] == [0o700, 0o600]
     assert tailor("status", "small").returncode == 0
+
+
+@pytest.mark.slow
+def test_the_longest_name_leaves_room_for_what_is_added_to_it(tailor: Shell, write_study: Callable[..., Path]) -> None:
+    name = "n" * LONGEST_NAME
+    write_study(('"small"', f'"{name}"'))
+    search = ("search", "small.toml", "--workers", "1", "--trials", "1")
+    for command in (search, ("promote", name, "--to", name), (*search, "--fresh"), ("status", name), ("gc", "--yes")):
+        done = tailor(*command)
+        assert done.returncode == 0, (command, done.stderr)
+    kept = f"{name[:-2]}-1"
+    assert tailor("promote", kept, "--to", "other", "--quick").returncode == 0
+    assert tailor("rename", kept, f"{name}x").stderr.startswith("tailor: NEW: expected 1 to 200 letters")
+
+
+def test_what_is_no_path_is_refused_by_its_option(tailor: Shell) -> None:
+    (tailor.folder / "loop").symlink_to("loop")
+    for wrong, said in (("x" * 300, "--store: "), ("loop", "--store: "), ("ok", "MLFLOW_TRACKING_URI: ")):
+        address = {"MLFLOW_TRACKING_URI": f"sqlite:///{'y' * 300}"} if wrong == "ok" else {}
+        for command in ("status", "search"):
+            done = tailor(command, "quickstart", "--store", wrong, **address)
+            assert done.returncode == 2 and done.stderr.startswith(f"tailor: {said}"), done.stderr
+            assert done.stderr.count("\n") == 1 and len(done.stderr) < 300
+    assert [path.name for path in tailor.folder.iterdir()] == ["loop"]
 
 
 PATHS = ["./mlruns", "mlruns", "/data/mlruns", "file:///data/mlruns", "file:mlruns", "localhost:5000", "htp://host:5000"]
