@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,6 +34,7 @@ from ..system.file_lock import lock_study
 from ..system.signals import stopping
 from ..system.silence import silence
 from ..system.words import count
+from ..tracking.full_disk import name_full_disk
 from ..tracking.lease import Lease
 from ..tracking.outbox import Outbox
 from ..tracking.question import require_database
@@ -110,17 +110,6 @@ def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
                     lease.acquire(open_experiment(client, store, spec.name), spec.name, screen.line)
                     machine = describe_machine(count_workers(spec)[1]) if places.cluster is None else {}
                     return _coordinate(spec, store, splits, pool, Decided(client, screen, preflight, lease, machine))
-
-
-@contextmanager
-def name_full_disk(store: Store) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        place = error.filename or store.root
-        raise RunError(f"{place} cannot be written ({error.strerror}); make room, and the same command resumes.") from error
 
 
 def _enqueued(spec: StudySpec, store: Store, study: str, screen: Screen) -> StudySpec:
