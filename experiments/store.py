@@ -16,6 +16,7 @@ from .system.file_lock import hold_lock
 
 MODE = 0o700
 SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")  # of MLflow's own stores, also with a driver: mysql+pymysql
+SHOWN = 60  # letters of a path that is no path
 KNOWN_TO_ALL = "password1234"
 
 
@@ -34,7 +35,7 @@ class Store:
         MLFLOW_TRACKING_URI, if set, names MLflow, and TAILOR_STUDIES, a SQLAlchemy URL, Optuna's database. If `--store` names
         another store than the one that `tailor env` exported, the exported MLFLOW_TRACKING_URI does not count.
         """
-        root = Path(os.path.expanduser(folder or environ.get("TAILOR_STORE") or "mlruns")).resolve()
+        root = _resolve("--store", os.path.expanduser(folder or environ.get("TAILOR_STORE") or "mlruns"))
         if root.exists() and not root.is_dir():
             raise InputError(f"--store: expected a folder, got the file {root}.")
         if escape_path(root) != str(root):  # MLflow could not record it
@@ -43,6 +44,8 @@ class Store:
         before = environ.get("TAILOR_STORE")
         exported = folder is not None and bool(before) and named == _database(Path(str(before)))
         tracking = own if exported or not named else _named_address(named)
+        if _find_file(tracking) == (root / "mlflow.db").resolve():
+            tracking = own  # this folder's own file, by another address
         if KNOWN_TO_ALL in (environ.get("MLFLOW_TRACKING_PASSWORD"), urlsplit(tracking).password):
             raise InputError(
                 "MLFLOW_TRACKING_PASSWORD: expected a secret, got the public default of older MLflow servers; "
@@ -64,9 +67,19 @@ class Store:
         return self.tracking_uri.startswith(("http://", "https://"))
 
     @property
+    def database(self) -> Path | None:
+        """The SQLite file of MLflow's data: this folder's own, or one that MLFLOW_TRACKING_URI names. None on a server."""
+        return self.root / "mlflow.db" if self.local else _find_file(self.tracking_uri)
+
+    @property
     def exists(self) -> bool:
-        """Whether a study can be recorded here already."""
-        return not self.local or (self.root / "mlflow.db").exists()
+        """Whether a study can be recorded here already; MLflow would create a SQLite file that is only asked for a study."""
+        return self.database is None or self.database.exists()
+
+    @property
+    def place(self) -> Path:
+        """Where a message says that studies are, if they are in files: this folder, or MLflow's file elsewhere."""
+        return self.root if self.local else self.database or self.root
 
     @property
     def artifacts(self) -> Path:
@@ -136,12 +149,17 @@ class Store:
             folder.mkdir(exist_ok=True, mode=MODE)
         (self.root / "studies.db").touch(mode=0o600)
 
-    def adopt_database(self, draft: Path) -> None:
-        """Put a new MLflow database in its place, whole or not at all, unless another process was first."""
-        beside = self.root / f".mlflow-{os.getpid()}.db"
-        shutil.copyfile(draft, beside)
+    def adopt_database(self, draft: Path, place: Path) -> None:
+        """Put a new MLflow database in its place, whole or not at all, unless another process was first. Raises InputError."""
+        beside = place.with_name(f".mlflow-{os.getpid()}.db")
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True, mode=MODE)
+            shutil.copyfile(draft, beside)
+        except (FileExistsError, NotADirectoryError, PermissionError) as error:  # not a full disk
+            raise InputError(
+                f"MLFLOW_TRACKING_URI: {place} cannot be created ({error.strerror}); name a file that you may write to."
+            ) from error
         beside.chmod(0o600)
-        place = self.root / "mlflow.db"
         try:
             os.link(beside, place)
         except FileExistsError:
@@ -152,6 +170,17 @@ class Store:
                     os.replace(beside, place)
         finally:
             beside.unlink(missing_ok=True)
+
+
+def _resolve(field: str, path: str) -> Path:
+    """The absolute path of one that is typed. Raises InputError if the system takes none such."""
+    try:
+        found = Path(path).resolve()
+        found.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # a name that is too long, links in a circle, a NUL
+        shown = path if len(path) <= SHOWN else f"{path[:SHOWN]}…"
+        raise InputError(f"{field}: {shown!r} is no path ({getattr(error, 'strerror', None) or error}); name another.") from error
+    return found
 
 
 def _named_address(named: str) -> str:
@@ -165,6 +194,16 @@ def _named_address(named: str) -> str:
         f"MLFLOW_TRACKING_URI: expected an address, such as http://HOST:PORT or sqlite:////PATH/mlflow.db, got {named!r}; "
         "unset it, and name a folder with --store."
     )
+
+
+def _find_file(address: str) -> Path | None:
+    """The file that a SQLite address names; None for a server, a database in memory, or SQLite's own kind of address."""
+    if not address.lower().startswith("sqlite"):
+        return None
+    from sqlalchemy.engine import make_url
+
+    named = make_url(address).database
+    return None if not named or named == ":memory:" or named.startswith("file:") else _resolve("MLFLOW_TRACKING_URI", named)
 
 
 def sqlite_address(path: Path) -> str:

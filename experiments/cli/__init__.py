@@ -85,6 +85,18 @@ def _advise(error: click.ClickException) -> str:
     return f"{said if said.endswith('?') else said.rstrip('.') + '.'} `{context.command_path} --help` shows what it takes."
 
 
+def _find_full_disk(error: Exception, arguments: Sequence[str]) -> str | None:
+    from ..errors import InputError
+    from ..store import Store
+    from ..tracking.full_disk import explain_full_disk
+    from .hints import find_option
+
+    try:
+        return explain_full_disk(error, Store.at(find_option("--store", arguments)))
+    except InputError:  # no store
+        return None
+
+
 def _expected(error: Exception, arguments: Sequence[str]) -> int:
     from ...models.errors import ModelError
     from ...search.errors import StoreError, StudyError
@@ -96,6 +108,9 @@ def _expected(error: Exception, arguments: Sequence[str]) -> int:
         return WRONG_INPUT
     if isinstance(error, (RunError, StoreError)):
         say(add_options(str(error), arguments))
+        return FAILED
+    if (line := _find_full_disk(error, arguments)) is not None:
+        say(line)
         return FAILED
     if type(error).__module__ in ("mlflow.exceptions", "sqlalchemy.exc"):  # MLflow is away, or its database has another version
         from ..tracking.outage import explain

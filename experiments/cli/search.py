@@ -29,6 +29,7 @@ WAYS_ON = {  # by words of the reason for which a search ended: what continues i
     "reached the target": ("--set search.target=X", "go on, to a better value"),
     "all failed": ("", "go on, once that is repaired"),
     "epochs are spent": ("--set search.total_epochs=N", "go on, with more epochs"),
+    "the 1 epoch is spent": ("--set search.total_epochs=N", "go on, with more epochs"),
 }
 
 

@@ -32,7 +32,7 @@ def open_store(folder: str | None) -> tuple[Store, MlflowClient]:
     store = store_at(folder)
     if not store.exists:
         raise InputError(
-            f"--store: there is no study in {store.root} yet; start one with `tailor search` and its file (or quickstart), "
+            f"--store: there is no study in {store.place} yet; start one with `tailor search` and its file (or quickstart), "
             "or name another store."
         )
     from ..tracking.question import require_database

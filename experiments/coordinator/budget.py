@@ -29,6 +29,10 @@ class Budget:
         return None if self.plan.timeout is None else self.started + self.plan.timeout
 
     @property
+    def out_of_epochs(self) -> bool:
+        return self.plan.total_epochs is not None and self.epochs >= self.plan.total_epochs
+
+    @property
     def hopeless(self) -> bool:
         """Whether at least HOPELESS trials of this session ended, and all of them failed."""
         return self.failed >= HOPELESS and self.failed == self.ended
@@ -51,8 +55,8 @@ class Budget:
         plan = self.plan
         if self.deadline is not None and now >= self.deadline:
             return "the time is up"
-        if plan.total_epochs is not None and self.epochs >= plan.total_epochs:
-            return f"all {plan.total_epochs} epochs are spent"
+        if plan.total_epochs is not None and self.out_of_epochs:
+            return "the 1 epoch is spent" if plan.total_epochs == 1 else f"all {plan.total_epochs} epochs are spent"
         if self.hopeless:
             return f"the first {self.failed} trials of this session all failed"
         if plan.target is not None and self.best is not None and not self.objective.better(plan.target, self.best[1]):

@@ -81,6 +81,11 @@ class Coordinator:
         self.first_failure = ""
         self.stopping = False
 
+    @property
+    def out_of_epochs(self) -> bool:
+        """Whether the study has spent its budget of epochs."""
+        return self._budget.out_of_epochs
+
     def resume(self, attempts: Iterable[RecordedAttempt], models: set[int]) -> None:
         """Take up what earlier sessions left: attempts in MLflow, trials whose models are logged, and the engine's trials."""
         for attempt in attempts:

@@ -65,10 +65,10 @@ def _find_way_on(coordinator: Coordinator) -> str:
     if coordinator.spent:
         return "--fresh begins anew"
     progress, way = coordinator.progress, "the same command"
-    if "epochs are spent" in coordinator.exhausted:
-        way = "a larger search.total_epochs"
-    elif progress.done >= progress.trials:
+    if progress.done >= progress.trials:
         way = "a larger --trials"
+    elif coordinator.out_of_epochs:
+        way = "a larger search.total_epochs"
     files = ", the model's file" if progress.pruned else ""  # if all trials failed, that may change
     return f"{way} resumes the study; if the repair changes [space]{files} or [training], begin anew with --fresh"
 

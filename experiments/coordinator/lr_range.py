@@ -25,7 +25,7 @@ from ..planning.resolve import find_ends, open_all
 from ..store import Store
 from ..tracking.kinds import RANGE_TEST
 from ..tracking.rate_picture import draw_rates
-from ..tracking.reader import find_named, find_study, open_client
+from ..tracking.reader import find_named, find_study, open_client, prepare_database
 from ..tracking.tags import describe_origin, describe_study
 from ..tracking.tracker import flatten, open_experiment
 from ..trials.evaluator import Evaluator
@@ -73,7 +73,9 @@ def run_rate_test(spec: StudySpec, store: Store, data_dir: Path | None, plan: Ra
         job = make_job(spec, Suggestion(0, values, 1), 0, data, precision="float32")
         curve = evaluator.call(measure_rates, job, plan)
     advice = advise(curve)
-    store.create()
+    with prepare_database(store) as keep_database:
+        store.create()
+        keep_database()
     client = open_client(store)
     experiment = open_experiment(client, store, spec.name)
     tags = {**describe_origin(Path.cwd()), **describe_study(spec, splits), "tailor.seed": str(job.seed)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,6 +34,7 @@ from ..system.file_lock import lock_study
 from ..system.signals import stopping
 from ..system.silence import silence
 from ..system.words import count
+from ..tracking.full_disk import name_full_disk
 from ..tracking.lease import Lease
 from ..tracking.outbox import Outbox
 from ..tracking.question import require_database
@@ -112,21 +112,10 @@ def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
                     return _coordinate(spec, store, splits, pool, Decided(client, screen, preflight, lease, machine))
 
 
-@contextmanager
-def name_full_disk(store: Store) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        place = error.filename or store.root
-        raise RunError(f"{place} cannot be written ({error.strerror}); make room, and the same command resumes.") from error
-
-
 def _enqueued(spec: StudySpec, store: Store, study: str, screen: Screen) -> StudySpec:
     """The spec with the best points of another study enqueued."""
     if not store.exists:
-        raise InputError(f"--enqueue-from: there is no study {study!r}: the store {store.root} is empty; name another --store.")
+        raise InputError(f"--enqueue-from: there is no study {study!r}: the store {store.place} is empty; name another --store.")
     if not spec.source.declared:
         raise InputError("--enqueue-from: expected a study with a declared [space]; remove --enqueue-from, or study.space.")
     points = find_best_points(open_client(store), study, spec.space)

@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run, RunTag
 
 from ...search.engines.states import has_state, rename_state
+from ...search.study.key_values import LONGEST_NAME
 from ...search.study.load import check_name
 from ..coordinator.fsck import repair
 from ..coordinator.reconcile import find_outcome
@@ -83,9 +84,14 @@ def set_aside(study: str, store: Store, say: Callable[[str], None]) -> None:
 def choose_name(client: MlflowClient, store: Store, study: str) -> str:
     """The first free name of STUDY-1, STUDY-2, …, for a study that makes room for a fresh one."""
     number, url = 1, store.known_studies_url
-    while client.get_experiment_by_name(f"{study}-{number}") or has_state(f"{study}-{number}", url, store.oracles):
+    while client.get_experiment_by_name(name := _number(study, number)) or has_state(name, url, store.oracles):
         number += 1
-    return f"{study}-{number}"
+    return name
+
+
+def _number(study: str, number: int) -> str:
+    """STUDY-NUMBER; a name that would be too long loses its last letters."""
+    return f"{study[: LONGEST_NAME - len(f'-{number}')]}-{number}"
 
 
 def _find(client: MlflowClient, study: str) -> RecordedStudy:

@@ -14,13 +14,14 @@ from ...search.study.key_values import Component
 from ...search.study.sections import SearchPlan
 from ..coordinator.coordinator import Coordinator, Parts
 from ..coordinator.reconcile import Stores, find_outcome, reconcile
-from ..coordinator.session import name_full_disk, open_pool
+from ..coordinator.session import open_pool
 from ..datasets import splits as splitting
 from ..datasets.splits import Splits
 from ..errors import InputError, RunError
 from ..registry.files import fetch_saved_model, find_logged_models
 from ..system.file_lock import hold_lock
 from ..system.signals import Interrupted, stopping
+from ..tracking.full_disk import name_full_disk
 from ..tracking.kinds import CANDIDATE, Kind
 from ..tracking.lease import CANDIDATES, Lease
 from ..tracking.outbox import Outbox

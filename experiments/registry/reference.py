@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ...search.study.key_values import check_name
+from ...search.study.key_values import LONGEST_RECORDED_NAME, check_name
 from ..errors import InputError
 
 CHAMPION = "champion"
@@ -29,4 +29,4 @@ class Reference:
         if match is None:
             raise InputError(f"NAME: expected NAME, NAME@ALIAS or NAME/VERSION, got {text!r}.")
         alias = match["alias"] or (None if match["version"] else CHAMPION)
-        return cls(check_name("NAME", match["name"]), alias, match["version"])
+        return cls(check_name("NAME", match["name"], LONGEST_RECORDED_NAME), alias, match["version"])

@@ -9,7 +9,7 @@ from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 
 from ...search.errors import suggest
-from ...search.study.load import check_name
+from ...search.study.key_values import LONGEST_RECORDED_NAME, check_name
 from ..datasets.looks import Looks
 from ..errors import InputError
 from ..tracking.pages import read_pages
@@ -46,7 +46,7 @@ def find_version(client: MlflowClient, reference: str) -> ModelVersion:
 def find_model(client: MlflowClient, name: str) -> RegisteredModel:
     """The registered model of that name. Raises InputError, which lists the names there are."""
     try:
-        return client.get_registered_model(check_name("NAME", name))
+        return client.get_registered_model(check_name("NAME", name, LONGEST_RECORDED_NAME))
     except MlflowException as error:
         if error.error_code != MISSING:
             raise

@@ -31,9 +31,7 @@ def lock_study(folder: Path, study: str, keep: Callable[[], bool] = lambda: True
                 raise InputError(f"study {study!r} is being run {_owner(path)}; wait for it, or stop it first.")
             if not _same(file, path):
                 continue  # its last holder has just removed it
-            file.truncate(0)
-            file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
-            file.flush()
+            _note_owner(file)
             try:
                 yield
             finally:
@@ -89,6 +87,17 @@ def _take(file: IO[str]) -> bool:
     return False
 
 
+def _note_owner(file: IO[str]) -> None:
+    """Write who holds the lock, which others are told. The lock holds without it: on a full disk it is left out.
+
+    Past Python's buffer, which would be written once more, and fail again, when the file is closed.
+    """
+    note = json.dumps({"pid": os.getpid(), "host": socket.gethostname()})
+    with suppress(OSError):
+        file.truncate(0)
+        os.write(file.fileno(), note.encode())
+
+
 def _same(file: IO[str], path: Path) -> bool:
     try:
         return os.fstat(file.fileno()).st_ino == path.stat().st_ino
@@ -100,5 +109,5 @@ def _owner(path: Path) -> str:
     try:
         owner = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, FileNotFoundError):
-        return "by a process that has just begun"
+        return "by another process"
     return f"by process {owner['pid']} on {owner['host']}"

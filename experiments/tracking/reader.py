@@ -117,7 +117,7 @@ def open_client(store: Store) -> MlflowClient:
 def open_recorded(store: Store) -> MlflowClient:
     """A client on a store in which a study was recorded. Raises InputError, as Python names the store, if none was."""
     if not store.exists:
-        raise InputError(f"store: there is no study in {store.root} yet; search one first, or name another.")
+        raise InputError(f"store: there is no study in {store.place} yet; search one first, or name another.")
     return open_client(store)
 
 
@@ -141,13 +141,14 @@ def prepare_database(store: Store) -> Iterator[Callable[[], None]]:
 
     A search that fails before that call leaves nothing behind.
     """
-    if not store.local or store.exists:
+    place = store.database
+    if place is None or store.exists:
         yield lambda: None
         return
     with tempfile.TemporaryDirectory(prefix="tailor-") as draft:
         path = Path(draft) / "mlflow.db"
         open_client(replace(store, tracking_uri=sqlite_address(path))).search_experiments(max_results=1)
-        yield lambda: store.adopt_database(path)
+        yield lambda: store.adopt_database(path, place)
 
 
 def find_study(client: MlflowClient, name: str) -> RecordedStudy | None:

@@ -17,6 +17,7 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from . import model_files
 from .data_set import log_data
 from .entries import NEWEST, Attempt, BeginAttempt, DropModel, EndRun, Entry, LogMetrics, LogModel
+from .erase import ACTIVE
 from .kinds import TRIAL, Kind
 from .outage import is_away, refuses_request
 from .pages import read_pages
@@ -24,6 +25,7 @@ from .reader import RecordedStudy
 from .recorded import STUDY_TAG
 
 MODEL_NAME = "model"
+MISSING = "RESOURCE_DOES_NOT_EXIST"
 
 
 class Writer:
@@ -44,6 +46,8 @@ class Writer:
         run_id = self._study_run if entry.attempt is None else self._find_run(entry.attempt)
         if run_id is None:
             raise MlflowException(f"attempt {entry.attempt} has no run; was it deleted?", RESOURCE_DOES_NOT_EXIST)
+        if isinstance(entry, LogModel) and not self._is_active(run_id):  # MLflow refuses only once the model lies there half
+            raise MlflowException(f"run {run_id} was deleted", RESOURCE_DOES_NOT_EXIST)
         match entry:
             case LogMetrics():
                 self._log_metrics(entry, run_id)
@@ -53,6 +57,11 @@ class Writer:
                 self._log_model(entry, run_id)
             case DropModel():
                 self._drop_model(entry)
+
+    def has_run(self, attempt: Attempt) -> bool:
+        """Whether an attempt's run is there, not deleted."""
+        run_id = self._find_run(attempt)
+        return run_id is not None and self._is_active(run_id)
 
     def may_write(self) -> bool:
         """Whether MLflow takes a write of these credentials at all: a tag of the study's run, as it is already."""
@@ -69,6 +78,14 @@ class Writer:
             if self._kind.tag in model.tags:
                 found.setdefault(int(model.tags[self._kind.tag]), []).append(model)
         return found
+
+    def _is_active(self, run_id: str) -> bool:
+        try:
+            return bool(self._client.get_run(run_id).info.lifecycle_stage == ACTIVE)
+        except MlflowException as error:
+            if error.error_code != MISSING:
+                raise
+            return False  # the deleted run was removed for good
 
     def _find_run(self, attempt: Attempt) -> str | None:
         if attempt not in self._runs:

@@ -18,7 +18,10 @@ from .validate import make
 MOST = 1_000_000
 MOST_EPOCHS = 100_000
 SHORTEST_GRACE = 6.0
-STUDY_NAME = r"[A-Za-z0-9][A-Za-z0-9._ -]{0,249}"
+LONGEST_NAME = 200  # file systems take 255, and locks, kept studies and promotions add to a study's name
+LONGEST_RECORDED_NAME = 250  # of what earlier versions recorded
+NAME = r"[A-Za-z0-9][A-Za-z0-9._ -]"
+STUDY_NAME = rf"{NAME}{{0,{LONGEST_NAME - 1}}}"
 UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
 SPLITS = ("val", "holdout", "test")
 APIS = ("tailor", "keras-tuner")
@@ -33,17 +36,17 @@ SCALAR = {"type": ["boolean", "integer", "number", "string"]}
 WAY = {"enum": ["maximize", "minimize"], "expected": '"maximize" or "minimize" (it is never guessed)'}
 
 
-def is_name(text: str) -> bool:
-    """Whether a study can have this name: it is safe as a folder, a key and a URL part."""
-    return re.fullmatch(STUDY_NAME, text) is not None and ".." not in text
+def is_name(text: str, longest: int = LONGEST_RECORDED_NAME) -> bool:
+    """Whether a recorded study can have this name: it is safe as a folder, a key and a URL part."""
+    return re.fullmatch(rf"{NAME}*", text) is not None and len(text) <= longest and ".." not in text
 
 
-def check_name(field: str, name: str) -> str:
+def check_name(field: str, name: str, longest: int = LONGEST_NAME) -> str:
     """A name that a study can have; raises StudyError otherwise."""
-    if not is_name(name):
+    if not is_name(name, longest):
         raise StudyError(
-            f"{field}: expected 1 to 250 letters (a–z, A–Z), digits, '.', '_', '-' or spaces, beginning with a letter or digit "
-            f"and without '..', got {name[:60]!r}."
+            f"{field}: expected 1 to {longest} letters (a–z, A–Z), digits, '.', '_', '-' or spaces, beginning with a letter or "
+            f"digit and without '..', got {name[:60]!r}."
         )
     return name
 

@@ -16,7 +16,7 @@ from ..space.points import check_point
 from ..space.space import Space
 from . import capabilities
 from .goal import Goal, Objective
-from .key_values import check_name
+from .key_values import LONGEST_NAME, LONGEST_RECORDED_NAME, check_name
 from .parse_space import read_parameter
 from .sections import SECTIONS, DataPlan, Found, PromotionPlan, SearchPlan, StudyKeys, WorkersPlan, find_section, misplaced
 from .spec import StudySpec
@@ -121,10 +121,10 @@ def lay(raw: dict[str, Any], path: str, value: Any) -> None:
 def build_recorded(raw: Mapping[str, Any]) -> StudySpec:
     """The spec of tables that this or an earlier Tailor recorded, which called `total_epochs` `epochs`."""
     search = {"total_epochs" if key == "epochs" else key: value for key, value in raw["search"].items()}
-    return build({**raw, "search": search})
+    return build({**raw, "search": search}, LONGEST_RECORDED_NAME)
 
 
-def build(raw: Mapping[str, Any]) -> StudySpec:
+def build(raw: Mapping[str, Any], longest_name: int = LONGEST_NAME) -> StudySpec:
     """Check the tables and return the spec. Raises StudyError for the first error."""
     for name, value in raw.items():
         if name not in (*TABLES, ENQUEUE, FOUND):
@@ -149,7 +149,7 @@ def build(raw: Mapping[str, Any]) -> StudySpec:
             raise StudyError(f"{name}: stands in [training] (fixed) and in [space] (searched); keep one of them.")
     goal = _goal(study)
     spec = StudySpec(
-        name=check_name("study.name", study.name),
+        name=check_name("study.name", study.name, longest_name),
         dataset=study.dataset,
         model=study.model,
         api=study.api,

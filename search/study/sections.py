@@ -13,6 +13,7 @@ from pydantic.dataclasses import dataclass
 from ..errors import StudyError
 from .goal import Constraint, Direction
 from .key_values import (
+    LONGEST_NAME,
     MOST_EPOCHS,
     STRICT,
     WAY,
@@ -42,7 +43,7 @@ from .validate import key, properties
 class StudyKeys:
     """[study]: what is trained on what, and what is best."""
 
-    name: Annotated[str, key("the study's name: 1 to 250 letters, digits, `.`, `_`, `-` or spaces")]
+    name: Annotated[str, key(f"the study's name: 1 to {LONGEST_NAME} letters, digits, `.`, `_`, `-` or spaces")]
     dataset: Annotated[
         Text,
         key(

@@ -29,6 +29,7 @@ def after(values: list[float | None], objective: Objective = UP, **plan: float) 
         ([0.5], UP, {"timeout": 50}, "the time is up"),
         ([0.5, 0.6], UP, {"total_epochs": 5}, ""),
         ([0.5, 0.6], UP, {"total_epochs": 4}, "all 4 epochs are spent"),
+        ([0.5], UP, {"total_epochs": 1}, "the 1 epoch is spent"),
         ([None, None], UP, {}, ""),
         ([None, None, None], UP, {}, "the first 3 trials of this session all failed"),
         ([None, 0.5, None, None], UP, {}, ""),
@@ -51,6 +52,7 @@ def test_why_no_more_trials_are_asked_for(values: list, objective: Objective, pl
     [
         ([0.5], {"timeout": 50}, ""),
         ([0.5, 0.6], {"total_epochs": 4}, "--set search.total_epochs=N"),
+        ([0.5], {"total_epochs": 1}, "--set search.total_epochs=N"),
         ([0.5, 0.8], {"target": 0.8}, "--set search.target=X"),
         ([0.5, 0.4], {"patience": 1}, "--set search.patience=N"),
     ],

@@ -39,7 +39,7 @@ def test_init_writes_a_valid_study_and_never_overwrites(tailor: Shell) -> None:
     assert umlaut.returncode == 0, umlaut.stderr
     assert read_study(str(tailor.folder / "blätter.toml")).name == "blatter"
     for wrong, said in (
-        ("--name=täst", "tailor: --name: expected 1 to 250 letters"),
+        ("--name=täst", "tailor: --name: expected 1 to 200 letters"),
         ("--data=folder:photos", "as --dataset"),
         ("--model=mlpp", "tailor: --model: expected one of mlp, "),
         ("--model=nets/mine.py", "tailor: --model: expected one of mlp, "),

@@ -9,6 +9,7 @@ import pytest
 from coordination import (
     FakeWorkers,
     complete,
+    failed,
     lost,
     report,
     spec_of,
@@ -17,6 +18,7 @@ from coordination import (
     world,
 )
 
+from tailor.experiments.coordinator.finish import _find_way_on
 from tailor.experiments.workers.pool import WorkerEvent
 from tailor.search.engines.protocol import Suggestion
 
@@ -55,6 +57,13 @@ def test_a_later_session_counts_what_earlier_ones_did(tmp_path: Path) -> None:
     made.spec = spec_of(trials=3, total_epochs=5)  # all trials were done: that ended it, not the epochs
     assert made.play([])[0].exhausted == "3 of 3 trials"
     assert made.recorder.models == {0, 2}  # the best two over both sessions
+
+
+def test_a_study_that_failed_out_of_epochs_resumes_with_more_of_them(tmp_path: Path) -> None:
+    made = world(tmp_path, trials=4, total_epochs=1)
+    coordinator, _ = made.play([[report(0, 1), failed(0)]])
+    assert coordinator.exhausted == "the 1 epoch is spent" and coordinator.out_of_epochs
+    assert _find_way_on(coordinator).startswith("a larger search.total_epochs resumes the study")
 
 
 def test_losses_of_earlier_sessions_count_towards_a_trials_retries(tmp_path: Path) -> None:

@@ -60,6 +60,27 @@ def test_metrics_arrive_while_a_trial_trains_and_ctrl_c_stops_cleanly(tailor: Sh
 
 
 @pytest.mark.slow
+def test_a_search_survives_its_trials_run_and_not_its_experiment(tailor: Shell, write_study: Write) -> None:
+    write_study(*LONG[1:], ("max_epochs = 3", "max_epochs = 1500"))
+    search = start(tailor.folder, "small.toml", "--workers", "1", "--set", "search.keep_models=1")
+    wait_for_epochs(tailor.folder, 3)
+    mlflow, (study,), (trial,) = client(tailor.folder), *runs(tailor.folder)
+    mlflow.delete_run(trial.info.run_id)
+    while len(running := runs(tailor.folder)[1]) == 0 or not running[-1].data.metrics:  # the second trial
+        assert search.poll() is None, search.communicate()[0]
+        time.sleep(0.3)
+    mlflow.delete_experiment(study.info.experiment_id)
+    said, _ = search.communicate(timeout=60)
+    assert search.returncode == 1 and "Traceback" not in said, said
+    assert "trial 0: the run of attempt 1 was deleted in MLflow; the search goes on" in said and "trial 0: done" in said
+    restore = f"mlflow experiments restore -x {study.info.experiment_id}."
+    assert said.count("was deleted") == 2 and said.rstrip().endswith(restore), said
+    mlflow.restore_experiment(study.info.experiment_id)
+    done = tailor("search", "small.toml", "--workers", "1", "--set", "search.keep_models=1")
+    assert done.returncode == 0 and "Finished: 2 of 2 trials" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.slow
 def test_a_stopped_trial_goes_on_in_its_middle_to_the_same_numbers(tailor: Shell, write_study: Write) -> None:
     study = write_study(*LONG[1:], ("max_epochs = 3", "max_epochs = 1500"), ("trials = 2", "trials = 1"))
     one = ("--workers", "1", "--set", "workers.threads=1")

@@ -1,8 +1,9 @@
-"""A lease on a study in a shared MLflow, by a clock: one coordinator at a time; the dead lose it, the living are named."""
+"""A lease on a study in MLflow, by a clock: one coordinator at a time; the dead lose it, the living are named."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,6 @@ from tailor.experiments.coordinator.fsck import repair
 from tailor.experiments.errors import InputError, RunError
 from tailor.experiments.store import Store
 from tailor.experiments.system.file_lock import lock_study
-from tailor.experiments.tracking import lease as leases
 from tailor.experiments.tracking.lease import BEAT, SETTLE, STALE, TAG, Lease, Timing
 from tailor.experiments.tracking.reader import open_client
 from tailor.experiments.tracking.tracker import open_study
@@ -22,14 +22,14 @@ from tailor.search.study.load import build
 
 @dataclass
 class Shared:
-    """One MLflow, and leases on its one study from several stores."""
+    """One MLflow, and leases on its one study from several stores; it lies in the store `home`."""
 
     folder: Path
     clock: Clock = field(default_factory=Clock)
     said: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.uri = f"sqlite:///{self.folder / 'shared.db'}"
+        self.uri = f"sqlite:///{self.folder / 'home' / 'mlflow.db'}"
         self.client = MlflowClient(self.uri)
         self.experiment = self.client.create_experiment("small")
 
@@ -56,7 +56,8 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def shared(tmp_path: Path, database: Path) -> Shared:
-    (tmp_path / "shared.db").write_bytes(database.read_bytes())
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "mlflow.db").write_bytes(database.read_bytes())
     return Shared(tmp_path)
 
 
@@ -73,11 +74,13 @@ def test_a_free_study_is_taken_renewed_and_given_back(shared: Shared) -> None:
     assert shared.clock.time == BEAT + 2 * SETTLE  # nobody waited for what was given back
 
 
-def test_a_second_search_is_refused_and_told_who_runs_it(shared: Shared) -> None:
-    held = shared.acquire(shared.lease("a"))
+@pytest.mark.parametrize(("first", "second"), [("a", "b"), ("home", "b"), ("a", "home")])
+def test_a_second_search_is_refused_and_told_who_runs_it(shared: Shared, first: str, second: str) -> None:
+    """Also if one has MLflow's data in its own store, and the other reaches it by another address."""
+    held = shared.acquire(shared.lease(first))
     shared.clock.events = [(15.0, held.renew)]
-    with pytest.raises(InputError, match=r"study 'small' is being run by process \d+ on .* \(store .*/a\); wait for it"):
-        shared.acquire(shared.lease("b"))
+    with pytest.raises(InputError, match=rf"study 'small' is being run by process \d+ on .* \(store .*/{first}\); wait for it"):
+        shared.acquire(shared.lease(second))
     assert "waiting 45 s for a sign of life" in shared.said[0]
     shared.clock.time += BEAT
     held.renew()  # undisturbed
@@ -123,11 +126,24 @@ def test_of_two_that_take_it_at_once_one_has_it(shared: Shared) -> None:
     assert len(refused) == 1 and "/b)" in refused[0]
 
 
-def test_a_store_of_its_own_needs_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases.Lease, "_write", lambda *_: pytest.fail("it wrote"))
-    with Lease(MlflowClient(f"sqlite:///{tmp_path}/none.db"), Store.at(str(tmp_path / "a"), {})) as lease:
-        lease.acquire("1", "small", print)
-        lease.renew()
+def test_a_local_store_waits_for_no_time_and_for_none_of_its_own(shared: Shared) -> None:
+    """Its file lock shows that an earlier search of it died, also if the store was moved since."""
+    for name in ("home", "moved"):
+        dead = shared.acquire(shared.lease("home"))
+        dead._me = replace(dead._me, store=str(shared.folder / name), host="elsewhere")
+        dead._write(shared.experiment)
+    with shared.acquire(shared.lease("home")):
+        assert f'"pid": {os.getpid()}' in shared.tag
+    assert shared.clock.time == 0.0 and not shared.said and shared.tag == ""
+
+
+def test_a_local_store_sees_one_that_began_at_the_same_moment_when_it_renews(shared: Shared) -> None:
+    here, there = shared.acquire(shared.lease("home")), shared.lease("b")
+    there._write(shared.experiment)  # it had found no lease
+    here.renew()
+    shared.clock.time += SETTLE
+    with pytest.raises(RunError, match=r"/b\) has taken this study over: .* both began at the same moment"):
+        here.renew()
 
 
 def test_a_server_that_is_away_ends_no_search(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,6 +152,14 @@ def test_a_server_that_is_away_ends_no_search(shared: Shared, monkeypatch: pytes
     shared.clock.time += BEAT
     held._client = MlflowClient("http://127.0.0.1:1")
     with held:
+        held.renew()
+
+
+def test_a_deleted_study_is_not_renewed_and_says_how_to_restore_it(shared: Shared) -> None:
+    wrong = pytest.raises(RunError, match=r"^study 'small' was deleted .* mlflow experiments restore")
+    with wrong, shared.acquire(shared.lease("a")) as held:
+        shared.client.delete_experiment(shared.experiment)
+        shared.clock.time += BEAT
         held.renew()
 
 

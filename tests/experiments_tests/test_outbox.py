@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 from postgres import role
 from servers import Gate, mlflow_server
@@ -22,6 +23,7 @@ from tailor.experiments.tracking.reader import RecordedStudy, open_client
 from tailor.experiments.tracking.spool import Spool
 from tailor.experiments.tracking.writer import Writer
 
+DELETED = ViewType.DELETED_ONLY
 TAGS = {"tailor.kind": "trial", "tailor.trial": "0", "tailor.attempt": "1"}
 BEGIN = BeginAttempt((0, 1), "trial-000", TAGS, {"depth": "2"}, 1000)
 MEASURED = (("val_loss", 0.5, 2000, 1), ("val_loss", 0.4, 3000, 2))
@@ -152,7 +154,45 @@ def test_what_mlflow_refuses_for_good_does_not_stand_in_the_way(place: Place) ->
         put_all(outbox)
     outbox.retry(at_once=True)
     check_written(place)
-    assert "Tailor drops it: " in place.said[1] and "was it deleted?" in place.said[1]
+    assert place.said[1].startswith("trial 7: the run of attempt 1 was deleted in MLflow; the search goes on, ")
+
+
+def test_a_run_that_was_deleted_while_it_trained_ends_no_search(place: Place) -> None:
+    outbox = place.outbox()
+    outbox.put(BEGIN)
+    place.client.delete_run(place.trial_runs()[0].info.run_id)
+    for entry in (METRICS, dataclasses.replace(LOGGED, attempt=(0, 1)), END):
+        outbox.put(entry)
+    after = dataclasses.replace(BEGIN, attempt=(1, 1), tags={**TAGS, "tailor.trial": "1"})
+    outbox.put(after)
+    assert [line.partition(";")[0] for line in place.said] == ["trial 0: the run of attempt 1 was deleted in MLflow"]
+    assert not place.spool.exists() and not outbox.find_models() and not place.trial_runs()
+    (other,) = place.client.search_runs([place.study.experiment_id], "tags.`tailor.trial` = '1'")
+    place.client.restore_run(place.client.search_runs([place.study.experiment_id], "", DELETED)[0].info.run_id)
+    outbox.put(END)  # restored meanwhile: what follows is written
+    assert place.trial_runs()[0].info.status == "FINISHED" and other.info.status == "RUNNING"
+
+
+def test_a_study_that_was_deleted_while_it_ran_ends_its_search_until_it_is_restored(place: Place) -> None:
+    outbox, number, run = place.outbox(), place.study.experiment_id, place.study.run_id
+    with place.away():
+        put_all(outbox)
+    place.client.delete_experiment(number)
+    way = rf'eval "\$\(tailor env\)", then mlflow experiments restore -x {number}\.$'
+    with pytest.raises(RunError, match=rf"^study 'small' was deleted in MLflow while it ran\. .*the same command resumes: {way}"):
+        outbox.retry(at_once=True)
+    assert outbox.waiting.endswith("(3)")
+    place.client.restore_experiment(number)
+    outbox.retry(at_once=True)
+    check_written(place)
+    place.client.delete_experiment(number)
+    for entry in (dataclasses.replace(BEGIN, attempt=(1, 1)), METRICS):
+        with pytest.raises(RunError, match=way):
+            outbox.put(entry)
+    place.client.restore_experiment(number)
+    place.client.delete_run(run)
+    with pytest.raises(RunError, match=rf"the run of study 'small' was deleted .* mlflow runs restore --run-id {run}\.$"):
+        outbox.put(EndRun(None, {}, "FINISHED", 9000))
 
 
 def test_where_nothing_can_be_kept_it_says_so(place: Place) -> None:

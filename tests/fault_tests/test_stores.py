@@ -143,6 +143,25 @@ def test_14_a_full_disk(tmp_path: Path, ledger: Ledger) -> None:
             ledger.check(f"14 a full disk, engine {engine}", found + broken(shell.folder, trials=6))
 
 
+def test_14_a_full_disk_for_other_commands(tmp_path: Path, ledger: Ledger) -> None:
+    shell = OwnProcess(tmp_path)
+    study(shell.folder, trials=1, workers=1)
+    with small_disk(tmp_path / "disk") as disk:
+        place = {"TAILOR_STORE": str(disk / "store")}
+        to_the_end(shell, **place)
+        with suppress(OSError), (disk / "filler").open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        database = disk / "store" / "mlflow.db"
+        says = f"{database} cannot be written (database or disk is full); make room, and the same command resumes."
+        for command in (("rename", "small", "other"), ("delete", "small", "--yes"), ("search", "small.toml", "--trials", "2")):
+            done = shell(*command, **place)
+            told = done.returncode == 1 and done.stderr.rstrip().endswith(says) and "Traceback" not in done.stderr
+            ledger.check(f"14 a full disk, {command[0]}", [] if told else [f"exit {done.returncode}: {done.stderr}"])
+        (disk / "filler").unlink()
+        assert shell("rename", "small", "other", **place).returncode == 0
+
+
 @whole_table
 def test_15_state_files_cut_short(tailor: Shell, ledger: Ledger) -> None:
     path = study(tailor.folder, trials=2)

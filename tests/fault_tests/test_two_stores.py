@@ -1,11 +1,13 @@
-"""Fault 23: two stores on one MLflow server: the same study from both, and promotions to one name from both."""
+"""Fault 23: two stores on one MLflow: the same study from both, and promotions to one name from both."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
 from conftest import TAILOR, OwnProcess
 from faults import finish, search, study, times, to_the_end
 from ledger import Ledger, whole_table
@@ -23,16 +25,36 @@ def test_23_the_same_study_from_two_stores(tmp_path: Path, ledger: Ledger) -> No
         for shell in (first, second):
             shell.folder.mkdir()
             study(shell.folder, trials=2, epochs=20000)
-        running = search(first.folder, **environ)
-        client = MlflowClient(server.url)
-        while not _is_held(client):
-            assert running.poll() is None, finish(running)
-        refused = second("search", "small.toml", **environ)
-        running.terminate()
-        finish(running)
-        wrong = [] if refused.returncode == 2 else [f"exit {refused.returncode}: {refused.stdout}{refused.stderr}"]
-        wrong += [] if f"is being run by process {running.pid} on " in refused.stderr else [refused.stderr]
-        ledger.check("23 the same study from two stores", wrong)
+        ledger.check("23 the same study from two stores", _refuse_second(first, environ, second, environ))
+
+
+@pytest.mark.parametrize("local_first", [True, False], ids=["local first", "local second"])
+def test_23_a_local_stores_study_by_a_second_address(tmp_path: Path, ledger: Ledger, local_first: bool) -> None:
+    home, other = OwnProcess(tmp_path / "home"), OwnProcess(tmp_path / "other")
+    for shell in (home, other):
+        shell.folder.mkdir()
+        study(shell.folder, trials=2, epochs=20000)
+    address = {"MLFLOW_TRACKING_URI": f"sqlite:///{home.folder / 'mlruns' / 'mlflow.db'}"}
+    here, there = (home, dict[str, str]()), (other, address)
+    first, second = (here, there) if local_first else (there, here)
+    ledger.check("23 a local store's study by a second address", _refuse_second(*first, *second))
+
+
+def _refuse_second(
+    first: OwnProcess, environ: Mapping[str, str], second: OwnProcess, environ_of_second: Mapping[str, str]
+) -> list[str]:
+    """What is wrong if the second search is not refused, by the first one's name, and the first one runs on undisturbed."""
+    address = {**environ, **environ_of_second}["MLFLOW_TRACKING_URI"]
+    running = search(first.folder, **environ)
+    while not _is_held(address):
+        assert running.poll() is None, finish(running)
+    refused = second("search", "small.toml", **environ_of_second)
+    undisturbed = running.poll() is None and _count_open(address) > 0
+    running.terminate()
+    said = finish(running)
+    wrong = [] if refused.returncode == 2 else [f"exit {refused.returncode}: {refused.stdout}{refused.stderr}"]
+    wrong += [] if f"is being run by process {running.pid} on " in refused.stderr else [refused.stderr]
+    return wrong + ([] if undisturbed else [f"the first search did not run on: {said}"])
 
 
 @whole_table
@@ -60,9 +82,19 @@ def test_23_promotions_to_one_name_from_two_stores(tmp_path: Path, ledger: Ledge
             ledger.check("23 promotions to one name from two stores", wrong)
 
 
-def _is_held(client: MlflowClient) -> bool:
-    experiment = client.get_experiment_by_name("small")
+def _is_held(address: str) -> bool:
+    if address.startswith("sqlite") and not Path(address.removeprefix("sqlite:///")).exists():
+        return False
+    experiment = MlflowClient(address).get_experiment_by_name("small")
     return experiment is not None and bool(experiment.tags.get("tailor.lease"))
+
+
+def _count_open(address: str) -> int:
+    """The open runs of trials."""
+    client = MlflowClient(address)
+    experiment = client.get_experiment_by_name("small")
+    assert experiment is not None
+    return len(client.search_runs([experiment.experiment_id], "tags.`tailor.kind` = 'trial' AND attributes.status = 'RUNNING'"))
 
 
 def _promote(shell: OwnProcess, study_: str, name: str, server: str) -> subprocess.Popen[str]:

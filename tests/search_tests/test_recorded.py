@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tailor.search.study.load import build_recorded
+from tailor.search.errors import StudyError
+from tailor.search.study.load import build, build_recorded
 
 RECORDED = json.loads((Path(__file__).parent / "data" / "recorded_studies.json").read_text())
 
@@ -21,3 +22,11 @@ def test_a_recorded_study_is_the_same_study_today(name: str) -> None:
     assert spec.tables() == {**recorded["tables"], "search": search}  # the key was called epochs once
     assert spec.identity() == recorded["identity"]
     assert spec.sha256() == recorded["sha256"] or search != recorded["tables"]["search"]
+
+
+def test_a_name_as_long_as_earlier_versions_took_it_is_read() -> None:
+    tables = next(iter(RECORDED.values()))["tables"]
+    long = {**tables, "study": {**tables["study"], "name": "n" * 250}}
+    assert build_recorded(long).name == "n" * 250
+    with pytest.raises(StudyError, match=r"study.name: expected 1 to 200 letters"):
+        build(long)
