@@ -77,6 +77,7 @@ def estimate(spec: StudySpec, splits: Splits) -> Estimate:
         described = f"{spec.search.sampler.name} of {count(len(list_first(spec)), 'point')}"
     with Evaluator(threads=1) as one, Evaluator(threads=1) as other, ThreadPoolExecutor(1) as beside:
         plain = find_ends(spec)
+        beside.submit(other.call, int)  # its process begins while the first model is inspected
         small = _Meter(one, spec, splits)
         found = small.inspect(plain[0])  # as a search's start does; its precision is that of both
         large = _Meter(other, spec, splits, found.precision)

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Shell
+from conftest import OwnProcess, Shell
 from mlflow.exceptions import MlflowException
 
 from tailor.experiments.errors import InputError, RunError
@@ -81,4 +81,4 @@ def test_a_command_that_finds_the_disk_full_ends_in_that_line(copy: Shell, monke
     )
     assert (done.returncode, done.stderr.endswith(said)) == (1, True), done.stderr
     monkeypatch.undo()
-    assert copy("rename", "small", "other").returncode == 0
+    assert OwnProcess(copy.folder)("rename", "small", "other").returncode == 0
