@@ -20,8 +20,8 @@ def command(sure: bool, store: str | None) -> None:
         from ..maintenance.hold import hold_store
 
         place, client = open_store(store)
-    with hold_store(place), working("looking for what nothing needs"):
-        garbage = find_garbage(client, place)
+        with hold_store(place):
+            garbage = find_garbage(client, place)
     for line in garbage.describe():
         click.echo(line)
     if not confirm(f"Remove {format_size(garbage.size)}, and compact the databases of {place.root}?", sure):

@@ -270,7 +270,8 @@ class Coordinator:
         self._lead(trial, outcome, suggestion.hparams)
         self._count(trial, outcome)
         measured = ", ".join(f"{metric} {_format(value)}" for metric, value in outcome.values.items())
-        ended = f"done, {measured}" if measured else say_ended(outcome.status, outcome.reason)
+        broke = measured and not self._spec.goal.feasible(outcome.values)
+        ended = f"{'infeasible' if broke else 'done'}, {measured}" if measured else say_ended(outcome.status, outcome.reason)
         self._parts.screen.line(f"{self._parts.name(trial)}: {ended}")
 
     def _lead(self, trial: int, outcome: Outcome, hparams: Mapping[str, object]) -> None:
@@ -287,7 +288,9 @@ class Coordinator:
         setattr(self.progress, status, getattr(self.progress, status) + 1)
         complete = status == "complete"
         on_front = complete and self._standings.add(trial, values)
-        value = values[goal.first.metric] if complete and goal.feasible(values) else None
+        kept = complete and goal.feasible(values)
+        self.progress.infeasible += complete and not kept
+        value = values[goal.first.metric] if kept else None
         self._budget.count(trial, status, value, earlier, on_front)
         self.progress.best = self._budget.best
 

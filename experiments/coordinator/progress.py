@@ -48,6 +48,7 @@ class Progress:
     workers: int
     running: dict[int, RunningTrial] = field(default_factory=dict)
     complete: int = 0
+    infeasible: int = 0  # of the complete ones: those that break a constraint
     pruned: int = 0
     failed: int = 0
     best: tuple[int, float] | None = None

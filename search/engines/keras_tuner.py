@@ -197,7 +197,9 @@ def _make(kind: type[keras_tuner.Oracle], sampler: Component, rules: Mapping[str
     try:
         return kind(**{**rules, **sampler.arguments})
     except (TypeError, ValueError) as error:
-        raise StudyError(f"search.sampler: {sampler.name} does not take {dict(sampler.arguments)}: {error}.") from error
+        raise StudyError(
+            f"search.sampler: {sampler.name} does not take {dict(sampler.arguments)}: {str(error).rstrip('.')}."
+        ) from error
 
 
 def _with_list(kind: type[keras_tuner.Oracle], spec: StudySpec) -> type[keras_tuner.Oracle]:

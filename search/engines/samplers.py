@@ -97,7 +97,7 @@ def _make(field: str, kind: Callable[..., Any], expected: type, component: Compo
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             made = kind(**arguments)
     except Exception as error:
-        raise StudyError(f"{field}: {name} does not take {dict(component.arguments)}: {error}.") from error
+        raise StudyError(f"{field}: {name} does not take {dict(component.arguments)}: {str(error).rstrip('.')}.") from error
     if not isinstance(made, expected):
         raise StudyError(
             f"{field}: expected a class that is an optuna {expected.__name__}; {name!r} makes a {type(made).__name__}."

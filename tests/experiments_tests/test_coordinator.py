@@ -216,10 +216,12 @@ def test_several_objectives_count_the_pareto_front_as_something_better(tmp_path:
 
 
 def test_a_trial_that_breaks_a_constraint_is_never_the_best(tmp_path: Path) -> None:
-    spec = spec_of(trials=2)
+    spec = spec_of(trials=3)
     tables = spec.tables()
     tables["study"]["constraints"] = ["parameters <= 100"]
-    made = world(tmp_path, trials=2, spec=build(tables))
-    coordinator, _ = made.play([[complete(0, 0.9, parameters=500.0)], [complete(1, 0.5, parameters=50.0)]])
+    made = world(tmp_path, trials=3, spec=build(tables))
+    ends = [[complete(0, 0.9, parameters=500.0)], [complete(1, 0.5, parameters=50.0)], [failed(2)]]
+    coordinator, _ = made.play(ends)
     assert coordinator.progress.best == (1, 0.5)
-    assert "trial 1: done, val_accuracy 0.5000, parameters 50" in made.screen.lines
+    assert "trial 0: infeasible, val_accuracy 0.9000, parameters 500" in made.screen.lines
+    assert "trial 1: done, val_accuracy 0.5000, parameters 50" in made.screen.lines and coordinator.progress.infeasible == 1

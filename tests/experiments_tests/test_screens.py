@@ -260,6 +260,9 @@ def test_a_search_that_resumes_says_what_is_done() -> None:
     said = "resuming: 4 of 12 trials ended (3 done, 1 pruned){}, best 0.9122 (trial 5)"
     for begun, on in ((0, ""), (1, ", 1 goes on"), (2, ", 2 go on")):
         assert describe_resumed(make_progress(), begun) == said.format(on)
+    broke = make_progress(infeasible=1)  # of the three that are complete
+    assert "4 of 12 trials ended (2 done, 1 infeasible, 1 pruned)" in describe_resumed(broke, 0)
+    assert "; 2 done, 1 infeasible, 1 pruned, 0 failed of 12" in summarize(broke, now=100.0)
 
 
 def test_a_changed_space_is_said_in_words() -> None:

@@ -35,6 +35,12 @@ def test_a_samplers_argument_that_fails_in_use_is_refused(engine: str, name: str
         check(engine, Component(name, arguments))
 
 
+def test_an_argument_that_is_refused_at_once_has_one_full_stop() -> None:
+    with pytest.raises(StudyError, match=r"percentile does not take {'percentile': 200}: .* got percentile=200\.$") as caught:
+        check(pruner=Component("percentile", {"percentile": 200}))
+    assert not str(caught.value).endswith("..")
+
+
 def test_a_pruners_argument_that_fails_in_use_is_refused() -> None:
     with pytest.raises(StudyError, match=r"^search\.pruner: hyperband fails with {'reduction_factor': 1} \(ZeroDivisionError: "):
         check(pruner=Component("hyperband", {"reduction_factor": 1}))
