@@ -55,7 +55,8 @@ def command(study: str, name: str | None, settings: tuple[str, ...], as_json: bo
     _show_space(spec, found.begins)
     _show_sizes(found)
     _show_plan(spec, found)
-    click.echo(f"The study is valid. Run it:  {repeat_command('search')}")
+    valid = "The study is valid" + (", but for the values above that cannot be built: their trials fail" if found.failing else "")
+    click.echo(f"{valid}. Run it:  {repeat_command('search')}")
 
 
 def _measure(spec: StudySpec, data: Path | None) -> tuple[StudySpec, Splits, Estimate]:

@@ -30,7 +30,8 @@ def command(study: str, whole: bool, watch: bool, as_json: bool, store: str | No
         place, recorded, repaired = find_shown(store, study)
         spec = recorded.read_spec()
         plain = describe_state(place, recorded, spec) if as_json else None
-        shown = Overview.of(read_leaderboard(recorded), None) if whole else read_overview(recorded)
+        board = read_leaderboard(recorded) if whole else ()
+        shown = Overview.of(board, None, recorded.list_deleted()) if whole else read_overview(recorded)
     if plain is not None:
         print_json(plain)
         return
@@ -41,4 +42,5 @@ def command(study: str, whole: bool, watch: bool, as_json: bool, store: str | No
     state = "a search begins, and resumes it" if is_taken_up(recorded, place) else recorded.state
     ended = "" if state == total or ("running" in shown.counts and recorded.running) else f"; {state}"
     click.echo(f"{total}: {count_by_word(shown.counts)}{ended}")
-    click.echo(f"Compare them in MLflow:  {format_next('ui', spec.name)}")
+    name = spec.name if study.endswith(".toml") else study  # its experiment may have been renamed, in MLflow's pages
+    click.echo(f"Compare them in MLflow:  {format_next('ui', name)}")

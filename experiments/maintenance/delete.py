@@ -24,7 +24,7 @@ from ..tracking.erase import ACTIVE, Eraser, find_place, measure
 from ..tracking.kinds import CANDIDATE, REFIT
 from ..tracking.leaderboard import OVERVIEW
 from ..tracking.pages import read_pages
-from ..tracking.reader import no_study, refuse_renamed
+from ..tracking.reader import find_study, no_study, refuse_renamed
 from ..tracking.recorded import DELETED, NOTE, STUDY_TAG
 from ..tracking.tags import DIGEST
 from .hold import hold_study
@@ -198,6 +198,7 @@ def _find_experiment(client: MlflowClient, study: str) -> Experiment:
         begun = read_pages(client.search_experiments, ViewType.ALL, filter_string=wanted)
         found = next((one for one in begun if one.lifecycle_stage == ACTIVE), None)
     if found is None:
+        find_study(client, study)  # raises if its experiment was renamed in MLflow
         raise no_study("STUDY", study, client)
     return found
 

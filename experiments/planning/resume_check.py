@@ -38,6 +38,9 @@ def find_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> Recorded
     before, today = found.read_spec(), recorded_defaults.list_defaults(spec)
     noted = json.loads(found.tags.get(DEFAULTS, "null")) or today  # studies of earlier versions lack the tag
     old, new = recorded_defaults.resolve_training(before, noted, today), recorded_defaults.resolve_training(spec, today, noted)
+    # What came into the space, or left it, is said there; then a default holds on one side only.
+    moved = (before.source.names() ^ spec.source.names()) - {*before.training, *spec.training}
+    old, new = ({name: value for name, value in values.items() if name not in moved} for values in (old, new))
     changed = list_space_changes(before, spec)
     kept, wanted = before.identity() | {"training": old}, spec.identity() | {"training": new}
     changed += list_differences({**kept, "space": {}}, {**wanted, "space": {}})
@@ -48,8 +51,8 @@ def find_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> Recorded
         by_default = {name for name in {*old, *new} - {*before.training, *spec.training} if old.get(name) != new.get(name)}
         raise InputError(
             f"study {spec.name!r} is in the store already and differs: {'; '.join(changed)}. "
-            "Undo the change to resume it, start another study with --name, or begin this one anew with --fresh"
-            f"{': defaults of Tailor changed, so write the old values into [training]' if by_default else ''}."
+            "Undo the change to resume it, start another study with --name, or begin this one anew with --fresh."
+            f"{' Defaults of Tailor changed: to resume it, write the old values into [training].' if by_default else ''}"
         )
     return found
 

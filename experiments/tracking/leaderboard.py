@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ TOP = 10  # rows that a screen shows
 LONGEST_TAG = 5000  # characters that every MLflow takes
 OVERVIEW = "tailor.overview"
 WORDS = {"complete": "done", "lost": "stopped"}  # what a screen calls a recorded status; the others are their own words
+GONE = "deleted in MLflow"  # of a trial whose runs were; the engine counts it all the same
 DIGITS = {"parameters": 0, "model_bytes": 0, "best_epoch": 0, "train_seconds": 1}
 
 
@@ -149,7 +150,7 @@ def _find_epoch(attempt: RecordedAttempt) -> int:
 class Overview:
     """What a screen shows of a leaderboard: its first rows, the number of trials by status, the hyperparameters that vary.
 
-    Complete trials that break a constraint are counted as infeasible.
+    Complete trials that break a constraint are counted as infeasible, and those whose runs were deleted in MLflow as that.
     """
 
     top: Sequence[Row]
@@ -163,10 +164,12 @@ class Overview:
         return {name: value for name, value in first.items() if name not in self.varied}
 
     @classmethod
-    def of(cls, board: Sequence[Row], most: int | None = TOP) -> Overview:
+    def of(cls, board: Sequence[Row], most: int | None = TOP, deleted: Set[int] = frozenset()) -> Overview:
+        """The overview of a whole board; `deleted` are trials with runs that a person deleted in MLflow."""
         names = dict.fromkeys(name for row in board for name in row.params)
         varied = [name for name in names if len({row.params.get(name) for row in board}) > 1]
-        return cls(board[:most], count_rows(board), varied)
+        gone = len(deleted - {row.trial for row in board})
+        return cls(board[:most], count_rows(board) + Counter({GONE: gone} if gone else {}), varied)
 
 
 def count_rows(board: Iterable[Row]) -> Counter[str]:
@@ -186,11 +189,11 @@ def record_overview(study: RecordedStudy, board: Sequence[Row]) -> None:
 def read_overview(study: StudyRecord) -> Overview:
     """The overview of a study: as recorded when its search ended, if nothing changed since, with only its first runs fetched."""
     known = json.loads(study.tags.get(OVERVIEW, "{}"))
-    if known and not study.running and known["end"] == study.end and not study.has_deleted_attempts():
+    if known and not study.running and known["end"] == study.end and not study.list_deleted():
         attempts = study.read_trials(known["runs"])
         if len(attempts) == len(known["runs"]):
             return Overview(rank(attempts, study.goal), known["counts"], known["varied"])
-    return Overview.of(read_leaderboard(study))
+    return Overview.of(read_leaderboard(study), deleted=study.list_deleted())
 
 
 def read_best(study: RecordedStudy) -> Row | None:
@@ -223,7 +226,7 @@ def count_by_word(counts: Mapping[str, int]) -> str:
     words = Counter[str]()
     for status, count in counts.items():
         words[WORDS.get(status, status)] += count
-    order = ("done", "infeasible", "pruned", "failed", "stopped", "running")
+    order = ("done", "infeasible", "pruned", "failed", "stopped", "running", GONE)
     return ", ".join(f"{words[word]} {word}" for word in order if words[word]) or "no trial yet"
 
 

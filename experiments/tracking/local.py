@@ -55,10 +55,11 @@ class LocalStudy(StudyRecord):
         ids = tuple(run_ids)
         return self._read(f"AND r.run_uuid IN ({', '.join('?' * len(ids))})", ids, TRIAL)
 
-    def has_deleted_attempts(self) -> bool:
-        query = f"SELECT 1 FROM runs r {OF_KIND} WHERE r.experiment_id = ? AND r.lifecycle_stage = 'deleted' LIMIT 1"
+    def list_deleted(self) -> set[int]:
+        numbers = f"JOIN tags n ON n.run_uuid = r.run_uuid AND n.key = '{TRIAL.tag}'"
+        query = f"SELECT n.value FROM runs r {OF_KIND} {numbers} WHERE r.experiment_id = ? AND r.lifecycle_stage = 'deleted'"
         with _open(self.database) as database:
-            return bool(database.execute(query, (TRIAL.name, self.experiment_id)).fetchall())
+            return {int(number) for (number,) in database.execute(query, (TRIAL.name, self.experiment_id))}
 
     def _read(self, more: str, values: Sequence[str], kind: Kind) -> list[RecordedAttempt]:
         among, given = f"{ATTEMPTS} {more}", (kind.name, self.experiment_id, *values)

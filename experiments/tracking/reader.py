@@ -71,9 +71,10 @@ class RecordedStudy(StudyRecord):
         runs = read_pages(self.client.search_runs, [self.experiment_id], wanted, page=page, order_by=[order])
         return (RecordedAttempt.read(run, kind) for run in runs)
 
-    def has_deleted_attempts(self) -> bool:
+    def list_deleted(self) -> set[int]:
         wanted = "tags.`tailor.kind` = 'trial'"
-        return bool(self.client.search_runs([self.experiment_id], wanted, ViewType.DELETED_ONLY, max_results=1))
+        runs = read_pages(self.client.search_runs, [self.experiment_id], wanted, run_view_type=ViewType.DELETED_ONLY)
+        return {int(run.data.tags[TRIAL.tag]) for run in runs}
 
     def close_attempt(self, attempt: RecordedAttempt, status: str, reason: str) -> RecordedAttempt:
         """End, at its last sign of life, the run of an attempt that no process writes any more. Returns the attempt as it is."""

@@ -152,5 +152,5 @@ class StudyRecord(ABC):
         """The attempts at trials whose runs have these ids, oldest first."""
 
     @abstractmethod
-    def has_deleted_attempts(self) -> bool:
-        """Whether a run of an attempt was deleted in MLflow."""
+    def list_deleted(self) -> set[int]:
+        """The trials of which a run was deleted in MLflow; others of their runs may be left."""

@@ -243,7 +243,9 @@ def test_a_study_that_is_not_there_is_answered_with_the_nearest(tailor: Shell, w
 def test_a_mistyped_text_of_a_list_is_found_though_no_end_has_it(tailor: Shell, write_study: Callable[..., Path]) -> None:
     write_study(("[space]", '[space]\nactivation = ["relu", "rleu", "tanh"]'))
     done = tailor("check", "small.toml")
-    assert "space.activation: with 'rleu' the smallest model cannot be built: ValueError: " in " ".join(done.stdout.split())
+    shown = " ".join(done.stdout.split())
+    assert "space.activation: with 'rleu' the smallest model cannot be built: ValueError: " in shown
+    assert "The study is valid, but for the values above that cannot be built: their trials fail. Run it: " in shown
 
 
 def test_the_default_is_what_the_search_begins_with(tailor: Shell, write_study: Callable[..., Path]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from conftest import Shell
 from mlflow.entities import Metric, Param, RunTag
-from searches import client
+from searches import client, runs
 
 from tailor.experiments.cli.leaderboard import print_leaderboard
 from tailor.experiments.errors import InputError
@@ -26,6 +26,7 @@ from tailor.experiments.system.file_lock import lock_study
 from tailor.experiments.tracking import leaderboard, pages
 from tailor.experiments.tracking.entries import RUN_STATUS, end_tags
 from tailor.experiments.tracking.leaderboard import (
+    GONE,
     OVERVIEW,
     Overview,
     Row,
@@ -136,10 +137,18 @@ def test_a_local_store_is_read_without_mlflow_as_mlflow_reads_it(place: Place, n
     assert [getattr(local, one) for one in shared] == [getattr(study, one) for one in shared]
     assert repr(local.read_attempts()) == repr(study.read_attempts())  # as texts: NaN equals nothing
     assert repr(local.read_trials([odd])) == repr(study.read_trials([odd])) != "[]"
-    assert local.has_deleted_attempts() == study.has_deleted_attempts() is False
+    assert local.list_deleted() == study.list_deleted() == set()
     place.client.delete_run(odd)
-    assert local.has_deleted_attempts() == study.has_deleted_attempts() is True
+    assert local.list_deleted() == study.list_deleted() == {4}
     assert len(local.read_attempts()) == len(study.read_attempts()) == 8
+
+
+def test_a_trial_whose_run_was_deleted_in_mlflow_is_counted_as_that(copy: Shell) -> None:
+    gone = next(run for run in runs(copy.folder)[1] if run.data.tags["tailor.status"] == "complete")
+    client(copy.folder).delete_run(gone.info.run_id)
+    for options in ((), ("--all",)):
+        (line,) = [line for line in copy("status", "small", *options).stdout.splitlines() if " of 4 trials" in line]
+        assert line.startswith("4 of 4 trials: ") and line.endswith(", 1 deleted in MLflow") and ";" not in line
 
 
 def test_mlflow_is_loaded_only_to_repair_or_explain(copy: Shell) -> None:
@@ -231,8 +240,9 @@ def test_an_overview_that_is_out_of_date_is_not_shown(place: Place, how: str) ->
     change(place, how, how)
     study = place.find(how)
     assert OVERVIEW in study.tags
-    assert read_overview(study) == Overview.of(read_leaderboard(study))
-    assert sum(read_overview(study).counts.values()) == (13 if how.startswith("resumed") else 11)
+    shown = read_overview(study)
+    assert shown == Overview.of(read_leaderboard(study), deleted=study.list_deleted())
+    assert (sum(shown.counts.values()), shown.counts.get(GONE)) == ((13, None) if how.startswith("resumed") else (12, 1))
 
 
 def test_an_overview_that_mlflow_may_refuse_is_not_recorded(place: Place) -> None:

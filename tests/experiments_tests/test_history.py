@@ -219,6 +219,14 @@ def test_each_rollback_goes_one_further_back(client: MlflowClient) -> None:
     assert state(client) == ({"champion": "1"}, {"1": "champion"})
 
 
+def test_a_rollback_after_a_person_took_the_alias_away_names_the_last_champion(client: MlflowClient) -> None:
+    promote(client, "1", "2")
+    rollback(client, "digits", lambda: None)
+    client.delete_registered_model_alias("digits", CHAMPION)
+    with pytest.raises(InputError, match=r"no version of 'digits' is champion now, .* version 1\. Give the alias"):
+        rollback(client, "digits", lambda: None)
+
+
 def test_a_rollback_names_the_first_promotions_evidence(client: MlflowClient) -> None:
     run = client.create_run("0").info.run_id
     move_alias(client, "digits", CHAMPION, "1", Why("promoted", "first", run))

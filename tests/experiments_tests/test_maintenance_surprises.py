@@ -113,10 +113,11 @@ def test_a_study_whose_experiment_was_renamed_in_mlflow_is_not_changed_by_that_n
     back = f'eval "$(tailor env)", then mlflow experiments rename -x {number} --new-name small.\n'
     said = f"study 'small': its experiment was renamed to 'foo' in MLflow. Rename it back: {back}"
     search = ("search", "small.toml", "--name", "foo")
-    for command in (("rename", "foo", "bar"), ("delete", "foo", "--yes"), search, (*search, "--fresh"), ("status", "small")):
+    changes = (("rename", "foo", "bar"), ("delete", "foo", "--yes"), search, (*search, "--fresh"))
+    for command in (*changes, ("status", "small"), ("delete", "small", "--yes")):
         refused = copy(*command)
         assert refused.returncode == 2 and refused.stderr.endswith(said), refused.stderr
-    assert copy("status", "foo").returncode == 0
+    assert copy("status", "foo").stdout.endswith("tailor ui foo\n")
     assert copy("gc", "--yes").returncode == 0 and state.is_dir() and studies(copy.folder) == ["small"]
     mlflow.delete_experiment(number)
     restore = f"mlflow experiments restore -x {number}, then mlflow experiments rename -x {number}"
