@@ -201,8 +201,17 @@ def _find_file(address: str) -> Path | None:
     if not address.lower().startswith("sqlite"):
         return None
     from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
 
-    named = make_url(address).database
+    try:
+        url = make_url(address)
+    except (ArgumentError, ValueError):
+        url = None
+    if url is None or url.host:  # two slashes: the first part of the path would be a machine
+        raise InputError(
+            f"MLFLOW_TRACKING_URI: expected sqlite:///FOLDER/mlflow.db or sqlite:////PATH/mlflow.db, got {address!r}."
+        )
+    named = url.database
     return None if not named or named == ":memory:" or named.startswith("file:") else _resolve("MLFLOW_TRACKING_URI", named)
 
 

@@ -64,11 +64,10 @@ def _find_way_on(coordinator: Coordinator) -> str:
     """How a study goes on in which no trial completed: a changed file or space is another study."""
     if coordinator.spent:
         return "--fresh begins anew"
-    progress, way = coordinator.progress, "the same command"
-    if progress.done >= progress.trials:
-        way = "a larger --trials"
-    elif coordinator.out_of_epochs:
-        way = "a larger search.total_epochs"
+    progress = coordinator.progress
+    spent = {"--trials": progress.done >= progress.trials, "search.total_epochs": coordinator.out_of_epochs}
+    larger = [key for key, is_spent in spent.items() if is_spent]
+    way = f"a larger {' and '.join(larger)}" if larger else "the same command"
     files = ", the model's file" if progress.pruned else ""  # if all trials failed, that may change
     return f"{way} resumes the study; if the repair changes [space]{files} or [training], begin anew with --fresh"
 

@@ -74,8 +74,8 @@ def run_rate_test(spec: StudySpec, store: Store, data_dir: Path | None, plan: Ra
         curve = evaluator.call(measure_rates, job, plan)
     advice = advise(curve)
     with prepare_database(store) as keep_database:
-        store.create()
         keep_database()
+        store.create()
     client = open_client(store)
     experiment = open_experiment(client, store, spec.name)
     tags = {**describe_origin(Path.cwd()), **describe_study(spec, splits), "tailor.seed": str(job.seed)}

@@ -101,8 +101,8 @@ def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
             shape = splits.train.images.shape[1:]
             preflight = check_model(pool, spec, DataHandle("", shape, len(splits.class_names)), measured)
             with name_full_disk(store):
+                keep_database()  # first: an address that cannot be created leaves nothing behind
                 store.create()
-                keep_database()
                 client = open_client(store)
                 if found is None and is_known(spec, store):  # before the experiment is made
                     check_new(spec.name, open_engine(spec, store, screen.line))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import resource
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -15,6 +16,7 @@ from ..system.file_lock import lock_study, was_locked
 from ..tracking.lease import CANDIDATES, TAG, Lease, Owner
 
 SUFFIX = ".lock"
+LONGEST_FILE = 255  # letters of a file's name; of a study with a longer one no promotion can begin
 
 
 def lock_of_promotions(store: Store, study: str) -> Path:
@@ -59,6 +61,9 @@ def hold_study(
 @contextmanager
 def hold_store(store: Store) -> Iterator[None]:
     """Hold every study that ever ran from the store, for the block. Raises InputError if a search or a promotion runs."""
+    with suppress(ValueError, OSError):
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # two files a study are open at once
     with ExitStack() as stack:
         stack.enter_context(store.reserved())
         names = [path.name.removesuffix(SUFFIX) for path in sorted(store.locks.glob(f"*{SUFFIX}"))]
@@ -72,7 +77,7 @@ def hold_store(store: Store) -> Iterator[None]:
 @contextmanager
 def _hold_promotions(store: Store, studies: Sequence[str]) -> Iterator[None]:
     """Hold every promotion that there was in the store, and the first one of these studies, which would make its lock."""
-    first = {lock_of_promotions(store, study) for study in studies}
+    first = {path for path in (lock_of_promotions(store, study) for study in studies) if len(path.name) <= LONGEST_FILE}
     with ExitStack() as stack:
         for path in (*store.locks.glob(".promote-*"), *sorted(first.union(store.locks.glob(f"*+*{SUFFIX}")))):
             file = stack.enter_context(path.open("a", encoding="utf-8"))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import unicodedata
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,9 +101,16 @@ def guess_dataset(folder: Path) -> str:
     for place in _list(folder):
         inside = {path.name: path for path in _list(place)}
         classes = _list(inside["train"]) if "train" in inside else inside.values()
-        if sum(any(one.suffix.lower() in IMAGES for one in _list(path)) for path in classes) > 1:
+        if sum(map(_holds_image, classes)) > 1:
             return f"folder:{place.name}"
     return "digits"
+
+
+def _holds_image(folder: Path) -> bool:
+    """Whether an image lies in the folder; looks at no more files than it must."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        return any(Path(entry.name).suffix.lower() in IMAGES for entry in entries)
+    return False
 
 
 def _list(folder: Path) -> list[Path]:

@@ -222,7 +222,7 @@ def refuse_renamed(experiment: Experiment, study: str) -> None:
 def _check_renamed(client: MlflowClient, name: str) -> None:
     """Raise InputError if a study of that name is in an experiment of another name."""
     others = {experiment.experiment_id: experiment for experiment in read_pages(client.search_experiments)}
-    for run in read_pages(client.search_runs, list(others), OWN):
+    for run in read_pages(client.search_runs, list(others), OWN, run_view_type=ViewType.ALL):
         if run.data.tags.get(STUDY_TAG) == name:
             experiment = others[run.info.experiment_id]
             pending.refuse(experiment)

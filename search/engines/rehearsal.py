@@ -14,7 +14,8 @@ from ..study.key_values import Component
 from ..study.spec import StudySpec
 from .protocol import Engine, Outcome, Suggestion
 
-BEGIN, EACH = 10, 3  # trials at random before a model proposes any: of Optuna's samplers, and of bayesian for each parameter
+BEGIN = 10  # trials that Optuna's samplers draw at random before their model proposes any
+POINTS = 2  # the same of Keras Tuner's bayesian
 MOST_EPOCHS = 30
 
 
@@ -23,8 +24,9 @@ def rehearse(spec: StudySpec) -> None:
     sampler, pruner = spec.search.sampler, spec.search.pruner
     if not spec.source.declared or not (sampler.arguments or pruner.arguments) or ":" in sampler.name + pruner.name:
         return
-    trials = max(BEGIN, EACH * len(spec.space.searched)) + 1
-    tried = sampler if sampler.arguments else Component("random")  # the quickest
+    trials, tried = BEGIN + 1, sampler if sampler.arguments else Component("random")  # the quickest
+    if sampler.name == "bayesian":  # by itself it draws three for each parameter, and fits slowly
+        trials, tried = POINTS + 1, Component(sampler.name, {"num_initial_points": POINTS, **sampler.arguments})
     small = replace(spec, enqueue=(), search=replace(spec.search, trials=trials, sampler=tried))
     with tempfile.TemporaryDirectory(prefix="tailor-") as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the search itself will show them

@@ -105,9 +105,18 @@ def test_an_experiment_whose_name_no_study_can_have_is_left_alone(copy: Shell) -
     assert copy("status", "small").returncode == 0 and studies(copy.folder) == ["small"]
 
 
+def test_a_study_with_a_name_too_long_for_a_promotions_lock_stops_nobody(tmp_path: Path) -> None:
+    store = Store.at(str(tmp_path / "mlruns"), {})
+    store.locks.mkdir(parents=True)
+    (store.locks / f"{'a' * 250}.lock").touch()  # of an earlier version
+    with hold_store(store):
+        assert [path.name for path in store.locks.glob("*+*")] == []
+
+
 def test_a_study_whose_experiment_was_renamed_in_mlflow_is_not_changed_by_that_name(copy: Shell, own: OwnProcess) -> None:
     mlflow, state = client(copy.folder), copy.folder / "mlruns" / "keras_tuner" / "small"
-    number = runs(copy.folder)[0][0].info.experiment_id
+    info = runs(copy.folder)[0][0].info
+    number, own_run = info.experiment_id, info.run_id
     state.mkdir(parents=True)  # as Keras Tuner keeps it
     mlflow.rename_experiment(number, "foo")
     back = f'eval "$(tailor env)", then mlflow experiments rename -x {number} --new-name small.\n'
@@ -118,6 +127,9 @@ def test_a_study_whose_experiment_was_renamed_in_mlflow_is_not_changed_by_that_n
         refused = copy(*command)
         assert refused.returncode == 2 and refused.stderr.endswith(said), refused.stderr
     assert copy("status", "foo").stdout.endswith("tailor ui foo\n")
+    mlflow.delete_run(own_run)
+    assert said in copy("status", "small").stderr
+    mlflow.restore_run(own_run)
     assert copy("gc", "--yes").returncode == 0 and state.is_dir() and studies(copy.folder) == ["small"]
     mlflow.delete_experiment(number)
     restore = f"mlflow experiments restore -x {number}, then mlflow experiments rename -x {number}"

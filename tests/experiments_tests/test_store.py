@@ -138,3 +138,9 @@ def test_the_first_database_stays_with_and_without_hard_links(
             store.adopt_database(tmp_path / "draft", store.root / "mlflow.db")
     assert (store.root / "mlflow.db").read_text() == "first"
     assert list(store.root.glob(".mlflow-*")) == []
+
+
+@pytest.mark.parametrize("address", ["sqlite://data/mlflow.db", "sqlite://host:abc/mlflow.db"])
+def test_an_address_of_sqlite_with_two_slashes_is_refused(tmp_path: Path, address: str) -> None:
+    with pytest.raises(InputError, match=r"^MLFLOW_TRACKING_URI: expected sqlite:///FOLDER/mlflow\.db or .* got 'sqlite://"):
+        Store.at(str(tmp_path), {"MLFLOW_TRACKING_URI": address})
