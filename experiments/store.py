@@ -123,6 +123,10 @@ class Store:
     def locks(self) -> Path:
         return self.root / "locks"
 
+    def lock_of_promotions(self, study: str) -> Path:
+        """The file that a study's promotions lock, and what deletes or renames the study."""
+        return self.locks / f"{study}+promotion.lock"
+
     @contextmanager
     def reserved(self) -> Iterator[None]:
         """Make the folder, for its owner alone, and remove it again if it stays empty. Raises InputError."""

@@ -121,8 +121,7 @@ def summarize(progress: Progress, now: float | None = None) -> str:
     """One line: best so far, counts, and the time left or why no trial begins any more."""
     best = "none yet" if progress.best is None else _describe_best(progress.best, progress)
     broke = f"{progress.infeasible} infeasible, " if progress.infeasible else ""
-    done = f"{progress.complete - progress.infeasible} done"
-    counts = f"{done}, {broke}{progress.pruned} pruned, {progress.failed} failed of {progress.trials}"
+    counts = f"{progress.feasible} done, {broke}{progress.pruned} pruned, {progress.failed} failed of {progress.trials}"
     return "; ".join(filter(None, [f"best {best}", counts, _describe_left(progress, time.monotonic() if now is None else now)]))
 
 
@@ -146,9 +145,8 @@ def _describe_left(progress: Progress, now: float) -> str:
 
 def describe_resumed(progress: Progress, begun: int) -> str:
     """What earlier sessions did, and how many of their trials go on: 3 of 12 trials ended (1 done, 2 pruned), 1 goes on."""
-    done = progress.complete - progress.infeasible
-    ended = {"complete": done, "infeasible": progress.infeasible, "pruned": progress.pruned, "failed": progress.failed}
-    counts = f" ({count_by_word(ended)})" if progress.done else ""
+    words = {"done": progress.feasible, "infeasible": progress.infeasible, "pruned": progress.pruned, "failed": progress.failed}
+    counts = f" ({count_by_word(words)})" if progress.done else ""
     best = "" if progress.best is None else f", best {_describe_best(progress.best, progress)}"
     on = f", {begun} go{'es' * (begun == 1)} on" if begun else ""
     return f"resuming: {progress.done} of {progress.trials} trials ended{counts}{on}{best}"

@@ -63,6 +63,10 @@ class Progress:
     def done(self) -> int:
         return self.complete + self.pruned + self.failed
 
+    @property
+    def feasible(self) -> int:
+        return self.complete - self.infeasible
+
     def time_left(self, now: float) -> float | None:
         """Seconds until the last trial ends, from the mean of the ended trials; None if they do not tell."""
         if not self.seconds:

@@ -6,7 +6,6 @@ import fcntl
 import resource
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 
 from mlflow import MlflowClient
 
@@ -17,11 +16,6 @@ from ..tracking.lease import CANDIDATES, TAG, Lease, Owner
 
 SUFFIX = ".lock"
 LONGEST_FILE = 255  # letters of a file's name; of a study with a longer one no promotion can begin
-
-
-def lock_of_promotions(store: Store, study: str) -> Path:
-    """The file that a study's promotions lock (`promotion/promote.py`)."""
-    return store.locks / f"{study}+promotion{SUFFIX}"
 
 
 def ran_here(store: Store, study: str) -> bool:
@@ -77,7 +71,7 @@ def hold_store(store: Store) -> Iterator[None]:
 @contextmanager
 def _hold_promotions(store: Store, studies: Sequence[str]) -> Iterator[None]:
     """Hold every promotion that there was in the store, and the first one of these studies, which would make its lock."""
-    first = {path for path in (lock_of_promotions(store, study) for study in studies) if len(path.name) <= LONGEST_FILE}
+    first = {path for path in map(store.lock_of_promotions, studies) if len(path.name) <= LONGEST_FILE}
     with ExitStack() as stack:
         for path in (*store.locks.glob(".promote-*"), *sorted(first.union(store.locks.glob(f"*+*{SUFFIX}")))):
             file = stack.enter_context(path.open("a", encoding="utf-8"))

@@ -68,7 +68,7 @@ def promote(request: Request, work: Work, choose: Chooser | None = None) -> Prom
         )
     work = replace(work, spec=replace(work.spec, promotion=request.plan))
     # As long as this is held, nobody deletes or renames the study.
-    with share_lock(work.places.store.locks / f"{work.spec.name}+promotion.lock"), Evaluator() as evaluator:
+    with share_lock(work.places.store.lock_of_promotions(work.spec.name)), Evaluator() as evaluator:
         choice = (choose or CHOOSE[request.way])(request, work, evaluator)
         if request.dry_run:
             return Promotion(

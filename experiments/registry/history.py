@@ -94,11 +94,8 @@ def move_alias(
 
 def settle(client: MlflowClient, name: str, still_mine: Callable[[], None] = _unlocked) -> None:
     """Finish the move that a killed process left half-way. A person who moved the alias since, or deleted the version, wins."""
-    try:
-        model = client.get_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != MISSING:
-            raise
+    model = _find(client, name)
+    if model is None:
         return
     for move in _parse(model):
         if move.done:
@@ -118,13 +115,18 @@ def read_history(client: MlflowClient, name: str) -> list[Move]:
 
 def has_past(client: MlflowClient, name: str) -> bool:
     """Whether the name has a version, or a move that counts, of one that was deleted since."""
+    model = _find(client, name)
+    moves = [] if model is None else _parse(model)
+    return any(move.verdict != UNFINISHED for move in moves) or bool(list_versions(client, name))
+
+
+def _find(client: MlflowClient, name: str) -> RegisteredModel | None:
     try:
-        moves = _parse(client.get_registered_model(name))
+        return client.get_registered_model(name)
     except MlflowException as error:
         if error.error_code != MISSING:
             raise
-        return False
-    return any(move.verdict != UNFINISHED for move in moves) or bool(list_versions(client, name))
+        return None
 
 
 def find_strays(client: MlflowClient, name: str) -> list[str]:

@@ -17,11 +17,8 @@ import tailor
 from tailor.experiments.datasets import splits as splitting
 from tailor.experiments.datasets.catalog import open_dataset
 from tailor.experiments.datasets.splits import split
-from tailor.experiments.errors import InputError
 from tailor.experiments.promotion import choice
-from tailor.experiments.promotion.candidates import Candidate
 from tailor.experiments.promotion.ensemble import select
-from tailor.experiments.promotion.refit import check_refits
 from tailor.experiments.promotion.statistics import Predictions
 from tailor.experiments.promotion.trainings import read_trained
 from tailor.experiments.registry.files import fetch_saved_model, find_logged_models
@@ -145,30 +142,6 @@ def test_a_gate_refuses_before_the_test_set_is_opened(shell: Shell, promoted: di
     assert wrong.returncode == 2 and "promotion.seeds" in wrong.stderr
 
 
-def test_a_model_that_meets_no_champion_is_not_called_the_first(shell: Shell, promoted: dict[str, Any]) -> None:
-    """It may be worse than what was champion until a person took the alias away, or deleted the version."""
-    mlflow, number = client(shell.folder), promoted["choice"]["trial"]
-    first = shell("promote", f"small:{number}", "--to", "bare", "--quick")
-    assert "bare version 1 is champion: it is the first model of that name." in first.stdout
-    mlflow.delete_model_version("bare", "1")
-    second = shell("promote", f"small:{number}", "--to", "bare", "--quick")
-    assert "bare version 2 is champion: no version of that name is champion, so it was compared with none." in second.stdout
-    (row,) = [line for line in shell("models").stdout.splitlines() if line.startswith("bare ")]
-    assert "2 of 2" in row
-
-
-def test_what_would_change_nothing_is_refused(shell: Shell) -> None:
-    quick = shell("promote", "small", "--to", "none", "--quick", "--seeds", "7", "--register", "refit")
-    assert (
-        quick.returncode == 2
-        and "quick: it takes the search's own model and trains nothing, so seeds and register" in quick.stderr
-    )
-    with pytest.raises(InputError, match="so candidates would change nothing"):
-        tailor.promote("small", to="none", quick=True, settings={"candidates": 2}, store=shell.folder / "mlruns")
-    one = shell("ensemble", "small:1", "--to", "none")
-    assert one.returncode == 2 and "an ensemble is of a study's models, not of one trial; leave the :1 out." in one.stderr
-
-
 def test_a_promotion_that_died_is_judged_anew_if_there_is_another_champion(shell: Shell, promoted: dict[str, Any]) -> None:
     mlflow, name = client(shell.folder), "left"
     ranked = promoted["choice"]["ranking"]
@@ -237,17 +210,6 @@ def test_the_winner_can_be_trained_again_on_all_but_test(shell: Shell, promoted:
     assert study is not None
     trained = read_trained(study)  # what an ensemble is selected of: no model that has seen holdout
     assert {one.run_id for one in trained.values()} == {run.info.run_id for run in runs_of(mlflow, CANDIDATE.name)}
-
-
-def test_rates_that_follow_validation_are_not_refitted() -> None:
-    check_refits([Candidate(1, {"schedule": "cosine"}, 5)])
-    with pytest.raises(tailor.InputError, match="--register refit: trial 2 trains by schedule 'plateau'"):
-        check_refits([Candidate(1, {}, 5), Candidate(2, {"schedule": "plateau"}, 5)])
-
-
-def test_an_unknown_or_unfinished_trial_is_named(shell: Shell) -> None:
-    done = shell("promote", "small:77", "--to", "none", "--quick")
-    assert done.returncode == 2 and "has no complete trial 77; complete are, best first: " in done.stderr
 
 
 def test_holdout_and_test_are_not_in_the_workers_folder(shell: Shell) -> None:

@@ -1,0 +1,44 @@
+"""Promotions that meet no champion, and those that are refused before anything is trained or judged."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import Shell
+from searches import client
+
+import tailor
+from tailor.experiments.promotion.candidates import Candidate
+from tailor.experiments.promotion.refit import check_refits
+
+
+def test_a_model_that_meets_no_champion_is_not_called_the_first(copy: Shell) -> None:
+    """It may be worse than what was champion until a person took the alias away, or deleted the version."""
+    mlflow = client(copy.folder)
+    first = copy("promote", "small:1", "--to", "bare", "--quick")
+    assert "bare version 1 is champion: it is the first model of that name." in first.stdout
+    mlflow.delete_model_version("bare", "1")
+    second = copy("promote", "small:1", "--to", "bare", "--quick")
+    assert "bare version 2 is champion: no version of that name is champion, so it was compared with none." in second.stdout
+    (row,) = [line for line in copy("models").stdout.splitlines() if line.startswith("bare ")]
+    assert "2 of 2" in row
+
+
+def test_what_would_change_nothing_is_refused(copy: Shell) -> None:
+    quick = copy("promote", "small", "--to", "none", "--quick", "--seeds", "7", "--register", "refit")
+    said = "quick: it takes the search's own model and trains nothing, so seeds and register would change nothing"
+    assert quick.returncode == 2 and said in quick.stderr
+    with pytest.raises(tailor.InputError, match="so candidates would change nothing"):
+        tailor.promote("small", to="none", quick=True, settings={"candidates": 2}, store=copy.folder / "mlruns")
+    one = copy("ensemble", "small:1", "--to", "none")
+    assert one.returncode == 2 and "an ensemble is of a study's models, not of one trial; leave the :1 out." in one.stderr
+
+
+def test_rates_that_follow_validation_are_not_refitted() -> None:
+    check_refits([Candidate(1, {"schedule": "cosine"}, 5)])
+    with pytest.raises(tailor.InputError, match="--register refit: trial 2 trains by schedule 'plateau'"):
+        check_refits([Candidate(1, {}, 5), Candidate(2, {"schedule": "plateau"}, 5)])
+
+
+def test_an_unknown_or_unfinished_trial_is_named(copy: Shell) -> None:
+    done = copy("promote", "small:77", "--to", "none", "--quick")
+    assert done.returncode == 2 and "has no complete trial 77; complete are, best first: " in done.stderr
