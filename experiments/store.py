@@ -44,7 +44,7 @@ class Store:
         before = environ.get("TAILOR_STORE")
         exported = folder is not None and bool(before) and named == _database(Path(str(before)))
         tracking = own if exported or not named else _named_address(named)
-        if _find_file(tracking) == (root / "mlflow.db").resolve():
+        if tracking != own and _find_file(tracking) == (root / "mlflow.db").resolve():
             tracking = own  # this folder's own file, by another address
         if KNOWN_TO_ALL in (environ.get("MLFLOW_TRACKING_PASSWORD"), urlsplit(tracking).password):
             raise InputError(
