@@ -27,8 +27,6 @@ from .train import Made, Pruning, distil, measure_zeros, prune
 
 LITERT = FORMATS["litert"]
 LEAST_TO_PRUNE, LEAST_TO_DISTIL = 3, 5  # epochs, if the trial itself had few
-
-
 WAY = "prune or distil it (--prune, --distil) without --int8"  # if LiteRT cannot convert it
 
 

@@ -188,12 +188,12 @@ def record_overview(study: RecordedStudy, board: Sequence[Row]) -> None:
 
 def read_overview(study: StudyRecord) -> Overview:
     """The overview of a study: as recorded when its search ended, if nothing changed since, with only its first runs fetched."""
-    known = json.loads(study.tags.get(OVERVIEW, "{}"))
-    if known and not study.running and known["end"] == study.end and not study.list_deleted():
+    known, deleted = json.loads(study.tags.get(OVERVIEW, "{}")), study.list_deleted()
+    if known and not study.running and known["end"] == study.end and not deleted:
         attempts = study.read_trials(known["runs"])
         if len(attempts) == len(known["runs"]):
             return Overview(rank(attempts, study.goal), known["counts"], known["varied"])
-    return Overview.of(read_leaderboard(study), deleted=study.list_deleted())
+    return Overview.of(read_leaderboard(study), deleted=deleted)
 
 
 def read_best(study: RecordedStudy) -> Row | None:
