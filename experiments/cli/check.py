@@ -42,10 +42,10 @@ def command(study: str, name: str | None, settings: tuple[str, ...], as_json: bo
 
     from ..system.forkserver import loading
 
-    spec = resolve(study, name, settings, given)
-    text = f"checking {spec.name}: reading the data, and building its smallest and largest model"
-    with working(text), loading():  # TensorFlow, beside the data here
-        spec, splits, found = _measure(spec, data)
+    with loading():  # TensorFlow, beside the file and the data here
+        spec = resolve(study, name, settings, given)
+        with working(f"checking {spec.name}: reading the data, and building its smallest and largest model"):
+            spec, splits, found = _measure(spec, data)
     if as_json:
         print_json({"study": spec.tables(), **asdict(found), "data_notes": splits.notes})
         return

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 STEPS, ROUNDS = 5, 3  # the shortest round counts: what else the machine does comes and goes
+GUESS = "float32"  # the precision in which the largest model is measured while that of the study is found
 SLOW = 0.1  # seconds a step, from which on one step is timed
 
 
@@ -76,14 +77,15 @@ def estimate(spec: StudySpec, splits: Splits) -> Estimate:
     if spec.search.sampler.name in LISTED:
         described = f"{spec.search.sampler.name} of {count(len(list_first(spec)), 'point')}"
     with Evaluator(threads=1) as one, Evaluator(threads=1) as other, ThreadPoolExecutor(1) as beside:
-        plain = find_ends(spec)
-        beside.submit(other.call, int)  # its process begins while the first model is inspected
-        small = _Meter(one, spec, splits)
+        plain, several = find_ends(spec), count_cores() > 1
+        small, large = _Meter(one, spec, splits), _Meter(other, spec, splits, GUESS)
+        if several:  # as a search trains: one on each core
+            beside.submit(large.measure, plain[1])
         found = small.inspect(plain[0])  # as a search's start does; its precision is that of both
-        large = _Meter(other, spec, splits, found.precision)
+        small.precision = large.precision = found.precision
         large_plain: Callable[[], Size] = partial(large.measure, plain[1])
-        if count_cores() > 1:  # as a search trains: one on each core
-            large_plain = beside.submit(large.measure, plain[1]).result
+        if several:
+            large_plain = beside.submit(large_plain).result  # at once, if the guess was right
         size = small.measure(plain[0])
         ends = search_ends(spec, plain, small.count)
         least = size if ends.smallest == plain[0] else small.measure_or_note(ends.smallest, lambda: size)
@@ -111,29 +113,39 @@ def _count_epochs(spec: StudySpec, trials: int, workers: int, size: Size) -> flo
 
 
 class _Meter:
-    """Builds and measures a study's models in one evaluator's process, in the precision that was measured for the first."""
+    """Builds and measures a study's models in one evaluator's process, in its precision where the values leave that open."""
 
     def __init__(self, evaluator: Evaluator, spec: StudySpec, splits: Splits, precision: str = "auto") -> None:
         self.notes = list[str]()
         self.given, self.read = set[str](), set[str]()  # names given to a custom factory, and asked for by it
-        self._evaluator, self._spec, self._precision, self._images = evaluator, spec, precision, len(splits.train)
+        self.precision = precision
+        self._evaluator, self._spec, self._images = evaluator, spec, len(splits.train)
+        self._inspected: Mapping[str, Any] | None = None  # the values of the last model that a search does not refuse
+        self._last: tuple[Mapping[str, Any], Size] | None = None  # the values and the precision of the last measured, its size
         height, width, channels = splits.train.images.shape[1:]
         self._data = DataHandle("", (height, width, channels), len(splits.class_names))
 
     def inspect(self, values: Mapping[str, Any]) -> Preflight:
         """What a search's start finds of the model. Raises InputError if it cannot be built, ModelError if it is refused."""
         found = self._call(_inspect, values)
-        self._precision = found.precision
+        self._inspected = values
         return found
 
     def measure(self, values: Mapping[str, Any]) -> Size:
         """Raises InputError if the model cannot be built or trained, ModelError if a search refuses it."""
+        trained = self._make_job(values).values
+        if self._last is not None and self._last[0] == trained:
+            return self._last[1]
+        if values != self._inspected:
+            self.inspect(values)
         measured = self._call(_measure, values)
         if takes_any(self._spec):
             given, read = self._evaluator.call(_list_read, self._make_job(values))
             self.given.update(given)
             self.read.update(read)
-        return _size(values, *measured, images=self._images)
+        size = _size(values, *measured, images=self._images)
+        self._last = (trained, size)
+        return size
 
     def measure_or_note(self, values: Mapping[str, Any], measure_plain: Callable[[], Size]) -> Size:
         """The size of the model with other values than the plain ones; if it fails, a note of that, and the plain one's size."""
@@ -156,7 +168,7 @@ class _Meter:
             raise InputError(f"model {self._spec.model!r} with {shown} cannot be {error}") from error
 
     def _make_job(self, values: Mapping[str, Any]) -> TrialJob:
-        return make_job(self._spec, Suggestion(0, values, 1), 0, self._data, self._precision)
+        return make_job(self._spec, Suggestion(0, values, 1), 0, self._data, self.precision)
 
 
 def _count(job: TrialJob) -> int | str:
@@ -198,10 +210,7 @@ def _inspect(job: TrialJob) -> Preflight:
 
 
 def _measure(job: TrialJob) -> tuple[int, int, int, float]:
-    """The parameters of the job's model, numbers in one image's activations, batch size, and seconds a step on random images.
-
-    Raises ModelError if a search refuses the model.
-    """
+    """The parameters of the job's model, numbers in one image's activations, batch size, and seconds a step on random images."""
     import time
 
     import numpy as np
@@ -210,9 +219,8 @@ def _measure(job: TrialJob) -> tuple[int, int, int, float]:
     from ...models.training.keras_step import choose_program
     from ...models.training.records import TrialValues
 
-    found = _inspect(job)
     with at_work(job):
-        model, options = build(job, "mixed_bfloat16" if found.precision == "bfloat16" else "float32")
+        model, options = build(job)
     rng = np.random.default_rng(0)
     count = STEPS * options.batch_size
     images = tf.constant(rng.integers(0, 256, (count, *job.data.input_shape), dtype="uint8"))

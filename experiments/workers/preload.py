@@ -8,12 +8,16 @@ from __future__ import annotations
 import atexit
 import gc
 
+from ..system.late_imports import loaded_late
 from ..system.silence import silence
 from . import monotonic_clock  # the first loop runs in a worker
 
+PARTS = ("wrappers", "visualization")  # of Keras: they import scikit-learn and pyplot, a second for what no worker needs
+LATE = [f"{package}.{part}" for package in ("keras", "keras._tf_keras.keras", "keras.src") for part in PARTS]
+
 atexit.register(gc.freeze)  # this process ends at once, without a second of searching TensorFlow's objects
 
-with silence():
+with silence(), loaded_late(LATE):
     import tensorflow as tf
 
     from ...models.training import fit, keras_config

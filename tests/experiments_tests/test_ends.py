@@ -122,6 +122,31 @@ def test_on_one_core_the_models_are_measured_one_after_another(monkeypatch: pyte
         assert one.smallest.batch_ms > 0 and one.largest.batch_ms > 0
 
 
+@pytest.mark.parametrize(
+    ("guess", "training", "times"),
+    [("float32", {}, 1), ("bfloat16", {}, 2), ("float32", {"precision": "bfloat16"}, 1)],
+    ids=["right", "wrong", "fixed"],
+)
+def test_the_largest_model_is_measured_again_if_its_precision_was_guessed_wrongly(
+    monkeypatch: pytest.MonkeyPatch, guess: str, training: dict[str, Any], times: int
+) -> None:
+    measured = []
+    call = estimating._Meter._call
+
+    def note(self: Any, function: Any, values: Any) -> Any:
+        if function is estimating._measure and values["units"] == 8:
+            measured.append(self._make_job(values).values["precision"])
+        return call(self, function, values)
+
+    monkeypatch.setattr(estimating, "count_cores", lambda: 2)
+    monkeypatch.setattr(estimating, "GUESS", guess)
+    monkeypatch.setattr(estimating._Meter, "_call", note)
+    study = {"name": "s", "dataset": "digits", "model": "mlp"}
+    spec = build({"study": study, "space": {"units": {"low": 4, "high": 8}}, "training": training})
+    assert estimating.estimate(spec, open_data(spec, None)).largest.parameters == 64 * 8 + 8 + 8 * 8 + 8 + 8 * 10 + 10
+    assert (len(measured), measured[-1]) == (times, training.get("precision", "float32"))
+
+
 def test_a_text_that_makes_the_model_larger_is_in_the_largest(tailor: Shell, write_study: Callable[..., Path]) -> None:
     write_study(('model = "mlp"', 'model = "mine.py:build"'), ("[space]", '[space]\nkind = ["small", "big"]'))
     (tailor.folder / "mine.py").write_text(KINDS)

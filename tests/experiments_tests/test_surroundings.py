@@ -197,3 +197,16 @@ def test_nothing_of_tensorflows_stays_in_the_folder_of_temporary_files(
         done = tailor(*words, TMPDIR=str(rest))
         assert done.returncode == 0, done.stderr
     assert {path.name for path in rest.iterdir()} <= {"dask-scratch-space"}  # Dask keeps it
+
+
+def test_what_workers_are_forked_from_loads_parts_of_keras_only_when_they_are_used() -> None:
+    code = """
+import sys
+import tailor.experiments.workers.preload
+import keras
+loaded = {"sklearn", "matplotlib.pyplot"} & set(sys.modules)
+used = keras.wrappers.SKLearnClassifier.__module__, callable(keras.visualization.plot_image_gallery)
+print(sorted(loaded), used, sorted({"sklearn", "matplotlib.pyplot"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ("[] ('keras.src.wrappers.sklearn_wrapper', True) ['matplotlib.pyplot', 'sklearn']")
