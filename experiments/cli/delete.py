@@ -8,7 +8,7 @@ import click
 
 from .confirm import confirm, format_size, yes_option
 from .options import store_option
-from .screen import working
+from .screen import print_lines, working
 from .stores import open_store
 
 if TYPE_CHECKING:
@@ -31,6 +31,11 @@ def command(study: str, sure: bool, store: str | None) -> None:
         click.echo(f"{study} was deleted before{_say_kept(plan)}.")
         return
     click.echo(f"{study}: runs: {len(plan.run_ids)}, models: {len(plan.models)}, {_say_size(plan)}{_say_kept(plan)}.")
+    if plan.stateless:
+        print_lines(
+            f"The studies' database of this store does not know {study}. If it ran with another one (--studies, or "
+            "TAILOR_STUDIES), its rows stay there unless you give that one."
+        )
     if not confirm(f"Delete it from {place.root}?", sure):
         click.echo("Nothing was deleted.")
         return

@@ -24,9 +24,10 @@ from ..tracking.erase import ACTIVE, Eraser, find_place, measure
 from ..tracking.kinds import CANDIDATE, REFIT
 from ..tracking.leaderboard import OVERVIEW
 from ..tracking.pages import read_pages
-from ..tracking.reader import find_study, no_study, refuse_renamed
+from ..tracking.reader import RecordedStudy, find_study, no_study, refuse_renamed
 from ..tracking.recorded import DELETED, NOTE, STUDY_TAG
 from ..tracking.tags import DIGEST
+from .engine_state import lacks_state
 from .hold import hold_study
 from .needed import find_needed
 
@@ -35,7 +36,8 @@ from .needed import find_needed
 class Deletion:
     """What a deletion removes. `versions` are the registered ones that need the rest.
 
-    `size` are the bytes on this disk; `elsewhere`: files are on a server, whose sizes are unknown.
+    `size` are the bytes on this disk; `elsewhere`: files are on a server, whose sizes are unknown. `stateless`: trials ended, and
+    no engine of the store knows the study.
     """
 
     study: str
@@ -47,6 +49,7 @@ class Deletion:
     versions: Sequence[str]
     size: int
     elsewhere: bool
+    stateless: bool
 
     @property
     def done(self) -> bool:
@@ -92,7 +95,16 @@ def plan_deletion(client: MlflowClient, store: Store, study: str) -> Deletion:
         places.append(find_place(own.info.artifact_uri))
     size = measure(*folders, *{place for place in places if place is not None})
     names = [f"{one.name} version {one.version}" for one in versions]
-    return Deletion(study, experiment, dropped, gone, folders, own, names, size, elsewhere=None in places)
+    stateless = _is_stateless(client, store, experiment, own)
+    return Deletion(study, experiment, dropped, gone, folders, own, names, size, None in places, stateless)
+
+
+def _is_stateless(client: MlflowClient, store: Store, experiment: Experiment, own: Run | None) -> bool:
+    """Whether the engine's state of an untouched study is in none of this store's places."""
+    touched = {pending.PENDING, pending.KEPT} & set(experiment.tags) or experiment.lifecycle_stage != ACTIVE
+    if touched or own is None or own.info.lifecycle_stage != ACTIVE:
+        return False
+    return lacks_state(store, RecordedStudy.of(client, own))
 
 
 def find_own(runs: Sequence[Run]) -> Run | None:

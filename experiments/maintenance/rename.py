@@ -18,7 +18,6 @@ from ...search.engines.states import has_state, rename_state
 from ...search.study.key_values import LONGEST_NAME
 from ...search.study.load import check_name
 from ..coordinator.fsck import repair
-from ..coordinator.reconcile import find_outcome
 from ..errors import InputError, write_command
 from ..planning.resolve import OF_MLFLOW
 from ..registry.versions import list_versions
@@ -32,6 +31,7 @@ from ..tracking.pages import read_pages
 from ..tracking.reader import RecordedStudy, find_named, no_study, open_client
 from ..tracking.recorded import NOTE, STUDY_FILE, STUDY_TAG
 from ..tracking.ui_links import make_view_tags
+from .engine_state import lacks_state
 from .hold import hold_study
 
 
@@ -106,9 +106,7 @@ def _require_state(client: MlflowClient, store: Store, study: RecordedStudy) -> 
     """Raise InputError if the engine's state of a study is elsewhere: half of the study would keep its name."""
     experiment = client.get_experiment(study.experiment_id)
     pending.refuse(experiment)  # another change may have moved the state
-    if pending.KEPT in experiment.tags or has_state(study.name, store.known_studies_url, store.oracles):
-        return
-    if any(find_outcome(one, study.goal) is not None for one in study.read_attempts()):
+    if pending.KEPT not in experiment.tags and lacks_state(store, study):
         raise InputError(
             f"study {study.name!r}: it has trials that ended, and the studies' database does not know it. "
             f"Give the --studies or TAILOR_STUDIES that it ran with; if that is lost, {write_command('delete', study.name)} "

@@ -251,3 +251,13 @@ def test_a_study_is_not_renamed_without_the_database_of_its_trials(copy: Shell, 
     done = own("rename", "small", "big", "--studies", f"sqlite:///{elsewhere}")
     assert done.returncode == 0, done.stderr
     assert optuna.get_all_study_names(f"sqlite:///{elsewhere}") == ["big"]
+
+
+def test_a_deletion_says_that_the_engines_state_is_in_another_database(copy: Shell) -> None:
+    here, there = copy.folder / "mlruns" / "studies.db", copy.folder / "elsewhere.db"
+    here.rename(there)
+    for given, said in (((), True), (("--studies", f"sqlite:///{there}"), False)):
+        done = copy("delete", "small", *given)
+        assert ("The studies' database of this store does not know small." in done.stdout) == said
+    assert copy("delete", "small", "--yes", "--studies", f"sqlite:///{there}").returncode == 0
+    assert optuna.get_all_study_names(f"sqlite:///{there}") == []
