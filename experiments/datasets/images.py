@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -37,12 +38,17 @@ class Dataset:
     notes: tuple[str, ...] = ()
 
 
+UNWRITABLE = ("Cc", "Cs", "Zl", "Zp")  # Unicode's control characters, halves of letters, and ends of lines and paragraphs
 DARK = 32  # of 255; is_dim, for 16 bits, has its own
 Arrays = tuple[np.ndarray, np.ndarray]  # images and labels
 
 
 def assemble(name: str, parts: Mapping[str, Arrays], class_names: tuple[str, ...], notes: Sequence[str] = ()) -> Dataset:
-    """The data set from its parts: train, and val and test if there are any. Raises InputError as `validate`."""
+    """The data set from its parts: train, and val and test if there are any.
+
+    Raises InputError as `validate`, for a class of val or test that train lacks, and for a name that cannot be written.
+    """
+    _check_names(name, class_names)
     ready = {
         part: validate(name if part == "train" else f"{name} ({part})", images, labels, len(class_names))
         for part, (images, labels) in parts.items()
@@ -51,6 +57,9 @@ def assemble(name: str, parts: Mapping[str, Arrays], class_names: tuple[str, ...
     for part, images in ready.items():
         if images.images.shape[1:] != shape:
             raise InputError(f"{name} ({part}): its images are {images.images.shape[1:]}, those to train on {shape}.")
+    for part in ready.keys() - {"train"}:
+        strange = np.setdiff1d(ready[part].labels, ready["train"].labels)
+        _check_known(f"{name} ({part})", [class_names[label] for label in strange])
     lacking = [find_lacking(part, images, class_names) for part, images in ready.items()]
     dark = [_dark(part, images.images) for part, images in ready.items()]
     said = (*notes, *filter(None, [*dark, *lacking]))
@@ -72,10 +81,23 @@ def name_by_value(name: str, parts: Mapping[str, Arrays]) -> tuple[dict[str, Arr
         raise InputError(f"{name}: {len(values):,} images have {len(values):,} different labels; a class needs several images.")
     mapped = {}
     for part, (images, labels) in parts.items():
-        if strange := sorted({int(label) for label in np.setdiff1d(labels, values)}):
-            raise InputError(f"{name} ({part}): labels that no training image has: {', '.join(map(str, strange[:5]))}.")
+        _check_known(f"{name} ({part})", [str(label) for label in np.setdiff1d(labels, values)])
         mapped[part] = (images, np.searchsorted(values, labels).astype(np.int64))
     return mapped, tuple(str(value) for value in values)
+
+
+def _check_known(name: str, strange: Sequence[str]) -> None:
+    """Raise InputError if there are classes of val or test without an image to train on."""
+    if strange:
+        few = ", ".join(strange[:5]) + (", …" if len(strange) > 5 else "")
+        raise InputError(f"{name}: labels that no training image has: {few}.")
+
+
+def _check_names(name: str, class_names: Sequence[str]) -> None:
+    """Raise InputError for a class's name with a line break or the like: it can be neither drawn nor put into a line."""
+    for one in class_names:
+        if any(unicodedata.category(letter) in UNWRITABLE for letter in one):
+            raise InputError(f"{name}: the class {one!r} has a letter that cannot be written, such as a line break; rename it.")
 
 
 def _dark(part: str, images: np.ndarray) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ...models.errors import ModelError
-from ...models.factory import digest, find, resolve
+from ...models.factory import BUILT_IN, digest, find, resolve
 from ...models.outputs import ADDED
 from ...models.references import is_file
 from ...models.training.options import TrainOptions
@@ -54,6 +54,8 @@ def _inspect(job: TrialJob) -> Preflight:
     losses.check(options.loss, job.data.num_classes)
     exported = convert_to_float32(model)
     saved = _save(job, exported)
+    if job.model not in BUILT_IN:
+        _check_anew(job, model)
     notes = [UNSCALED] if job.declared is not None and not has_scaling(model) else []
     if model.layers[-1].name == ADDED:
         notes.append(LOGITS)
@@ -69,6 +71,19 @@ def _inspect(job: TrialJob) -> Preflight:
         notes.append(f"precision: {precision}, measured to be faster for this model on this machine")
     first = {} if job.declared is not None else resolve(job.model).first
     return Preflight(precision, "; ".join(notes), first, digest(job.model), promotable=not why)
+
+
+def _check_anew(job: TrialJob, model: keras.Model) -> None:
+    """Raise ModelError if the factory's next model trains a layer of this one: it would begin with what this one learned."""
+    again = build(job)[0]
+    first = {id(weight) for weight in model.trainable_weights}
+    for layer in again.layers:
+        if any(id(weight) in first for weight in layer.trainable_weights):
+            raise ModelError(
+                f"model {job.model!r}: each call must make its layers anew, but the layer {layer.name!r} of two calls is the "
+                "same: a trial would begin with what the one before it learned. Make the layer inside the function; one that is "
+                "loaded once may stay outside if it does not train (layer.trainable = False)."
+            )
 
 
 def _save(job: TrialJob, model: keras.Model) -> bytes:

@@ -99,6 +99,21 @@ def test_labels_with_gaps_are_the_classes_of_their_values(
         open_dataset(f"npz:{path}", None)
 
 
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (("a", "b", "c"), r"\(test\): labels that no training image has: c\."),
+        (("a\n", "b", "c"), r"the class 'a\\n' has a letter that cannot be written, such as a line break; rename it"),
+        (("a", "b\u2028", "c"), "has a letter that cannot be written"),
+    ],
+)
+def test_class_names_that_cannot_be_learned_or_written_are_refused(tmp_path: Path, names: tuple[str, ...], says: str) -> None:
+    path, y = tmp_path / "set.npz", np.arange(8) % 2
+    np.savez(path, x_train=X, y_train=y, x_test=X[:3], y_test=np.array([0, 1, 2]), class_names=np.array(names))
+    with pytest.raises(InputError, match=says):
+        open_dataset(f"npz:{path}", None)
+
+
 def test_an_npz_with_validation_arrays_and_what_of_it_is_not_read(tmp_path: Path) -> None:
     path, y = tmp_path / "set.npz", np.arange(8) % 2
     np.savez(path, x_train=X, y_train=y, x_val=X[:4], y_val=y[:4], groups=y)

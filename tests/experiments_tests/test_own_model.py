@@ -254,6 +254,46 @@ def test_a_step_that_tells_too_little_fails_its_trials_and_no_more(tailor: Shell
     assert all(says in run.data.tags["tailor.status_reason"] for run in trials)
 
 
+SHARED = """
+import functools
+import keras
+
+BASE = keras.Sequential([keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(8, name="base")])
+FROZEN = keras.Sequential([keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(8)])
+FROZEN.trainable = False
+
+def head(base, input_shape, num_classes):
+    inputs = keras.Input(input_shape)
+    return keras.Model(inputs, keras.layers.Dense(num_classes, activation="softmax")(base(inputs)))
+
+def outside(hparams, input_shape, num_classes):
+    return head(BASE, input_shape, num_classes)
+
+@functools.cache
+def made(input_shape, num_classes):
+    return head(keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(8)]), input_shape, num_classes)
+
+def kept(hparams, input_shape, num_classes):
+    return made(input_shape, num_classes)
+
+def frozen(hparams, input_shape, num_classes):
+    return head(FROZEN, input_shape, num_classes)
+"""
+
+
+def test_a_layer_that_would_carry_what_it_learned_from_trial_to_trial_is_refused(tailor: Shell) -> None:
+    (tailor.folder / "shared.py").write_text(SHARED)
+    (tailor.folder / "small.toml").write_text(OWN_STUDY.replace("nets/mine.py:build", "shared.py:frozen"))
+    few = ("--workers", "1", "--trials", "1", "--max-epochs", "1")
+    done = tailor("search", "small.toml", *few)
+    assert done.returncode == 0, done.stderr
+    for factory in ("outside", "kept"):
+        for command in (("search", "small.toml", *few), ("check", "small.toml")):
+            done = tailor(*command, "--name", factory, "--set", f"study.model=shared.py:{factory}")
+            assert done.returncode == 2 and "but the layer 'sequential" in done.stderr, done.stderr
+    assert client(tailor.folder).get_experiment_by_name("outside") is None
+
+
 def test_check_says_of_a_model_what_a_search_would(tailor: Shell) -> None:
     (tailor.folder / "mine.py").write_text(OWN_STEPS)
     study = OWN_STUDY.replace("nets/mine.py:build", "mine.py:tricky")
