@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from ..models.references import refuse_function
 from ..search.study.capabilities import count_trials
 from ..search.study.load import build, lay, read_laid
+from ..search.study.plain import make_plain, read_settings
 from ..search.study.settings import overlay
 from ..search.study.spec import StudySpec
 from .coordinator.display import choose_screen
 from .coordinator.session import Places, run_search
-from .errors import RunError
+from .errors import RunError, check_text
 from .maintenance.rename import set_aside
 from .planning.resolve import find_file, validate
 from .planning.study_file import check_tables
@@ -113,6 +113,7 @@ class Result:
 @prefer_installed()
 def open(study: str, *, store: str | Path | None = None) -> Result:
     """A study that was searched before, by its name. Raises InputError, which lists those there are."""
+    check_text("study", study)
     with kept():
         place = Store.at(None if store is None else str(store))
         client = open_client(place) if place.exists else None
@@ -146,7 +147,7 @@ def run(  # noqa: PLR0913 (the options of the command)
     the study. Dask's default client stays yours. At its end the search restores the variables, log levels and warning filters
     that it set, and ends its processes.
     """
-    spec = _spec(study, settings or {})
+    spec = _spec(study, read_settings(settings))
     place = Store.at(None if store is None else str(store))
     folder = data or os.environ.get("TAILOR_DATA")
     with loading(), _quiet_libraries(), shorten_timeouts(), choose_screen(quiet) as screen:
@@ -173,8 +174,8 @@ def _spec(study: str | Path | StudySpec | Mapping[str, Any], settings: Mapping[s
     if isinstance(study, StudySpec):
         return validate(overlay(study, settings))
     if isinstance(study, Mapping):
-        return validate(build(_lay_settings(copy.deepcopy(dict(study)), settings)))
-    path = find_file(str(study))
+        return validate(build(_lay_settings(make_plain("study", study), settings)))
+    path = find_file(str(study) if isinstance(study, Path) else check_text("study", study))
     return check_tables(_lay_settings(read_laid(path), settings), path, settings)
 
 

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..search.study.key_values import check_name
+from ..search.study.plain import read_settings
 from ..search.study.sections import PromotionPlan
 from ..search.study.validate import make
 from .coordinator.display import choose_screen
 from .coordinator.session import Places
-from .errors import InputError, write_command
+from .errors import InputError, check_text, write_command
 from .export.export import Exported, Wanted
 from .export.export import export as run_export
 from .planning.resolve import open_data
@@ -58,17 +59,19 @@ def promote(  # noqa: PLR0913 (the options of the command)
     `.verdict.outcome` of what it returns is promoted, challenger or refused.
     Raises InputError, RunError, and KeyboardInterrupt if Ctrl-C stopped it: the same call resumes it.
     """
+    laid_over = read_settings(settings)
+    check_text("to", to)
     if quick:
-        check_quick(settings or {})
+        check_quick(laid_over)
     where = _find_data(data)
     with kept(), loading(), shorten_timeouts(), choose_screen(quiet) as screen:
         place, client = _open(store)
-        name, trial = split_reference(study)
+        name, trial = split_reference(check_text("study", study))
         found = find_study(client, name)
         if found is None:
             raise no_study("study", name, client)
         spec = found.read_spec()
-        laid = {**asdict(spec.promotion), **(settings or {})}
+        laid = {**asdict(spec.promotion), **laid_over}
         plan = make(PromotionPlan, "promotion", {key: value for key, value in laid.items() if value is not None})
         with place.reserved():
             work = Work(found, spec, open_data(spec, where), Places(place, where), screen)
@@ -106,7 +109,7 @@ def compress(  # noqa: PLR0913 (the options of the command)
     where, asked = _find_data(data), Asked(**options)
     with kept(), loading(), shorten_timeouts(), choose_screen(quiet) as screen:
         place, client = _open(store)
-        version = find_version(client, reference)
+        version = find_version(client, check_text("reference", reference))
         with place.reserved():
             target = Target(check_name("to", to or version.name), dry_run, force)
             return run_compression(client, version, asked, target, (Places(place, where), screen))
@@ -117,7 +120,7 @@ def pull(reference: str, folder: str | Path, *, store: str | Path | None = None)
     """Write the version that NAME, NAME@alias or NAME/version names into a new folder; returns its files. Raises InputError."""
     with kept(), shorten_timeouts():
         _, client = _open(store)
-        return pulling.pull(client, find_version(client, reference), Path(folder))
+        return pulling.pull(client, find_version(client, check_text("reference", reference)), Path(os.path.expanduser(folder)))
 
 
 @prefer_installed()
@@ -136,10 +139,11 @@ def export(  # noqa: PLR0913 (the options of the command)
 
     The default folder is NAME-VERSION-FORMAT in the current one. Raises InputError, and RunError if the model does not agree.
     """
-    wanted = Wanted(format, None if folder is None else Path(folder), int8, unchecked, force)
+    check_text("format", format)
+    wanted = Wanted(format, None if folder is None else Path(os.path.expanduser(folder)), int8, unchecked, force)
     with kept(), loading(), shorten_timeouts():
         _, client = _open(store)
-        return run_export(client, find_version(client, reference), wanted, _find_data(data))
+        return run_export(client, find_version(client, check_text("reference", reference)), wanted, _find_data(data))
 
 
 @prefer_installed()
@@ -147,7 +151,7 @@ def predict(reference: str, images: np.ndarray, *, store: str | Path | None = No
     """Probabilities (n, classes) of raw uint8 images (n, height, width, channels), by a registered model. Raises InputError."""
     with kept(), loading(), shorten_timeouts():
         _, client = _open(store)
-        version = find_version(client, reference)
+        version = find_version(client, check_text("reference", reference))
         shape = read_input_shape(version)
         if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != shape:
             array, command = isinstance(images, np.ndarray), write_command("predict", reference, "FILE")

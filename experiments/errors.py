@@ -19,6 +19,13 @@ class ClusterGone(RunError):
     """A cluster's scheduler went away during a search. The message ends with "the same command resumes"."""
 
 
+def check_text(field: str, value: object) -> str:
+    """A call's argument that must be a text. Raises InputError if it is none."""
+    if not isinstance(value, str):
+        raise InputError(f"{field}: expected a text, got {value!r}.")
+    return value
+
+
 def write_command(*words: str) -> str:
     """A command of Tailor's as a message names it: quoted for a shell, in backticks."""
     return f"`{shlex.join(['tailor', *words])}`"

@@ -104,8 +104,11 @@ def resolve(name: str, kept: Path | None = None) -> Factory:
     if not callable(build):
         raise references.missing(FIELD, name, module)
     _check_arguments(name, build)
+    for attribute in ("defaults", "starts"):
+        if not isinstance(given := getattr(build, attribute, None), Mapping | None):
+            raise ModelError(f"model {name!r}: the function's {attribute}: expected a mapping of names to values, got {given!r}.")
     source = Path(module.__file__) if module.__file__ else None
-    return Factory(name, build, getattr(build, "defaults", None), source, getattr(build, "starts", {}))
+    return Factory(name, build, getattr(build, "defaults", None), source, getattr(build, "starts", None) or {})
 
 
 def _check_arguments(name: str, build: Callable[..., Any]) -> None:

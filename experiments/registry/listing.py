@@ -10,6 +10,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
+from ..errors import check_text
 from ..store import Store
 from ..system.host import kept
 from ..system.import_path import prefer_installed
@@ -59,6 +60,8 @@ def registered(name: str | None = None, store: str | Path | None = None) -> list
 
     `store` is as the command line's option; without it TAILOR_STORE holds.
     """
+    if name is not None:
+        check_text("name", name)
     place = Store.at(None if store is None else str(store))
     with kept():
         if name is None and not place.exists:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ def load(folder: str | Path) -> tuple[keras.Model, list[str]]:
     The model takes raw uint8 images (n, height, width, channels) and returns probabilities (n, classes). Tailor refuses a model,
     or the model's code, that changed after the pull.
     """
-    place = Path(folder)
+    place = Path(os.path.expanduser(folder))
     if not place.is_dir():
         raise InputError(f"{place}: there is no such folder; give one that `tailor pull NAME -o DIR` wrote.")
     sums = _sums(place)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ..errors import RunError
 from . import own_forkserver
 from .environment import WORKER_ENV, inherit_settings
 from .shared import Shared
@@ -19,7 +21,15 @@ PRELOAD = [
 
 
 def begin_loading() -> None:
-    """Start it, so that it loads in the background; a second call does nothing. It ends with this process."""
+    """Start it, so that it loads in the background; a second call does nothing. It ends with this process.
+
+    Raises RunError in a daemonic process, which Python allows no processes of its own.
+    """
+    if multiprocessing.current_process().daemon:
+        raise RunError(
+            "Tailor starts processes, and this one may have none: it is daemonic, as those of multiprocessing.Pool. "
+            "Use concurrent.futures.ProcessPoolExecutor, or threads."
+        )
     with inherit_settings(WORKER_ENV):
         own_forkserver.start(PRELOAD)
 

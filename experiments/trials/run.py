@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from ...models.errors import ModelError
 from ...models.factory import resolve
 from ...models.keras_tuner import hypermodel
 from ...models.training.options import TrainOptions, split
@@ -67,7 +68,7 @@ def run_trial(job: TrialJob, channel: Channel) -> TrialResult:
 def build(job: TrialJob, policy: str | None = None) -> tuple[keras.Model, TrainOptions]:
     """Build the job's model, seeded, and its training options, in the job's folder (`at_work`).
 
-    Raises ModelError, and what a custom factory raises.
+    Raises ModelError, and what a custom factory raises; its sys.exit becomes a ModelError, as it would end the process.
 
     `policy` is Keras's dtype policy; it replaces the one that the options' precision asks for.
     """
@@ -79,11 +80,14 @@ def build(job: TrialJob, policy: str | None = None) -> tuple[keras.Model, TrainO
     keras.config.set_dtype_policy(policy or ("mixed_bfloat16" if options.precision == "bfloat16" else "float32"))
     kept = None if job.code is None else Path(job.code)
     data = (job.data.input_shape, job.data.num_classes)
-    with seed_all(job.seed):
-        if job.declared is None:
-            return resolve(job.model, kept).make(hparams, options, data, job.values)
-        hp = {name: job.values[name] for name in declared if name in job.values}
-        return hypermodel.build(job.model, hp, options, data, kept)
+    try:
+        with seed_all(job.seed):
+            if job.declared is None:
+                return resolve(job.model, kept).make(hparams, options, data, job.values)
+            hp = {name: job.values[name] for name in declared if name in job.values}
+            return hypermodel.build(job.model, hp, options, data, kept)
+    except SystemExit as error:
+        raise ModelError(f"model {job.model!r}: its code called sys.exit({error.code!r}); raise an error instead.") from error
 
 
 def _run(job: TrialJob, channel: Channel) -> TrialResult:

@@ -6,6 +6,7 @@ A wall clock that is set back delays messages by as much.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -16,8 +17,10 @@ import distributed.batched
 from tornado.ioloop import IOLoop
 from tornado.platform.asyncio import AsyncIOLoop
 
+from ..errors import RunError
 from ..system.shared import Shared
 
+_users = set[int]()  # the processes that have used Dask through a loop of ours: this one, and those it was forked from
 STOP_SECONDS = 10.0  # for what still runs on the loop when it ends
 
 
@@ -30,7 +33,11 @@ class MonotonicLoop(AsyncIOLoop):
 
 @contextmanager
 def own_loop() -> Iterator[IOLoop]:
-    """Run such a loop for the block, in a daemon thread that ends with it."""
+    """Run such a loop for the block, in a daemon thread that ends with it.
+
+    Raises RunError in a fork of a process that has had one.
+    """
+    _refuse_fork()
     started: Future[tuple[IOLoop, asyncio.Event]] = Future()
 
     async def serve() -> None:
@@ -47,6 +54,16 @@ def own_loop() -> Iterator[IOLoop]:
         finally:
             loop.add_callback(stop.set)
             thread.join(STOP_SECONDS)
+
+
+def _refuse_fork() -> None:
+    """Raise RunError in a fork of a process that has used Dask: the fork has Dask's state, and none of its threads."""
+    if _users - {os.getpid()}:
+        raise RunError(
+            "this process was forked from one that has run a study, and no study can run in it; start it by "
+            'multiprocessing.get_context("spawn"), or fork before the first study.'
+        )
+    _users.add(os.getpid())
 
 
 @contextmanager

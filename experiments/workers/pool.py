@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from distributed import Event, Future, Queue
+from distributed import Event, Future, KilledWorker, Queue
 from tornado.ioloop import IOLoop
 
 from ..errors import RunError
@@ -103,6 +103,9 @@ class Pool:
             future = self._backend.client.submit(worker.preflight, job, pure=False, workers=self._backend.usable)
             try:
                 return future.result(timeout=PREFLIGHT_SECONDS)
+            except KilledWorker as error:
+                why = self._backend.explain(time.monotonic())
+                raise RunError(f"model {job.model!r} cannot be built: {why}. If nobody killed it, its code crashes.") from error
             except TimeoutError as error:
                 if future.done():  # the model's code raised it: a download, say
                     raise

@@ -19,6 +19,9 @@ class FusedAdam(keras.optimizers.Adam):
     """Keras's Adam with the update in one kernel. `epsilon` is outside the bias correction, as in Keras."""
 
     def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: tf.Tensor) -> None:
+        if variable.dtype != "float32":  # the kernel takes no numbers of another type than the weight's
+            super().update_step(gradient, variable, learning_rate)
+            return
         first, second = get_adam_slots(self, variable)
         step = tf.cast(self.iterations.value + 1, tf.float32)
         tf.raw_ops.ResourceApplyAdam(
@@ -39,6 +42,9 @@ class FusedSGD(keras.optimizers.SGD):
     """Keras's SGD with momentum in one kernel; Nesterov is the same too."""
 
     def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: tf.Tensor) -> None:
+        if variable.dtype != "float32":
+            super().update_step(gradient, variable, learning_rate)
+            return
         if self.momentum == 0:
             tf.raw_ops.ResourceApplyGradientDescent(var=variable.handle, alpha=learning_rate, delta=gradient)
             return

@@ -8,7 +8,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
+import numpy as np
 import pytest
 from conftest import Shell
 
@@ -20,6 +23,7 @@ from tailor.experiments.system.forkserver import WORKER_ENV
 from tailor.experiments.tracking.leaderboard import Row
 from tailor.search.errors import StudyError
 from tailor.search.study.load import build
+from tailor.search.study.plain import read_settings
 
 SCRIPT = """
 import json
@@ -76,6 +80,54 @@ def test_a_mapping_and_a_wrong_one(recorded: Shell) -> None:
     result = Result(spec, Store.at(str(recorded.folder / "mlruns"), {}))
     assert len(result.trials) == 4
     assert dict(os.environ) == before
+
+
+def test_what_a_program_passes_is_read_as_plain_data() -> None:
+    tables = MappingProxyType(
+        {
+            "study": {"name": "small", "dataset": "digits", "model": "mlp"},
+            "space": MappingProxyType({"depth": range(1, 3), "units": {"choices": np.array([8, 16])}}),
+            "search": {"trials": np.int64(3)},
+            "enqueue": ({"depth": np.int32(2)},),
+        }
+    )
+    settings = {"training.batch_norm": np.bool_(True), "space.dropout": np.float32(0.5), "training.activation": np.str_("relu")}
+    spec = _spec(tables, read_settings(settings))
+    assert [one.choices for one in spec.space.parameters[:2]] == [(1, 2), (8, 16)]
+    assert (spec.search.trials, spec.enqueue[0]["depth"]) == (3, 2) and spec.training["batch_norm"] is True
+    for said, wrong in (
+        ("expected texts as keys, got 5", {5: 3}),
+        ("settings.space.units: expected texts as keys, got 5", {"space.units": {5: 3}}),
+        ("expected a mapping of keys to values", [("search.trials", 3)]),
+    ):
+        with pytest.raises(StudyError, match=said):
+            tailor.run("quickstart", settings=wrong, quiet=True)
+
+
+@pytest.mark.parametrize("wrong", [None, 5, Path("small")])
+def test_an_argument_that_must_be_a_text_is_named(recorded: Shell, wrong: Any) -> None:
+    store = recorded.folder / "mlruns"
+    calls: dict[str, Callable[[], object]] = {
+        "study": lambda: tailor.open(wrong, store=store),
+        "to": lambda: tailor.promote("small", to=wrong, store=store),
+        "reference": lambda: tailor.pull(wrong, "got", store=store),
+        "format": lambda: tailor.export("digits", wrong, store=store),
+    }
+    for field, call in calls.items():
+        with pytest.raises(InputError, match=f"^{field}: expected a text, got"):
+            call()
+    if wrong is not None:
+        with pytest.raises(InputError, match=r"^name: expected a text"):
+            tailor.registered(wrong, store=store)
+
+
+def test_a_pulled_model_goes_home_where_a_person_says_so(
+    recorded: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    tailor.pull("digits", "~/got", store=recorded.folder / "mlruns")
+    model, labels = tailor.load("~/got")
+    assert (tmp_path / "got" / "model.keras").is_file() and model.output_shape == (None, len(labels))
 
 
 def test_a_fresh_search_keeps_the_earlier_one(tmp_path: Path) -> None:

@@ -213,3 +213,45 @@ def test_optunas_database_reaches_the_store_without_a_variable(monkeypatch: pyte
     told = CliRunner().invoke(env.command, ["--studies", "sqlite:///x.db", "--json"])
     assert json.loads(told.output)["OPTUNA_STORAGE"] == "sqlite:///x.db"
     assert "TAILOR_STUDIES" not in os.environ
+
+
+FORKS = """
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+
+import tailor
+from tailor.experiments.workers.own_loop import own_loop
+
+
+def try_loop(study):
+    try:
+        with own_loop():
+            return "runs"
+    except tailor.RunError as error:
+        return str(error)
+
+
+def try_run(study):
+    try:
+        tailor.run(study, quiet=True)
+    except tailor.RunError as error:
+        return str(error)
+
+
+if __name__ == "__main__":
+    spawn = multiprocessing.get_context("spawn")
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        print(pool.map(try_run, ["quickstart"]))
+    print(try_loop(""))
+    for way in (multiprocessing.get_context("fork"), spawn):
+        with ProcessPoolExecutor(1, mp_context=way) as pool:
+            print(list(pool.map(try_loop, [""])))
+"""
+
+
+def test_a_process_that_cannot_run_a_study_says_so(tmp_path: Path) -> None:
+    (tmp_path / "forks.py").write_text(FORKS)
+    done = subprocess.run([sys.executable, "forks.py"], cwd=tmp_path, capture_output=True, text=True, timeout=200, check=True)
+    pool, host, fork, spawn = done.stdout.splitlines()
+    assert "Tailor starts processes, and this one may have none" in pool and not (tmp_path / "mlruns").exists()
+    assert "this process was forked from one that has run a study" in fork and [host, spawn] == ["runs", "['runs']"]

@@ -96,6 +96,25 @@ def test_a_factory_that_waits_in_vain_is_no_silent_worker(tailor: Shell, tmp_pat
     assert done.returncode == 2 and "built: TimeoutError: the weights did not come (mine.py:2)" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("body", "code", "says"),
+    [
+        ("    import sys; sys.exit(3)\n", 2, "model 'mine.py:build': its code called sys.exit(3); raise an error instead."),
+        (
+            "    import os; os._exit(3)\n",
+            1,
+            "cannot be built: its worker went away. If nobody killed it, its code crashes.",
+        ),
+        ("    pass\nbuild.defaults = ['width']\n", 2, "the function's defaults: expected a mapping of names to values"),
+    ],
+)
+def test_a_factory_that_ends_its_process_is_named(tailor: Shell, tmp_path: Path, body: str, code: int, says: str) -> None:
+    (tmp_path / "mine.py").write_text(f"def build(hparams, input_shape, num_classes):\n{body}")
+    (tmp_path / "small.toml").write_text(OWN_STUDY.replace("nets/mine.py", "mine.py"))
+    done = tailor("search", "small.toml", "--workers", "1")
+    assert done.returncode == code and says in done.stderr
+
+
 def test_a_factory_that_raises_shows_its_traceback_and_creates_nothing(tailor: Shell, tmp_path: Path) -> None:
     (tmp_path / "nets").mkdir()
     (tmp_path / "nets" / "mine.py").write_text(OWN)

@@ -64,6 +64,16 @@ def test_how_an_epoch_is_cut_into_units_does_not_change_it(data: Data, monkeypat
         assert one == pytest.approx(other, rel=1e-6)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_weights_of_another_type_train_as_keras_trains_them(data: Data, optimizer: str) -> None:
+    inputs = keras.Input((8, 8, 1), dtype="float64")
+    x = keras.layers.Flatten(dtype="float64")(keras.layers.Rescaling(1 / 16, dtype="float64")(inputs))
+    net = keras.Model(inputs, keras.layers.Dense(10, activation="softmax", dtype="float64")(x))
+    fitted = fit(net, data, TrainOptions(optimizer=optimizer, learning_rate=0.01), FitPlan(3, seed=1))
+    assert net.trainable_weights[0].dtype == "float64"
+    assert fitted.history[-1]["val_loss"] < fitted.history[0]["val_loss"]
+
+
 def find_graphs() -> list[object]:
     gc.collect()
     return [one for one in gc.get_objects() if type(one).__name__ == "FuncGraph"]
