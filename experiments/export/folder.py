@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -17,11 +18,18 @@ ABOUT = "export.json"
 
 
 def require_room(folder: Path, force: bool) -> None:
-    """Raise InputError if the folder is a file, or holds something that is not to be replaced."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"-o: {folder} is a file; name a new folder.")
-    if folder.exists() and any(folder.iterdir()) and not force:
-        raise InputError(f"-o: {folder} is not empty; name a new folder, or replace the export in it with --force.")
+    """Raise InputError if the folder is a file, cannot be read, or holds something that is not to be replaced."""
+    try:
+        if any(folder.iterdir()) and not force:
+            raise InputError(f"-o: {folder} is not empty; name a new folder, or replace the export in it with --force.")
+    except FileNotFoundError:
+        if folder.is_symlink():
+            raise InputError(f"-o: {folder} is a link to what is not there; remove it, or name a new folder.") from None
+    except NotADirectoryError:  # it, or what it would lie in
+        file = next(path for path in (folder, *folder.parents) if path.exists())
+        raise InputError(f"-o: {file} is a file; name a new folder.") from None
+    except OSError as error:
+        raise _explain(folder, "read", error) from error
 
 
 @contextmanager
@@ -45,7 +53,7 @@ def draft(folder: Path) -> Iterator[Path]:
         finally:
             shutil.rmtree(place, ignore_errors=True)
     except OSError as error:
-        raise InputError(f"-o: {folder} cannot be written ({error.strerror}); name another folder, or make room.") from error
+        raise _explain(folder, "written", error) from error
     finally:
         if new:
             with suppress(OSError):  # it has files, if all went well
@@ -60,6 +68,12 @@ def list_files(folder: Path) -> list[Path]:
 def sum_files(folder: Path) -> dict[str, str]:
     """The SHA-256 of each file by its path within the folder."""
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in list_files(folder)}
+
+
+def _explain(folder: Path, doing: str, error: OSError) -> InputError:
+    ways_out = {errno.ENAMETOOLONG: "give it a shorter name", errno.ENOSPC: "name another folder, or make room"}
+    way_out = ways_out.get(error.errno or 0, "name another folder")
+    return InputError(f"-o: {folder} cannot be {doing} ({error.strerror}); {way_out}.")
 
 
 def _remove_earlier(folder: Path) -> None:

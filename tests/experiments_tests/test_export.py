@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import sys
@@ -18,7 +19,7 @@ import tailor as public
 from tailor.experiments.errors import InputError, RunError
 from tailor.experiments.export import convert
 from tailor.experiments.export.agreement import Agreement, compare, require
-from tailor.experiments.export.folder import draft
+from tailor.experiments.export.folder import draft, require_room
 from tailor.experiments.export.formats import FORMATS, find_format
 from tailor.experiments.export.sample import draw_sample
 from tailor.experiments.registry.register import process_uri
@@ -163,6 +164,27 @@ def test_it_is_compared_on_holdout_and_calibrated_on_train(recorded: Shell) -> N
 def test_options_that_do_not_fit_are_refused(recorded: Shell, arguments: tuple[str, ...], says: str) -> None:
     done = recorded("export", "digits", *arguments)
     assert done.returncode == 2 and says in done.stderr
+
+
+def test_a_folder_that_cannot_be_is_one_line_that_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "dangling").symlink_to("nothing")
+    require_room(tmp_path / "new", False)
+    for name, says in (
+        ("file", r"-o: \S+/file is a file; name a new folder\.$"),
+        ("file/within", r"-o: \S+/file is a file; name a new folder\.$"),
+        ("n" * 300, r"-o: \S+n cannot be read \(File name too long\); give it a shorter name\.$"),
+        ("dangling", r"-o: \S+/dangling is a link to what is not there; remove it, or name a new folder\.$"),
+    ):
+        with pytest.raises(InputError, match=says):
+            require_room(tmp_path / name, True)
+
+    def refuse(path: Path) -> None:  # root may read all
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(InputError, match=r"cannot be read \(Permission denied\); name another folder\.$"):
+        require_room(tmp_path / "new", False)
 
 
 def test_a_missing_package_is_one_line_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
