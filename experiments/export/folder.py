@@ -8,20 +8,31 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import InputError
+from ..system.words import list_names
 
 ABOUT = "export.json"
+MOST_NAMED = 5  # files that a message names
 
 
-def require_room(folder: Path, force: bool) -> None:
-    """Raise InputError if the folder is a file, cannot be read, or holds something that is not to be replaced."""
+def require_room(folder: Path, force: bool, names: Sequence[str]) -> None:
+    """Raise InputError if the folder is a file, cannot be read, or holds something that is not to be replaced.
+
+    `names` are the files and folders that an export is about to write. With `force` they replace those of an earlier export.
+    """
     try:
         if any(folder.iterdir()) and not force:
             raise InputError(f"-o: {folder} is not empty; name a new folder, or replace the export in it with --force.")
+        if foreign := _list_foreign(folder, names):
+            named = [*foreign[:MOST_NAMED], *([f"{len(foreign) - MOST_NAMED} more"] if len(foreign) > MOST_NAMED else [])]
+            raise InputError(
+                f"-o: no export in {folder} lists {list_names(named)} as its own, so --force does not replace that; move it, "
+                "or name another folder."
+            )
     except FileNotFoundError:
         if folder.is_symlink():
             raise InputError(f"-o: {folder} is a link to what is not there; remove it, or name a new folder.") from None
@@ -36,8 +47,8 @@ def require_room(folder: Path, force: bool) -> None:
 def draft(folder: Path) -> Iterator[Path]:
     """A folder to write to. At the end of the block its files move to `folder`; after an error there is nothing new.
 
-    They replace the files of an export that is there, and those of the same names; other files stay. Raises InputError if
-    `folder` cannot be written to.
+    They replace the files of an export that is there; other files stay (`require_room` found none in the way). Raises InputError
+    if `folder` cannot be written to.
     """
     new = not folder.exists()
     try:
@@ -76,13 +87,25 @@ def _explain(folder: Path, doing: str, error: OSError) -> InputError:
     return InputError(f"-o: {folder} cannot be {doing} ({error.strerror}); {way_out}.")
 
 
+def _list_own(folder: Path) -> set[str]:
+    """The files of the export that the folder holds, by their paths within it; none if it holds no export."""
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        return {ABOUT, *about["files"]} if "model_sha256" in about else set()  # other programs write an export.json too
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return set()
+
+
+def _list_foreign(folder: Path, names: Sequence[str]) -> list[str]:
+    """The files under these names that the folder's export does not list."""
+    places = [folder / name for name in names]
+    there = [path for place in places for path in (list_files(place) if place.is_dir() else [place]) if os.path.lexists(path)]
+    return sorted({path.relative_to(folder).as_posix() for path in there} - _list_own(folder))
+
+
 def _remove_earlier(folder: Path) -> None:
     """Remove the files of the export that the folder holds, if it holds one: a model in two formats would be two exports."""
-    try:
-        listed = json.loads((folder / ABOUT).read_text(encoding="utf-8"))["files"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return
-    for name in listed:
+    for name in _list_own(folder):
         path = folder / name
         if path.resolve().is_relative_to(folder.resolve()):
             path.unlink(missing_ok=True)

@@ -19,7 +19,7 @@ import tailor as public
 from tailor.experiments.errors import InputError, RunError
 from tailor.experiments.export import convert
 from tailor.experiments.export.agreement import Agreement, compare, require
-from tailor.experiments.export.folder import draft, require_room
+from tailor.experiments.export.folder import draft, list_files, require_room
 from tailor.experiments.export.formats import FORMATS, find_format
 from tailor.experiments.export.sample import draw_sample
 from tailor.experiments.registry.register import process_uri
@@ -118,6 +118,26 @@ def test_an_export_replaces_nothing_unless_forced(recorded: Shell, tmp_path: Pat
     done = public.export("digits", "onnx", folder, force=True, store=store)
     left = {path.name for path in folder.rglob("*") if path.is_file()}
     assert left == {"model.onnx", "labels.json", "card.md", "export.json", "mine.txt"}
+    public.export("digits", "onnx", folder, force=True, store=store)  # all that it writes is an export's own
+
+
+@pytest.mark.parametrize(
+    ("form", "mine"),
+    [
+        ("litert", ["Dockerfile", "labels.json"]),
+        ("savedmodel", ["export.json", "saved_model/notes.txt"]),
+    ],
+)
+def test_force_replaces_no_file_that_no_export_wrote(recorded: Shell, tmp_path: Path, form: str, mine: list[str]) -> None:
+    need(form)
+    for name in mine:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(json.dumps({"files": ["main.py"]}))
+    (tmp_path / "main.py").write_text("mine")
+    refused = recorded("export", "digits", "--format", form, "-o", str(tmp_path), "--force")
+    assert refused.returncode == 2 and f"no export in {tmp_path} lists {' and '.join(mine)} as its own" in refused.stderr
+    assert {path.relative_to(tmp_path).as_posix() for path in list_files(tmp_path)} == {*mine, "main.py"}
+    assert (tmp_path / "main.py").read_text() == "mine"
 
 
 def test_without_its_data_a_model_is_exported_unchecked_only(recorded: Shell, tmp_path: Path) -> None:
@@ -169,7 +189,7 @@ def test_options_that_do_not_fit_are_refused(recorded: Shell, arguments: tuple[s
 def test_a_folder_that_cannot_be_is_one_line_that_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("mine")
     (tmp_path / "dangling").symlink_to("nothing")
-    require_room(tmp_path / "new", False)
+    require_room(tmp_path / "new", False, [])
     for name, says in (
         ("file", r"-o: \S+/file is a file; name a new folder\.$"),
         ("file/within", r"-o: \S+/file is a file; name a new folder\.$"),
@@ -177,14 +197,14 @@ def test_a_folder_that_cannot_be_is_one_line_that_says_why(tmp_path: Path, monke
         ("dangling", r"-o: \S+/dangling is a link to what is not there; remove it, or name a new folder\.$"),
     ):
         with pytest.raises(InputError, match=says):
-            require_room(tmp_path / name, True)
+            require_room(tmp_path / name, True, [])
 
     def refuse(path: Path) -> None:  # root may read all
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "iterdir", refuse)
     with pytest.raises(InputError, match=r"cannot be read \(Permission denied\); name another folder\.$"):
-        require_room(tmp_path / "new", False)
+        require_room(tmp_path / "new", False, [])
 
 
 def test_a_missing_package_is_one_line_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
