@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -13,9 +14,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import InputError
+from ..system.file_lock import try_lock
 from ..system.words import list_names
 
 ABOUT = "export.json"
+DRAFT = ".draft-"  # and what `mkdtemp` adds: a folder that an export writes to
+LOCK = "lock"  # the file of a draft that its export holds
 MOST_NAMED = 5  # files that a message names
 
 
@@ -25,7 +29,7 @@ def require_room(folder: Path, force: bool, names: Sequence[str]) -> None:
     `names` are the files and folders that an export is about to write. With `force` they replace those of an earlier export.
     """
     try:
-        if any(folder.iterdir()) and not force:
+        if any(not _is_draft(path) for path in folder.iterdir()) and not force:
             raise InputError(f"-o: {folder} is not empty; name a new folder, or replace the export in it with --force.")
         if foreign := _list_foreign(folder, names):
             named = [*foreign[:MOST_NAMED], *([f"{len(foreign) - MOST_NAMED} more"] if len(foreign) > MOST_NAMED else [])]
@@ -53,14 +57,18 @@ def draft(folder: Path) -> Iterator[Path]:
     new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        place = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder))
+        _remove_drafts(folder)
+        place = Path(tempfile.mkdtemp(prefix=DRAFT, dir=folder))
+        files = place / "files"
         try:
-            yield place
-            _remove_earlier(folder)
-            for path in list_files(place):
-                target = folder / path.relative_to(place)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(path, target)
+            files.mkdir()
+            with try_lock(place / LOCK):
+                yield files
+                _remove_earlier(folder)
+                for path in list_files(files):
+                    target = folder / path.relative_to(files)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    os.replace(path, target)
         finally:
             shutil.rmtree(place, ignore_errors=True)
     except OSError as error:
@@ -103,9 +111,25 @@ def _list_foreign(folder: Path, names: Sequence[str]) -> list[str]:
     return sorted({path.relative_to(folder).as_posix() for path in there} - _list_own(folder))
 
 
+def _is_draft(path: Path) -> bool:
+    return re.fullmatch(re.escape(DRAFT) + "[a-z0-9_]{8}", path.name) is not None and path.is_dir()
+
+
+def _remove_drafts(folder: Path) -> None:
+    """Remove what killed exports left. Raises InputError if an export is writing there now."""
+    for path in filter(_is_draft, folder.iterdir()):
+        with try_lock(path / LOCK) as abandoned:
+            if not abandoned:
+                raise InputError(f"-o: another process exports to {folder} now; wait for it, or name another folder.")
+            shutil.rmtree(path)
+
+
 def _remove_earlier(folder: Path) -> None:
-    """Remove the files of the export that the folder holds, if it holds one: a model in two formats would be two exports."""
+    """Remove the export that the folder holds, with the folders that it leaves empty: a model in two formats would be two."""
     for name in _list_own(folder):
         path = folder / name
         if path.resolve().is_relative_to(folder.resolve()):
             path.unlink(missing_ok=True)
+            with suppress(OSError):  # until one that is not empty
+                for parent in path.relative_to(folder).parents[:-1]:
+                    (folder / parent).rmdir()

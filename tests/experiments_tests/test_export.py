@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -118,6 +119,7 @@ def test_an_export_replaces_nothing_unless_forced(recorded: Shell, tmp_path: Pat
     done = public.export("digits", "onnx", folder, force=True, store=store)
     left = {path.name for path in folder.rglob("*") if path.is_file()}
     assert left == {"model.onnx", "labels.json", "card.md", "export.json", "mine.txt"}
+    assert not (folder / "saved_model").exists()
     public.export("digits", "onnx", folder, force=True, store=store)  # all that it writes is an export's own
 
 
@@ -184,6 +186,24 @@ def test_it_is_compared_on_holdout_and_calibrated_on_train(recorded: Shell) -> N
 def test_options_that_do_not_fit_are_refused(recorded: Shell, arguments: tuple[str, ...], says: str) -> None:
     done = recorded("export", "digits", *arguments)
     assert done.returncode == 2 and says in done.stderr
+
+
+def test_what_a_killed_export_leaves_is_no_content_and_goes_away(tmp_path: Path) -> None:
+    with draft(tmp_path / "killed") as place:
+        (place / "model.onnx").write_bytes(b"half")
+        copytree(place.parent, tmp_path / "got" / place.parent.name)
+    mine = tmp_path / "got" / ".draft-letters-to-friends"
+    left = tmp_path / "got" / place.parent.name
+    require_room(tmp_path / "got", False, ["model.onnx"])
+    mine.mkdir()
+    with pytest.raises(InputError, match="is not empty"):
+        require_room(tmp_path / "got", False, ["model.onnx"])
+    with draft(tmp_path / "got") as place:
+        assert not left.exists()
+        (place / "model.onnx").write_bytes(b"whole")
+        with pytest.raises(InputError, match=r"another process exports to \S+ now; wait for it"), draft(tmp_path / "got"):
+            pass
+    assert {path.name for path in (tmp_path / "got").iterdir()} == {"model.onnx", mine.name}
 
 
 def test_a_folder_that_cannot_be_is_one_line_that_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
