@@ -29,7 +29,7 @@ from . import log
 from .log import Recorded, describe_lineage, find_logged
 from .records import Asked, choose
 from .source import Source, choose_student, read_source
-from .variants import Variant, Workshop, make_variants
+from .variants import Variant, Workshop, check_student, make_variants
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ def compress(
     else:
         with Evaluator() as evaluator, tempfile.TemporaryDirectory(prefix="tailor-") as folder:
             shop = Workshop(evaluator, Path(folder), places.store, student, int8, screen.line)
+            check_student(source, asked, shop)
             variants = list(make_variants(source, asked, shop))
             found = _choose(source, asked, variants)
             if found.chosen is not None and not target.dry_run:

@@ -12,6 +12,7 @@ from ..errors import InputError
 ORIGINAL, INT8 = "original", "int8"
 SPARSITIES = (0.5, 0.8, 0.9)  # if none is asked for
 TOLERANCE = 1.0  # points of accuracy
+LAST_SEED = 2**31 - 1  # as of a study
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class Asked:
         for name, low, high in (("epochs", 0, 100_000), ("tolerance", 0, 100), ("rate", 1e-9, 1e3), ("temperature", 0.01, 1e3)):
             if not low <= getattr(self, name) <= high:
                 raise InputError(f"--{name}: expected a number from {low:g} to {high:g}, got {getattr(self, name):g}.")
+        if not 0 <= self.seed <= LAST_SEED:
+            raise InputError(f"--seed: expected a whole number from 0 to {LAST_SEED}, got {self.seed}.")
         if not 0 <= self.alpha <= 1:
             raise InputError(f"--alpha: expected the share of the soft targets, from 0 to 1, got {self.alpha:g}.")
         if self.student and not (self.distil or self.everything):

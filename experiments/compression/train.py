@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ...models.errors import ModelError
+from ..trials.failure import describe_error
 from ..trials.job import TrialJob
 from ..trials.process import at_work
 from ..trials.run import build, open_data, serialize
@@ -70,6 +72,16 @@ def distil(teacher: SavedModel, jobs: tuple[TrialJob, TrialJob], plan: tuple[flo
             return DistillationProgram((model, loaded), clock, options, job.data.num_classes, Distillation(*plan))
 
         return _train(student, job, dataclasses.replace(options, label_smoothing=0.0), make)
+
+
+def try_to_build(job: TrialJob) -> str:
+    """Build the job's model once, for nothing; why that fails, empty if it does not."""
+    try:
+        with at_work(job):
+            build(job)
+    except Exception as error:  # of Keras, by its layers' own rules
+        return str(error) if isinstance(error, ModelError) else describe_error(error)
+    return ""
 
 
 def measure_zeros(saved: SavedModel) -> tuple[float, int]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...models.training.options import NAMES
 from ..datasets.images import Images
-from ..errors import RunError
+from ..errors import InputError, RunError
 from ..export import convert
 from ..export.formats import FORMATS
 from ..export.sample import take_sample
@@ -23,7 +23,7 @@ from ..trials.saved_model import SavedModel
 from .measure import count_gzipped, measure_keras, measure_litert
 from .records import ORIGINAL, Asked, Row, name_int8
 from .source import Source, make_student_job
-from .train import Made, Pruning, distil, measure_zeros, prune
+from .train import Made, Pruning, distil, measure_zeros, prune, try_to_build
 
 LITERT = FORMATS["litert"]
 LEAST_TO_PRUNE, LEAST_TO_DISTIL = 3, 5  # epochs, if the trial itself had few
@@ -68,6 +68,23 @@ def make_variants(source: Source, asked: Asked, shop: Workshop) -> Iterator[Vari
                 shop.say(f"without {name_int8(base)}: {error}")  # the other variants are worth having
 
 
+def check_student(source: Source, asked: Asked, shop: Workshop) -> None:
+    """Raise InputError if the student cannot be built: before anything is trained, which takes minutes."""
+    if not (asked.distil or asked.everything):
+        return
+    student = make_student_job(source.make_job(shop.store, asked, epochs=1), shop.student, epochs=1)
+    if why := shop.evaluator.call(try_to_build, student):
+        shape = " × ".join(map(str, student.data.input_shape))
+        raise InputError(
+            f"--student: expected values that a net can be built with for images of {shape}, got {student.model} with "
+            f"{_list_sizes(shop)}: {why.rstrip('.')}; give others."
+        )
+
+
+def _list_sizes(shop: Workshop) -> str:
+    return ", ".join(f"{key} {value}" for key, value in shop.student[1].items()) or "its defaults"
+
+
 def _make_models(source: Source, asked: Asked, shop: Workshop) -> Iterator[tuple[str, SavedModel, Made, Mapping[str, Any]]]:
     yield ORIGINAL, source.saved, Made(source.saved.path.read_bytes()), source.described
     trained = int(source.described["epochs"])
@@ -83,8 +100,7 @@ def _make_models(source: Source, asked: Asked, shop: Workshop) -> Iterator[tuple
         epochs = asked.epochs or max(LEAST_TO_DISTIL, trained)
         student = make_student_job(job, shop.student, epochs)
         name = f"distilled {shop.student[0]}"
-        sizes = ", ".join(f"{key} {value}" for key, value in shop.student[1].items()) or "its defaults"
-        shop.say(f"{name}: {count(epochs, 'epoch')}, {sizes}")
+        shop.say(f"{name}: {count(epochs, 'epoch')}, {_list_sizes(shop)}")
         made = shop.evaluator.call(distil, source.saved, (student, job), (asked.temperature, asked.alpha))
         # The student was trained by the teacher's options; a compiled teacher's are in its code, so its values alone say less.
         described = {**source.described, "model": student.model, "values": _list_values(source, student.values), "epochs": epochs}

@@ -23,10 +23,11 @@ from .agreement import Agreement, compare, require
 from .convert import Port
 from .folder import ABOUT, draft, list_files, require_room, sum_files
 from .formats import Format, find_format
-from .image import write_image_files
+from .image import IMAGE_FILES, write_image_files
 from .sample import draw_sample
 
 TAG = "tailor.export."  # and the format: a version's tag with its last agreement
+LABELS, CARD = "labels.json", "card.md"
 DISTRIBUTIONS = ("tailor-hpo", "tensorflow", "keras")
 
 
@@ -67,7 +68,8 @@ def export(client: MlflowClient, version: ModelVersion, wanted: Wanted, data_dir
         raise InputError("--unchecked: int8 is calibrated with images of the data, so it is compared too; leave one of both out.")
     kind = f"{form.name}-int8" if wanted.int8 else form.name
     folder = wanted.folder or Path(f"{version.name}-{version.version}-{kind}")
-    require_room(folder, wanted.force)
+    names = [form.file, LABELS, CARD, ABOUT, *(IMAGE_FILES if form.name == "litert" else ())]
+    require_room(folder, wanted.force, names)
     preprocessing = describe_preprocessing(version)
     model = find_registered_model(client, version)
     labels = read_labels(model)
@@ -81,8 +83,8 @@ def export(client: MlflowClient, version: ModelVersion, wanted: Wanted, data_dir
             found = None if sample is None else compare(evaluator.predict(model, images), probabilities)
         if found is not None:
             require(found, wanted.int8)
-        (place / "labels.json").write_text(json.dumps(labels, ensure_ascii=False), encoding="utf-8")
-        (place / "card.md").write_text(read_card(client, version), encoding="utf-8")
+        (place / LABELS).write_text(json.dumps(labels, ensure_ascii=False), encoding="utf-8")
+        (place / CARD).write_text(read_card(client, version), encoding="utf-8")
         if form.name == "litert":
             write_image_files(place, version.name)
         looks = read_looks(version)

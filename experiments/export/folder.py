@@ -2,50 +2,77 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import InputError
+from ..system.file_lock import try_lock
+from ..system.words import list_names
 
 ABOUT = "export.json"
+DRAFT = ".draft-"  # and what `mkdtemp` adds: a folder that an export writes to
+LOCK = "lock"  # the file of a draft that its export holds
+MOST_NAMED = 5  # files that a message names
 
 
-def require_room(folder: Path, force: bool) -> None:
-    """Raise InputError if the folder is a file, or holds something that is not to be replaced."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"-o: {folder} is a file; name a new folder.")
-    if folder.exists() and any(folder.iterdir()) and not force:
-        raise InputError(f"-o: {folder} is not empty; name a new folder, or replace the export in it with --force.")
+def require_room(folder: Path, force: bool, names: Sequence[str]) -> None:
+    """Raise InputError if the folder is a file, cannot be read, or holds something that is not to be replaced.
+
+    `names` are the files and folders that an export is about to write. With `force` they replace those of an earlier export.
+    """
+    try:
+        if any(not _is_draft(path) for path in folder.iterdir()) and not force:
+            raise InputError(f"-o: {folder} is not empty; name a new folder, or replace the export in it with --force.")
+        if foreign := _list_foreign(folder, names):
+            named = [*foreign[:MOST_NAMED], *([f"{len(foreign) - MOST_NAMED} more"] if len(foreign) > MOST_NAMED else [])]
+            raise InputError(
+                f"-o: no export in {folder} lists {list_names(named)} as its own, so --force does not replace that; move it, "
+                "or name another folder."
+            )
+    except FileNotFoundError:
+        if folder.is_symlink():
+            raise InputError(f"-o: {folder} is a link to what is not there; remove it, or name a new folder.") from None
+    except NotADirectoryError:  # it, or what it would lie in
+        file = next(path for path in (folder, *folder.parents) if path.exists())
+        raise InputError(f"-o: {file} is a file; name a new folder.") from None
+    except OSError as error:
+        raise _explain(folder, "read", error) from error
 
 
 @contextmanager
 def draft(folder: Path) -> Iterator[Path]:
     """A folder to write to. At the end of the block its files move to `folder`; after an error there is nothing new.
 
-    They replace the files of an export that is there, and those of the same names; other files stay. Raises InputError if
-    `folder` cannot be written to.
+    They replace the files of an export that is there; other files stay (`require_room` found none in the way). Raises InputError
+    if `folder` cannot be written to.
     """
     new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        place = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder))
+        _remove_drafts(folder)
+        place = Path(tempfile.mkdtemp(prefix=DRAFT, dir=folder))
+        files = place / "files"
         try:
-            yield place
-            _remove_earlier(folder)
-            for path in list_files(place):
-                target = folder / path.relative_to(place)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(path, target)
+            files.mkdir()
+            with try_lock(place / LOCK):
+                yield files
+                _remove_earlier(folder)
+                for path in list_files(files):
+                    target = folder / path.relative_to(files)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    os.replace(path, target)
         finally:
             shutil.rmtree(place, ignore_errors=True)
     except OSError as error:
-        raise InputError(f"-o: {folder} cannot be written ({error.strerror}); name another folder, or make room.") from error
+        raise _explain(folder, "written", error) from error
     finally:
         if new:
             with suppress(OSError):  # it has files, if all went well
@@ -62,13 +89,47 @@ def sum_files(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in list_files(folder)}
 
 
-def _remove_earlier(folder: Path) -> None:
-    """Remove the files of the export that the folder holds, if it holds one: a model in two formats would be two exports."""
+def _explain(folder: Path, doing: str, error: OSError) -> InputError:
+    ways_out = {errno.ENAMETOOLONG: "give it a shorter name", errno.ENOSPC: "name another folder, or make room"}
+    way_out = ways_out.get(error.errno or 0, "name another folder")
+    return InputError(f"-o: {folder} cannot be {doing} ({error.strerror}); {way_out}.")
+
+
+def _list_own(folder: Path) -> set[str]:
+    """The files of the export that the folder holds, by their paths within it; none if it holds no export."""
     try:
-        listed = json.loads((folder / ABOUT).read_text(encoding="utf-8"))["files"]
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        return {ABOUT, *about["files"]} if "model_sha256" in about else set()  # other programs write an export.json too
     except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return
-    for name in listed:
+        return set()
+
+
+def _list_foreign(folder: Path, names: Sequence[str]) -> list[str]:
+    """The files under these names that the folder's export does not list."""
+    places = [folder / name for name in names]
+    there = [path for place in places for path in (list_files(place) if place.is_dir() else [place]) if os.path.lexists(path)]
+    return sorted({path.relative_to(folder).as_posix() for path in there} - _list_own(folder))
+
+
+def _is_draft(path: Path) -> bool:
+    return re.fullmatch(re.escape(DRAFT) + "[a-z0-9_]{8}", path.name) is not None and path.is_dir()
+
+
+def _remove_drafts(folder: Path) -> None:
+    """Remove what killed exports left. Raises InputError if an export is writing there now."""
+    for path in filter(_is_draft, folder.iterdir()):
+        with try_lock(path / LOCK) as abandoned:
+            if not abandoned:
+                raise InputError(f"-o: another process exports to {folder} now; wait for it, or name another folder.")
+            shutil.rmtree(path)
+
+
+def _remove_earlier(folder: Path) -> None:
+    """Remove the export that the folder holds, with the folders that it leaves empty: a model in two formats would be two."""
+    for name in _list_own(folder):
         path = folder / name
         if path.resolve().is_relative_to(folder.resolve()):
             path.unlink(missing_ok=True)
+            with suppress(OSError):  # until one that is not empty
+                for parent in path.relative_to(folder).parents[:-1]:
+                    (folder / parent).rmdir()

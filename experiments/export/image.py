@@ -11,6 +11,7 @@ PACKAGES = (  # what `tailor serve DIR` imports; tests/package_check.sh starts i
     "ai-edge-litert", "anyio", "click", "fastapi", "numpy", "pillow", "prometheus-client", "psutil", "pydantic", "rich",
     "starlette", "uvicorn",
 )  # fmt: skip
+IMAGE_FILES = ("Dockerfile", "requirements.txt")
 DOCKERFILE = """\
 # The web server of one exported model. Beside this file:
 #   docker build -t {name} . && docker run --rm -p 127.0.0.1:8000:8000 {name}
@@ -34,9 +35,10 @@ def name_image(name: str) -> str:
 
 
 def write_image_files(folder: Path, name: str) -> None:
-    """Write Dockerfile and requirements.txt, with the versions that are installed here."""
+    """Write the IMAGE_FILES, with the versions that are installed here."""
+    dockerfile, requirements = (folder / one for one in IMAGE_FILES)
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     filled = DOCKERFILE.format(name=name_image(name), python=python, tailor=importlib.metadata.version("tailor-hpo"))
-    (folder / "Dockerfile").write_text(filled, encoding="utf-8")
+    dockerfile.write_text(filled, encoding="utf-8")
     lines = [f"{package}=={importlib.metadata.version(package)}\n" for package in PACKAGES]
-    (folder / "requirements.txt").write_text("".join(lines), encoding="utf-8")
+    requirements.write_text("".join(lines), encoding="utf-8")

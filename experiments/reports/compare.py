@@ -44,14 +44,15 @@ class Comparison:
 
 
 def compare(client: MlflowClient, names: Sequence[str]) -> Comparison:
-    """Read the runs and set them side by side. Raises InputError if one does not exist."""
-    found: list[tuple[str, Run]] = []
+    """Read the runs and set them side by side, each once. Raises InputError if one does not exist."""
+    found: dict[str, Run] = {}
     for one in names:
         name, run = find_run(client, one)
-        found.append((name if name not in dict(found) else f"{name} ({run.info.run_id[:8]})", run))
-    runs = [run for _, run in found]
-    if len({run.info.run_id for run in runs}) == 1:
-        raise InputError(f"RUN: {' and '.join(names)} are one trial, {found[0][0]}; name another one to compare it with.")
+        if run.info.run_id not in (known.info.run_id for known in found.values()):
+            found[name if name not in found else f"{name} ({run.info.run_id[:8]})"] = run
+    runs = [*found.values()]
+    if len(runs) == 1:
+        raise InputError(f"RUN: {' and '.join(names)} are one trial, {next(iter(found))}; name another one to compare it with.")
     given = [_list_params(client, run) for run in runs]
     params = {key: [one.get(key) for one in given] for key in (*ALWAYS, *_keys(run.data.params for run in runs))}
     epochs = [_fetch_epochs(run) for run in runs]
@@ -64,7 +65,7 @@ def compare(client: MlflowClient, names: Sequence[str]) -> Comparison:
     }
     same_images = len({run.data.tags.get("tailor.dataset_sha256") for run in runs}) == 1
     return Comparison(
-        {name: run.info.run_id for name, run in found},
+        {name: run.info.run_id for name, run in found.items()},
         {key: values for key, values in params.items() if len({*map(_read_number, values)}) > 1},
         metrics,
         same_images,

@@ -60,6 +60,20 @@ def share_lock(path: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def try_lock(path: Path) -> Iterator[bool]:
+    """Hold a file's lock for the block; False if another process has it. A file system without locks gives it to everybody."""
+    with path.open("a+", encoding="utf-8") as file:
+        held = True
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            held = False
+        except OSError:
+            pass
+        yield held
+
+
 def is_locked(folder: Path, study: str) -> bool:
     """Whether a process holds the study now."""
     with suppress(FileNotFoundError), (folder / f"{study}.lock").open(encoding="utf-8") as file:

@@ -51,6 +51,17 @@ def test_what_one_study_leaves_at_its_default_is_compared_too(copy: Shell, write
     assert got["precision"] == ["float32", "bfloat16"]
 
 
+def test_a_trial_that_is_named_several_times_is_compared_once(recorded: Shell) -> None:
+    _, trials = runs(recorded.folder)
+    once, often = (
+        json.loads(recorded("compare", *names, "--json").stdout)
+        for names in (("small:0", "small:1"), ("small:0", "small:0", trials[0].info.run_id, "small:0", "small:1"))
+    )
+    assert once == often and all(len(values) == 2 for values in often["metrics"].values())
+    refused = recorded("compare", "small:0", "small:0", "small:0")
+    assert refused.returncode == 2 and "are one trial, small:0; name another one" in refused.stderr
+
+
 def test_other_epochs_are_a_difference(copy: Shell) -> None:
     """A schedule runs over `max_epochs`: trials of different ones trained at different rates."""
     _, trials = runs(copy.folder)

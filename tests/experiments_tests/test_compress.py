@@ -49,17 +49,25 @@ def test_a_label_tells_what_was_asked_for_and_of_what() -> None:
         (("--prune", "1.5"), "--prune: expected a share of weights above 0 and below 1, such as 0.8, got 1.5."),
         (("--tolerance", "-1"), "--tolerance: expected a number from 0 to 100, got -1."),
         (("--alpha", "2"), "--alpha: expected the share of the soft targets, from 0 to 1, got 2."),
+        (("--prune", "0.5", "--seed", "-1"), "--seed: expected a whole number from 0 to 2147483647, got -1."),
         (("--prune", "0.5", "--student", "units=3"), "--student: it belongs to --distil FACTORY; add that."),
         (("--distil", "mpl"), "--distil: expected one of mlp, cnn, resnet, separable, transfer, or STUDY:TRIAL"),
         (("--distil", "small:99"), "study 'small' has no trial 99"),
         (("--distil", "mlp", "--student", "units"), "--student: expected KEY=VALUE, such as filters=8, got 'units'."),
         (("--distil", "mlp", "--student", "units=big"), "--student units: expected a whole number, as its default"),
         (("--distil", "mlp", "--student", "unit=8"), "--student (a hyperparameter of mlp)"),
+        (("--distil", "cnn", "--student", "filters=0"), "images of 8 × 8 × 1, got cnn with blocks 2, filters 0: ValueError: "),
+        (("--distil", "mlp", "--student", "activation=nonsense"), "--student: expected values that a net can be built with"),
+        (
+            ("--distil", "transfer", "--student", "backbone=Mobile"),
+            "transfer with backbone Mobile: training.backbone: expected",
+        ),
     ],
 )
 def test_wrong_input_is_refused_before_anything_is_made(recorded: Shell, options: tuple[str, ...], said: str) -> None:
     done = recorded("compress", "digits", *options)
-    assert done.returncode == 2 and said in done.stderr
+    assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1
+    assert "measuring" not in done.stdout
 
 
 def test_without_litert_int8_is_one_line_with_the_command(recorded: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

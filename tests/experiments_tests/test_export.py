@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ import tailor as public
 from tailor.experiments.errors import InputError, RunError
 from tailor.experiments.export import convert
 from tailor.experiments.export.agreement import Agreement, compare, require
-from tailor.experiments.export.folder import draft
+from tailor.experiments.export.folder import draft, list_files, require_room
 from tailor.experiments.export.formats import FORMATS, find_format
 from tailor.experiments.export.sample import draw_sample
 from tailor.experiments.registry.register import process_uri
@@ -117,6 +119,27 @@ def test_an_export_replaces_nothing_unless_forced(recorded: Shell, tmp_path: Pat
     done = public.export("digits", "onnx", folder, force=True, store=store)
     left = {path.name for path in folder.rglob("*") if path.is_file()}
     assert left == {"model.onnx", "labels.json", "card.md", "export.json", "mine.txt"}
+    assert not (folder / "saved_model").exists()
+    public.export("digits", "onnx", folder, force=True, store=store)  # all that it writes is an export's own
+
+
+@pytest.mark.parametrize(
+    ("form", "mine"),
+    [
+        ("litert", ["Dockerfile", "labels.json"]),
+        ("savedmodel", ["export.json", "saved_model/notes.txt"]),
+    ],
+)
+def test_force_replaces_no_file_that_no_export_wrote(recorded: Shell, tmp_path: Path, form: str, mine: list[str]) -> None:
+    need(form)
+    for name in mine:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(json.dumps({"files": ["main.py"]}))
+    (tmp_path / "main.py").write_text("mine")
+    refused = recorded("export", "digits", "--format", form, "-o", str(tmp_path), "--force")
+    assert refused.returncode == 2 and f"no export in {tmp_path} lists {' and '.join(mine)} as its own" in refused.stderr
+    assert {path.relative_to(tmp_path).as_posix() for path in list_files(tmp_path)} == {*mine, "main.py"}
+    assert (tmp_path / "main.py").read_text() == "mine"
 
 
 def test_without_its_data_a_model_is_exported_unchecked_only(recorded: Shell, tmp_path: Path) -> None:
@@ -163,6 +186,45 @@ def test_it_is_compared_on_holdout_and_calibrated_on_train(recorded: Shell) -> N
 def test_options_that_do_not_fit_are_refused(recorded: Shell, arguments: tuple[str, ...], says: str) -> None:
     done = recorded("export", "digits", *arguments)
     assert done.returncode == 2 and says in done.stderr
+
+
+def test_what_a_killed_export_leaves_is_no_content_and_goes_away(tmp_path: Path) -> None:
+    with draft(tmp_path / "killed") as place:
+        (place / "model.onnx").write_bytes(b"half")
+        copytree(place.parent, tmp_path / "got" / place.parent.name)
+    mine = tmp_path / "got" / ".draft-letters-to-friends"
+    left = tmp_path / "got" / place.parent.name
+    require_room(tmp_path / "got", False, ["model.onnx"])
+    mine.mkdir()
+    with pytest.raises(InputError, match="is not empty"):
+        require_room(tmp_path / "got", False, ["model.onnx"])
+    with draft(tmp_path / "got") as place:
+        assert not left.exists()
+        (place / "model.onnx").write_bytes(b"whole")
+        with pytest.raises(InputError, match=r"another process exports to \S+ now; wait for it"), draft(tmp_path / "got"):
+            pass
+    assert {path.name for path in (tmp_path / "got").iterdir()} == {"model.onnx", mine.name}
+
+
+def test_a_folder_that_cannot_be_is_one_line_that_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "dangling").symlink_to("nothing")
+    require_room(tmp_path / "new", False, [])
+    for name, says in (
+        ("file", r"-o: \S+/file is a file; name a new folder\.$"),
+        ("file/within", r"-o: \S+/file is a file; name a new folder\.$"),
+        ("n" * 300, r"-o: \S+n cannot be read \(File name too long\); give it a shorter name\.$"),
+        ("dangling", r"-o: \S+/dangling is a link to what is not there; remove it, or name a new folder\.$"),
+    ):
+        with pytest.raises(InputError, match=says):
+            require_room(tmp_path / name, True, [])
+
+    def refuse(path: Path) -> None:  # root may read all
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(InputError, match=r"cannot be read \(Permission denied\); name another folder\.$"):
+        require_room(tmp_path / "new", False, [])
 
 
 def test_a_missing_package_is_one_line_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
