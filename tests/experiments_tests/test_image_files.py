@@ -140,3 +140,13 @@ def test_a_folder_in_place_of_an_image_is_answered_with_the_images_in_it(tmp_pat
     assert find_pattern(tmp_path).replace(f"{tmp_path}/", "") == pattern
     with pytest.raises(InputError, match="expected an image, got a folder; name its files"):
         read_header(tmp_path)
+
+
+def test_what_pillow_fails_on_is_no_image(tmp_path: Path) -> None:
+    """Its reader of SPIDER's format asks for an attribute that a file which claims to be part of a stack lacks."""
+    floats = [0.0] * 27
+    for place, value in {2: 4, 5: 1, 12: 4, 13: 1, 22: 108, 23: 108, 27: 1}.items():  # counted from 1, as SPIDER does
+        floats[place - 1] = value
+    (tmp_path / "1.png").write_bytes(struct.pack(">27f", *floats))
+    with pytest.raises(InputError, match=r"1\.png: not an image that can be read \(AttributeError\)"):
+        read_header(tmp_path / "1.png")
