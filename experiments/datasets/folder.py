@@ -147,7 +147,8 @@ def read_header(path: Path | Upload) -> Header:
     image = _opened(path)
     turn = _turn(image)
     size = (image.width, image.height) if turn in QUARTERS else (image.height, image.width)
-    deep = image.mode.startswith(DEEP) or any(";16" in str(tile) for tile in getattr(image, "tile", ()))
+    stored = "".join(map(str, getattr(image, "tile", ())))
+    deep = image.mode.startswith(DEEP) or (";16" in stored and "BGR;16" not in stored)  # BGR;16: five or six bits a channel
     animated = False
     with suppress(Exception):  # decoding finds the faults of a damaged file
         animated = image.format != "MPO" and getattr(image, "is_animated", False)  # MPO: the other frames are a camera's previews

@@ -150,3 +150,14 @@ def test_what_pillow_fails_on_is_no_image(tmp_path: Path) -> None:
     (tmp_path / "1.png").write_bytes(struct.pack(">27f", *floats))
     with pytest.raises(InputError, match=r"1\.png: not an image that can be read \(AttributeError\)"):
         read_header(tmp_path / "1.png")
+
+
+def test_a_bitmap_of_sixteen_bits_a_pixel_has_five_or_six_a_colour(tmp_path: Path) -> None:
+    pixels = struct.pack("<H", 0xF800) * 16  # red
+    masks = struct.pack("<III", 0xF800, 0x7E0, 0x1F)
+    head = struct.pack("<IiiHHIIiiII", 40, 4, 4, 1, 16, 3, len(pixels), 0, 0, 0, 0)
+    start = 14 + len(head) + len(masks)
+    (tmp_path / "1.bmp").write_bytes(struct.pack("<2sIII", b"BM", start + len(pixels), 0, start) + head + masks + pixels)
+    header = read_header(tmp_path / "1.bmp")
+    assert not header.deep and header.list_changes((4, 4), 3) == []
+    assert read_image(tmp_path / "1.bmp", (4, 4), 3)[0, 0].tolist() == [255, 0, 0]
