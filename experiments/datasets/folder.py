@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image
 
 from ..errors import InputError, escape_path
 from .images import Dataset, assemble
@@ -135,7 +135,7 @@ def _opened(path: Path | Upload) -> Image.Image:
         raise InputError(f"{path}: there is no such file.") from error
     except IsADirectoryError as error:
         raise InputError(f"{path}: expected an image, got a folder; name its files{find_pattern(Path(str(path)))}.") from error
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError, RuntimeError) as error:
+    except Exception as error:  # Pillow's readers of rare formats may raise anything for a damaged header
         raise InputError(f"{path}: not an image that can be read ({type(error).__name__}); remove it or replace it.") from error
     if image.width * image.height > MOST_PIXELS:
         raise InputError(f"{path}: {image.width}×{image.height} pixels are more than the {MOST_PIXELS:,} that Tailor reads.")
@@ -147,7 +147,8 @@ def read_header(path: Path | Upload) -> Header:
     image = _opened(path)
     turn = _turn(image)
     size = (image.width, image.height) if turn in QUARTERS else (image.height, image.width)
-    deep = image.mode.startswith(DEEP) or any(";16" in str(tile) for tile in getattr(image, "tile", ()))
+    stored = "".join(map(str, getattr(image, "tile", ())))
+    deep = image.mode.startswith(DEEP) or (";16" in stored and "BGR;16" not in stored)  # BGR;16: five or six bits a channel
     animated = False
     with suppress(Exception):  # decoding finds the faults of a damaged file
         animated = image.format != "MPO" and getattr(image, "is_animated", False)  # MPO: the other frames are a camera's previews

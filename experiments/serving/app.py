@@ -16,6 +16,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Res
 from pydantic import BaseModel
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import ClientDisconnect
 
 from ..datasets.folder import Header, Upload, read_header, show_size
 from ..datasets.prepare import Invert, prepare
@@ -29,6 +30,7 @@ from .scoring import parse_images
 MOST_BYTES = 20_000_000  # of a request's body
 MOST_PIXELS = 25_000_000  # of an image file: a phone's photo has 12 million
 FEW_BYTES = 16_000  # of a file: a smaller one of few pixels is answered at once; a thread would cost more time
+BROKEN_OFF = 499  # the status that proxies log for a client that left; nobody gets it
 AT_ONCE = 2  # predictions of one process: each may hold a decoded photo
 FORM = "body: expected the image file itself, got a form; send it alone, with curl as `--data-binary @FILE` in place of `-F`."
 PATHS = ("/", "/predict", "/invocations", "/model", "/card", "/healthz", "/metrics", "/ping", "/version", "/openapi.json")
@@ -144,6 +146,10 @@ def make_app(live: Answering, hosts: Sequence[str]) -> FastAPI:
     @app.exception_handler(InputError)
     async def refuse(request: Request, error: InputError) -> JSONResponse:
         return JSONResponse({"detail": str(error)}, 400)
+
+    @app.exception_handler(ClientDisconnect)
+    async def note_broken_off(request: Request, error: ClientDisconnect) -> Response:
+        return Response(status_code=BROKEN_OFF)
 
     return app
 

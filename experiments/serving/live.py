@@ -7,6 +7,7 @@ import threading
 import time
 
 from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
 
 from ..registry.versions import find_version
 from ..system.redact import mask_passwords
@@ -26,21 +27,23 @@ class Live:
 
     def __init__(self, client: MlflowClient, reference: str) -> None:
         self._client, self._reference = client, reference
-        self.model: ServedModel = load_served_model(client, find_version(client, reference))
+        version = find_version(client, reference)
+        self.model: ServedModel = load_served_model(client, version)
         self.trouble = ""
+        self._loaded = _identify(version)
         self._refused, self._again = "", 0.0  # a version that did not load, and when it is tried again: each try downloads it
 
     def refresh(self) -> None:
         """Load the version that the reference names now, if it is another one; the present one stays if that fails."""
         try:
             version = find_version(self._client, self._reference)
-            number = str(version.version)
-            if number == self._refused and time.monotonic() < self._again:
+            identity = _identify(version)
+            if identity == self._refused and time.monotonic() < self._again:
                 return
-            if number != self.model.version:
-                self._refused, self._again = number, time.monotonic() + PAUSE
-                self.model = load_served_model(self._client, version)
-                _say(f"version {number} answers now")
+            if identity != self._loaded:
+                self._refused, self._again = identity, time.monotonic() + PAUSE
+                self.model, self._loaded = load_served_model(self._client, version), identity
+                _say(f"version {version.version} answers now")
             trouble, self._refused = "", ""
         except Exception as error:  # the registry, its files and a model's own code may raise anything
             trouble = mask_passwords(str(error) or type(error).__name__)[:MOST_CHARACTERS]
@@ -56,6 +59,11 @@ class Live:
         while True:
             time.sleep(SECONDS)
             self.refresh()
+
+
+def _identify(version: ModelVersion) -> str:
+    """The number alone does not tell versions apart: it comes again if the name, or its latest version, is deleted and reused."""
+    return f"{version.version} {version.creation_timestamp} {version.source}"
 
 
 def _say(text: str) -> None:

@@ -27,6 +27,7 @@ from ..errors import InputError, RunError
 from ..store import Store
 from ..system.cpus import count_cores
 from .limits import FEW_PIXELS, SHARED
+from .patience import Patience
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -109,6 +110,7 @@ def serve(application: Application, host: str, port: int, workers: int, ready: C
             application() if workers == 1 else application.start,
             access_log=False,
             factory=workers > 1,
+            http=Patience,
             lifespan="off",
             limit_concurrency=MOST_CONNECTIONS,
             log_level="warning",

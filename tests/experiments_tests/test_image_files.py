@@ -140,3 +140,24 @@ def test_a_folder_in_place_of_an_image_is_answered_with_the_images_in_it(tmp_pat
     assert find_pattern(tmp_path).replace(f"{tmp_path}/", "") == pattern
     with pytest.raises(InputError, match="expected an image, got a folder; name its files"):
         read_header(tmp_path)
+
+
+def test_what_pillow_fails_on_is_no_image(tmp_path: Path) -> None:
+    """Its reader of SPIDER's format asks for an attribute that a file which claims to be part of a stack lacks."""
+    floats = [0.0] * 27
+    for place, value in {2: 4, 5: 1, 12: 4, 13: 1, 22: 108, 23: 108, 27: 1}.items():  # counted from 1, as SPIDER does
+        floats[place - 1] = value
+    (tmp_path / "1.png").write_bytes(struct.pack(">27f", *floats))
+    with pytest.raises(InputError, match=r"1\.png: not an image that can be read \(AttributeError\)"):
+        read_header(tmp_path / "1.png")
+
+
+def test_a_bitmap_of_sixteen_bits_a_pixel_has_five_or_six_a_colour(tmp_path: Path) -> None:
+    pixels = struct.pack("<H", 0xF800) * 16  # red
+    masks = struct.pack("<III", 0xF800, 0x7E0, 0x1F)
+    head = struct.pack("<IiiHHIIiiII", 40, 4, 4, 1, 16, 3, len(pixels), 0, 0, 0, 0)
+    start = 14 + len(head) + len(masks)
+    (tmp_path / "1.bmp").write_bytes(struct.pack("<2sIII", b"BM", start + len(pixels), 0, start) + head + masks + pixels)
+    header = read_header(tmp_path / "1.bmp")
+    assert not header.deep and header.list_changes((4, 4), 3) == []
+    assert read_image(tmp_path / "1.bmp", (4, 4), 3)[0, 0].tolist() == [255, 0, 0]

@@ -240,6 +240,29 @@ def test_a_champion_that_does_not_load_leaves_the_old_one(recorded: Shell, capfd
     assert said.count("version 1 still answers") == 1 and said.count("version 3 answers now") == 1
 
 
+def test_a_champion_of_a_deleted_and_reused_name_is_another_model(recorded: Shell, capfd: pytest.CaptureFixture[str]) -> None:
+    """MLflow counts the versions of such a name from 1 again."""
+    client = open_client(Store.at(str(recorded.folder / "mlruns"), {}))
+    add_champion(recorded, "reused")
+    live = Live(client, "reused")
+    before = live.model
+
+    def replace(**tags: str) -> None:
+        client.delete_registered_model("reused")
+        assert add_champion(recorded, "reused", **tags) == "1"
+
+    replace(**{SHA256: "0" * 64})
+    live.refresh()
+    assert live.model is before and "SHA-256" in live.trouble
+    replace()  # what was refused under this number is not refused now
+    live.refresh()
+    assert live.model is not before and not live.trouble
+    assert capfd.readouterr().err.count("version 1 answers now") == 1
+    before = live.model
+    live.refresh()
+    assert live.model is before
+
+
 @pytest.mark.slow
 def test_two_processes_follow_the_champion_and_count_together(recorded: Shell) -> None:
     add_champion(recorded, "followed")
