@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..search.study.key_values import check_name
-from ..search.study.plain import read_settings
+from ..search.study.plain import make_plain, read_settings
 from ..search.study.sections import PromotionPlan
 from ..search.study.validate import make
 from .coordinator.display import choose_screen
@@ -94,7 +95,7 @@ def compress(  # noqa: PLR0913 (the options of the command)
 ) -> Compression:
     """Make a registered version smaller, and register the result as a challenger, as `tailor compress`.
 
-    `options` are those of the command: prune=(0.8,), distil="cnn", student=("filters=16",), int8=True, epochs, rate,
+    `options` are those of the command: prune=(0.8,), distil="cnn", student={"filters": 16}, int8=True, epochs, rate,
     temperature, alpha, tolerance, seed. Without the first three it tries all. `.found.rows` of what it returns are the variants,
     `.found.chosen` the one that is registered, or None. Raises InputError and RunError; TypeError for an unknown option.
     """
@@ -102,11 +103,14 @@ def compress(  # noqa: PLR0913 (the options of the command)
     from .compression.compress import compress as run_compression
     from .compression.records import Asked
 
-    if isinstance(prune := options.get("prune", ()), (int, float, str)):
+    given = make_plain("compress", options)
+    if not isinstance(prune := given.get("prune", []), list):
         raise InputError(f"prune: expected shares in a tuple, such as (0.8,), got {prune!r}.")
-    if isinstance(student := options.get("student", ()), str):
-        raise InputError(f"student: expected texts in a tuple, such as ({student!r},), got {student!r}.")
-    where, asked = _find_data(data), Asked(**options)
+    if isinstance(student := given.get("student", []), dict):
+        student = [f"{key}={json.dumps(value)}" for key, value in student.items()]
+    if not isinstance(student, list):
+        raise InputError(f"student: expected a mapping, such as {{'filters': 16}}, or a tuple of texts, got {student!r}.")
+    where, asked = _find_data(data), Asked(**{**given, "prune": tuple(prune), "student": tuple(student)})
     with kept(), loading(), shorten_timeouts(), choose_screen(quiet) as screen:
         place, client = _open(store)
         version = find_version(client, check_text("reference", reference))

@@ -12,6 +12,12 @@ from ..errors import InputError
 ORIGINAL, INT8 = "original", "int8"
 SPARSITIES = (0.5, 0.8, 0.9)  # if none is asked for
 TOLERANCE = 1.0  # points of accuracy
+WORDS = {str: "a text", int: "a whole number", int | float: "a number"}
+KINDS = {  # from Python, anything may come
+    **dict.fromkeys(("prune", "rate", "temperature", "alpha", "tolerance"), int | float),
+    **dict.fromkeys(("epochs", "seed"), int),
+    **dict.fromkeys(("distil", "student"), str),
+}
 LAST_SEED = 2**31 - 1  # as of a study
 
 
@@ -44,6 +50,10 @@ class Asked:
 
     def validate(self) -> None:
         """Raise InputError that names the option."""
+        for name, kind in KINDS.items():
+            values = getattr(self, name)
+            if any(not isinstance(one, kind) for one in (values if isinstance(values, tuple) else [values])):
+                raise InputError(f"--{name}: expected {WORDS[kind]}, got {values!r}.")
         for one in self.prune:
             if not 0 < one < 1:
                 raise InputError(f"--prune: expected a share of weights above 0 and below 1, such as 0.8, got {one:g}.")

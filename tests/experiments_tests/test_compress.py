@@ -38,6 +38,26 @@ def test_the_smallest_within_the_tolerance_is_chosen() -> None:
     assert (name_int8("original"), name_int8("pruned 80 %")) == ("int8", "pruned 80 % int8")
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"prune": None}, r"prune: expected shares in a tuple, such as \(0\.8,\), got None"),
+        ({"prune": 0.8}, "prune: expected shares in a tuple"),
+        ({"prune": ("0.8",)}, "--prune: expected a number, got"),
+        ({"prune": np.array([1.5])}, "--prune: expected a share of weights above 0 and below 1"),
+        ({"epochs": "3"}, "--epochs: expected a whole number, got '3'"),
+        ({"distil": 3}, "--distil: expected a text, got 3"),
+        ({"student": "units=3"}, "student: expected a mapping, such as"),
+        ({"student": (3,), "distil": "mlp"}, "--student: expected a text, got"),
+        ({"student": {"unit": 3}, "distil": "mlp"}, r"--student \(a hyperparameter of mlp\)"),
+        ({"student": {"units": True}, "distil": "mlp"}, "--student units: expected a whole number, as its default"),
+    ],
+)
+def test_an_option_of_a_wrong_kind_is_named_from_python(recorded: Shell, options: dict[str, object], said: str) -> None:
+    with pytest.raises((InputError, public.StudyError), match=said):
+        public.compress("digits", store=recorded.folder / "mlruns", quiet=True, dry_run=True, **options)
+
+
 def test_a_label_tells_what_was_asked_for_and_of_what() -> None:
     labels = {Asked().label("a", "d"), Asked().label("b", "d"), Asked().label("a", "e"), Asked(seed=1).label("a", "d")}
     assert len(labels) == 4 and Asked(prune=(0.5,)).label("a", "d") == Asked(prune=(0.5,)).label("a", "d")
