@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from html import escape
 
 from markupsafe import Markup
-from matplotlib.ticker import MaxNLocator
 
 from ...search.analysis.plots import Told
 from ...search.space.parameters import Choice, Fixed, Float, Int, Parameter
 from ...search.study.goal import Objective
 from ...search.study.spec import StudySpec
-from ..tracking.leaderboard import shorten
+from .axes import Axis
 
 FEWEST = 5  # trials; with fewer, a chart of a hyperparameter says nothing
 MOST = 1500  # trials that a chart draws
@@ -34,46 +33,6 @@ class Chart:
     title: str
     note: str
     svg: Markup
-
-
-@dataclass(frozen=True)
-class Axis:
-    """Values on the way to pixels: from `low` to `high`, or by name if there are `names`."""
-
-    label: str
-    low: float = 0.0
-    high: float = 1.0
-    log: bool = False
-    names: tuple[str, ...] = ()
-    whole: bool = False
-
-    def place(self, value: float) -> float:
-        """From 0 to 1."""
-        if self.names:
-            return (value + 0.5) / len(self.names)
-        low, high, value = (math.log(v) for v in (self.low, self.high, value)) if self.log else (self.low, self.high, value)
-        return 0.5 if high == low else 0.03 + 0.94 * (value - low) / (high - low)
-
-    def ticks(self) -> list[tuple[float, str]]:
-        """Places from 0 to 1 with their labels."""
-        if self.names:
-            return [(self.place(i), name) for i, name in enumerate(self.names)]
-        if self.log:
-            first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
-            values = [10.0**e for e in range(first, last + 1)]
-            values = (
-                values[:: max(1, len(values) // 5)] if len(values) > 1 else [self.low, math.sqrt(self.low * self.high), self.high]
-            )
-            values = [float(round(v)) for v in values] if self.whole else values
-        else:
-            values = [float(v) for v in MaxNLocator(5, integer=self.whole).tick_values(self.low, self.high)]
-        inside = [
-            v
-            for v in values
-            if self.low * (1 - 1e-9) <= v <= self.high * (1 + 1e-9) or (not self.log and self.low <= v <= self.high)
-        ]
-        labels = {f"{v:.4g}" if abs(v) < 1e5 else f"{v:.1e}": self.place(v) for v in inside}
-        return [(place, label) for label, place in labels.items()]  # of values that read alike, one
 
 
 def draw_charts(spec: StudySpec, told: Sequence[Told], shares: Mapping[str, float], best: int | None) -> list[Chart]:
@@ -261,7 +220,7 @@ def _frame(x: Axis, y: Axis, marks: str) -> Markup:
     body = ""
     for place, label in y.ticks():
         body += f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{_y(place):.1f}" y2="{_y(place):.1f}"/>'
-        body += f'<text x="{LEFT - 6}" y="{_y(place) + 4:.1f}" text-anchor="end">{escape(shorten(label))}</text>'
+        body += f'<text x="{LEFT - 6}" y="{_y(place) + 4:.1f}" text-anchor="end">{escape(label)}</text>'
     for place, label in x.ticks():
         body += f'<text x="{_x(place):.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{escape(label)}</text>'
     body += f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{HEIGHT - BOTTOM}" y2="{HEIGHT - BOTTOM}"/>'
