@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
+from browsers import WITH_BROWSER, open_browser
 
-from tailor.experiments.reports.axes import Axis
+from tailor.experiments.reports.axes import Axis, arrange, clip, thin
+from tailor.experiments.reports.charts import _frame
 
+NAMES = ("relu", "gelu", "elu", "selu", "tanh", "sigmoid", "swish", "softplus", "leaky_relu", "hard_sigmoid")
+LONG = tuple(f"my_package.losses:Variant{i}" for i in range(40))
 UNITS = {"k": 1e3, "M": 1e6, "G": 1e9}
 
 
@@ -36,3 +43,38 @@ def test_a_label_is_true_for_its_place(axis: Axis, labels: str) -> None:
         value = float(label.replace(",", "").rstrip("kMG")) * UNITS.get(label[-1], 1)
         assert place == pytest.approx(axis.place(value), abs=1e-3)
     assert " ".join(label for _, label in ticks) == labels
+
+
+def test_crowded_numbers_are_thinned_and_crowded_names_turned() -> None:
+    numbers = [(50.0 * i, f"{i},000,000") for i in range(1, 10)]
+    assert arrange(numbers, 560, names=False) == (numbers[::2], False)
+    wide, few, many = ([(60 + step * i, name) for i, name in enumerate(LONG[:n])] for n, step in ((3, 130), (5, 100), (40, 12)))
+    for ticks, turned in ((wide, False), (few, True)):
+        assert arrange(ticks, 560, names=True) == ([(at, clip(name)) for at, name in ticks], turned)
+    assert clip(LONG[3]) == "my_packa…ariant3"
+    assert len(arrange(many, 560, names=True)[0]) == 20 and thin(few, 14) == few
+
+
+@WITH_BROWSER
+def test_no_text_of_a_chart_lies_on_another_or_is_cut_off(tmp_path: Path) -> None:
+    y = Axis("val_accuracy", 0.99972, 0.99981)
+    numbers = (Axis("units", 1e6, 1.004e6), Axis("bytes", 1e2, 1e5, log=True))
+    axes = (Axis("activation", names=NAMES), Axis("loss", names=LONG), *numbers)
+    page = "".join(f"<div style='width: 480px'>{_frame(x, y, '')}</div>" for x in axes)
+    style = "<style>svg text { font: 12px sans-serif; } svg text.name { font-size: 13px; }</style>"
+    (tmp_path / "page.html").write_text(f"<!doctype html><meta charset=utf-8>{style}{page}", encoding="utf-8")
+    with open_browser(tmp_path / "profile") as browser:
+        browser.get((tmp_path / "page.html").as_uri())
+        # Turned names are parallel lines, whose boxes overlap: the test above tells their distance.
+        boxes = browser.execute_script(
+            "const box = e => { const r = e.getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom, "
+            "e.textContent, (e.getAttribute('transform') || '').includes('-40')] };"
+            "return [...document.querySelectorAll('svg')].map(s => [box(s), ...[...s.querySelectorAll('text')].map(box)])"
+        )
+    for whole, *texts in boxes:
+        assert len(texts) > 6
+        for i, one in enumerate(texts):
+            assert one[0] >= whole[0] - 1 and one[2] <= whole[2] + 1 and one[3] <= whole[3] + 1, json.dumps(one)
+            for other in texts[:i]:
+                apart = one[0] >= other[2] or other[0] >= one[2] or one[1] >= other[3] or other[1] >= one[3]
+                assert apart or (one[5] and other[5]), (one, other)
