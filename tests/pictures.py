@@ -28,7 +28,7 @@ PICTURES = ROOT / "docs" / "pictures"
 DRAWN_BY = {
     "leaderboard": ("experiments/cli/leaderboard.py", "experiments/cli/status.py"),
     "mlflow": ("experiments/tracking/study_page.py",),
-    "report": tuple(f"experiments/reports/{name}" for name in ("page.html", "style.html", "charts.py", "pages.py")),
+    "report": tuple(f"experiments/reports/{name}" for name in ("page.html", "style.html", "charts.py", "axes.py", "pages.py")),
     "serve": ("experiments/serving/page.html",),
 }
 STATUS = ("status", "fashion-mlp")

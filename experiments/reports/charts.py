@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from html import escape
 
 from markupsafe import Markup
-from matplotlib.ticker import MaxNLocator
 
 from ...search.analysis.plots import Told
 from ...search.space.parameters import Choice, Fixed, Float, Int, Parameter
 from ...search.study.goal import Objective
 from ...search.study.spec import StudySpec
-from ..tracking.leaderboard import shorten
+from .axes import LINE, Axis, arrange, clip, measure, thin
 
 FEWEST = 5  # trials; with fewer, a chart of a hyperparameter says nothing
 MOST = 1500  # trials that a chart draws
@@ -25,6 +24,8 @@ MOST_SLICES = 12  # charts of one hyperparameter each
 MOST_AXES = 8
 WIDTH, HEIGHT = 560, 300
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 10, 44
+NAME = 16  # pixels from the y axis to the baseline of its name, beside the labels
+TURN = 40  # degrees
 
 
 @dataclass(frozen=True)
@@ -34,46 +35,6 @@ class Chart:
     title: str
     note: str
     svg: Markup
-
-
-@dataclass(frozen=True)
-class Axis:
-    """Values on the way to pixels: from `low` to `high`, or by name if there are `names`."""
-
-    label: str
-    low: float = 0.0
-    high: float = 1.0
-    log: bool = False
-    names: tuple[str, ...] = ()
-    whole: bool = False
-
-    def place(self, value: float) -> float:
-        """From 0 to 1."""
-        if self.names:
-            return (value + 0.5) / len(self.names)
-        low, high, value = (math.log(v) for v in (self.low, self.high, value)) if self.log else (self.low, self.high, value)
-        return 0.5 if high == low else 0.03 + 0.94 * (value - low) / (high - low)
-
-    def ticks(self) -> list[tuple[float, str]]:
-        """Places from 0 to 1 with their labels."""
-        if self.names:
-            return [(self.place(i), name) for i, name in enumerate(self.names)]
-        if self.log:
-            first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
-            values = [10.0**e for e in range(first, last + 1)]
-            values = (
-                values[:: max(1, len(values) // 5)] if len(values) > 1 else [self.low, math.sqrt(self.low * self.high), self.high]
-            )
-            values = [float(round(v)) for v in values] if self.whole else values
-        else:
-            values = [float(v) for v in MaxNLocator(5, integer=self.whole).tick_values(self.low, self.high)]
-        inside = [
-            v
-            for v in values
-            if self.low * (1 - 1e-9) <= v <= self.high * (1 + 1e-9) or (not self.log and self.low <= v <= self.high)
-        ]
-        labels = {f"{v:.4g}" if abs(v) < 1e5 else f"{v:.1e}": self.place(v) for v in inside}
-        return [(place, label) for label, place in labels.items()]  # of values that read alike, one
 
 
 def draw_charts(spec: StudySpec, told: Sequence[Told], shares: Mapping[str, float], best: int | None) -> list[Chart]:
@@ -216,11 +177,12 @@ def _draw_parallel(spec: StudySpec, valued: Sequence[Told], parameters: Sequence
         anchor = "start" if place == 0 else "end" if place == 1 else "middle"
         body += f'<text class="name" x="{x:.1f}" y="{HEIGHT - 12}" text-anchor="{anchor}">{escape(axis.label)}</text>'
         side, shift = ("end", -5) if place == 1 else ("start", 5)
-        for up, label in axis.ticks():
-            body += f'<text x="{x + shift:.1f}" y="{_y(up) + 4:.1f}" text-anchor="{side}">{escape(label)}</text>'
+        ticks = [(_y(up), label) for up, label in axis.ticks()]
+        for up, label in thin(ticks, LINE) if axis.names else ticks:
+            body += f'<text x="{x + shift:.1f}" y="{up + 4:.1f}" text-anchor="{side}">{escape(clip(label))}</text>'
     left = [one.name for one in spec.space.searched if one not in parameters and any(one.name in t.params for t in valued)]
     note = "Each line is a trial; the darker, the better." + (f" Without {', '.join(left)}." if left else "")
-    return Chart("All hyperparameters", note, _svg(body, "All hyperparameters", WIDE))
+    return Chart("All hyperparameters", note, _svg(body, "All hyperparameters", (0.0, WIDE, HEIGHT)))
 
 
 WIDE = 2 * WIDTH
@@ -258,18 +220,32 @@ def _path(
 
 
 def _frame(x: Axis, y: Axis, marks: str) -> Markup:
+    """The chart of these marks. What long labels need is added at its left and at its bottom, so that the marks stay in place."""
+    ups, bottom = y.ticks(), HEIGHT - BOTTOM
+    name_at = min(13.0, LEFT - NAME - max((measure(label) for _, label in ups), default=0.0))
     body = ""
-    for place, label in y.ticks():
+    for place, label in ups:
         body += f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{_y(place):.1f}" y2="{_y(place):.1f}"/>'
-        body += f'<text x="{LEFT - 6}" y="{_y(place) + 4:.1f}" text-anchor="end">{escape(shorten(label))}</text>'
-    for place, label in x.ticks():
-        body += f'<text x="{_x(place):.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{escape(label)}</text>'
-    body += f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{HEIGHT - BOTTOM}" y2="{HEIGHT - BOTTOM}"/>'
-    body += f'<text class="name" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 6}" text-anchor="middle">{escape(x.label)}</text>'
-    middle = (TOP + HEIGHT - BOTTOM) / 2
-    body += f'<text class="name" transform="translate(13 {middle}) rotate(-90)" text-anchor="middle">{escape(y.label)}</text>'
-    return _svg(body + marks, f"{y.label} by {x.label}", WIDTH)
+        body += f'<text x="{LEFT - 6}" y="{_y(place) + 4:.1f}" text-anchor="end">{escape(label)}</text>'
+    labels, turned = arrange([(_x(place), label) for place, label in x.ticks()], WIDTH, bool(x.names))
+    left, drop = min(0.0, name_at - 13), 0.0
+    for at, label in labels:
+        way = f'x="{at:.1f}" y="{bottom + 16}" text-anchor="middle"'
+        if turned:
+            way = f'transform="translate({at + 4:.1f} {bottom + 14}) rotate({-TURN})" text-anchor="end"'
+            left = min(left, at - measure(label) * math.cos(math.radians(TURN)))
+            drop = max(drop, measure(label) * math.sin(math.radians(TURN)))
+        body += f"<text {way}>{escape(label)}</text>"
+    body += f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{bottom}" y2="{bottom}"/>'
+    middle, below = (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6 + drop
+    body += f'<text class="name" x="{middle}" y="{below:.1f}" text-anchor="middle">{escape(x.label)}</text>'
+    way = f"translate({name_at:.1f} {(TOP + bottom) / 2}) rotate(-90)"
+    body += f'<text class="name" transform="{way}" text-anchor="middle">{escape(y.label)}</text>'
+    return _svg(body + marks, f"{y.label} by {x.label}", (left, WIDTH, HEIGHT + drop))
 
 
-def _svg(body: str, label: str, width: int) -> Markup:
-    return Markup(f'<svg viewBox="0 0 {width} {HEIGHT}" role="img" aria-label="{escape(label)}">{body}</svg>')
+def _svg(body: str, label: str, box: tuple[float, float, float]) -> Markup:
+    """`box` is (left, right, bottom)."""
+    left, right, bottom = box
+    view = f"{left:g} 0 {right - left:g} {bottom:g}"
+    return Markup(f'<svg viewBox="{view}" role="img" aria-label="{escape(label)}">{body}</svg>')

@@ -14,6 +14,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from ...search.study.goal import EPOCH_METRICS
+from ...search.study.spec import StudySpec
 from ..errors import InputError
 from ..tracking.reader import RecordedStudy, find_study
 from ..tracking.recorded import DEFAULTS, PRECISION, STUDY_TAG
@@ -80,12 +81,13 @@ def _list_params(client: MlflowClient, run: Run) -> dict[str, str]:
     with suppress(InputError):  # its experiment was renamed, or deleted, in MLflow
         study = find_study(client, run.data.tags[STUDY_TAG])
         if study is not None:
-            return _add_known(run, study)
+            spec = study.read_spec()
+            return {"model": spec.model, **list_values(run, study, spec)}
     return dict(run.data.params)
 
 
-def _add_known(run: Run, study: RecordedStudy) -> dict[str, str]:
-    spec = study.read_spec()
+def list_values(run: Run, study: RecordedStudy, spec: StudySpec) -> dict[str, str]:
+    """The values that a trial ran with as texts, given or by default; what its condition leaves out, or is off, has none."""
     # Without a declared space nobody knows which names its trials may have.
     defaults = flatten(json.loads(study.tags.get(DEFAULTS, "{}"))) if spec.source.declared else {}
     own = {"precision", *(spec.source.names() if defaults else ())}
@@ -93,7 +95,7 @@ def _add_known(run: Run, study: RecordedStudy) -> dict[str, str]:
     known = {name: str(value) for name, value in defaults.items() if name not in (*own, *off)}
     given = {name: text for name, text in run.data.params.items() if name not in off or text != "False"}
     measured = {"precision": run.data.tags[PRECISION]} if PRECISION in run.data.tags else {}
-    return {"model": spec.model, **known, **given, **measured}
+    return {**known, **given, **measured}
 
 
 def _read_number(text: str | None) -> str | float | None:

@@ -11,9 +11,8 @@ from ...search.study.spec import StudySpec
 from ..tracking.artifacts import CONFUSION
 from ..tracking.leaderboard import Row, count_by_word, count_rows, find_best, format_number, read_leaderboard, shorten
 from ..tracking.reader import RecordedStudy
-from ..tracking.recorded import PRECISION
-from ..tracking.tracker import flatten
 from .charts import draw_lines
+from .compare import list_values
 from .pages import inline, render
 from .report import fetch_artifact
 
@@ -119,17 +118,14 @@ def _follow(side: Side) -> list[tuple[float, float]]:
     return steps
 
 
-def _find_precision(study: RecordedStudy) -> dict[str, str]:
-    return {"precision": study.tags[PRECISION]} if PRECISION in study.tags else {}
-
-
 def _configure(sides: Sequence[Side]) -> list[tuple[str, list[str], bool]]:
+    """The values of the best trials and whether they differ: what a study names, and what differs by default."""
     found = [
-        {}
-        if side.best is None
-        else {**{k: str(v) for k, v in flatten(side.spec.training).items()}, **side.best.params, **_find_precision(side.study)}
+        {} if best is None else list_values(side.study.client.get_run(best.run_id), side.study, side.spec)
         for side in sides
+        for best in [side.best]
     ]
-    names = dict.fromkeys(name for one in found for name in one)
+    given = dict.fromkeys(name for side in sides if side.best is not None for name in side.best.params)
+    names = dict.fromkeys([*given, *(name for one in found for name in one)])
     lines = [(name, [shorten(one[name]) if name in one else "–" for one in found]) for name in names]
-    return [(name, cells, len(set(cells)) > 1) for name, cells in lines]
+    return [(name, cells, differ) for name, cells in lines if (differ := len(set(cells)) > 1) or name in (*given, "precision")]

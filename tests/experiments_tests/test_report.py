@@ -227,12 +227,13 @@ def test_several_studies_stand_side_by_side(copy: Shell) -> None:
     made = MlflowClient(f"sqlite:///{copy.folder / 'mlruns' / 'mlflow.db'}")
     (parent,), trials = runs(copy.folder)
     other = made.create_experiment("other")
+    named = {"optimizer": "adam", "activation": "relu", "dropout": "0.5"}  # of `small` by default: adam, relu and 0
     for run in (parent, *trials):
         tags = {**run.data.tags, "tailor.study": "other"}
         again = made.create_run(other, tags=tags, run_name=run.info.run_name).info.run_id
         metrics = [Metric(k, v, 0, 0) for k, v in run.data.metrics.items() if k not in EPOCH_METRICS]
         better = [Metric(m.key, 1.0 if m.key == "best_val_accuracy" else m.value, 0, 0) for m in metrics]
-        made.log_batch(again, metrics=better, params=[Param(k, v) for k, v in run.data.params.items()])
+        made.log_batch(again, metrics=better, params=[Param(k, v) for k, v in (run.data.params | named).items()])
         if run is parent:
             made.log_text(again, (artifacts(run) / "study.json").read_text(), "study.json")
         made.set_terminated(again)
@@ -241,6 +242,10 @@ def test_several_studies_stand_side_by_side(copy: Shell) -> None:
     page = (copy.folder / "small-other.html").read_text()
     assert re.search(r"Best: trial \d+ of other, val_accuracy 1.0000\.", page) and page.count('class="study s') == 4
     assert not re.search(r"(src|href)=.?https?:", page) and "Confusion matrix of small" in page
+    for name, before, after in (("optimizer", "adam", "adam"), ("activation", "relu", "relu"), ("dropout", "0", "0.5")):
+        tint = "" if before == after else ' class="best"'
+        assert f'<tr{tint}><td>{name}</td><td class="n">{before}</td><td class="n">{after}</td></tr>' in page
+    assert "label_smoothing" not in page  # by default in both
     twice = copy("report", "small", "small")
     assert twice.returncode == 2 and "names the study 'small' twice" in twice.stderr
 
