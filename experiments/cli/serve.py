@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ..errors import InputError
 from .options import store_option
 from .screen import working
 from .stores import open_store
@@ -27,6 +28,8 @@ def command(reference: str, port: int, host: str, workers: int, store: str | Non
     """
     from ..serving.exported import is_folder, read_about
 
+    if not host.strip():  # to a socket, every address
+        raise InputError(f"--host: expected an address or a name of this machine, such as 127.0.0.1, got {host!r}.")
     with working(f"loading {reference}"):
         from ..serving.server import ANY, HERE, Application, Exported, Registered, choose_threads, serve
 

@@ -76,6 +76,13 @@ def test_the_command_refuses_it_in_one_line(tailor: Shell) -> None:
     assert done.returncode == 2 and done.stderr.startswith("tailor: NAME: nothing has no export.json"), done.stderr
 
 
+def test_an_empty_host_is_refused(tailor: Shell) -> None:
+    """It would be every address of this machine."""
+    done = tailor("serve", "./nothing", "--host", "")
+    assert done.returncode == 2
+    assert done.stderr == "tailor: --host: expected an address or a name of this machine, such as 127.0.0.1, got ''.\n"
+
+
 @pytest.mark.parametrize(("name", "image"), [("St. Gallen", "st-gallen"), ("digits_v2.", "digits-v2"), ("数字", "model")])
 def test_an_image_has_a_name_that_docker_takes(name: str, image: str) -> None:
     assert name_image(name) == image
