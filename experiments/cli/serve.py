@@ -37,18 +37,18 @@ def command(reference: str, port: int, host: str, workers: int, store: str | Non
         if is_folder(reference):
             source = Exported(Path(os.path.expanduser(reference)))
             about = read_about(source.folder)
-            name, number = about["name"], about["version"]
+            served = f"{about['name']} version {about['version']}, from the folder {source.folder}"
         else:
             place, client = open_store(store)
             from ..registry.versions import find_version, read_input_shape
 
             version = find_version(client, reference)
-            name, number = version.name, str(version.version)
+            served = f"{version.name} version {version.version}"
             source = Registered(place, reference, choose_threads(read_input_shape(version), workers))
     application = Application(source, HERE if host in HERE else ANY)
 
     def announce() -> None:
-        click.echo(f"{name} version {number}: http://{host}:{port}")
+        click.echo(f"{served}: http://{host}:{port}")
         click.echo("Stop it with Ctrl-C.")
 
     try:
