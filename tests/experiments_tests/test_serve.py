@@ -239,6 +239,20 @@ def test_the_pad_is_square_and_draws_under_the_finger(address: str, tmp_path: Pa
         keep_picture(browser, f"pad-{width}.png")
 
 
+@WITH_BROWSER
+def test_the_page_says_why_there_is_no_camera_by_another_name_than_localhost(address: str, tmp_path: Path) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    with open_browser(tmp_path) as browser:
+        browser.get(address)
+        browser.execute_script('Object.defineProperty(navigator, "mediaDevices", { value: undefined });')  # as it is there
+        browser.find_element(By.ID, "camera").click()
+        error = browser.find_element(By.ID, "error")
+        WebDriverWait(browser, 60).until(lambda _: error.text)
+        assert error.text == "Browsers allow the camera on https or localhost only; use “Choose a file” instead."
+
+
 def add_champion(recorded: Shell, name: str, **tags: str) -> str:
     """Register the model of `digits` once more, under another name, as its champion; returns the version."""
     client = open_client(Store.at(str(recorded.folder / "mlruns"), {}))
