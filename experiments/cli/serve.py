@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ..errors import InputError
 from .options import store_option
 from .screen import working
 from .stores import open_store
@@ -27,6 +28,8 @@ def command(reference: str, port: int, host: str, workers: int, store: str | Non
     """
     from ..serving.exported import is_folder, read_about
 
+    if not host.strip():  # to a socket, every address
+        raise InputError(f"--host: expected an address or a name of this machine, such as 127.0.0.1, got {host!r}.")
     with working(f"loading {reference}"):
         from ..serving.server import ANY, HERE, Application, Exported, Registered, choose_threads, serve
 
@@ -34,18 +37,18 @@ def command(reference: str, port: int, host: str, workers: int, store: str | Non
         if is_folder(reference):
             source = Exported(Path(os.path.expanduser(reference)))
             about = read_about(source.folder)
-            name, number = about["name"], about["version"]
+            served = f"{about['name']} version {about['version']}, from the folder {source.folder}"
         else:
             place, client = open_store(store)
             from ..registry.versions import find_version, read_input_shape
 
             version = find_version(client, reference)
-            name, number = version.name, str(version.version)
+            served = f"{version.name} version {version.version}"
             source = Registered(place, reference, choose_threads(read_input_shape(version), workers))
     application = Application(source, HERE if host in HERE else ANY)
 
     def announce() -> None:
-        click.echo(f"{name} version {number}: http://{host}:{port}")
+        click.echo(f"{served}: http://{host}:{port}")
         click.echo("Stop it with Ctrl-C.")
 
     try:

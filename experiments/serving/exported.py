@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from .model import ServedModel, is_quick
 
 ABOUT, MODEL, LABELS, CARD = "export.json", "model.tflite", "labels.json", "card.md"
 WAY_OUT = "write one with `tailor export NAME --format litert -o DIR`"
+AGAIN = f"{WAY_OUT} --force"
 
 
 def is_folder(reference: str) -> bool:
-    """Whether a reference is the folder of an export, and no name of the registry; `./fashion` always is."""
-    return reference.startswith((".", "/", "~")) or (Path(reference) / ABOUT).is_file()
+    """Whether a reference is the folder of an export, and no name of the registry; `./fashion` always is, NAME@ALIAS never."""
+    return reference.startswith((".", "/", "~")) or ("@" not in reference and (Path(reference) / ABOUT).is_file())
 
 
 def load_exported(folder: Path) -> ServedModel:
@@ -45,13 +47,13 @@ def read_about(folder: Path) -> dict[str, Any]:
     try:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
     except OSError:
-        raise InputError(f"NAME: {folder} has no {ABOUT}, so it is no export; {WAY_OUT}.") from None
+        raise _refuse(folder, f"{folder} has no {ABOUT}, so it is no export") from None
     except ValueError as error:
-        raise InputError(f"NAME: {folder / ABOUT} is damaged ({error}); {WAY_OUT} --force.") from error
+        raise _refuse(folder, f"{folder / ABOUT} is damaged ({error})", AGAIN) from error
     if not isinstance(about, dict) or not {"name", "version", "format", "input", "files", "looks"} <= about.keys():
-        raise InputError(f"NAME: {folder / ABOUT} is of an earlier Tailor or damaged; {WAY_OUT} --force.")
+        raise _refuse(folder, f"{folder / ABOUT} is of an earlier Tailor or damaged", AGAIN)
     if about["format"] != "litert":
-        raise InputError(f"NAME: {folder} holds {about['format']}, which a server without TensorFlow cannot run; {WAY_OUT}.")
+        raise _refuse(folder, f"{folder} holds {about['format']}, which a server without TensorFlow cannot run")
     return about
 
 
@@ -60,7 +62,14 @@ def _read_verified(folder: Path, name: str, about: dict[str, Any]) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(f"NAME: {path} cannot be read ({error.strerror}); {WAY_OUT} --force.") from error
+        raise _refuse(folder, f"{path} cannot be read ({error.strerror})", AGAIN) from error
     if hashlib.sha256(data).hexdigest() != about["files"].get(name):
-        raise InputError(f"NAME: {path} is not as it was exported (its SHA-256 differs); {WAY_OUT} --force.")
+        raise _refuse(folder, f"{path} is not as it was exported (its SHA-256 differs)", AGAIN)
     return data
+
+
+def _refuse(folder: Path, said: str, way_out: str = WAY_OUT) -> InputError:
+    """The error for a folder that cannot be served; in the current folder, its name may be meant as a registered model's."""
+    is_name = not folder.is_absolute() and len(folder.parts) == 1
+    other = f" If you mean the registered model: `tailor serve {shlex.quote(f'{folder}@champion')}`." if is_name else ""
+    return InputError(f"NAME: {said}; {way_out}.{other}")

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import uvicorn
-from browsers import WITH_BROWSER, keep_picture, open_browser
+from browsers import WITH_BROWSER, keep_picture, open_browser, set_width
 from conftest import Shell
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc.scoring_server.client import ScoringServerClient
@@ -209,6 +209,46 @@ def test_a_png_that_is_dropped_on_the_page_is_answered_there(address: str, tmp_p
         WebDriverWait(browser, 60).until(lambda _: "not an image that can be read" in error.text)
         refused = [entry["message"] for entry in browser.get_log("browser") if "400" not in entry["message"]]
         assert refused == []  # neither a script, nor a style, nor an address that the policy forbids
+
+
+@WITH_BROWSER
+@pytest.mark.parametrize("width", [320, 360, 390, 1280])
+def test_the_pad_is_square_and_draws_under_the_finger(address: str, tmp_path: Path, width: int) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.by import By
+
+    find_mark = """
+        const pad = document.getElementById("pad"), found = pad.getContext("2d").getImageData(0, 0, pad.width, pad.height).data;
+        const dark = [...Array(pad.width * pad.height).keys()].filter((i) => found[4 * i] < 128);
+        const mean = (numbers) => numbers.reduce((sum, one) => sum + one, 0) / numbers.length;
+        return [mean(dark.map((i) => i % pad.width)) / pad.width, mean(dark.map((i) => Math.floor(i / pad.width))) / pad.height];
+    """
+    with open_browser(tmp_path) as browser:
+        set_width(browser, width)
+        browser.get(address)
+        browser.find_element(By.ID, "draw").click()
+        pad = browser.find_element(By.ID, "pad")
+        right, down = 60, -40  # of the middle
+        ActionChains(browser).move_to_element_with_offset(pad, right, down).click().perform()  # a dot, without a move
+        size = pad.size
+        assert size["width"] == size["height"] <= 280
+        shares = [0.5 + right / size["width"], 0.5 + down / size["height"]]
+        assert browser.execute_script(find_mark) == pytest.approx(shares, abs=0.01)
+        keep_picture(browser, f"pad-{width}.png")
+
+
+@WITH_BROWSER
+def test_the_page_says_why_there_is_no_camera_by_another_name_than_localhost(address: str, tmp_path: Path) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    with open_browser(tmp_path) as browser:
+        browser.get(address)
+        browser.execute_script('Object.defineProperty(navigator, "mediaDevices", { value: undefined });')  # as it is there
+        browser.find_element(By.ID, "camera").click()
+        error = browser.find_element(By.ID, "error")
+        WebDriverWait(browser, 60).until(lambda _: error.text)
+        assert error.text == "Browsers allow the camera on https or localhost only; use “Choose a file” instead."
 
 
 def add_champion(recorded: Shell, name: str, **tags: str) -> str:

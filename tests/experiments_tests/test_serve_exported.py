@@ -22,6 +22,7 @@ from servers import tailor_serve
 from tailor import export, predict
 from tailor.experiments.errors import InputError
 from tailor.experiments.export.image import name_image
+from tailor.experiments.serving import server
 from tailor.experiments.serving.exported import is_folder, load_exported
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,15 +66,37 @@ def test_a_folder_that_is_no_export_for_litert_is_refused_with_the_way_out(tmp_p
 def test_a_folder_is_told_from_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_folder(tmp_path / "fashion")
+    write_folder(tmp_path / "digits@challenger")
     (tmp_path / "digits").mkdir()
     assert [is_folder(text) for text in ("fashion", "./digits", str(tmp_path), "digits", "digits/1", "digits@challenger")] == [
         True, True, True, False, False, False,
     ]  # fmt: skip
 
 
+def test_a_folder_that_has_a_registered_models_name_is_told_apart(tailor: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_folder(tailor.folder / "digits", format="onnx")
+    other = "If you mean the registered model: `tailor serve digits@champion`."
+    done = tailor("serve", "digits")
+    assert done.returncode == 2 and "digits holds onnx" in done.stderr and done.stderr.endswith(f" {other}\n")
+    assert other not in tailor("serve", str(tailor.folder / "digits")).stderr  # no name
+    done = tailor("serve", "digits@champion")
+    assert done.returncode == 2 and "--store: there is no study" in done.stderr  # it looked for the registry
+
+    write_folder(tailor.folder / "shoes")
+    monkeypatch.setattr(server, "serve", lambda application, host, port, workers, ready: ready())
+    assert tailor("serve", "shoes").stdout.startswith("digits version 1, from the folder shoes: http://127.0.0.1:8000\n")
+
+
 def test_the_command_refuses_it_in_one_line(tailor: Shell) -> None:
     done = tailor("serve", "./nothing")
     assert done.returncode == 2 and done.stderr.startswith("tailor: NAME: nothing has no export.json"), done.stderr
+
+
+def test_an_empty_host_is_refused(tailor: Shell) -> None:
+    """It would be every address of this machine."""
+    done = tailor("serve", "./nothing", "--host", "")
+    assert done.returncode == 2
+    assert done.stderr == "tailor: --host: expected an address or a name of this machine, such as 127.0.0.1, got ''.\n"
 
 
 @pytest.mark.parametrize(("name", "image"), [("St. Gallen", "st-gallen"), ("digits_v2.", "digits-v2"), ("数字", "model")])
