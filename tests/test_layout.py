@@ -28,7 +28,7 @@ LAYERS = {
         ("interface",),
         ("outputs",),
         ("training",),
-        ("references",),
+        ("references", "beginnings"),
         ("errors",),
     ),
     "experiments": (

@@ -19,6 +19,7 @@ from ..system.words import list_names
 
 ABOUT = "export.json"
 DRAFT = ".draft-"  # and what `mkdtemp` adds: a folder that an export writes to
+FILES = "files"  # the folder of a draft that holds them
 LOCK = "lock"  # the file of a draft that its export holds
 MOST_NAMED = 5  # files that a message names
 
@@ -59,13 +60,13 @@ def draft(folder: Path) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         _remove_drafts(folder)
         place = Path(tempfile.mkdtemp(prefix=DRAFT, dir=folder))
-        files = place / "files"
+        files = place / FILES
         try:
             files.mkdir()
             with try_lock(place / LOCK):
                 yield files
                 _remove_earlier(folder)
-                for path in list_files(files):
+                for path in sorted(list_files(files), key=lambda path: path != files / ABOUT):  # it first: it says whose they are
                     target = folder / path.relative_to(files)
                     target.parent.mkdir(parents=True, exist_ok=True)
                     os.replace(path, target)
@@ -112,12 +113,15 @@ def _list_foreign(folder: Path, names: Sequence[str]) -> list[str]:
 
 
 def _is_draft(path: Path) -> bool:
-    return re.fullmatch(re.escape(DRAFT) + "[a-z0-9_]{8}", path.name) is not None and path.is_dir()
+    named = re.fullmatch(re.escape(DRAFT) + "[a-z0-9_]{8}", path.name) is not None and path.is_dir()
+    return named and {one.name for one in path.iterdir()} <= {LOCK, FILES}
 
 
 def _remove_drafts(folder: Path) -> None:
     """Remove what killed exports left. Raises InputError if an export is writing there now."""
     for path in filter(_is_draft, folder.iterdir()):
+        if not (path / LOCK).exists():  # another export begins just now, or was killed at its beginning
+            continue
         with try_lock(path / LOCK) as abandoned:
             if not abandoned:
                 raise InputError(f"-o: another process exports to {folder} now; wait for it, or name another folder.")
@@ -126,7 +130,7 @@ def _remove_drafts(folder: Path) -> None:
 
 def _remove_earlier(folder: Path) -> None:
     """Remove the export that the folder holds, with the folders that it leaves empty: a model in two formats would be two."""
-    for name in _list_own(folder):
+    for name in sorted(_list_own(folder), key=lambda name: name == ABOUT):  # last: it says which files are the export's
         path = folder / name
         if path.resolve().is_relative_to(folder.resolve()):
             path.unlink(missing_ok=True)

@@ -76,16 +76,15 @@ def estimate(spec: StudySpec, splits: Splits) -> Estimate:
     trials, described = count_trials(spec), spec.source.describe()
     if spec.search.sampler.name in LISTED:
         described = f"{spec.search.sampler.name} of {count(len(list_first(spec)), 'point')}"
-    with Evaluator(threads=1) as one, Evaluator(threads=1) as other, ThreadPoolExecutor(1) as beside:
+    with ThreadPoolExecutor(1) as beside, Evaluator(threads=1) as one, Evaluator(threads=1) as other:
         plain, several = find_ends(spec), count_cores() > 1
         small, large = _Meter(one, spec, splits), _Meter(other, spec, splits, GUESS)
-        if several:  # as a search trains: one on each core
-            beside.submit(large.measure, plain[1])
+        measured = beside.submit(large.measure, plain[1]) if several else None  # as a search trains: one on each core
         found = small.inspect(plain[0])  # as a search's start does; its precision is that of both
-        small.precision = large.precision = found.precision
-        large_plain: Callable[[], Size] = partial(large.measure, plain[1])
-        if several:
-            large_plain = beside.submit(large_plain).result  # at once, if the guess was right
+        small.precision = found.precision
+        if large.set_precision(found.precision, plain[1]) and several:
+            measured = beside.submit(large.measure, plain[1])  # the guess was wrong
+        large_plain: Callable[[], Size] = measured.result if measured else partial(large.measure, plain[1])
         size = small.measure(plain[0])
         ends = search_ends(spec, plain, small.count)
         least = size if ends.smallest == plain[0] else small.measure_or_note(ends.smallest, lambda: size)
@@ -121,9 +120,13 @@ class _Meter:
         self.precision = precision
         self._evaluator, self._spec, self._images = evaluator, spec, len(splits.train)
         self._inspected: Mapping[str, Any] | None = None  # the values of the last model that a search does not refuse
-        self._last: tuple[Mapping[str, Any], Size] | None = None  # the values and the precision of the last measured, its size
         height, width, channels = splits.train.images.shape[1:]
         self._data = DataHandle("", (height, width, channels), len(splits.class_names))
+
+    def set_precision(self, precision: str, values: Mapping[str, Any]) -> bool:
+        """Take another precision from now on; whether the model of these values trains otherwise in it."""
+        before, self.precision = self._make_job(values).values, precision
+        return before != self._make_job(values).values
 
     def inspect(self, values: Mapping[str, Any]) -> Preflight:
         """What a search's start finds of the model. Raises InputError if it cannot be built, ModelError if it is refused."""
@@ -133,9 +136,6 @@ class _Meter:
 
     def measure(self, values: Mapping[str, Any]) -> Size:
         """Raises InputError if the model cannot be built or trained, ModelError if a search refuses it."""
-        trained = self._make_job(values).values
-        if self._last is not None and self._last[0] == trained:
-            return self._last[1]
         if values != self._inspected:
             self.inspect(values)
         measured = self._call(_measure, values)
@@ -143,9 +143,7 @@ class _Meter:
             given, read = self._evaluator.call(_list_read, self._make_job(values))
             self.given.update(given)
             self.read.update(read)
-        size = _size(values, *measured, images=self._images)
-        self._last = (trained, size)
-        return size
+        return _size(values, *measured, images=self._images)
 
     def measure_or_note(self, values: Mapping[str, Any], measure_plain: Callable[[], Size]) -> Size:
         """The size of the model with other values than the plain ones; if it fails, a note of that, and the plain one's size."""

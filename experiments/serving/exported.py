@@ -16,11 +16,12 @@ from .model import ServedModel, is_quick
 ABOUT, MODEL, LABELS, CARD = "export.json", "model.tflite", "labels.json", "card.md"
 WAY_OUT = "write one with `tailor export NAME --format litert -o DIR`"
 AGAIN = f"{WAY_OUT} --force"
+ANEW = f"{WAY_OUT}, into a new folder"  # --force replaces what export.json lists
 
 
 def is_folder(reference: str) -> bool:
     """Whether a reference is the folder of an export, and no name of the registry; `./fashion` always is, NAME@ALIAS never."""
-    return reference.startswith((".", "/", "~")) or ("@" not in reference and (Path(reference) / ABOUT).is_file())
+    return reference.startswith((".", "/", "~")) or ("@" not in Path(reference).name and (Path(reference) / ABOUT).is_file())
 
 
 def load_exported(folder: Path) -> ServedModel:
@@ -49,9 +50,9 @@ def read_about(folder: Path) -> dict[str, Any]:
     except OSError:
         raise _refuse(folder, f"{folder} has no {ABOUT}, so it is no export") from None
     except ValueError as error:
-        raise _refuse(folder, f"{folder / ABOUT} is damaged ({error})", AGAIN) from error
+        raise _refuse(folder, f"{folder / ABOUT} is damaged ({error})", ANEW) from error
     if not isinstance(about, dict) or not {"name", "version", "format", "input", "files", "looks"} <= about.keys():
-        raise _refuse(folder, f"{folder / ABOUT} is of an earlier Tailor or damaged", AGAIN)
+        raise _refuse(folder, f"{folder / ABOUT} is of an earlier Tailor or damaged", ANEW)
     if about["format"] != "litert":
         raise _refuse(folder, f"{folder} holds {about['format']}, which a server without TensorFlow cannot run")
     return about
@@ -70,6 +71,6 @@ def _read_verified(folder: Path, name: str, about: dict[str, Any]) -> bytes:
 
 def _refuse(folder: Path, said: str, way_out: str = WAY_OUT) -> InputError:
     """The error for a folder that cannot be served; in the current folder, its name may be meant as a registered model's."""
-    is_name = not folder.is_absolute() and len(folder.parts) == 1
+    is_name = folder.parts == (folder.name,) and folder.name != ".." and (folder / ABOUT).is_file()
     other = f" If you mean the registered model: `tailor serve {shlex.quote(f'{folder}@champion')}`." if is_name else ""
     return InputError(f"NAME: {said}; {way_out}.{other}")

@@ -28,7 +28,7 @@ def begin_loading() -> None:
     if multiprocessing.current_process().daemon:
         raise RunError(
             "Tailor starts processes, and this one may have none: it is daemonic, as those of multiprocessing.Pool. "
-            "Use concurrent.futures.ProcessPoolExecutor, or threads."
+            'Use concurrent.futures.ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")), or threads.'
         )
     with inherit_settings(WORKER_ENV):
         own_forkserver.start(PRELOAD)

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -22,10 +25,14 @@ from ..system.forkserver import METHOD, begin_loading
 from .saved_model import SavedModel, load_model
 
 T = TypeVar("T")
+PID = "pid"  # the file in the process's folder that holds its number
 
 
 class Evaluator:
-    """Owns the process; a context manager. It raises errors as the process raised them."""
+    """Owns the process; a context manager. It raises errors as the process raised them.
+
+    If the block ends by an error, the process ends at once, also in the middle of a call by another thread, which fails.
+    """
 
     def __init__(self, threads: int | None = None) -> None:
         self._threads = threads
@@ -39,6 +46,9 @@ class Evaluator:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is not None:
+            with suppress(OSError):  # it has not begun, or is gone already
+                os.kill(int(Path(self._folder.name, PID).read_text()), signal.SIGKILL)
         self._pool.shutdown(cancel_futures=True)
         self._folder.cleanup()
 
@@ -71,6 +81,7 @@ def _end_with_parent() -> None:
 
 
 def _prepare(threads: int | None, folder: str) -> None:
+    Path(folder, PID).write_text(str(os.getpid()))
     tempfile.tempdir = folder  # TensorFlow leaves files there that it deletes in no forked process
     threading.Thread(target=_end_with_parent, daemon=True).start()
     start_tensorflow(threads)

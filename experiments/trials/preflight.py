@@ -74,16 +74,15 @@ def _inspect(job: TrialJob) -> Preflight:
 
 
 def _check_anew(job: TrialJob, model: keras.Model) -> None:
-    """Raise ModelError if the factory's next model trains a layer of this one: it would begin with what this one learned."""
-    again = build(job)[0]
-    first = {id(weight) for weight in model.trainable_weights}
-    for layer in again.layers:
-        if any(id(weight) in first for weight in layer.trainable_weights):
-            raise ModelError(
-                f"model {job.model!r}: each call must make its layers anew, but the layer {layer.name!r} of two calls is the "
-                "same: a trial would begin with what the one before it learned. Make the layer inside the function; one that is "
-                "loaded once may stay outside if it does not train (layer.trainable = False)."
-            )
+    """Raise ModelError if the factory's next model would begin with what this one learned."""
+    before = [(weight, weight.numpy()) for weight in model.trainable_weights]
+    try:
+        for weight, values in before:
+            weight.assign(values + 1)  # as a trial may leave it
+        build(job)
+    finally:
+        for weight, values in before:
+            weight.assign(values)
 
 
 def _save(job: TrialJob, model: keras.Model) -> bytes:

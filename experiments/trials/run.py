@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from ...models.beginnings import check_beginning
 from ...models.errors import ModelError
-from ...models.factory import resolve
+from ...models.factory import BUILT_IN, resolve
 from ...models.keras_tuner import hypermodel
 from ...models.training.options import TrainOptions, split
 from ...models.training.seeding import seed_all
@@ -68,7 +69,8 @@ def run_trial(job: TrialJob, channel: Channel) -> TrialResult:
 def build(job: TrialJob, policy: str | None = None) -> tuple[keras.Model, TrainOptions]:
     """Build the job's model, seeded, and its training options, in the job's folder (`at_work`).
 
-    Raises ModelError, and what a custom factory raises; its sys.exit becomes a ModelError, as it would end the process.
+    Raises ModelError, also for a model that would begin with what an earlier one learned, and what a custom factory raises; its
+    sys.exit becomes a ModelError, as it would end the process.
 
     `policy` is Keras's dtype policy; it replaces the one that the options' precision asks for.
     """
@@ -83,11 +85,15 @@ def build(job: TrialJob, policy: str | None = None) -> tuple[keras.Model, TrainO
     try:
         with seed_all(job.seed):
             if job.declared is None:
-                return resolve(job.model, kept).make(hparams, options, data, job.values)
-            hp = {name: job.values[name] for name in declared if name in job.values}
-            return hypermodel.build(job.model, hp, options, data, kept)
+                model, options = resolve(job.model, kept).make(hparams, options, data, job.values)
+            else:
+                hp = {name: job.values[name] for name in declared if name in job.values}
+                model, options = hypermodel.build(job.model, hp, options, data, kept)
     except SystemExit as error:
         raise ModelError(f"model {job.model!r}: its code called sys.exit({error.code!r}); raise an error instead.") from error
+    if job.model not in BUILT_IN:
+        check_beginning(job.model, model)
+    return model, options
 
 
 def _run(job: TrialJob, channel: Channel) -> TrialResult:

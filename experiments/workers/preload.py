@@ -12,12 +12,17 @@ from ..system.late_imports import loaded_late
 from ..system.silence import silence
 from . import monotonic_clock  # the first loop runs in a worker
 
-PARTS = ("wrappers", "visualization")  # of Keras: they import scikit-learn and pyplot, a second for what no worker needs
-LATE = [f"{package}.{part}" for package in ("keras", "keras._tf_keras.keras", "keras.src") for part in PARTS]
+PARTS = ("wrappers", "visualization")  # of Keras: they import scikit-learn and pyplot, a second for what few factories use
+
+
+def is_late(name: str) -> bool:
+    """Whether a module is one of the PARTS, in any of Keras's packages that have one."""
+    return name.startswith("keras.") and name.rpartition(".")[2] in PARTS
+
 
 atexit.register(gc.freeze)  # this process ends at once, without a second of searching TensorFlow's objects
 
-with silence(), loaded_late(LATE):
+with silence(), loaded_late(is_late):
     import tensorflow as tf
 
     from ...models.training import fit, keras_config

@@ -17,7 +17,8 @@ def make_plain(field: str, value: Any) -> Any:
         for key in value:
             if not isinstance(key, str):
                 raise StudyError(f"{field}: expected texts as keys, got {key!r}.")
-        return {str(key): make_plain(f"{field}.{key}", one) for key, one in value.items()}
+        plain = {str.__str__(key): one for key, one in value.items()}  # of an enumeration's members too
+        return {key: make_plain(f"{field}.{key}", one) for key, one in plain.items()}
     if isinstance(value, (list, tuple, range)):
         return [make_plain(f"{field}[{i}]", one) for i, one in enumerate(value)]
     return value.tolist() if hasattr(value, "tolist") else value

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -82,6 +83,10 @@ def test_a_mapping_and_a_wrong_one(recorded: Shell) -> None:
     assert dict(os.environ) == before
 
 
+class Key(str, Enum):  # noqa: UP042 (older programs have such ones)
+    BATCH_NORM = "training.batch_norm"
+
+
 def test_what_a_program_passes_is_read_as_plain_data() -> None:
     tables = MappingProxyType(
         {
@@ -91,7 +96,7 @@ def test_what_a_program_passes_is_read_as_plain_data() -> None:
             "enqueue": ({"depth": np.int32(2)},),
         }
     )
-    settings = {"training.batch_norm": np.bool_(True), "space.dropout": np.float32(0.5), "training.activation": np.str_("relu")}
+    settings = {Key.BATCH_NORM: np.bool_(True), "space.dropout": np.float32(0.5), "training.activation": np.str_("relu")}
     spec = _spec(tables, read_settings(settings))
     assert [one.choices for one in spec.space.parameters[:2]] == [(1, 2), (8, 16)]
     assert (spec.search.trials, spec.enqueue[0]["depth"]) == (3, 2) and spec.training["batch_norm"] is True

@@ -147,6 +147,26 @@ def test_the_largest_model_is_measured_again_if_its_precision_was_guessed_wrongl
     assert (len(measured), measured[-1]) == (times, training.get("precision", "float32"))
 
 
+STUCK = """
+import time
+import keras
+
+def build(hparams, input_shape, num_classes):
+    if hparams["units"] == 4:
+        raise RuntimeError("too small")
+    time.sleep(3600)
+"""
+
+
+def test_the_smallest_models_error_does_not_wait_for_the_largest_model(tailor: Shell) -> None:
+    (tailor.folder / "stuck.py").write_text(STUCK)
+    (tailor.folder / "stuck.toml").write_text(
+        '[study]\nname = "stuck"\ndataset = "digits"\nmodel = "stuck.py:build"\n[space]\nunits = { low = 4, high = 8 }\n'
+    )
+    done = tailor("check", "stuck.toml")
+    assert done.returncode == 2 and "built: RuntimeError: too small (stuck.py:7)" in done.stderr
+
+
 def test_a_text_that_makes_the_model_larger_is_in_the_largest(tailor: Shell, write_study: Callable[..., Path]) -> None:
     write_study(('model = "mlp"', 'model = "mine.py:build"'), ("[space]", '[space]\nkind = ["small", "big"]'))
     (tailor.folder / "mine.py").write_text(KINDS)

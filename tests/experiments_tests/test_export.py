@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -192,10 +193,12 @@ def test_what_a_killed_export_leaves_is_no_content_and_goes_away(tmp_path: Path)
     with draft(tmp_path / "killed") as place:
         (place / "model.onnx").write_bytes(b"half")
         copytree(place.parent, tmp_path / "got" / place.parent.name)
-    mine = tmp_path / "got" / ".draft-letters-to-friends"
+    mine, alike = tmp_path / "got" / ".draft-letters-to-friends", tmp_path / "got" / ".draft-chapters"
     left = tmp_path / "got" / place.parent.name
     require_room(tmp_path / "got", False, ["model.onnx"])
     mine.mkdir()
+    alike.mkdir()
+    (alike / "book.txt").write_text("mine too")
     with pytest.raises(InputError, match="is not empty"):
         require_room(tmp_path / "got", False, ["model.onnx"])
     with draft(tmp_path / "got") as place:
@@ -203,7 +206,40 @@ def test_what_a_killed_export_leaves_is_no_content_and_goes_away(tmp_path: Path)
         (place / "model.onnx").write_bytes(b"whole")
         with pytest.raises(InputError, match=r"another process exports to \S+ now; wait for it"), draft(tmp_path / "got"):
             pass
-    assert {path.name for path in (tmp_path / "got").iterdir()} == {"model.onnx", mine.name}
+    assert {path.name for path in (tmp_path / "got").iterdir()} == {"model.onnx", mine.name, alike.name}
+
+
+class Killed(BaseException):
+    """In place of a signal that nothing handles."""
+
+
+def test_an_export_that_was_killed_while_it_moved_its_files_is_replaced_by_force(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["Dockerfile", "card.md", "export.json", "model.onnx"]
+
+    def write() -> None:
+        with draft(tmp_path / "got") as place:
+            for name in names:
+                (place / name).write_text(json.dumps({"model_sha256": "", "files": dict.fromkeys(names, "")}))
+
+    def die(*arguments: object) -> None:
+        if len(moved) == 2:
+            raise Killed
+        moved.append(move(*arguments))  # type: ignore[arg-type]
+
+    move, moved = os.replace, list[None]()
+    for earlier in (False, True):
+        with monkeypatch.context() as patched, pytest.raises(Killed):
+            moved.clear()
+            patched.setattr(os, "replace", die)
+            write()
+        with pytest.raises(InputError, match="is not empty"):
+            require_room(tmp_path / "got", False, names)
+        require_room(tmp_path / "got", True, names)
+        assert earlier or {path.name for path in (tmp_path / "got").iterdir()} == {"export.json", "Dockerfile"}
+        write()
+    assert {path.name for path in (tmp_path / "got").iterdir()} == set(names)
 
 
 def test_a_folder_that_cannot_be_is_one_line_that_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

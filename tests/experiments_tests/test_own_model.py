@@ -277,9 +277,12 @@ SHARED = """
 import functools
 import keras
 
-BASE = keras.Sequential([keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(8, name="base")])
-FROZEN = keras.Sequential([keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(8)])
+def make_base():
+    return keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(8)], name="base")
+
+BASE, FROZEN, AGAIN, TUNED = make_base(), make_base(), make_base(), make_base()
 FROZEN.trainable = False
+WEIGHTS = AGAIN.get_weights()
 
 def head(base, input_shape, num_classes):
     inputs = keras.Input(input_shape)
@@ -290,27 +293,58 @@ def outside(hparams, input_shape, num_classes):
 
 @functools.cache
 def made(input_shape, num_classes):
-    return head(keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(8)]), input_shape, num_classes)
+    return head(make_base(), input_shape, num_classes)
 
 def kept(hparams, input_shape, num_classes):
     return made(input_shape, num_classes)
 
 def frozen(hparams, input_shape, num_classes):
     return head(FROZEN, input_shape, num_classes)
+
+def set_again(hparams, input_shape, num_classes):
+    AGAIN.set_weights(WEIGHTS)
+    return head(AGAIN, input_shape, num_classes)
+
+def tuned(hparams, input_shape, num_classes):
+    TUNED.trainable = hparams["tune"]
+    return head(TUNED, input_shape, num_classes)
 """
+SHARED_STUDY = """
+enqueue = [{ tune = false }, { tune = true }, { tune = true }]
+[study]
+name = "shared"
+dataset = "digits"
+model = "shared.py:frozen"
+[search]
+trials = 2
+max_epochs = 1
+pruner = "none"
+[space]
+tune = [false, true]
+[workers]
+count = 1
+"""
+SAID = "the layer 'base' is not made anew, and keeps what an earlier trial taught it"
 
 
 def test_a_layer_that_would_carry_what_it_learned_from_trial_to_trial_is_refused(tailor: Shell) -> None:
     (tailor.folder / "shared.py").write_text(SHARED)
-    (tailor.folder / "small.toml").write_text(OWN_STUDY.replace("nets/mine.py:build", "shared.py:frozen"))
-    few = ("--workers", "1", "--trials", "1", "--max-epochs", "1")
-    done = tailor("search", "small.toml", *few)
-    assert done.returncode == 0, done.stderr
+    (tailor.folder / "shared.toml").write_text(SHARED_STUDY)
+    for factory in ("frozen", "set_again"):
+        done = tailor("search", "shared.toml", "--name", factory, "--set", f"study.model=shared.py:{factory}")
+        assert done.returncode == 0 and "2 done" in done.stdout, done.stderr
     for factory in ("outside", "kept"):
-        for command in (("search", "small.toml", *few), ("check", "small.toml")):
-            done = tailor(*command, "--name", factory, "--set", f"study.model=shared.py:{factory}")
-            assert done.returncode == 2 and "but the layer 'sequential" in done.stderr, done.stderr
+        for command in ("search", "check"):
+            done = tailor(command, "shared.toml", "--name", factory, "--set", f"study.model=shared.py:{factory}")
+            assert done.returncode == 2 and SAID in done.stderr
     assert client(tailor.folder).get_experiment_by_name("outside") is None
+
+
+def test_a_trial_that_begins_with_what_another_learned_fails(tailor: Shell) -> None:
+    (tailor.folder / "shared.py").write_text(SHARED)
+    (tailor.folder / "shared.toml").write_text(SHARED_STUDY.replace(":frozen", ":tuned").replace("trials = 2", "trials = 3"))
+    done = tailor("search", "shared.toml")
+    assert done.returncode == 0 and "2 done, 1 failed" in done.stdout and SAID in done.stdout + done.stderr
 
 
 def test_check_says_of_a_model_what_a_search_would(tailor: Shell) -> None:

@@ -25,7 +25,7 @@ from tailor.experiments.serving.server import HERE, Application, serve
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 UPLOAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s"
 DEADLINE = 60  # seconds for a sign to come
-SHORT = 2  # seconds of patience
+SHORT = 8  # seconds of patience: a busy machine is slower than a client's two lines
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,10 @@ def test_clients_that_send_no_whole_request_lose_their_connections(port: int, mo
                 assert not first or read_status(client) == 200
                 client.sendall(sent)
                 clients.append(client)
-        assert [client.recv(1) for client in clients] == [b""] * 6
+        at_once = open_ones.enter_context(connect(port))
+        at_once.sendall(HEALTH + UPLOAD % (1000, b"abc"))
+        assert read_status(at_once) == 200
+        assert [client.recv(1) for client in (*clients, at_once)] == [b""] * 7
 
 
 def test_a_whole_request_is_answered_however_long_that_takes(port: int, monkeypatch: pytest.MonkeyPatch, model: Slow) -> None:

@@ -67,10 +67,13 @@ def test_a_folder_is_told_from_a_name(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     write_folder(tmp_path / "fashion")
     write_folder(tmp_path / "digits@challenger")
+    (tmp_path / "me@home").mkdir()
+    write_folder(tmp_path / "me@home" / "fashion")
     (tmp_path / "digits").mkdir()
-    assert [is_folder(text) for text in ("fashion", "./digits", str(tmp_path), "digits", "digits/1", "digits@challenger")] == [
-        True, True, True, False, False, False,
-    ]  # fmt: skip
+    for text in ("fashion", "./digits", str(tmp_path), "me@home/fashion"):
+        assert is_folder(text), text
+    for text in ("digits", "digits/1", "digits@challenger"):
+        assert not is_folder(text), text
 
 
 def test_a_folder_that_has_a_registered_models_name_is_told_apart(tailor: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,6 +93,7 @@ def test_a_folder_that_has_a_registered_models_name_is_told_apart(tailor: Shell,
 def test_the_command_refuses_it_in_one_line(tailor: Shell) -> None:
     done = tailor("serve", "./nothing")
     assert done.returncode == 2 and done.stderr.startswith("tailor: NAME: nothing has no export.json"), done.stderr
+    assert "registered model" not in done.stderr + tailor("serve", "..").stderr
 
 
 def test_an_empty_host_is_refused(tailor: Shell) -> None:
