@@ -48,7 +48,7 @@ class Evaluator:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if kind is not None:
             with suppress(OSError):  # it has not begun, or is gone already
-                os.kill(int(Path(self._folder.name, PID).read_text()), signal.SIGKILL)
+                os.kill(int(Path(self._folder.name, PID).read_text(encoding="utf-8")), signal.SIGKILL)
         self._pool.shutdown(cancel_futures=True)
         self._folder.cleanup()
 
@@ -81,7 +81,7 @@ def _end_with_parent() -> None:
 
 
 def _prepare(threads: int | None, folder: str) -> None:
-    Path(folder, PID).write_text(str(os.getpid()))
+    Path(folder, PID).write_text(str(os.getpid()), encoding="utf-8")
     tempfile.tempdir = folder  # TensorFlow leaves files there that it deletes in no forked process
     threading.Thread(target=_end_with_parent, daemon=True).start()
     start_tensorflow(threads)
