@@ -47,7 +47,7 @@ class Evaluator:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if kind is not None:
-            with suppress(OSError):  # it has not begun, or is gone already
+            with suppress(OSError, ValueError):  # it has not begun, or is gone already
                 os.kill(int(Path(self._folder.name, PID).read_text(encoding="utf-8")), signal.SIGKILL)
         self._pool.shutdown(cancel_futures=True)
         self._folder.cleanup()
