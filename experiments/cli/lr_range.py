@@ -41,6 +41,7 @@ def command(study: str, as_json: bool, write: bool, store: str | None, data: Pat
     from rich.console import Console
 
     from ...models.training.rate_curve import RatePlan
+    from ...search.errors import StudyError
     from ..coordinator.display import open_screen
     from ..coordinator.lr_range import run_rate_test
     from ..errors import RunError
@@ -59,6 +60,8 @@ def command(study: str, as_json: bool, write: bool, store: str | None, data: Pat
                 write_range(path, found.advice)
             except OSError as error:  # what was measured is shown all the same
                 problem = f"--write: {path} cannot be written ({error.strerror}); put the range there yourself."
+            except StudyError as error:
+                problem = f"--write: {path} stays as it was. With the range it would not be valid: {error}"
     if as_json:
         from dataclasses import asdict
 

@@ -30,7 +30,7 @@ from ..tracking.tags import describe_origin, describe_study
 from ..tracking.tracker import flatten, open_experiment
 from ..trials.evaluator import Evaluator
 from ..trials.job import make_job
-from ..trials.preflight import OWN_COMPILE, inspect_model
+from ..trials.preflight import inspect_model
 from ..trials.rate_range import measure_rates
 from .progress import Screen
 
@@ -79,7 +79,7 @@ def run_rate_test(spec: StudySpec, store: Store, data_dir: Path | None, plan: Ra
     client = open_client(store)
     experiment = open_experiment(client, store, spec.name)
     tags = {**describe_origin(Path.cwd()), **describe_study(spec, splits), "tailor.seed": str(job.seed)}
-    made = RateTest(spec.name, plan, job.values, curve, advice, "", experiment, OWN_COMPILE in found.note)
+    made = RateTest(spec.name, plan, job.values, curve, advice, "", experiment, found.compiled)
     return _record(client, made, tags)
 
 
@@ -87,7 +87,8 @@ def _choose_point(spec: StudySpec, first: Mapping[str, Any]) -> dict[str, Any]:
     """The point that a search begins with; the smallest one if its sampler lists all points."""
     points = add_defaults(spec, first).enqueue
     point = dict(points[0]) if points else find_ends(spec)[0]
-    return {name: value for name, value in point.items() if name != RATE}
+    declared = spec.found.declared  # a Keras Tuner model asks hp for its own rate
+    return {name: value for name, value in point.items() if name != RATE or name in declared}
 
 
 def _record(client: MlflowClient, made: RateTest, tags: Mapping[str, str]) -> RateTest:

@@ -220,7 +220,12 @@ def _folders(place: Path) -> list[Path]:
     """The folders and the links to folders. Raises InputError for a link that leads nowhere: it may have been a class."""
     if broken := [path for path in _visible(place) if not path.suffix and not path.exists()]:
         raise InputError(f"{escape_path(broken[0])}: the link leads nowhere; repair it or remove it.")
-    return [path for path in _visible(place) if path.is_dir()]
+    return [path for path in _visible(place) if path.is_dir() and not _is_store(path)]
+
+
+def _is_store(folder: Path) -> bool:
+    """Whether it is a store of Tailor's, whose pictures are no data: it lies in the data's folder if that is the current one."""
+    return any((folder / name).is_file() for name in ("mlflow.db", "studies.db"))
 
 
 def _visible(place: Path) -> list[Path]:

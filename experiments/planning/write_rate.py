@@ -10,6 +10,7 @@ from tomlkit import TOMLDocument
 from tomlkit.items import InlineTable, Item, Table
 
 from ...models.training.rate_curve import RateAdvice
+from ...search.study.capabilities import LISTED
 from ...search.study.load import load
 from ..errors import InputError
 from .resolve import find_file, list_shipped
@@ -28,6 +29,8 @@ def find_writable(study: str) -> Path:
         raise InputError(f"--write: {owner}; set the range there.")
     if RATE in spec.training:
         raise InputError(f"--write: training.{RATE} is fixed in {path}; remove that line, and the range goes into [space].")
+    if spec.search.sampler.name in LISTED:
+        raise InputError(f"--write: {spec.search.sampler.name} needs a list of values, not a range; leave --write out.")
     _read_space(tomlkit.parse(path.read_text(encoding="utf-8")), path)
     return path
 
@@ -45,7 +48,10 @@ def _read_space(document: TOMLDocument, path: Path) -> Table:
 
 
 def write_range(path: Path, advice: RateAdvice) -> None:
-    """Set [space] learning_rate to the range, with the suggested rate as its default."""
+    """Set [space] learning_rate to the range, with the suggested rate as its default.
+
+    Raises StudyError if the file would not be valid then, and leaves it as it was.
+    """
     document = tomlkit.parse(path.read_text(encoding="utf-8"))
     space = _read_space(document, path)
     found, entry = space.get(RATE), tomlkit.inline_table()
@@ -57,4 +63,8 @@ def write_range(path: Path, advice: RateAdvice) -> None:
     space[RATE] = entry
     draft = path.with_suffix(".toml.draft")
     draft.write_text(tomlkit.dumps(document), encoding="utf-8")
-    os.replace(draft, path)
+    try:
+        load(draft)
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)

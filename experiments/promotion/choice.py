@@ -11,6 +11,7 @@ from ..datasets.images import Images
 from ..errors import InputError, RunError, write_command
 from ..registry.files import fetch_saved_model, find_logged_models
 from ..system.words import count
+from ..tracking.kinds import SEEDS
 from ..tracking.leaderboard import find_best, read_leaderboard
 from ..trials.evaluator import Evaluator
 from .average import Average, log_average
@@ -40,7 +41,7 @@ def choose_logged(request: Request, work: Work, evaluator: Evaluator) -> Choice:
         best = find_best([row for row in board if row.trial in models])
         if best is None:
             within, shown = work.study.goal.within, write_command("status", work.spec.name)
-            raise InputError(f"study {work.spec.name!r} has no complete trial with a model{within} yet; see {shown}.")
+            raise RunError(f"study {work.spec.name!r} has no complete trial with a model{within} yet; see {shown}.")
         row = best
     metric = find_metric(work.study.goal)
     predictions = predict(work, evaluator, models[row.trial], work.splits.holdout)
@@ -111,14 +112,18 @@ def choose_ensemble(request: Request, work: Work, evaluator: Evaluator) -> Choic
     """An ensemble of the study's kept models and trained candidates, selected on holdout. Raises InputError, RunError."""
     if request.trial is not None:
         raise InputError(f"STUDY: an ensemble is of a study's models, not of one trial; leave the :{request.trial} out.")
-    metric = find_metric(work.study.goal)
-    board = {row.trial: row for row in read_leaderboard(work.study) if row.status == "complete"}
+    goal = work.study.goal
+    metric = find_metric(goal)
+    board = {row.trial: row for row in read_leaderboard(work.study) if row.front is not None}
     kept = {model_id: board[trial].run_id for trial, model_id in find_logged_models(work.study).items() if trial in board}
-    runs = kept | {one.model_id: one.run_id for one in read_trained(work.study).values()}
+    trained = {one.model_id: one.run_id for number, one in read_trained(work.study).items() if number // SEEDS in board}
+    runs = kept | trained
     if len(runs) < 2:
+        kept_by = " that keep its constraints" if goal.constraints else ""
         raise InputError(
-            f"study {work.spec.name!r} has {count(len(board), 'complete trial')} and keeps {count(len(runs), 'model')}, and an "
-            f"ensemble needs two; give it more trials{'' if len(board) < 2 else ', and search.keep_models of at least 2'}."
+            f"study {work.spec.name!r} has {count(len(board), 'complete trial')}{kept_by}, and keeps "
+            f"{count(len(runs), 'model')} of such; an ensemble needs two; give it more trials"
+            f"{'' if len(board) < 2 else ', and search.keep_models of at least 2'}."
         )
     predictions = _predict_holdout(work, evaluator, runs)
     members = select(metric, list(predictions.values()), request.plan.ensemble)
@@ -132,7 +137,12 @@ def choose_ensemble(request: Request, work: Work, evaluator: Evaluator) -> Choic
             f"{write_command('promote', trial, '--to', request.name)}."
         )
     parts = [work.client.get_run(runs[one]) for one in distinct]
-    latency, parameters = (sum(run.data.metrics.get(name, 0.0) for run in parts) for name in ("latency_ms", "parameters"))
+    costs = {name: sum(run.data.metrics.get(name, 0.0) for run in parts) for name in ("latency_ms", "parameters", "model_bytes")}
+    if broken := goal.find_broken(costs):
+        raise RunError(
+            f"the best ensemble, of {len(distinct)} models, breaks the study's constraint {broken}; promote a single model: "
+            f"{write_command('promote', work.spec.name, '--to', request.name)}."
+        )
     numbers = sorted({int(run.data.tags["tailor.trial"]) for run in parts})
     how = f"an ensemble of {len(distinct)} models, weighted in {len(ids)} parts"
     average = Average(ids, runs[ids[0]])
@@ -145,10 +155,10 @@ def choose_ensemble(request: Request, work: Work, evaluator: Evaluator) -> Choic
         average.run_id,
         metric,
         holdout,
-        latency,
+        costs["latency_ms"],
         size,
         members=len(distinct),
-        parameters=int(parameters),
+        parameters=int(costs["parameters"]),
         trials=tuple(numbers),
     )
 

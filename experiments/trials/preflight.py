@@ -36,6 +36,7 @@ class Preflight:
     first: Mapping[str, Any] = field(default_factory=dict)  # the values that the factory lets a search begin with
     code: str = ""  # the SHA-256 of a custom model's file
     promotable: bool = True
+    compiled: bool = False  # its own optimizer trains it
 
 
 def inspect_model(job: TrialJob) -> Preflight:
@@ -70,7 +71,7 @@ def _inspect(job: TrialJob) -> Preflight:
     if precision != "float32" and options.precision == "auto":
         notes.append(f"precision: {precision}, measured to be faster for this model on this machine")
     first = {} if job.declared is not None else resolve(job.model).first
-    return Preflight(precision, "; ".join(notes), first, digest(job.model), promotable=not why)
+    return Preflight(precision, "; ".join(notes), first, digest(job.model), promotable=not why, compiled=is_config(options))
 
 
 def _check_anew(job: TrialJob, model: keras.Model) -> None:

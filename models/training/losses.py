@@ -39,17 +39,25 @@ def resolve(name: str) -> Loss:
 
 
 def check(name: str, num_classes: int) -> None:
-    """Call the loss once. Raises ModelError if a custom one fails on what it is given in training."""
+    """Call the loss once. Raises ModelError if a custom one fails on what it is given in training, or returns another shape."""
     loss = resolve(name)
     if name in KERAS:
         return
     import tensorflow as tf
 
+    images = 2
     try:
-        loss(tf.eye(2, num_classes), tf.fill((2, num_classes), 1 / num_classes))
+        found = loss(tf.eye(images, num_classes), tf.fill((images, num_classes), 1 / num_classes))
     except Exception as error:  # the user's function may raise anything
         said = (str(error).strip().splitlines() or [""])[0][:300]
         raise ModelError(
             f"training.loss: {name!r} fails ({type(error).__name__}: {said}). It gets one-hot labels and probabilities, both "
             f"float (n, {num_classes}), and returns a loss for each image, (n,)."
         ) from error
+    shape = tuple(found.shape) if hasattr(found, "shape") else None
+    if shape != (images,):  # class weights are multiplied with it
+        hint = "; leave out the mean over the images, or give the loss reduction=None" if shape == () else ""
+        got = type(found).__name__ if shape is None else f"the shape {shape}"
+        raise ModelError(
+            f"training.loss: expected {name!r} to return a loss for each image, (n,), got {got} for {images} images{hint}."
+        )

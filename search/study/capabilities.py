@@ -102,9 +102,15 @@ def order_points(spec: StudySpec) -> list[dict[str, Value]]:
 def list_first(spec: StudySpec) -> list[dict[str, Value]]:
     """The points that every engine tries before the sampler's own: the enqueued ones, and all others of a finite list."""
     first = [dict(point) for point in spec.enqueue]
-    if spec.search.sampler.name in LISTED:
-        first += [point for point in order_points(spec) if point not in first]
-    return first
+    if spec.search.sampler.name not in LISTED:
+        return first
+    left, begun = order_points(spec), list[dict[str, Value]]()
+    for point in first:  # what it leaves out, the list gives: else its trial would be one of the list's, twice
+        found = next((one for one in (*left, *begun) if point.items() <= one.items()), point)
+        if found not in begun:
+            begun.append(found)
+        left = [one for one in left if one != found]
+    return begun + left
 
 
 def count_trials(spec: StudySpec) -> int:

@@ -108,6 +108,10 @@ class Goal:
         """Whether the values keep every constraint."""
         return all(constraint.violation(values) <= 0 for constraint in self.constraints)
 
+    def find_broken(self, values: Values) -> Constraint | None:
+        """The first constraint on one of these values that they break."""
+        return next((one for one in self.constraints if one.metric in values and one.violation(values) > 0), None)
+
     def beaten(self, values: Values, others: Iterable[Values]) -> bool:
         """Whether one of the others is nowhere worse than the values, in all objectives."""
         return any(all(not o.better(values[o.metric], other[o.metric]) for o in self.objectives) for other in others)

@@ -117,3 +117,9 @@ def test_check_measures_the_ends_of_what_is_declared(tailor: Shell, study: Path)
         65 * 32 + 33 * 32 + 33 * 10,
     )
     assert set(found["study"]["space"]) == DECLARED | {"momentum", "batch_size"}
+
+
+def test_a_range_test_says_where_a_compiled_models_rate_is_set(tailor: Shell, study: Path) -> None:
+    done = tailor("lr-range", study.name, "--steps", "20")
+    assert done.returncode == 0 and "The model is compiled with its own optimizer: set the rate, " in done.stdout
+    assert "For learning_rate, in [space]" not in done.stdout

@@ -53,6 +53,11 @@ def test_a_range_is_suggested_recorded_and_written(tailor: Shell) -> None:
             ("--write",),
             "training.learning_rate is fixed in small.toml; remove that line",
         ),
+        (
+            (("{ low = 1e-3, high = 1e-2, log = true }", "[1e-3, 1e-2]"), ('"random"', '"grid"'), ('pruner = "median"', "")),
+            ("--write",),
+            "--write: grid needs a list of values, not a range; leave --write out",
+        ),
     ],
 )
 def test_wrong_input_is_refused_before_anything_is_trained(
@@ -92,6 +97,17 @@ def test_a_range_that_cannot_be_written_is_shown_all_the_same(copy: Shell) -> No
     assert done.returncode == 1 and "--write: small.toml cannot be written (Is a directory)" in done.stderr
     assert "For learning_rate, in [space] of the study file" in done.stdout and "Written to" not in done.stdout
     assert (copy.folder / "small.toml").read_text() == SMALL
+
+
+def test_a_range_that_makes_the_file_invalid_is_not_written(tailor: Shell) -> None:
+    text = SMALL.replace("low = 1e-3", "low = 1e-7") + "[[enqueue]]\nlearning_rate = 1e-7\n"
+    (tailor.folder / "small.toml").write_text(text)
+    done = tailor("lr-range", "small.toml", "--steps", "20", "--write")
+    said = (
+        "--write: small.toml stays as it was. With the range it would not be valid: enqueue[0].learning_rate: expected a number"
+    )
+    assert done.returncode == 1 and said in done.stderr and "Range to search: " in done.stdout
+    assert (tailor.folder / "small.toml").read_text() == text and not (tailor.folder / "small.toml.draft").exists()
 
 
 def test_a_shipped_study_is_not_written_to(tailor: Shell) -> None:

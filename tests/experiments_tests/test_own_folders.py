@@ -137,6 +137,14 @@ def test_links_are_followed_once_and_a_broken_one_is_named(tmp_path: Path) -> No
         open_dataset(uri, None)
 
 
+def test_a_store_in_the_folder_is_no_class(tmp_path: Path) -> None:
+    """A study of `folder:.` keeps its pictures there."""
+    data = tree(tmp_path, "cat/0.png", "dog/0.png", "mlruns/artifacts/curves.png", "mlruns/mlflow.db.png")
+    assert open_dataset(data, None).class_names == ("cat", "dog", "mlruns")
+    (tmp_path / "mlruns" / "mlflow.db").write_bytes(b"")
+    assert open_dataset(data, None).class_names == ("cat", "dog")
+
+
 def test_an_empty_class_and_splits_under_other_names_are_refused(tmp_path: Path) -> None:
     uri = tree(tmp_path / "one", "a/1.png", "b/1.png", "c/notes.txt")
     with pytest.raises(InputError, match="/c holds no image; remove the folder"):

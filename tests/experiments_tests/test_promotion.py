@@ -25,6 +25,7 @@ from tailor.experiments.registry.files import fetch_saved_model, find_logged_mod
 from tailor.experiments.registry.register import Registration, register
 from tailor.experiments.tracking.kinds import CANDIDATE, REFIT, SEEDS, TRIAL
 from tailor.experiments.tracking.reader import find_study
+from tailor.search.study.goal import Constraint, Goal
 from tailor.search.study.spec import DataPlan
 
 TWICE = ("--candidates", "2", "--seeds", "2")
@@ -268,7 +269,14 @@ def test_an_ensemble_is_one_model_that_loads_like_any_other(
         for what in ("read_trained", "find_logged_models"):
             patched.setattr(choice, what, lambda study: {})
         none = shell("ensemble", "small", "--to", "none")
-    assert none.returncode == 2 and " complete trials and keeps 0 models" in none.stderr
+    assert none.returncode == 2 and " complete trials, and keeps 0 models of such; an ensemble needs two" in none.stderr
+    with monkeypatch.context() as patched:
+        limit = Constraint("parameters", "<=", 4000)
+        patched.setattr(Goal, "find_broken", lambda self, values: limit if limit.violation(values) > 0 else None)
+        both = shell("ensemble", "small", "--to", "both")
+    assert (
+        both.returncode == 1 and "of 2 models, breaks the study's constraint parameters <= 4000; promote a single" in both.stderr
+    )
     monkeypatch.setattr(choice, "select", lambda metric, models, most: [1])
     alone = shell("ensemble", "small", "--to", "alone")
     assert alone.returncode == 1 and "no combination of the " in alone.stderr

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 from conftest import Shell
 from searches import client
 
-import tailor
+import tailor as public
 from tailor.experiments.promotion.candidates import Candidate
 from tailor.experiments.promotion.refit import check_refits
 
@@ -27,18 +30,31 @@ def test_what_would_change_nothing_is_refused(copy: Shell) -> None:
     quick = copy("promote", "small", "--to", "none", "--quick", "--seeds", "7", "--register", "refit")
     said = "quick: it takes the search's own model and trains nothing, so seeds and register would change nothing"
     assert quick.returncode == 2 and said in quick.stderr
-    with pytest.raises(tailor.InputError, match="so candidates would change nothing"):
-        tailor.promote("small", to="none", quick=True, settings={"candidates": 2}, store=copy.folder / "mlruns")
+    with pytest.raises(public.InputError, match="so candidates would change nothing"):
+        public.promote("small", to="none", quick=True, settings={"candidates": 2}, store=copy.folder / "mlruns")
     one = copy("ensemble", "small:1", "--to", "none")
     assert one.returncode == 2 and "an ensemble is of a study's models, not of one trial; leave the :1 out." in one.stderr
 
 
 def test_rates_that_follow_validation_are_not_refitted() -> None:
     check_refits([Candidate(1, {"schedule": "cosine"}, 5)])
-    with pytest.raises(tailor.InputError, match="--register refit: trial 2 trains by schedule 'plateau'"):
+    with pytest.raises(public.InputError, match="--register refit: trial 2 trains by schedule 'plateau'"):
         check_refits([Candidate(1, {}, 5), Candidate(2, {"schedule": "plateau"}, 5)])
 
 
 def test_an_unknown_or_unfinished_trial_is_named(copy: Shell) -> None:
     done = copy("promote", "small:77", "--to", "none", "--quick")
     assert done.returncode == 2 and "has no complete trial 77; complete are, best first: " in done.stderr
+
+
+def test_a_study_without_a_trial_that_keeps_its_constraints_has_no_model_to_promote(
+    tailor: Shell, write_study: Callable[..., Path]
+) -> None:
+    write_study(("direction =", 'constraints = ["parameters <= 3"]\ndirection ='), ('pruner = "median"', ""))
+    assert tailor("search", "small.toml", "--trials", "2", "--max-epochs", "1", "--workers", "1").returncode == 0
+    for command in (("promote",), ("promote", "--quick")):
+        done = tailor(command[0], "small", "--to", "none", *command[1:])
+        assert done.returncode == 1 and "that keeps its constraints yet" in done.stderr
+    done = tailor("ensemble", "small", "--to", "none")
+    said = "has 0 complete trials that keep its constraints, and keeps 0 models of such; an ensemble needs two"
+    assert done.returncode == 2 and said in done.stderr

@@ -100,8 +100,20 @@ def test_a_loss_that_fails_on_what_it_gets_is_refused(folder: Path) -> None:
     (folder / "nets" / "own.py").write_text(
         "import keras\ndef right(wanted, found):\n    return keras.losses.categorical_crossentropy(wanted, found)\n"
         "def sparse(wanted, found):\n    return keras.losses.sparse_categorical_crossentropy(wanted, found)\n"
+        "def mean(wanted, found):\n    return keras.ops.mean(right(wanted, found))\n"
+        "def column(wanted, found):\n    return right(wanted, found)[:, None]\n"
+        "def none(wanted, found):\n    right(wanted, found)\n"
     )
     losses.check("nets/own.py:right", 10)
+    for wrong, says in (
+        ("mean", r"the shape \(\) for 2 images; leave out the mean"),
+        ("column", r"the shape \(2, 1\)"),
+        ("none", "NoneType"),
+    ):
+        with pytest.raises(
+            ModelError, match=rf"expected 'nets/own\.py:{wrong}' to return a loss for each image, \(n,\), got {says}"
+        ):
+            losses.check(f"nets/own.py:{wrong}", 10)
     with pytest.raises(ModelError, match=r"training\.loss: 'nets/own\.py:sparse' fails \(.*It gets one-hot labels .* \(n, 10\)"):
         losses.check("nets/own.py:sparse", 10)
 

@@ -176,7 +176,7 @@ def test_a_grid_is_the_same_under_every_engine(tmp_path: Path) -> None:
             complete(engine, suggestion)
         assert isinstance(suggestion, Done) and suggestion.spent
         assert is_spent(spec, 27) and not is_spent(spec, 26)
-        assert not is_spent(replace(spec, enqueue=({"rate": 1},)), 27)  # half a point is one more
+        assert is_spent(replace(spec, enqueue=({"rate": 1},)), 27)  # half a point is one of the list's
         assert not is_spent(replace(spec, search=SearchPlan(engine=name, sampler=Component("random"))), 27)
     assert len(given["optuna"]) == 27
     assert given["optuna"] == given["keras-tuner"]
@@ -215,7 +215,7 @@ def test_half_a_point_can_be_enqueued_before_a_grid(opened: Open) -> None:
         complete(engine, suggestion)
     assert (given[0]["lr"], given[0]["activation"]) == (1e-4, "relu")
     assert "depth" in given[0]
-    assert len(given) == len(list_points(space)) + 1
+    assert sorted(map(str, given)) == sorted(map(str, list_points(space)))  # the list's other points follow, each once
     assert len(opened("grid", space=space, trials=100).records()) == len(given)
 
 
