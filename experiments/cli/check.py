@@ -78,6 +78,7 @@ def _show_space(spec: StudySpec, begins: Mapping[str, Any]) -> None:
     """The space as a table, and what is fixed or left at its default. `begins` are the first trial's values."""
     from ...search.space.conditions import write_when
     from ...search.space.describe import describe_default, describe_scale, describe_value, describe_values
+    from ...search.study.capabilities import LISTED
     from ..planning.recorded_defaults import list_defaults
     from ..system.words import count
 
@@ -106,7 +107,8 @@ def _show_space(spec: StudySpec, begins: Mapping[str, Any]) -> None:
         print_table("The space", ["name", "from–to", "scale", first, "condition"], rows)
     if spec.enqueue:
         points = count(len(spec.enqueue), "point")
-        print_lines(f"enqueue: {points} tried first; what a point leaves out, the sampler draws")
+        rest = "the list gives" if spec.search.sampler.name in LISTED else "the sampler draws"
+        print_lines(f"enqueue: {points} tried first; what a point leaves out, {rest}")
     for what, values in (("fixed", _list_fixed(spec)), ("default", list_left(spec))):
         if values:
             print_lines(f"{what}: {describe_value(values)}")

@@ -92,8 +92,7 @@ def estimate(spec: StudySpec, splits: Splits) -> Estimate:
         least, most = sorted((least, most), key=lambda size: size.parameters)
         failing = [*ends.failing, *small.notes, *large.notes]
         unread = sorted((small.given | large.given) - small.read - large.read)
-    enqueued = add_defaults(spec, found.first).enqueue
-    begins = dict(next(iter(enqueued or list_first(spec)), {}))
+    begins = next(iter(list_first(add_defaults(spec, found.first))), {})
     workers = spec.workers.count or count_cores()
     seconds = [_count_epochs(spec, trials, workers, size) * size.epoch_seconds for size in (least, most)]
     took = (min(seconds), max(seconds))
