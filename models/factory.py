@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from . import references
+from .beginnings import refuse_made
 from .errors import ModelError
 from .interface import adapt_input, complete
 from .references import check_stands_alone, is_file
@@ -71,6 +72,8 @@ class Factory:
                 f"model {self.name!r}: expected the factory to return a keras.Model, got {type(model).__name__}; "
                 "return the model that it builds."
             )
+        if self.source is not None:
+            refuse_made(self.name, model)
         if model.compiled:
             from . import compiled
 

@@ -69,8 +69,12 @@ def choose_trained(request: Request, work: Work, evaluator: Evaluator) -> Choice
     seeds = trained[winner.trial]
     if request.plan.register == "average" and len(seeds) > 1:
         average = Average([one.model_id for one in seeds], seeds[0].run_id)
+        costs = _add_costs([one.metrics for one in seeds])
+        if request.trial is None:  # one that a person names need not keep them
+            what = f"the average of the {len(seeds)} models of trial {winner.trial}"
+            _keep_constraints(work.study.goal, costs, what, "register one of them: --register median")
         model_id, holdout, size = _average(work, evaluator, average, predictions)
-        how, latency = f"the average of {len(seeds)} fresh seeds", sum(one.metrics["latency_ms"] for one in seeds)
+        how, latency = f"the average of {len(seeds)} fresh seeds", costs["latency_ms"]
         return Choice(winner.trial, how, model_id, average.run_id, metric, holdout, latency, size, ranking, len(seeds))
     chosen = seeds[find_median(winner.scores)]
     holdout = score_with_interval(metric, predictions[chosen.model_id])
@@ -79,13 +83,26 @@ def choose_trained(request: Request, work: Work, evaluator: Evaluator) -> Choice
         chosen = refit(work, candidates[winner.trial], chosen)
         epochs = int(chosen.metrics["best_epoch"])
         how += f", then trained again on train, val and holdout for {count(epochs, 'epoch')} (its holdout score is from before)"
-    costs = chosen.metrics.get("latency_ms"), int(chosen.metrics.get("model_bytes", 0))
-    return Choice(winner.trial, how, chosen.model_id, chosen.run_id, metric, holdout, *costs, ranking=ranking, refit=refitted)
+    latency_and_size = chosen.metrics.get("latency_ms"), int(chosen.metrics.get("model_bytes", 0))
+    return Choice(
+        winner.trial, how, chosen.model_id, chosen.run_id, metric, holdout, *latency_and_size, ranking=ranking, refit=refitted
+    )
 
 
 def _score(trial: int, seeds: Sequence[Trained], predictions: Mapping[str, Predictions]) -> Scored:
     latency = sum(one.metrics["latency_ms"] for one in seeds) / len(seeds)
     return Scored(trial, [predictions[one.model_id] for one in seeds], latency, int(seeds[0].metrics["parameters"]))
+
+
+def _add_costs(members: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """What a model of several costs, from its members' metrics."""
+    return {name: sum(metrics.get(name, 0.0) for metrics in members) for name in ("latency_ms", "parameters", "model_bytes")}
+
+
+def _keep_constraints(goal: Goal, costs: Mapping[str, float], what: str, way: str) -> None:
+    """Raise RunError if a model of several breaks a constraint of the study, which each of its members keeps."""
+    if broken := goal.find_broken(costs):
+        raise RunError(f"{what} breaks the study's constraint {broken}; {way}.")
 
 
 def _predict_holdout(work: Work, evaluator: Evaluator, model_ids: Iterable[str]) -> dict[str, Predictions]:
@@ -137,12 +154,9 @@ def choose_ensemble(request: Request, work: Work, evaluator: Evaluator) -> Choic
             f"{write_command('promote', trial, '--to', request.name)}."
         )
     parts = [work.client.get_run(runs[one]) for one in distinct]
-    costs = {name: sum(run.data.metrics.get(name, 0.0) for run in parts) for name in ("latency_ms", "parameters", "model_bytes")}
-    if broken := goal.find_broken(costs):
-        raise RunError(
-            f"the best ensemble, of {len(distinct)} models, breaks the study's constraint {broken}; promote a single model: "
-            f"{write_command('promote', work.spec.name, '--to', request.name)}."
-        )
+    costs = _add_costs([run.data.metrics for run in parts])
+    way = f"promote a single model: {write_command('promote', work.spec.name, '--to', request.name)}"
+    _keep_constraints(goal, costs, f"the best ensemble, of {len(distinct)} models,", way)
     numbers = sorted({int(run.data.tags["tailor.trial"]) for run in parts})
     how = f"an ensemble of {len(distinct)} models, weighted in {len(ids)} parts"
     average = Average(ids, runs[ids[0]])

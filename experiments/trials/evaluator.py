@@ -26,6 +26,7 @@ from .saved_model import SavedModel, load_model
 
 T = TypeVar("T")
 PID = "pid"  # the file in the process's folder that holds its number
+CLOSED = "closed"  # the file there that says that it shall end
 
 
 class Evaluator:
@@ -47,6 +48,7 @@ class Evaluator:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if kind is not None:
+            Path(self._folder.name, CLOSED).touch()
             with suppress(OSError, ValueError):  # it has not begun, or is gone already
                 os.kill(int(Path(self._folder.name, PID).read_text(encoding="utf-8")), signal.SIGKILL)
         self._pool.shutdown(cancel_futures=True)
@@ -82,6 +84,8 @@ def _end_with_parent() -> None:
 
 def _prepare(threads: int | None, folder: str) -> None:
     Path(folder, PID).write_text(str(os.getpid()), encoding="utf-8")
+    if Path(folder, CLOSED).exists():  # written before the number was looked for
+        os._exit(1)
     tempfile.tempdir = folder  # TensorFlow leaves files there that it deletes in no forked process
     threading.Thread(target=_end_with_parent, daemon=True).start()
     start_tensorflow(threads)

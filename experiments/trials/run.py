@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from ...models.beginnings import check_beginning
+from ...models.beginnings import find_changed, refuse_kept
 from ...models.errors import ModelError
 from ...models.factory import BUILT_IN, resolve
 from ...models.keras_tuner import hypermodel
@@ -74,6 +74,24 @@ def build(job: TrialJob, policy: str | None = None) -> tuple[keras.Model, TrainO
 
     `policy` is Keras's dtype policy; it replaces the one that the options' precision asks for.
     """
+    model, options = _call_factory(job, policy)
+    if job.model in BUILT_IN or not (changed := find_changed(model)):
+        return model, options
+    before = [weight.numpy() for _, weight in changed]
+    marked = [values + 1 for values in before]
+    try:
+        for (_, weight), values in zip(changed, marked, strict=True):
+            weight.assign(values)  # stays, unless the factory sets it
+        model, options = _call_factory(job, policy)
+        refuse_kept(job.model, changed, marked)
+    except BaseException:
+        for (_, weight), values in zip(changed, before, strict=True):
+            weight.assign(values)
+        raise
+    return model, options
+
+
+def _call_factory(job: TrialJob, policy: str | None) -> tuple[keras.Model, TrainOptions]:
     import keras
 
     declared = job.declared or ()
@@ -85,15 +103,11 @@ def build(job: TrialJob, policy: str | None = None) -> tuple[keras.Model, TrainO
     try:
         with seed_all(job.seed):
             if job.declared is None:
-                model, options = resolve(job.model, kept).make(hparams, options, data, job.values)
-            else:
-                hp = {name: job.values[name] for name in declared if name in job.values}
-                model, options = hypermodel.build(job.model, hp, options, data, kept)
+                return resolve(job.model, kept).make(hparams, options, data, job.values)
+            hp = {name: job.values[name] for name in declared if name in job.values}
+            return hypermodel.build(job.model, hp, options, data, kept)
     except SystemExit as error:
         raise ModelError(f"model {job.model!r}: its code called sys.exit({error.code!r}); raise an error instead.") from error
-    if job.model not in BUILT_IN:
-        check_beginning(job.model, model)
-    return model, options
 
 
 def _run(job: TrialJob, channel: Channel) -> TrialResult:

@@ -12,6 +12,7 @@ from contextlib import chdir
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..beginnings import refuse_made
 from ..errors import ModelError
 from ..factory import find
 from ..interface import complete
@@ -84,6 +85,7 @@ def build(
             f"model {name!r}: hp {missed[0]!r} was not found when the study began, so it is not searched; declare it outside of "
             "the condition that hides it, or under hp.conditional_scope."
         )
+    refuse_made(name, model)
     model, options = compiled.adopt(name, model, options, data[0])
     return complete(name, model, data[1]), options
 

@@ -43,6 +43,8 @@ def check(name: str, num_classes: int) -> None:
     loss = resolve(name)
     if name in KERAS:
         return
+    if isinstance(loss, type):
+        raise ModelError(f"training.loss: {name!r} is a class; name a function, or an object of it made with reduction=None.")
     import tensorflow as tf
 
     images = 2

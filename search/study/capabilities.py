@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 
 from ..errors import StudyError
 from ..space.conditions import Value, holds
@@ -99,13 +100,24 @@ def order_points(spec: StudySpec) -> list[dict[str, Value]]:
     return found
 
 
+def _drop_inactive(spec: StudySpec, point: Mapping[str, Value]) -> dict[str, Value]:
+    """The point without values of parameters that its other values rule out."""
+    known = {**{one.name: one.value for one in spec.space.parameters if isinstance(one, Fixed)}, **point}
+    when = {one.name: one.when for one in spec.space.parameters}
+    return {
+        name: value
+        for name, value in point.items()
+        if all(condition.name not in known or condition.holds(known) for condition in when[name])
+    }
+
+
 def list_first(spec: StudySpec) -> list[dict[str, Value]]:
     """The points that every engine tries before the sampler's own: the enqueued ones, and all others of a finite list."""
     first = [dict(point) for point in spec.enqueue]
     if spec.search.sampler.name not in LISTED:
         return first
     left, begun = order_points(spec), list[dict[str, Value]]()
-    for point in first:  # what it leaves out, the list gives: else its trial would be one of the list's, twice
+    for point in (_drop_inactive(spec, one) for one in first):  # what it leaves out, the list gives: no trial stands there twice
         found = next((one for one in (*left, *begun) if point.items() <= one.items()), point)
         if found not in begun:
             begun.append(found)

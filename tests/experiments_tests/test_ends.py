@@ -154,7 +154,8 @@ import keras
 def build(hparams, input_shape, num_classes):
     if hparams["units"] == 4:
         raise RuntimeError("too small")
-    time.sleep(3600)
+    time.sleep(60)
+    open("built", "w").close()
 """
 
 
@@ -165,6 +166,7 @@ def test_the_smallest_models_error_does_not_wait_for_the_largest_model(tailor: S
     )
     done = tailor("check", "stuck.toml")
     assert done.returncode == 2 and "built: RuntimeError: too small (stuck.py:7)" in done.stderr
+    assert not (tailor.folder / "built").exists()
 
 
 def test_a_text_that_makes_the_model_larger_is_in_the_largest(tailor: Shell, write_study: Callable[..., Path]) -> None:

@@ -41,6 +41,10 @@ def set_again(hparams, input_shape, num_classes):
     AGAIN.set_weights(WEIGHTS)
     return head(AGAIN, input_shape, num_classes)
 
+def chosen(hparams, input_shape, num_classes):
+    FROZEN.set_weights(WEIGHTS if hparams["tune"] else [weight * 2 for weight in WEIGHTS])
+    return head(FROZEN, input_shape, num_classes)
+
 def tuned(hparams, input_shape, num_classes):
     TUNED.trainable = hparams["tune"]
     return head(TUNED, input_shape, num_classes)
@@ -66,13 +70,13 @@ SAID = "the layer 'base' is not made anew, and keeps what an earlier trial taugh
 def test_a_layer_that_would_carry_what_it_learned_from_trial_to_trial_is_refused(tailor: Shell) -> None:
     (tailor.folder / "shared.py").write_text(SHARED)
     (tailor.folder / "shared.toml").write_text(SHARED_STUDY)
-    for factory in ("frozen", "set_again"):
+    for factory in ("frozen", "set_again", "chosen"):
         done = tailor("search", "shared.toml", "--name", factory, "--set", f"study.model=shared.py:{factory}")
         assert done.returncode == 0 and "2 done" in done.stdout, done.stderr
-    for factory in ("outside", "kept"):
+    for factory, said in (("outside", SAID), ("kept", "it returned the same model twice; make the model anew in each call")):
         for command in ("search", "check"):
             done = tailor(command, "shared.toml", "--name", factory, "--set", f"study.model=shared.py:{factory}")
-            assert done.returncode == 2 and SAID in done.stderr
+            assert done.returncode == 2 and said in done.stderr
     assert client(tailor.folder).get_experiment_by_name("outside") is None
 
 

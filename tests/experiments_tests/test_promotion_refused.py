@@ -11,7 +11,9 @@ from searches import client
 
 import tailor as public
 from tailor.experiments.promotion.candidates import Candidate
+from tailor.experiments.promotion.choice import _add_costs, _keep_constraints
 from tailor.experiments.promotion.refit import check_refits
+from tailor.search.study.goal import Constraint, Goal, Objective
 
 
 def test_a_model_that_meets_no_champion_is_not_called_the_first(copy: Shell) -> None:
@@ -58,3 +60,13 @@ def test_a_study_without_a_trial_that_keeps_its_constraints_has_no_model_to_prom
     done = tailor("ensemble", "small", "--to", "none")
     said = "has 0 complete trials that keep its constraints, and keeps 0 models of such; an ensemble needs two"
     assert done.returncode == 2 and said in done.stderr
+
+
+def test_a_model_of_several_keeps_the_studys_constraints_itself() -> None:
+    goal = Goal((Objective("val_accuracy", "maximize"),), (Constraint("parameters", "<=", 100),))
+    costs = _add_costs([{"parameters": 60.0, "latency_ms": 1.0}, {"parameters": 50.0}])
+    assert costs == {"parameters": 110.0, "latency_ms": 1.0, "model_bytes": 0.0}
+    said = r"^the average breaks the study's constraint parameters <= 100; take one\.$"
+    with pytest.raises(public.RunError, match=said):
+        _keep_constraints(goal, costs, "the average", "take one")
+    _keep_constraints(goal, _add_costs([{"parameters": 60.0}]), "the average", "take one")

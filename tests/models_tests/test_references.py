@@ -114,6 +114,8 @@ def test_a_loss_that_fails_on_what_it_gets_is_refused(folder: Path) -> None:
             ModelError, match=rf"expected 'nets/own\.py:{wrong}' to return a loss for each image, \(n,\), got {says}"
         ):
             losses.check(f"nets/own.py:{wrong}", 10)
+    with pytest.raises(ModelError, match=r"'keras\.losses:Huber' is a class; name a function, or an object of it"):
+        losses.check("keras.losses:Huber", 10)
     with pytest.raises(ModelError, match=r"training\.loss: 'nets/own\.py:sparse' fails \(.*It gets one-hot labels .* \(n, 10\)"):
         losses.check("nets/own.py:sparse", 10)
 

@@ -36,5 +36,14 @@ def test_a_list_has_each_point_once_and_enqueued_ones_first(
     assert all(point.items() <= one.items() for point, one in zip(first, found, strict=False))
 
 
+def test_a_point_whose_values_rule_a_parameter_out_is_one_of_the_lists() -> None:
+    study = {"name": "s", "dataset": "digits", "model": "mine.py:build"}
+    space = {"kind": ["a", "b"], "extra": {"choices": [1, 2], "when": 'kind == "b"'}}
+    point = {"kind": "a", "extra": 2}
+    spec = build({"study": study, "space": space, "search": {"sampler": "grid"}, "enqueue": [point]})
+    found = list_first(spec)
+    assert found[0] == {"kind": "a"} and len(found) == count_trials(spec) == 3
+
+
 def sorted_items(point: dict[str, Any]) -> list[tuple[str, Any]]:
     return sorted(point.items())
