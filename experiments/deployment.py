@@ -113,7 +113,7 @@ def compress(  # noqa: PLR0913 (the options of the command)
     where, asked = _find_data(data), Asked(**{**given, "prune": tuple(prune), "student": tuple(student)})
     with kept(), loading(), shorten_timeouts(), choose_screen(quiet) as screen:
         place, client = _open(store)
-        version = find_version(client, check_text("reference", reference))
+        version = find_version(client, reference)
         with place.reserved():
             target = Target(check_name("to", to or version.name), dry_run, force)
             return run_compression(client, version, asked, target, (Places(place, where), screen))
@@ -124,7 +124,7 @@ def pull(reference: str, folder: str | Path, *, store: str | Path | None = None)
     """Write the version that NAME, NAME@alias or NAME/version names into a new folder; returns its files. Raises InputError."""
     with kept(), shorten_timeouts():
         _, client = _open(store)
-        return pulling.pull(client, find_version(client, check_text("reference", reference)), Path(os.path.expanduser(folder)))
+        return pulling.pull(client, find_version(client, reference), Path(os.path.expanduser(folder)))
 
 
 @prefer_installed()
@@ -147,7 +147,7 @@ def export(  # noqa: PLR0913 (the options of the command)
     wanted = Wanted(format, None if folder is None else Path(os.path.expanduser(folder)), int8, unchecked, force)
     with kept(), loading(), shorten_timeouts():
         _, client = _open(store)
-        return run_export(client, find_version(client, check_text("reference", reference)), wanted, _find_data(data))
+        return run_export(client, find_version(client, reference), wanted, _find_data(data))
 
 
 @prefer_installed()
@@ -155,7 +155,7 @@ def predict(reference: str, images: np.ndarray, *, store: str | Path | None = No
     """Probabilities (n, classes) of raw uint8 images (n, height, width, channels), by a registered model. Raises InputError."""
     with kept(), loading(), shorten_timeouts():
         _, client = _open(store)
-        version = find_version(client, check_text("reference", reference))
+        version = find_version(client, reference)
         shape = read_input_shape(version)
         if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != shape:
             array, command = isinstance(images, np.ndarray), write_command("predict", reference, "FILE")

@@ -6,6 +6,8 @@ A factory may keep layers outside of its function. What a trial taught them woul
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     import keras
 
 BEGAN = "_tailor_began"  # a weight's attribute: the digest of the values with which its latest model began
+STRANGE = -12345.0  # what no factory sets all of a weight to
 MADE = "_tailor_made"  # an attribute of a model that a factory has returned
 
 
@@ -38,10 +41,33 @@ def find_changed(model: keras.Model) -> list[tuple[str, Any]]:
     return changed
 
 
-def refuse_kept(name: str, weights: list[tuple[str, Any]], values: list[np.ndarray]) -> None:
-    """Raise ModelError if a weight still has the values that were given to it before the factory was called again."""
-    for (layer, weight), given in zip(weights, values, strict=True):
-        if np.array_equal(weight.numpy(), given):
+@contextmanager
+def changed_weights(weights: Sequence[Any]) -> Iterator[Callable[[Any], bool]]:
+    """Change weights for the block; those that still have the changed values at its end get their own ones back.
+
+    Yields what says whether a weight still has them.
+    """
+    before = [(weight, weight.numpy()) for weight in weights]
+    for weight, values in before:
+        weight.assign(np.full_like(values, STRANGE))
+    strange = {id(weight): weight.numpy() for weight in weights}  # as its type rounds it
+
+    def is_kept(weight: Any) -> bool:
+        return weight.numpy().size > 0 and np.array_equal(weight.numpy(), strange[id(weight)])
+
+    try:
+        yield is_kept
+    finally:
+        for weight, values in before:
+            if is_kept(weight):
+                weight.assign(values)
+
+
+def refuse_kept(name: str, model: keras.Model, kept: Sequence[tuple[str, Any]]) -> None:
+    """Raise ModelError if the model has a weight that the factory left as it was; `kept` are those, with their layers' names."""
+    its = {id(weight) for weight in model.weights}
+    for layer, weight in kept:
+        if id(weight) in its:
             raise ModelError(
                 f"model {name!r}: the layer {layer!r} is not made anew, and keeps what an earlier trial taught it. Make it "
                 "inside the function. One that is loaded once may stay outside if it never trains (trainable = False), or if "

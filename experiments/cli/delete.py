@@ -22,16 +22,17 @@ if TYPE_CHECKING:
 def command(study: str, sure: bool, store: str | None) -> None:
     """Delete STUDY: its runs, models, engine state, checkpoints and data. What a registered version needs stays."""
     with working(f"reading {study}"):
-        from ..maintenance.delete import delete, plan_deletion
+        from ..maintenance.delete import delete, is_stateless, plan_deletion
         from ..tracking.erase import removes_rows
 
         place, client = open_store(store)
         plan = plan_deletion(client, place, study)
+        stateless = is_stateless(plan, client, place)
     if plan.done:
         click.echo(f"{study} was deleted before{_say_kept(plan)}.")
         return
     click.echo(f"{study}: runs: {len(plan.run_ids)}, models: {len(plan.models)}, {_say_size(plan)}{_say_kept(plan)}.")
-    if plan.stateless:
+    if stateless:
         print_lines(
             f"The studies' database of this store does not know {study}. If it ran with another one (--studies, or "
             "TAILOR_STUDIES), its rows stay there unless you give that one."

@@ -36,8 +36,7 @@ from .needed import find_needed
 class Deletion:
     """What a deletion removes. `versions` are the registered ones that need the rest.
 
-    `size` are the bytes on this disk; `elsewhere`: files are on a server, whose sizes are unknown. `stateless`: trials ended, and
-    no engine of the store knows the study.
+    `size` are the bytes on this disk; `elsewhere`: files are on a server, whose sizes are unknown.
     """
 
     study: str
@@ -49,7 +48,6 @@ class Deletion:
     versions: Sequence[str]
     size: int
     elsewhere: bool
-    stateless: bool
 
     @property
     def done(self) -> bool:
@@ -95,16 +93,15 @@ def plan_deletion(client: MlflowClient, store: Store, study: str) -> Deletion:
         places.append(find_place(own.info.artifact_uri))
     size = measure(*folders, *{place for place in places if place is not None})
     names = [f"{one.name} version {one.version}" for one in versions]
-    stateless = _is_stateless(client, store, experiment, own)
-    return Deletion(study, experiment, dropped, gone, folders, own, names, size, None in places, stateless)
+    return Deletion(study, experiment, dropped, gone, folders, own, names, size, elsewhere=None in places)
 
 
-def _is_stateless(client: MlflowClient, store: Store, experiment: Experiment, own: Run | None) -> bool:
-    """Whether the engine's state of an untouched study is in none of this store's places."""
-    touched = {pending.PENDING, pending.KEPT} & set(experiment.tags) or experiment.lifecycle_stage != ACTIVE
-    if touched or own is None or own.info.lifecycle_stage != ACTIVE:
+def is_stateless(plan: Deletion, client: MlflowClient, store: Store) -> bool:
+    """Whether trials of an untouched study ended, and no engine of the store knows it."""
+    touched = {pending.PENDING, pending.KEPT} & set(plan.experiment.tags) or plan.experiment.lifecycle_stage != ACTIVE
+    if touched or plan.hidden or plan.study_run is None:
         return False
-    return lacks_state(store, RecordedStudy.of(client, own))
+    return lacks_state(store, RecordedStudy.of(client, plan.study_run))
 
 
 def find_own(runs: Sequence[Run]) -> Run | None:

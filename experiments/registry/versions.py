@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 from ...search.errors import suggest
 from ...search.study.key_values import LONGEST_RECORDED_NAME, check_name
 from ..datasets.looks import Looks
-from ..errors import InputError
+from ..errors import InputError, check_text
 from ..tracking.pages import read_pages
 from .reference import CHAMPION, INPUT_SHAPE, LOOKS, Reference
 
@@ -29,7 +29,7 @@ NO_ALIAS = (MISSING, "INVALID_PARAMETER_VALUE")  # MLflow's codes for an unknown
 
 def find_version(client: MlflowClient, reference: str) -> ModelVersion:
     """The version that NAME (its champion), NAME@alias or NAME/version names. Raises InputError, which lists those there are."""
-    wanted = Reference.parse(reference)
+    wanted = Reference.parse(check_text("reference", reference))
     name, alias = wanted.name, wanted.alias
     model = find_model(client, name)
     versions = list_versions(client, name)

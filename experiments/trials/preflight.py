@@ -15,7 +15,7 @@ from ..errors import RunError
 from .failure import explain_no_room, lacks_room
 from .job import TrialJob
 from .process import at_work
-from .run import build, serialize
+from .run import build, build_after, serialize
 from .saved_model import explain_refusal
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def _inspect(job: TrialJob) -> Preflight:
     losses.check(options.loss, job.data.num_classes)
     exported = convert_to_float32(model)
     saved = _save(job, exported)
-    if job.model not in BUILT_IN:
-        _check_anew(job, model)
+    if job.model not in BUILT_IN:  # the next trial's model must not begin with what this one would learn
+        build_after(job, [(layer.name, weight) for layer in model.layers for weight in layer.trainable_weights])
     notes = [UNSCALED] if job.declared is not None and not has_scaling(model) else []
     if model.layers[-1].name == ADDED:
         notes.append(LOGITS)
@@ -72,18 +72,6 @@ def _inspect(job: TrialJob) -> Preflight:
         notes.append(f"precision: {precision}, measured to be faster for this model on this machine")
     first = {} if job.declared is not None else resolve(job.model).first
     return Preflight(precision, "; ".join(notes), first, digest(job.model), promotable=not why, compiled=is_config(options))
-
-
-def _check_anew(job: TrialJob, model: keras.Model) -> None:
-    """Raise ModelError if the factory's next model would begin with what this one learned."""
-    before = [(weight, weight.numpy()) for weight in model.trainable_weights]
-    try:
-        for weight, values in before:
-            weight.assign(values + 1)  # as a trial may leave it
-        build(job)
-    finally:
-        for weight, values in before:
-            weight.assign(values)
 
 
 def _save(job: TrialJob, model: keras.Model) -> bytes:

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ...models.beginnings import find_changed, refuse_kept
+from ...models.beginnings import changed_weights, find_changed, refuse_kept
 from ...models.errors import ModelError
 from ...models.factory import BUILT_IN, resolve
 from ...models.keras_tuner import hypermodel
@@ -75,19 +75,19 @@ def build(job: TrialJob, policy: str | None = None) -> tuple[keras.Model, TrainO
     `policy` is Keras's dtype policy; it replaces the one that the options' precision asks for.
     """
     model, options = _call_factory(job, policy)
-    if job.model in BUILT_IN or not (changed := find_changed(model)):
-        return model, options
-    before = [weight.numpy() for _, weight in changed]
-    marked = [values + 1 for values in before]
-    try:
-        for (_, weight), values in zip(changed, marked, strict=True):
-            weight.assign(values)  # stays, unless the factory sets it
+    if job.model not in BUILT_IN and (changed := find_changed(model)):
+        return build_after(job, changed, policy)
+    return model, options
+
+
+def build_after(job: TrialJob, weights: list[tuple[str, Any]], policy: str | None = None) -> tuple[keras.Model, TrainOptions]:
+    """Build the job's model after these weights of an earlier one, with their layers' names, have changed as by training.
+
+    Raises ModelError if the model has one of them as it was changed. Those that the factory did not set are as before.
+    """
+    with changed_weights([weight for _, weight in weights]) as is_kept:
         model, options = _call_factory(job, policy)
-        refuse_kept(job.model, changed, marked)
-    except BaseException:
-        for (_, weight), values in zip(changed, before, strict=True):
-            weight.assign(values)
-        raise
+        refuse_kept(job.model, model, [(layer, weight) for layer, weight in weights if is_kept(weight)])
     return model, options
 
 

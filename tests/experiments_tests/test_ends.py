@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -147,26 +149,39 @@ def test_the_largest_model_is_measured_again_if_its_precision_was_guessed_wrongl
     assert (len(measured), measured[-1]) == (times, training.get("precision", "float32"))
 
 
+DEADLINE = 200  # seconds, below those of a test
 STUCK = """
-import time
-import keras
-
 def build(hparams, input_shape, num_classes):
     if hparams["units"] == 4:
+        open("begun").read()  # until the other one is being built
         raise RuntimeError("too small")
-    time.sleep(60)
-    open("built", "w").close()
+    open("begun", "w").close()
+    open("never").read()
 """
 
 
-def test_the_smallest_models_error_does_not_wait_for_the_largest_model(tailor: Shell) -> None:
+def test_the_smallest_models_error_does_not_wait_for_the_largest_model(tailor: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which here is built only when the deadline lets it: it reads a pipe that nobody writes to before."""
+    released = threading.Event()
+
+    def release() -> None:
+        released.set()
+        (tailor.folder / "never").write_text("")
+
+    monkeypatch.setattr(estimating, "count_cores", lambda: 2)
+    for pipe in ("begun", "never"):
+        os.mkfifo(tailor.folder / pipe)
+    deadline = threading.Timer(DEADLINE, release)
+    deadline.daemon = True
+    deadline.start()
     (tailor.folder / "stuck.py").write_text(STUCK)
     (tailor.folder / "stuck.toml").write_text(
         '[study]\nname = "stuck"\ndataset = "digits"\nmodel = "stuck.py:build"\n[space]\nunits = { low = 4, high = 8 }\n'
     )
     done = tailor("check", "stuck.toml")
-    assert done.returncode == 2 and "built: RuntimeError: too small (stuck.py:7)" in done.stderr
-    assert not (tailor.folder / "built").exists()
+    deadline.cancel()
+    assert not released.is_set()
+    assert done.returncode == 2 and "built: RuntimeError: too small (stuck.py:5)" in done.stderr
 
 
 def test_a_text_that_makes_the_model_larger_is_in_the_largest(tailor: Shell, write_study: Callable[..., Path]) -> None:
