@@ -103,6 +103,7 @@ def test_a_loss_that_fails_on_what_it_gets_is_refused(folder: Path) -> None:
         "def mean(wanted, found):\n    return keras.ops.mean(right(wanted, found))\n"
         "def column(wanted, found):\n    return right(wanted, found)[:, None]\n"
         "def none(wanted, found):\n    right(wanted, found)\n"
+        "def as_numpy(wanted, found):\n    return right(wanted, found).numpy()\n"
     )
     losses.check("nets/own.py:right", 10)
     for wrong, says in (
@@ -118,6 +119,8 @@ def test_a_loss_that_fails_on_what_it_gets_is_refused(folder: Path) -> None:
         losses.check("keras.losses:Huber", 10)
     with pytest.raises(ModelError, match=r"training\.loss: 'nets/own\.py:sparse' fails \(.*It gets one-hot labels .* \(n, 10\)"):
         losses.check("nets/own.py:sparse", 10)
+    with pytest.raises(ModelError, match=r"'nets/own\.py:as_numpy' fails \(AttributeError: .* in keras\.ops or tf, not in NumPy"):
+        losses.check("nets/own.py:as_numpy", 10)
 
 
 def test_a_loss_may_be_a_file(folder: Path) -> None:
