@@ -92,9 +92,10 @@ def measure(text: str) -> float:
     return LETTER * len(text)
 
 
-def clip(text: str) -> str:
-    """A label of at most MOST_LETTERS; both ends stay, for names that begin or end alike."""
-    return text if len(text) <= MOST_LETTERS else f"{text[: MOST_LETTERS // 2]}…{text[-(MOST_LETTERS // 2 - 1) :]}"
+def clip(text: str, most: int = MOST_LETTERS) -> str:
+    """A label of at most that many letters, and of MOST_LETTERS; both ends stay, for names that begin or end alike."""
+    most = min(most, MOST_LETTERS)
+    return text if len(text) <= most else f"{text[: most // 2]}…{text[len(text) - (most - 1) // 2 :]}"
 
 
 def arrange(ticks: Sequence[tuple[float, str]], width: float, names: bool) -> tuple[list[tuple[float, str]], bool]:

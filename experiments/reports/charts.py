@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
 from markupsafe import Markup
 
@@ -16,7 +17,7 @@ from ...search.analysis.plots import Told
 from ...search.space.parameters import Choice, Fixed, Float, Int, Parameter
 from ...search.study.goal import Objective
 from ...search.study.spec import StudySpec
-from .axes import LINE, Axis, arrange, clip, measure, thin
+from .axes import LETTER, LINE, Axis, arrange, clip, measure, thin
 
 FEWEST = 5  # trials; with fewer, a chart of a hyperparameter says nothing
 MOST = 1500  # trials that a chart draws
@@ -25,6 +26,7 @@ MOST_AXES = 8
 WIDTH, HEIGHT = 560, 300
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 10, 44
 NAME = 16  # pixels from the y axis to the baseline of its name, beside the labels
+ROW = 16  # pixels from a row of names to the next
 TURN = 40  # degrees
 
 
@@ -171,18 +173,22 @@ def _draw_parallel(spec: StudySpec, valued: Sequence[Told], parameters: Sequence
         body += _path(
             list(zip(places, [*at, good], strict=True)), f"l {_kind(one, best)}", one.trial, 0.12 + 0.88 * shade**3, WIDE
         )
-    for place, axis in zip(places, [*axes, value], strict=True):
-        x = _x(place, WIDE)
+    drawn, apart = [*axes, value], (WIDE - LEFT - RIGHT) / len(axes)
+    rows = 1 if all(measure(a.label) + measure(b.label) / 2 < apart for a, b in pairwise(drawn)) else 2
+    for i, (place, axis) in enumerate(zip(places, drawn, strict=True)):
+        x, name_at = _x(place, WIDE), HEIGHT - 12 + ROW * (i % rows)
         body += f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
         anchor = "start" if place == 0 else "end" if place == 1 else "middle"
-        body += f'<text class="name" x="{x:.1f}" y="{HEIGHT - 12}" text-anchor="{anchor}">{escape(axis.label)}</text>'
+        body += f'<text class="name" x="{x:.1f}" y="{name_at:g}" text-anchor="{anchor}">{escape(axis.label)}</text>'
         side, shift = ("end", -5) if place == 1 else ("start", 5)
         ticks = [(_y(up), label) for up, label in axis.ticks()]
+        beside = max(measure(label) for _, label in value.ticks()) if axis is axes[-1] else 0.0  # of the value's axis
+        letters = int((apart - 2 * abs(shift) - beside) / LETTER)
         for up, label in thin(ticks, LINE) if axis.names else ticks:
-            body += f'<text x="{x + shift:.1f}" y="{up + 4:.1f}" text-anchor="{side}">{escape(clip(label))}</text>'
+            body += f'<text x="{x + shift:.1f}" y="{up + 4:.1f}" text-anchor="{side}">{escape(clip(label, letters))}</text>'
     left = [one.name for one in spec.space.searched if one not in parameters and any(one.name in t.params for t in valued)]
     note = "Each line is a trial; the darker, the better." + (f" Without {', '.join(left)}." if left else "")
-    return Chart("All hyperparameters", note, _svg(body, "All hyperparameters", (0.0, WIDE, HEIGHT)))
+    return Chart("All hyperparameters", note, _svg(body, "All hyperparameters", (0.0, WIDE, HEIGHT + ROW * (rows - 1))))
 
 
 WIDE = 2 * WIDTH

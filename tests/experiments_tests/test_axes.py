@@ -9,7 +9,10 @@ import pytest
 from browsers import WITH_BROWSER, open_browser
 
 from tailor.experiments.reports.axes import Axis, arrange, clip, thin
-from tailor.experiments.reports.charts import _frame
+from tailor.experiments.reports.charts import _draw_parallel, _frame
+from tailor.search.analysis.plots import Told
+from tailor.search.space.parameters import Choice, Float
+from tailor.search.study.load import build
 
 NAMES = ("relu", "gelu", "elu", "selu", "tanh", "sigmoid", "swish", "softplus", "leaky_relu", "hard_sigmoid")
 LONG = tuple(f"my_package.losses:Variant{i}" for i in range(40))
@@ -55,12 +58,22 @@ def test_crowded_numbers_are_thinned_and_crowded_names_turned() -> None:
     assert len(arrange(many, 560, names=True)[0]) == 20 and thin(few, 14) == few
 
 
+def draw_eight_axes() -> str:
+    names = ("learning_rate", "kernel_regularizer_l2", *(f"a_hyperparameter_{i}" for i in range(5)))
+    space = (*(Float(name, 0.0, 1.0) for name in names), Choice("loss", LONG[:3]))
+    spec = build({"study": {"name": "s", "dataset": "digits", "model": "mlp"}})
+    params = [dict.fromkeys(names, f"{i / 9}") | {"loss": LONG[i % 3]} for i in range(9)]
+    told = [Told(i, "complete", one, {}, {1: i / 100}, 0, 1, 0.8 + i / 100) for i, one in enumerate(params)]
+    return str(_draw_parallel(spec, told, space, 8).svg)
+
+
 @WITH_BROWSER
 def test_no_text_of_a_chart_lies_on_another_or_is_cut_off(tmp_path: Path) -> None:
     y = Axis("val_accuracy", 0.99972, 0.99981)
     numbers = (Axis("units", 1e6, 1.004e6), Axis("bytes", 1e2, 1e5, log=True))
     axes = (Axis("activation", names=NAMES), Axis("loss", names=LONG), *numbers)
     page = "".join(f"<div style='width: 480px'>{_frame(x, y, '')}</div>" for x in axes)
+    page += f"<div style='width: 1080px'>{draw_eight_axes()}</div>"
     style = "<style>svg text { font: 12px sans-serif; } svg text.name { font-size: 13px; }</style>"
     (tmp_path / "page.html").write_text(f"<!doctype html><meta charset=utf-8>{style}{page}", encoding="utf-8")
     with open_browser(tmp_path / "profile") as browser:
