@@ -109,7 +109,7 @@ def reproduce(client: MlflowClient, store: Store, name: str, data_dir: Path | No
         pool = Pool.open(1, threads, spec.workers.grace)
         try:
             if ":" in spec.model and code is None:
-                made.tags[CODE_TAG] = _digest_module(pool, job)
+                made.tags[CODE_TAG] = _digest_module(pool, job, screen)
             result = _train(job, pool, screen, max(trial.epochs, default=0), spec)
         finally:
             pool.close()
@@ -190,9 +190,9 @@ def _fetch_code(study: RecordedStudy, digest: str) -> bytes | None:
     return None
 
 
-def _digest_module(pool: Pool, job: TrialJob) -> str:
+def _digest_module(pool: Pool, job: TrialJob, screen: Screen) -> str:
     try:
-        return pool.preflight(job).code
+        return pool.preflight(job, screen.line).code
     except Exception:  # whatever the user's code raises: the trial itself says it
         return ""
 

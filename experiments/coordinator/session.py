@@ -99,7 +99,7 @@ def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
         screen.line("starting the workers")
         with prepare_database(store) as keep_database, open_pool(spec, places) as pool:
             shape = splits.train.images.shape[1:]
-            preflight = check_model(pool, spec, DataHandle("", shape, len(splits.class_names)), measured)
+            preflight = check_model(pool, spec, DataHandle("", shape, len(splits.class_names)), screen.line, measured)
             with name_full_disk(store):
                 keep_database()  # first: an address that cannot be created leaves nothing behind
                 store.create()
@@ -199,14 +199,14 @@ def _find_code(spec: StudySpec) -> Path:
     return Path(spec.model.rpartition(":")[0])
 
 
-def check_model(pool: Pool, spec: StudySpec, data: DataHandle, precision: str = "auto") -> Preflight:
+def check_model(pool: Pool, spec: StudySpec, data: DataHandle, say: Callable[[str], None], precision: str = "auto") -> Preflight:
     """Build the space's smallest model on a worker; `precision` is what the study trains in, if it began before.
 
     Raises InputError if it cannot be built.
     """
     smallest, _ = find_ends(spec)
     try:
-        return pool.preflight(make_job(spec, Suggestion(0, smallest, 1), 0, data, precision))
+        return pool.preflight(make_job(spec, Suggestion(0, smallest, 1), 0, data, precision), say)
     except RunError:
         raise
     except (InputError, ModelError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import queue
+import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -27,6 +28,8 @@ from .local import LocalBackend
 from .retries import NOT_BEGUN
 
 PREFLIGHT_SECONDS = 600  # for the first build of a model, TensorFlow's imports included
+BEGIN_SECONDS = 600  # until a worker begins it; others may use a cluster's workers
+QUIET_SECONDS = 5.0  # of that without a word
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class Pool:
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._line = f"tailor-{uuid.uuid4().hex}"  # others may use the same cluster
         self._stop = Event(self._line, client=backend.client)
+        self._begun = threading.Event()  # the preflight, or it has ended
         backend.client.subscribe_topic(self._line, lambda event: self._hear(event[1]))
 
     @property
@@ -97,10 +101,18 @@ class Pool:
             pool._held = held.pop_all()
         return pool
 
-    def preflight(self, job: TrialJob) -> Preflight:
-        """Build the job's model on a worker, and return what was found. Raises the error that a trial would fail with."""
+    def preflight(self, job: TrialJob, say: Callable[[str], None]) -> Preflight:
+        """Build the job's model on a worker, and return what was found. Raises the error that a trial would fail with.
+
+        `say` gets a line if no worker begins soon.
+        """
         with self._backend.guard():
-            future = self._backend.client.submit(worker.preflight, job, pure=False, workers=self._backend.usable)
+            future = self._backend.client.submit(worker.preflight, job, self._line, pure=False, workers=self._backend.usable)
+            future.add_done_callback(lambda _: self._begun.set())
+            if not self._begun.wait(QUIET_SECONDS):
+                say("no worker is free yet; the search waits for one (Ctrl-C stops it)")
+            if not self._begun.wait(BEGIN_SECONDS):
+                raise RunError("no worker was free within ten minutes; run the same command again when they have less to do.")
             try:
                 return future.result(timeout=PREFLIGHT_SECONDS)
             except KilledWorker as error:
@@ -204,6 +216,8 @@ class Pool:
             self._events.put(EpochReport(**event["report"]))
         elif "note" in event:
             self._notes.put(event["note"])
+        elif "begun" in event:
+            self._begun.set()
         else:
             self._inbox.put(partial(self._note_sign, event, time.monotonic()))
 

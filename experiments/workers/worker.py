@@ -80,8 +80,11 @@ def prepare() -> None:
         gc.freeze()  # the libraries' half a million objects stay: `release` need not look through them
 
 
-def preflight(job: TrialJob) -> Preflight:
-    """Build the job's model once; raises the error that a trial would fail with."""
+def preflight(job: TrialJob, line: str) -> Preflight:
+    """Build the job's model once; raises the error that a trial would fail with. `line` names the coordinator's topic."""
+    from distributed import get_worker
+
+    get_worker().log_event(line, {"begun": "preflight"})
     prepare()
     return inspect_model(job)
 
@@ -152,8 +155,9 @@ class DaskChannel:
         self._line = line
         self._trial = job.trial
         self._worker = get_worker()
+        self._task = task_name(job, line)
         self._stop = Event(line)
-        self._answers = Queue(task_name(job, line)) if job.waits else None
+        self._answers = Queue(self._task) if job.waits else None
         self._looked = time.monotonic()
 
     def report(self, report: EpochReport) -> bool:
@@ -164,7 +168,7 @@ class DaskChannel:
                 epoch, stop = self._answers.get(timeout=LOOK_SECONDS)
             except TimeoutError:
                 self._look()
-                if time.monotonic() - asked > ANSWER_SECONDS:  # the coordinator is gone; others may use this worker
+                if time.monotonic() - asked > ANSWER_SECONDS:  # the coordinator sleeps; others may use this worker
                     raise Stopped from None
                 continue
             if epoch is None:  # the attempt was given up
@@ -184,6 +188,8 @@ class DaskChannel:
             self._look()
 
     def _look(self) -> None:
+        """Raises Stopped if the search stops, or if nobody waits for the attempt any more: a cluster outlives a killed search."""
         self._looked = time.monotonic()
-        if self._stop.is_set():
+        task = self._worker.state.tasks.get(self._task)
+        if task is None or task.state == "cancelled" or self._stop.is_set():
             raise Stopped

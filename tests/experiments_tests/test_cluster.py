@@ -14,6 +14,7 @@ from threading import Thread
 
 import pytest
 from clusters import cluster
+from distributed import Client, Event
 from faults import free_port, study
 from pools import notes, wait_for_end, watch_until
 
@@ -21,6 +22,7 @@ from tailor.experiments.datasets.splits import cache
 from tailor.experiments.errors import InputError, RunError
 from tailor.experiments.planning.resolve import open_data
 from tailor.experiments.trials.job import TrialResult, make_job
+from tailor.experiments.workers import pool as pool_module
 from tailor.experiments.workers.cluster import Cluster
 from tailor.experiments.workers.pool import Pool
 from tailor.search.engines.protocol import Suggestion
@@ -53,6 +55,35 @@ def test_a_bare_worker_is_named_and_not_used_and_a_late_one_is_used(tmp_path: Pa
             assert isinstance(end, TrialResult) and end.status == "complete", end
         finally:
             pool.close()
+
+
+def test_a_search_says_that_it_waits_for_a_worker_that_is_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pool_module, "QUIET_SECONDS", 0.2)
+    spec = load(study(tmp_path, trials=1, epochs=1))
+    job = make_job(spec, Suggestion(0, {"learning_rate": 0.002}, 1), 1, cache(open_data(spec, None), tmp_path / "cache"))
+    with cluster(tmp_path, workers=1) as dask, Client(dask.address, set_as_default=False) as other:
+        busy, over = Event("busy", client=other), Event("over", client=other)
+
+        def work() -> None:
+            Event("busy").set()
+            Event("over").wait()
+
+        kept = other.submit(work)
+        busy.wait()
+        pool = Pool.open(1, 1, 60.0, dask.place)
+        said: list[str] = []
+
+        def say(line: str) -> None:
+            said.append(line)
+            over.set()
+
+        try:
+            assert pool.preflight(job, say).precision
+        finally:
+            pool.close()
+            kept.release()
+    assert said == ["no worker is free yet; the search waits for one (Ctrl-C stops it)"]
 
 
 def test_a_worker_of_another_version_or_without_the_store_is_named_and_not_used(tmp_path: Path) -> None:

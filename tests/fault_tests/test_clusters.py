@@ -1,13 +1,36 @@
-"""Faults 21 and 22: workers of a cluster killed one by one, and its scheduler."""
+"""Faults 2, 21 and 22 on a cluster: the search killed, workers killed one by one, and the scheduler."""
 
 from __future__ import annotations
+
+import signal
 
 import pytest
 from clusters import cluster
 from conftest import Shell
-from faults import broken, dice, finish, search, sleepy_study, times, to_the_end
+from faults import broken, dice, finish, search, sleepy_study, study, times, to_the_end
 from ledger import Ledger, whole_table
-from searches import count_runs, runs, wait_for_runs
+from searches import count_runs, runs, wait_for_epochs, wait_for_runs
+
+
+@pytest.mark.parametrize("pruner", ["none", "median"])
+def test_2_the_search_killed_while_its_cluster_lives_on(tailor: Shell, ledger: Ledger, pruner: str) -> None:
+    """The only worker trains for nobody, for hours without a pruner, and has to be free for the same command."""
+    path = study(tailor.folder, trials=1, epochs=100_000, workers=1)
+    path.write_text(path.read_text().replace('pruner = "none"', f'pruner = "{pruner}"'))
+    with cluster(tailor.folder, workers=1) as dask:
+        killed = search(tailor.folder, "--cluster", dask.address)
+        wait_for_epochs(tailor.folder, 2)
+        killed.kill()
+        killed.wait()
+        again = search(tailor.folder, "--cluster", dask.address)
+        try:
+            wait_for_runs(tailor.folder, 2)
+        finally:
+            again.send_signal(signal.SIGINT)
+        said = finish(again)
+    statuses = sorted(run.data.tags["tailor.status"] for run in runs(tailor.folder)[1])
+    wrong = [] if again.returncode == 130 and statuses == ["lost", "stopped"] else [said, *statuses]
+    ledger.check("2 SIGKILL of a search that uses a cluster", wrong + broken(tailor.folder, trials=None))
 
 
 def test_21_workers_of_a_cluster_killed_one_by_one(tailor: Shell, ledger: Ledger) -> None:
