@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tailor.search.errors import StudyError
 from tailor.search.space import conditions
-from tailor.search.space.conditions import parse_when, write_when
+from tailor.search.space.conditions import Condition, parse_when, write_toml, write_when
 from tailor.search.space.parameters import Choice, Fixed, Float, Int, Parameter, normalize
 from tailor.search.space.points import check_point, count_points, list_points
 from tailor.search.space.rules import largest, smallest
@@ -64,6 +68,31 @@ def test_conditions_may_be_joined(text: str, parts: list[tuple]) -> None:
     assert parse_when("x", write_when(when)) == when
 
 
+calmly = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+ODD = st.lists(
+    st.characters(exclude_characters="\0", exclude_categories=["Cs"])
+    | st.sampled_from([" and ", "b == 1", '"', "'", "\\", "\x7f", "😀"])
+).map("".join)
+
+
+@calmly
+@given(
+    st.lists(
+        st.builds(Condition, st.just("a"), st.just("=="), ODD)
+        | st.builds(Condition, st.just("b"), st.just("in"), st.tuples(ODD, ODD)),
+        min_size=1,
+    )
+)
+def test_conditions_on_odd_texts_are_read_as_they_were_written(conditions: list[Condition]) -> None:
+    assert parse_when("x", write_when(tuple(conditions))) == tuple(conditions)
+
+
+@calmly
+@given(ODD)
+def test_a_text_is_written_as_toml_reads_it(text: str) -> None:
+    assert tomllib.loads(f"v = {write_toml(text)}") == {"v": text}
+
+
 def test_a_text_of_many_ands_is_read_at_once() -> None:
     with pytest.raises(StudyError, match="compares a number with a text"):
         under(Int("a", 1, 2), " and ".join(["a == 1"] * 60 + ["a is 1"]))
@@ -115,6 +144,7 @@ def under(parent: Parameter, condition: str) -> Space:
         ),
         (lambda: under(Choice("kind", ("sgd", "adam")), "kind in ['sgd', 'adamw']"), "'kind' is never \"adamw\""),
         (lambda: parse_when("u", "kind in [sgd, adam]"), "space.u.when: 'in' takes a list such as [1, 2] or ['a', 'b']"),
+        (lambda: parse_when("u", "kind == 'adam"), "space.u.when: expected finite numbers, texts with both their quotes"),
         (lambda: under(Choice("kind", ("sgd", "adam")), "kind >= 3"), "space.u.when: 'kind >= 3' compares a number with a text"),
         (lambda: under(Int("depth", 1, 3), "depth >= deep"), "compares a number with a text"),
     ],
