@@ -55,7 +55,7 @@ class Starter:
     def by_keras_tuner(self) -> bool:
         """Whether the model is a function of Keras Tuner's `hp`, or a HyperModel."""
         path, _, name = self.model.rpartition(":")
-        return Path(path).suffix == ".py" and Path(path).is_file() and _takes_hp(Path(path), name)
+        return Path(path).suffix == ".py" and os.path.isfile(path) and _takes_hp(Path(path), name)
 
     def write(self) -> str:
         """The study file's text."""

@@ -73,7 +73,7 @@ def find_beside(value: Any, folder: Path) -> Any:
     if isinstance(value, dict):
         return {key: find_beside(one, folder) for key, one in value.items()}
     match = re.fullmatch(IN_FILE, value) if isinstance(value, str) else None
-    if match is None or Path(os.path.expanduser(match["path"])).exists() or not (folder / match["path"]).exists():
+    if match is None or os.path.exists(os.path.expanduser(match["path"])) or not os.path.exists(folder / match["path"]):
         return value
     return f"{match['before']}{folder / match['path']}{match['after'] or ''}"
 
