@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...search.space.numbers import read_number
 from ...search.study.goal import EPOCH_METRICS, Goal, key_of
 from ..system.words import say_ended
 from .recorded import RecordedAttempt, StudyRecord
@@ -252,7 +253,5 @@ def shorten(text: str, digits: int = 4) -> str:
     """A hyperparameter's recorded text, as a table shows it: whole numbers whole, others with four digits, true as in TOML."""
     if text in ("True", "False"):
         return text.lower()
-    try:
-        return text if text.lstrip("-").isdigit() else f"{float(text):.{digits}g}"
-    except ValueError:
-        return text
+    number = read_number(text)
+    return f"{number:.{digits}g}" if isinstance(number, float) else text

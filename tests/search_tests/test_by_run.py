@@ -221,3 +221,8 @@ def test_what_varied_among_trials_stands_for_the_space_in_plots() -> None:
         Float("rate", 1e-5, 0.5, log=True),
         Choice("kind", ("adam", "sgd")),
     )
+
+
+@pytest.mark.parametrize("texts", [("64_32", "128_64"), ("1e3", "1000.0"), ("nan", "0.5")])
+def test_texts_that_only_resemble_numbers_stay_texts_in_plots(texts: tuple[str, ...]) -> None:
+    assert FunctionSpace("mine.py:suggest").show([{"units": text} for text in texts]).parameters == (Choice("units", texts),)
