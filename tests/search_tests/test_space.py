@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import tomllib
 
 import pytest
@@ -12,8 +13,8 @@ from tailor.search.errors import StudyError
 from tailor.search.space import conditions
 from tailor.search.space.conditions import Condition, parse_when, write_toml, write_when
 from tailor.search.space.parameters import Choice, Fixed, Float, Int, Parameter, normalize
-from tailor.search.space.points import check_point, count_points, list_points
-from tailor.search.space.rules import largest, smallest
+from tailor.search.space.points import check_point, count_points, list_points, list_values
+from tailor.search.space.rules import draw, largest, middle, smallest
 from tailor.search.space.space import Space, walk
 
 
@@ -165,6 +166,24 @@ def test_a_point_has_each_value_as_it_is_declared() -> None:
     assert [repr(value) for value in point.values()] == ["0", "True", "1.0"]
     steps = Float("rate", 0.0, 0.65, step=0.1)
     assert [normalize(steps, value) for value in (3 * 0.1, 0.3, 0.6000001)] == [0.3, 0.3, 0.6]
+
+
+@pytest.mark.parametrize(
+    "parameter", [Int("n", 3, 40), Int("n", 3, 40, step=5), Float("x", 0.0, 0.7, step=0.1), Float("x", -1.0, 1.0, step=0.3)]
+)
+def test_a_drawn_value_and_the_middle_are_those_of_the_list(parameter: Int | Float) -> None:
+    values, drawn, listed = list_values(parameter), random.Random(3), random.Random(3)
+    for _ in range(50):
+        assert draw(parameter, drawn) == listed.choice(values)  # as ever: a seed keeps its draws
+    if parameter.step:
+        assert middle(parameter) == values[(len(values) - 1) // 2]
+
+
+def test_a_value_of_a_range_too_wide_to_list_is_picked_all_the_same() -> None:
+    salt, wide, fine = Int("salt", 0, 1_000_000, step=5), Int("wide", 0, 10**18), Float("fine", 0.0, 1.0, step=1e-6)
+    assert [middle(salt), middle(fine)] == [500_000, 0.5]
+    rng = random.Random(0)
+    assert draw(salt, rng) % 5 == 0 and wide.low <= draw(wide, rng) <= wide.high and 0.0 <= draw(fine, rng) <= 1.0
 
 
 def test_grid_points_are_the_distinct_active_combinations() -> None:
