@@ -179,11 +179,14 @@ def count_rows(board: Iterable[Row]) -> Counter[str]:
 
 
 def record_overview(study: RecordedStudy, board: Sequence[Row]) -> None:
-    """Keep the overview of an ended study on its run; `read_overview` takes it until the run ends anew."""
+    """Keep the overview of an ended study on its run; `read_overview` takes it until the run ends anew.
+
+    Not while trials are deleted in MLflow: a person may restore them there, unseen.
+    """
     made = Overview.of(board)
     plain = {"counts": made.counts, "varied": made.varied, "runs": [row.run_id for row in made.top]}
     text = json.dumps({"end": study.end, **plain})
-    if board and len(text) <= LONGEST_TAG:
+    if board and len(text) <= LONGEST_TAG and not study.list_deleted():
         study.client.set_tag(study.run_id, OVERVIEW, text)
 
 
