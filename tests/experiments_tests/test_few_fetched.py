@@ -147,7 +147,9 @@ def test_a_trial_whose_run_was_deleted_in_mlflow_is_counted_as_that(copy: Shell)
     gone = next(run for run in runs(copy.folder)[1] if run.data.tags["tailor.status"] == "complete")
     client(copy.folder).delete_run(gone.info.run_id)
     for options in ((), ("--all",)):
-        (line,) = [line for line in copy("status", "small", *options).stdout.splitlines() if " of 4 trials" in line]
+        said = copy("status", "small", *options).stdout
+        (line,) = [line for line in said.splitlines() if " of 4 trials" in line]
+        assert "more; `tailor status" not in said  # no screen shows it
         assert line.startswith("4 of 4 trials: ") and line.endswith(", 1 deleted in MLflow") and ";" not in line
 
 
