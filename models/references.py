@@ -6,6 +6,7 @@ import ast
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import chdir
@@ -62,7 +63,7 @@ def missing(field: str, name: str, module: ModuleType) -> ModelError:
 def require_file(name: str, field: str = "study.model") -> None:
     """Raise ModelError if the reference names a file that there is not."""
     path = Path(name.rpartition(":")[0])
-    if is_file(name) and not path.is_file():
+    if is_file(name) and not os.path.isfile(path):
         raise _no_file(field, path)
 
 
@@ -78,7 +79,7 @@ def load_file(path: Path, kept: Path | None = None, field: str = "study.model") 
     Raises ModelError for a file that is missing or is not valid Python, and what the file raises.
     """
     source = kept or path
-    if not source.is_file():
+    if not os.path.isfile(source):
         raise _no_file(field, path)
     code = source.read_bytes()
     name = f"tailor_user_{path.stem}_{hashlib.sha256(code).hexdigest()[:12]}"
@@ -103,7 +104,7 @@ def load_file(path: Path, kept: Path | None = None, field: str = "study.model") 
 def check_stands_alone(field: str, path: Path, kept: Path | None = None) -> None:
     """Raise ModelError if the file imports one beside it or in the current folder, which does not travel with a model."""
     source = kept or path
-    if not source.is_file():
+    if not os.path.isfile(source):
         return  # `load_file` raises for it
     for name, place in _find_neighbours(_parse(field, path, source.read_bytes()), path):
         raise ModelError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,7 +41,7 @@ def command(file: Path, dataset: str | None, model: str | None, name: str | None
 
     if file.suffix != ".toml":
         raise InputError(f"FILE: expected a name that ends in .toml, got {str(file)!r}.")
-    if file.exists():
+    if os.path.exists(file):
         raise InputError(f"FILE: {file} is there already, and is not overwritten; name another file.")
     dataset = dataset or _ask("Data set (digits, fashion-mnist, folder:DIR, npz:FILE, idx:DIR)", guess_dataset(Path()))
     check_uri(dataset, "--dataset")
@@ -87,4 +88,5 @@ def _write(file: Path, starter: Starter, data: Path | None) -> None:
     except OSError as error:
         raise InputError(f"FILE: {file} cannot be written ({error.strerror}); name another file.") from error
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # there is none, or its name is too long
+            draft.unlink()

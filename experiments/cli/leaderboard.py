@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...search.study.capabilities import count_trials
 from ..tracking import ui_links
-from ..tracking.leaderboard import describe_best, find_best, format_number, list_others, read_leaderboard, shorten
+from ..tracking.leaderboard import GONE, describe_best, find_best, format_number, list_others, read_leaderboard, shorten
 from .hints import format_next
 from .screen import make_table, open_console, show_table
 from .stores import is_taken_up
@@ -86,7 +86,7 @@ def print_leaderboard(study: str, goal: Goal, shown: Overview, console: Console 
         show_table(console, title, table)
     for line in _list_notes(study, shown, [c.name for c in wanted if c.name in shown.varied and c not in columns]):
         console.print(Text(line))
-    if more := sum(shown.counts.values()) - len(shown.top):
+    if more := sum(shown.counts.values()) - shown.counts.get(GONE, 0) - len(shown.top):
         print(f"… and {more} more; `{format_next('status', study, '--all')}` shows them")
     for line in describe_best(goal, find_best(shown.top)):
         console.print(Text(line, "bold" if line.startswith("Best") else ""))

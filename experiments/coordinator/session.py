@@ -65,7 +65,7 @@ class Places:
     data_dir: Path | None = None
     cluster: str | None = None
     enqueue_from: str | None = None  # a study whose best points are tried first
-    make_room: Callable[[str], None] | None = None  # renames an earlier study of that name, once this one's data was read
+    make_room: Callable[[str], None] | None = None  # renames an earlier study of that name, once this one can begin
 
 
 def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
@@ -87,19 +87,25 @@ def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
         screen.line(repeats)
     store = places.store
     require_database(store)
-    if places.make_room is not None:
-        places.make_room(spec.name)
-    with store.reserved(), lock_study(store.locks, spec.name, keep=store.spool.is_dir):
-        if places.enqueue_from is not None:
-            spec = _enqueued(spec, store, places.enqueue_from, screen)
-        found = find_same(open_client(store), spec, splits) if store.exists else None
-        if found is not None and (ended := _already_done(found, spec, store, screen)) is not None:
-            return ended
+    if places.enqueue_from is not None:  # while the name of a study that makes room still means it
+        spec = _enqueued(spec, store, places.enqueue_from, screen)
+    with store.reserved(), ExitStack() as held:
+        found = None
+        if places.make_room is None:
+            found = _take(spec, splits, store, held)
+            if found is not None and (ended := _already_done(found, spec, store, screen)) is not None:
+                return ended
         measured = "auto" if found is None else found.tags.get(PRECISION, "auto")
         screen.line("starting the workers")
         with prepare_database(store) as keep_database, open_pool(spec, places) as pool:
             shape = splits.train.images.shape[1:]
             preflight = check_model(pool, spec, DataHandle("", shape, len(splits.class_names)), screen.line, measured)
+            code = _read_code(spec, preflight.code)
+            if places.make_room is not None:
+                places.make_room(spec.name)
+                found = _take(spec, splits, store, held)
+            if found is None:
+                spec = add_defaults(spec, preflight.first)
             with name_full_disk(store):
                 keep_database()  # first: an address that cannot be created leaves nothing behind
                 store.create()
@@ -109,7 +115,13 @@ def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
                 with Lease(client, store) as lease:
                     lease.acquire(open_experiment(client, store, spec.name), spec.name, screen.line)
                     machine = describe_machine(count_workers(spec)[1]) if places.cluster is None else {}
-                    return _coordinate(spec, store, splits, pool, Decided(client, screen, preflight, lease, machine))
+                    return _coordinate(spec, store, splits, pool, Decided(client, screen, preflight, code, lease, machine))
+
+
+def _take(spec: StudySpec, splits: Splits, store: Store, held: ExitStack) -> RecordedStudy | None:
+    """Lock the study until `held` closes, and return it if it is in the store. Raises InputError if it is another one."""
+    held.enter_context(lock_study(store.locks, spec.name, keep=store.spool.is_dir))
+    return find_same(open_client(store), spec, splits) if store.exists else None
 
 
 def _enqueued(spec: StudySpec, store: Store, study: str, screen: Screen) -> StudySpec:
@@ -130,6 +142,7 @@ class Decided:
     client: MlflowClient
     screen: Screen
     preflight: Preflight
+    code: bytes | None  # the factory's file, if the study names a file
     lease: Lease
     machine: Mapping[str, str]  # tags; empty for a cluster, whose workers are elsewhere
 
@@ -139,9 +152,7 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
     client, screen, preflight = decided.client, decided.screen, decided.preflight
     before = find_study(client, spec.name)
     data = splitting.cache(splits, store.cache)
-    if before is None:
-        spec = add_defaults(spec, preflight.first)
-    else:
+    if before is not None:
         spec = recorded_defaults.keep_pruner(add_recorded(spec, before), before.read_spec())
     if pruner := explain_pruner(spec):
         screen.line(pruner)
@@ -156,7 +167,8 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
         catch_up(Outbox(before, Spool(store.spool, spec.name), screen.line))
         attempts = before.read_attempts()
         check_known(spec, engine, attempts)
-    code = _keep_code(spec, checkpoints, preflight.code)
+    # Trials use a copy, so you may edit the file during the search.
+    code = None if decided.code is None else checkpoints.keep_code(_find_code(spec).name, decided.code)
     tags = {**describe_origin(Path.cwd()), **describe_study(spec, splits), **decided.machine}
     study = open_study(client, store, spec, {**tags, PROMOTABLE: "yes" if preflight.promotable else "no"})
     tracker = Tracker(Outbox(study, Spool(store.spool, spec.name), screen.line), splits, tags, decided.lease)
@@ -183,15 +195,15 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
     return dataclasses.replace(ended, promotable=preflight.promotable)
 
 
-def _keep_code(spec: StudySpec, checkpoints: Checkpoints, digest: str) -> Path | None:
-    """Copy the factory's file, if the study names a file: trials use the copy, so you may edit the file during the search."""
+def _read_code(spec: StudySpec, digest: str) -> bytes | None:
+    """The factory's file, if the study names a file. Raises InputError if it is not the one that was checked."""
     if not is_file(spec.model):
         return None
     path = _find_code(spec)
     code = path.read_bytes()
     if hashlib.sha256(code).hexdigest() != digest:
         raise InputError(f"study.model: {path} changed while the search started; run the same command again.")
-    return checkpoints.keep_code(path.name, code)
+    return code
 
 
 def _find_code(spec: StudySpec) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -78,7 +79,7 @@ def show_size(size: Sequence[int]) -> str:
 
 def load(name: str, folder: Path, image_size: tuple[int, int] | None) -> Dataset:
     """Read every image; class names are the sub-folders' names, sorted. Raises InputError, which names wrong files."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise InputError(f"{name}: there is no folder {escape_path(folder)!r}.")
     found = find(name, folder)
     paths = [path for of_part, _ in found.parts.values() for path in of_part]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import math
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -106,4 +107,4 @@ def _has(folder: Path, stems: tuple[str, str]) -> bool:
 
 
 def _find(folder: Path, stem: str) -> Path | None:
-    return next((path for path in (folder / stem, folder / f"{stem}.gz") if path.is_file()), None)
+    return next((path for path in (folder / stem, folder / f"{stem}.gz") if os.path.isfile(path)), None)

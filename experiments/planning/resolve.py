@@ -50,12 +50,12 @@ def find_file(study: str) -> Path:
     if study in list_shipped():
         return list_shipped()[study]
     if path.suffix == ".toml" or "/" in study:
-        if not path.is_file():
+        if not os.path.isfile(path):
             known = _list_known(path.parent)
             hint = suggest(study, known)
             raise InputError(f"STUDY: there is no file {study!r}.{hint} Give a study file or one of: {', '.join(known)}.")
         return path
-    if path.is_dir():
+    if os.path.isdir(path):
         raise InputError(
             f"STUDY: {study!r} is a folder; {write_command('init', '--dataset', f'folder:{study}')} writes a study file for the "
             "images in it."
@@ -65,7 +65,8 @@ def find_file(study: str) -> Path:
 
 def _list_known(folder: Path) -> list[str]:
     """The study files in a folder, and the shipped studies."""
-    return [*(str(path) for path in sorted(folder.glob("*.toml"))), *list_shipped()]
+    beside = sorted(folder.glob("*.toml")) if os.path.isdir(folder) else []
+    return [*map(str, beside), *list_shipped()]
 
 
 def validate(spec: StudySpec) -> StudySpec:

@@ -75,7 +75,7 @@ def digest_files(spec: StudySpec) -> dict[str, str]:
     found = {}
     for value in values:
         path = Path(os.path.expanduser(value.rpartition(":")[0] if is_file(value) else value)) if isinstance(value, str) else None
-        if path is not None and path.suffix and path.is_file():
+        if path is not None and path.suffix and os.path.isfile(path):
             with path.open("rb") as file:
                 found[str(value)] = hashlib.file_digest(file, "sha256").hexdigest()
     return found

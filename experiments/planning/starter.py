@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...search.space.conditions import write_toml
 from ..errors import escape_path
 
 IMAGES = (".png", ".jpg", ".jpeg")
@@ -54,7 +55,7 @@ class Starter:
     def by_keras_tuner(self) -> bool:
         """Whether the model is a function of Keras Tuner's `hp`, or a HyperModel."""
         path, _, name = self.model.rpartition(":")
-        return Path(path).suffix == ".py" and Path(path).is_file() and _takes_hp(Path(path), name)
+        return Path(path).suffix == ".py" and os.path.isfile(path) and _takes_hp(Path(path), name)
 
     def write(self) -> str:
         """The study file's text."""
@@ -72,9 +73,9 @@ class Starter:
         )
         return f"""# A study for Tailor. Check it:  tailor check FILE    Run it:  tailor search FILE    Every key:  tailor schema
 [study]
-name = {_quote(self.name)}
-dataset = {_quote(self.dataset)}               # or digits, fashion-mnist, folder:DIR (a folder a class), npz:FILE, idx:DIR
-model = {_quote(self.model)}                    # or mlp, cnn, resnet, separable, transfer, "FILE.py:FUNCTION"{api}
+name = {write_toml(self.name)}
+dataset = {write_toml(self.dataset)}               # or digits, fashion-mnist, folder:DIR (a folder a class), npz:FILE, idx:DIR
+model = {write_toml(self.model)}                    # or mlp, cnn, resnet, separable, transfer, "FILE.py:FUNCTION"{api}
 objective = "val_accuracy"
 direction = "maximize"
 
@@ -144,10 +145,3 @@ def _list_definitions(path: Path) -> list[ast.FunctionDef | ast.ClassDef]:
     except (SyntaxError, UnicodeDecodeError, OSError):
         return []
     return [node for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
-
-
-def _quote(text: str) -> str:
-    """A TOML string."""
-    import json
-
-    return json.dumps(text, ensure_ascii=False)

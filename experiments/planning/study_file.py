@@ -34,7 +34,7 @@ def read_study(study: str | Path, overrides: Iterable[str] = (), name: str | Non
     looks at neither the data nor the model's code.
     """
     path, settings = find_file(str(study)), list(overrides)
-    laid = [text.partition("=")[0] for text in settings] + (["study.name"] if name is not None else [])
+    laid = [re.sub("[\"']", "", text.partition("=")[0]) for text in settings] + (["study.name"] if name is not None else [])
     return check_tables(read_laid(path, settings, name), path, laid)
 
 

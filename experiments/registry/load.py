@@ -24,7 +24,7 @@ def load(folder: str | Path) -> tuple[keras.Model, list[str]]:
     or the model's code, that changed after the pull.
     """
     place = Path(os.path.expanduser(folder))
-    if not place.is_dir():
+    if not os.path.isdir(place):
         raise InputError(f"{place}: there is no such folder; give one that `tailor pull NAME -o DIR` wrote.")
     sums = _sums(place)
     code = next((name for name in sums if name.endswith(".py")), None)

@@ -13,6 +13,7 @@ from mlflow.artifacts import load_text
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
+from ...search.space.numbers import read_number
 from ...search.study.goal import EPOCH_METRICS
 from ...search.study.spec import StudySpec
 from ..errors import InputError
@@ -67,7 +68,7 @@ def compare(client: MlflowClient, names: Sequence[str]) -> Comparison:
     same_images = len({run.data.tags.get("tailor.dataset_sha256") for run in runs}) == 1
     return Comparison(
         {name: run.info.run_id for name, run in found.items()},
-        {key: values for key, values in params.items() if len({*map(_read_number, values)}) > 1},
+        {key: values for key, values in params.items() if len({*map(_read_value, values)}) > 1},
         metrics,
         same_images,
         _confusions(fetch_confusion(runs[0]), fetch_confusion(runs[-1])) if same_images else [],
@@ -98,12 +99,10 @@ def list_values(run: Run, study: RecordedStudy, spec: StudySpec) -> dict[str, st
     return {**known, **given, **measured}
 
 
-def _read_number(text: str | None) -> str | float | None:
+def _read_value(text: str | None) -> str | float | None:
     """The number that a parameter's text is, if it is one: 0 is 0.0."""
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return text
+    number = None if text is None else read_number(text)
+    return text if number is None else number
 
 
 def fetch_confusion(run: Run) -> Mapping[str, Any] | None:

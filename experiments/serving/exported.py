@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shlex
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ ANEW = f"{WAY_OUT}, into a new folder"  # --force replaces what export.json list
 
 def is_folder(reference: str) -> bool:
     """Whether a reference is the folder of an export, and no name of the registry; `./fashion` always is, NAME@ALIAS never."""
-    return reference.startswith((".", "/", "~")) or ("@" not in Path(reference).name and (Path(reference) / ABOUT).is_file())
+    return reference.startswith((".", "/", "~")) or ("@" not in Path(reference).name and os.path.isfile(Path(reference) / ABOUT))
 
 
 def load_exported(folder: Path) -> ServedModel:
@@ -71,6 +72,6 @@ def _read_verified(folder: Path, name: str, about: dict[str, Any]) -> bytes:
 
 def _refuse(folder: Path, said: str, way_out: str = WAY_OUT) -> InputError:
     """The error for a folder that cannot be served; in the current folder, its name may be meant as a registered model's."""
-    is_name = folder.parts == (folder.name,) and folder.name != ".." and (folder / ABOUT).is_file()
+    is_name = folder.parts == (folder.name,) and folder.name != ".." and os.path.isfile(folder / ABOUT)
     other = f" If you mean the registered model: `tailor serve {shlex.quote(f'{folder}@champion')}`." if is_name else ""
     return InputError(f"NAME: {said}; {way_out}.{other}")

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...search.space.numbers import read_number
 from ...search.study.goal import EPOCH_METRICS, Goal, key_of
 from ..system.words import say_ended
 from .recorded import RecordedAttempt, StudyRecord
@@ -178,11 +179,14 @@ def count_rows(board: Iterable[Row]) -> Counter[str]:
 
 
 def record_overview(study: RecordedStudy, board: Sequence[Row]) -> None:
-    """Keep the overview of an ended study on its run; `read_overview` takes it until the run ends anew."""
+    """Keep the overview of an ended study on its run; `read_overview` takes it until the run ends anew.
+
+    Not while trials are deleted in MLflow: a person may restore them there, unseen.
+    """
     made = Overview.of(board)
     plain = {"counts": made.counts, "varied": made.varied, "runs": [row.run_id for row in made.top]}
     text = json.dumps({"end": study.end, **plain})
-    if board and len(text) <= LONGEST_TAG:
+    if board and len(text) <= LONGEST_TAG and not study.list_deleted():
         study.client.set_tag(study.run_id, OVERVIEW, text)
 
 
@@ -252,7 +256,5 @@ def shorten(text: str, digits: int = 4) -> str:
     """A hyperparameter's recorded text, as a table shows it: whole numbers whole, others with four digits, true as in TOML."""
     if text in ("True", "False"):
         return text.lower()
-    try:
-        return text if text.lstrip("-").isdigit() else f"{float(text):.{digits}g}"
-    except ValueError:
-        return text
+    number = read_number(text)
+    return f"{number:.{digits}g}" if isinstance(number, float) else text

@@ -10,12 +10,11 @@ import requests
 import sqlalchemy
 import sqlalchemy.exc
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException, RestException
+from mlflow.exceptions import MlflowException
 
 from ..errors import InputError
 from ..store import Store
-from ..system.redact import mask_passwords
-from .outage import LOGIN, refuses_login, refuses_request, shorten
+from .outage import TRACKING_URI, explain_server, refuses_login, shorten
 
 PATIENCE = 10.0  # seconds, whatever hangs: a name, a connection or an answer
 CONNECT_SECONDS = 5
@@ -39,7 +38,7 @@ class Owner:
     setting: str
 
 
-MLFLOW = Owner("MLflow", "experiments", "MLFLOW_TRACKING_URI")
+MLFLOW = Owner("MLflow", "experiments", TRACKING_URI)
 OPTUNA = Owner("Optuna", "studies", "--studies or TAILOR_STUDIES")
 
 
@@ -77,31 +76,8 @@ def _ask_http(url: str, owner: Owner) -> Answer:
     try:
         MlflowClient(url, url).search_experiments(max_results=1)
     except (MlflowException, requests.RequestException) as error:
-        return _explain_http(error, owner)
+        return Answer(*explain_server(error, owner.setting))
     return Answer("answers")
-
-
-def _explain_http(error: MlflowException | requests.RequestException, owner: Owner) -> Answer:
-    broken = error if isinstance(error, requests.RequestException) else error.__context__  # MLflow names no cause
-    if isinstance(broken, requests.exceptions.SSLError):
-        repair = "name the server's own certificate in MLFLOW_TRACKING_SERVER_CERT_PATH, or write http:// if it speaks no TLS"
-        return Answer(f"has no certificate that is trusted here ({_find_root(broken)})", repair)
-    if isinstance(broken, requests.RequestException) and not isinstance(broken, requests.exceptions.RetryError):
-        repair = f"start the server, or correct the host and port in {owner.setting}"
-        return Answer(f"cannot be reached ({_find_root(broken)})", repair)
-    if refuses_request(error):
-        return Answer(f"refuses the credentials ({shorten(error)})", f"set {LOGIN} to those that the server knows")
-    of_mlflow = isinstance(error, RestException) and "error_code" in error.json
-    if of_mlflow or broken is not None:
-        return Answer(f"answers with an error ({_find_root(error)})", "look at the server's own log")
-    return Answer(f"answers, but not as MLflow does ({shorten(error)})", f"correct the host and port in {owner.setting}")
-
-
-def _find_root(error: BaseException) -> str:
-    """What is below the libraries' errors about each other: "Connection refused", "too many 502 error responses"."""
-    while (below := error.__cause__ or error.__context__) is not None:
-        error = below
-    return mask_passwords((isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__)[:200]
 
 
 def _ask_database(url: str, owner: Owner) -> Answer:

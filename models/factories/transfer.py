@@ -9,7 +9,6 @@ import difflib
 import inspect
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelError
@@ -70,7 +69,7 @@ def _load(make: Any, hparams: Mapping[str, Any], shape: tuple[int, int, int]) ->
     import keras
 
     weights, name = hparams["weights"], hparams["backbone"]
-    if weights not in ("none", "imagenet") and not Path(os.path.expanduser(weights)).is_file():
+    if weights not in ("none", "imagenet") and not os.path.isfile(os.path.expanduser(weights)):
         raise ModelError(
             f"training.weights: expected 'none', 'imagenet' or a file of weights, got {weights!r}, and there is no such file."
         )

@@ -48,7 +48,12 @@ class Condition:
 
     def __str__(self) -> str:
         value = list(self.value) if isinstance(self.value, tuple) else self.value
-        return f"{self.name} {self.op} {json.dumps(value)}"
+        return f"{self.name} {self.op} {write_toml(value)}"
+
+
+def write_toml(value: Any) -> str:
+    """A text, number or true/false, or a list of them, as TOML: as JSON, but TOML has no pairs of escapes for an emoji."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def is_value(value: Any) -> bool:
@@ -78,12 +83,9 @@ def parse_when(owner: str, text: str) -> When:
 
     A bare word may hold spaces, and even an "and": `kind == salt and pepper` is one condition, as no condition follows the "and".
     """
-    if (split := _split(text)) is not None:
-        return split
-    one = _read(text)
-    if isinstance(one, str):
-        raise StudyError(f"space.{owner}.when: {one}; got {text!r}.")
-    return (one,)
+    if (split := _split(text)) is None:
+        raise StudyError(f"space.{owner}.when: {_read(text)}; got {text!r}.")
+    return split
 
 
 @functools.lru_cache(256)  # reads each end of a text once, however many ways lead to it
@@ -91,15 +93,10 @@ def _split(text: str) -> When | None:
     """The conditions of a text if each is right by itself; None if some text is left over."""
     for joint in re.finditer(r"\sand\s", text):
         first, rest = _read(text[: joint.start()]), _split(text[joint.end() :])
-        if isinstance(first, Condition) and not _is_cut(first) and rest:
+        if isinstance(first, Condition) and rest:
             return (first, *rest)
     only = _read(text)
-    return (only,) if isinstance(only, Condition) and not _is_cut(only) else None
-
-
-def _is_cut(condition: Condition) -> bool:
-    """Whether the value is half of a quoted text or of a list."""
-    return isinstance(condition.value, str) and condition.value[:1] in ("'", '"', "[")
+    return (only,) if isinstance(only, Condition) else None
 
 
 def _read(text: str) -> Condition | str:
@@ -111,8 +108,12 @@ def _read(text: str) -> Condition | str:
     try:
         value = tomllib.loads(f"v = {literal}")["v"]
     except tomllib.TOMLDecodeError:
-        value = literal  # a bare word is a text
+        value = None if literal[0] in "'\"[" else literal  # a bare word is a text, but not half of a quoted one or of a list
     if (op == "in") != isinstance(value, list):
         return "'in' takes a list such as [1, 2] or ['a', 'b'], other operators one value"
     condition = Condition(name, op, tuple(value) if isinstance(value, list) else value)
-    return condition if all(map(is_value, condition.values)) else "expected finite numbers, texts or true/false as values"
+    return (
+        condition
+        if all(map(is_value, condition.values))
+        else "expected finite numbers, texts with both their quotes, or true/false as values"
+    )

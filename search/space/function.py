@@ -13,6 +13,7 @@ from .. import references
 from ..errors import StudyError
 from .conditions import is_value
 from .names import explain_name
+from .numbers import read_number
 from .parameters import Choice, Float, Int, Parameter
 from .rules import draw, largest, smallest
 from .source import Values
@@ -135,12 +136,11 @@ def forbids_all(reference: str, times: int) -> StudyError:
 
 
 def _infer(name: str, texts: Sequence[str]) -> Parameter:
-    try:
-        numbers = [float(text) for text in texts]
-    except ValueError:
+    numbers = [number for text in texts if (number := read_number(text)) is not None]
+    if len(numbers) < len(texts):
         return Choice(name, tuple(texts))
     low, high = min(numbers), max(numbers)
     log = low > 0 and high > LOG_SPAN * low
-    if all(text.lstrip("-").isdigit() for text in texts):
+    if all(isinstance(number, int) for number in numbers):
         return Int(name, int(low), int(high), log)
     return Float(name, low, high, log)

@@ -110,8 +110,17 @@ def check_distinct(parameter: Choice) -> None:
                 )
 
 
-def value_at_step(parameter: Float, count: int) -> float:
+def count_values(parameter: Float | Int) -> int | None:
+    """How many values a range has; None on a log scale, and for a float without steps."""
+    if isinstance(parameter, Int):
+        return None if parameter.log else (parameter.high - parameter.low) // (parameter.step or 1) + 1
+    return None if parameter.step is None else math.floor((parameter.high - parameter.low) / parameter.step + 1e-9) + 1
+
+
+def value_at_step(parameter: Float | Int, count: int) -> int | float:
     """The value `count` steps above low, as you write it: 3 * 0.1 is a little over 0.3."""
+    if isinstance(parameter, Int):
+        return parameter.low + count * (parameter.step or 1)
     written = float(f"{parameter.low + count * (parameter.step or 0.0):.12g}")
     return float(max(parameter.low, min(written, parameter.high)))
 

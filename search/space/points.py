@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from ..errors import StudyError, unknown
 from .conditions import Value, holds
-from .parameters import Choice, Fixed, Float, Int, explain_refusal, normalize, value_at_step
+from .parameters import Choice, Fixed, Float, Int, count_values, explain_refusal, normalize, value_at_step
 from .space import Space
 
 MOST_POINTS = 100_000
@@ -53,13 +52,10 @@ def list_values(parameter: Float | Int | Choice) -> list[Value]:
     """Every value that the parameter can take. Raises StudyError if there is no list of them."""
     if isinstance(parameter, Choice):
         return list(parameter.choices)
-    step = parameter.step or (1 if isinstance(parameter, Int) and not parameter.log else None)
-    if step is None:
+    count = count_values(parameter)
+    if count is None:
         ways = "choices = [...]" if parameter.log else "choices = [...] or a step"
         raise StudyError(f"space.{parameter.name}: a grid needs a finite list of values; give {ways}, or use another sampler.")
-    count = math.floor((parameter.high - parameter.low) / step + 1e-9) + 1
     if count > MOST_POINTS:
         raise StudyError(f"space.{parameter.name}: {count:,} values are too many to list; take a wider step.")
-    if isinstance(parameter, Float):
-        return [value_at_step(parameter, i) for i in range(count)]
-    return [parameter.low + i * int(step) for i in range(count)]
+    return [value_at_step(parameter, i) for i in range(count)]

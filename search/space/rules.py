@@ -6,8 +6,7 @@ import math
 import random
 
 from .conditions import Value
-from .parameters import Choice, Float, Int
-from .points import list_values
+from .parameters import Choice, Float, Int, count_values, value_at_step
 
 
 def smallest(parameter: Float | Int | Choice) -> Value:
@@ -24,9 +23,8 @@ def middle(parameter: Float | Int | Choice) -> Value:
     """The middle of one parameter on its own scale; of a choice the first, as people list the best known first."""
     if isinstance(parameter, Choice):
         return parameter.choices[0]
-    if parameter.step is not None:
-        values = list_values(parameter)
-        return values[(len(values) - 1) // 2]
+    if parameter.step is not None and (count := count_values(parameter)) is not None:
+        return value_at_step(parameter, (count - 1) // 2)
     half = math.sqrt(parameter.low * parameter.high) if parameter.log else (parameter.low + parameter.high) / 2
     return round(half) if isinstance(parameter, Int) else half
 
@@ -35,8 +33,8 @@ def draw(parameter: Float | Int | Choice, rng: random.Random) -> Value:
     """A value drawn at random, on the parameter's own scale."""
     if isinstance(parameter, Choice):
         return rng.choice(parameter.choices)
-    if parameter.step is not None or (isinstance(parameter, Int) and not parameter.log):
-        return rng.choice(list_values(parameter))
+    if (count := count_values(parameter)) is not None:
+        return value_at_step(parameter, rng.randrange(count))
     if not parameter.log:
         return rng.uniform(parameter.low, parameter.high)
     high = parameter.high + (1 if isinstance(parameter, Int) else 0)

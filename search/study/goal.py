@@ -61,11 +61,12 @@ class Constraint:
     def parse(cls, text: str) -> Constraint:
         match = re.fullmatch(r"\s*([a-z_0-9]+)\s*(<=|>=)\s*([-+.\deE_]+)\s*", text) if isinstance(text, str) else None
         try:
-            bound = float(match[3]) if match else None
+            bound = float(match[3]) if match else math.nan
         except ValueError:
-            bound = None
-        if match is None or bound is None:
-            raise StudyError(f"study.constraints: expected 'METRIC <= NUMBER' such as 'parameters <= 100_000', got {text!r}.")
+            bound = math.nan
+        if match is None or not math.isfinite(bound):
+            wanted = "'METRIC <= NUMBER' with a finite number, such as 'parameters <= 100_000'"
+            raise StudyError(f"study.constraints: expected {wanted}, got {text!r}.")
         if match[1] not in OBJECTIVES:
             raise unknown("study.constraints (no metric has that name)", match[1], OBJECTIVES)
         return cls(match[1], match[2], bound)  # type: ignore[arg-type]

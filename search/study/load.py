@@ -73,14 +73,14 @@ def find_beside(value: Any, folder: Path) -> Any:
     if isinstance(value, dict):
         return {key: find_beside(one, folder) for key, one in value.items()}
     match = re.fullmatch(IN_FILE, value) if isinstance(value, str) else None
-    if match is None or Path(os.path.expanduser(match["path"])).exists() or not (folder / match["path"]).exists():
+    if match is None or os.path.exists(os.path.expanduser(match["path"])) or not os.path.exists(folder / match["path"]):
         return value
     return f"{match['before']}{folder / match['path']}{match['after'] or ''}"
 
 
 def override(raw: dict[str, Any], text: str) -> None:
     """Lay SECTION.KEY=VALUE over the tables, VALUE as TOML or a bare word."""
-    match = re.fullmatch(r"([\w-]+\.[\w.-]+)=(.*)", text, flags=re.DOTALL)
+    match = re.fullmatch(r"([\w-]+\.\S(?:[^=]*[^\s=])?)=(.*)", text, flags=re.DOTALL)
     if match is None:
         raise StudyError(f"--set: expected SECTION.KEY=VALUE such as space.dropout=0.2, got {text!r}.")
     try:
@@ -100,7 +100,9 @@ def lay(raw: dict[str, Any], path: str, value: Any) -> None:
     if not dotted:
         raise StudyError(f"--set: expected SECTION.KEY such as search.trials, got {path!r}.")
     table: Any = _table(section, raw.setdefault(section, {}))
-    *parents, key = dotted.split(".")
+    twin = {"space": "training", "training": "space"}.get(section, "")
+    other = _table(twin, raw.get(twin, {})) if twin else {}
+    *parents, key = _split_keys(dotted, (*table, *other))
     for parent in parents:
         table = table.setdefault(parent, {})
         if not isinstance(table, dict):
@@ -109,13 +111,25 @@ def lay(raw: dict[str, Any], path: str, value: Any) -> None:
                 f"--set '{section}.{parent}={{ … }}'."
             )
     table[key] = value
-    for other in {"space": ("training",), "training": ("space",)}.get(section, ()):
-        if dotted in _table(other, raw.get(other, {})):  # one value now: it stays where conditions can see it
-            raw["training"].pop(dotted)
-            raw["space"][dotted] = value
-    if section in ("space", "training") and not isinstance(value, (Mapping, list)):
+    if parents or not twin:
+        return
+    if key in other:  # one value now: it stays where conditions can see it
+        raw["training"].pop(key)
+        raw["space"][key] = value
+    if not isinstance(value, (Mapping, list)):
         points = _enqueue(raw.get(ENQUEUE, []))  # the points drop it too, and a point without values goes
-        raw[ENQUEUE] = [left for point in points if (left := {k: v for k, v in point.items() if k != dotted})]
+        raw[ENQUEUE] = [left for point in points if (left := {k: v for k, v in point.items() if k != key})]
+
+
+def _split_keys(dotted: str, known: Iterable[str]) -> list[str]:
+    """The keys of a path. The first may hold dots if it is a known parameter's name, or in quotes as in TOML."""
+    if quoted := re.fullmatch(r"""(["'])(.+?)\1(?:\.(.+))?""", dotted):
+        name, rest = quoted[2], quoted[3]
+    else:
+        plain = dotted.partition(".")[0]
+        name = max((one for one in known if f"{dotted}.".startswith(f"{one}.")), key=len, default=plain)
+        rest = dotted[len(name) + 1 :]
+    return [name, *rest.split(".")] if rest else [name]
 
 
 def build_recorded(raw: Mapping[str, Any]) -> StudySpec:

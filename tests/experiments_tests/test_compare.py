@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,6 +71,16 @@ def test_other_epochs_are_a_difference(copy: Shell) -> None:
     described.write_text(json.dumps({**plain, "epochs": 99}))
     got = json.loads(copy("compare", "small:0", "small:1", "--json").stdout)
     assert got["params"]["max_epochs"] == ["99", str(plain["epochs"])]
+
+
+def test_texts_that_only_resemble_a_number_differ_from_it(copy: Shell) -> None:
+    mlflow, (_, trials) = client(copy.folder), runs(copy.folder)
+    for trial, blocks, rate in zip(trials, ("64_32", "6432"), ("0", "0.0"), strict=False):
+        mlflow.log_param(trial.info.run_id, "blocks", blocks)
+        mlflow.log_param(trial.info.run_id, "rate", rate)
+    done = copy("compare", "small:0", "small:1")
+    assert re.search(r"blocks +64_32 +6432", done.stdout), done
+    assert not re.search(r"^ *rate ", done.stdout, re.MULTILINE)
 
 
 def test_runs_on_other_images_are_said_to_be(recorded: Shell) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from conftest import Shell
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Metric, Param, RunTag, ViewType
 from searches import client, runs
 
 from tailor.experiments.cli.leaderboard import print_leaderboard
@@ -147,7 +147,9 @@ def test_a_trial_whose_run_was_deleted_in_mlflow_is_counted_as_that(copy: Shell)
     gone = next(run for run in runs(copy.folder)[1] if run.data.tags["tailor.status"] == "complete")
     client(copy.folder).delete_run(gone.info.run_id)
     for options in ((), ("--all",)):
-        (line,) = [line for line in copy("status", "small", *options).stdout.splitlines() if " of 4 trials" in line]
+        said = copy("status", "small", *options).stdout
+        (line,) = [line for line in said.splitlines() if " of 4 trials" in line]
+        assert "more; `tailor status" not in said  # no screen shows it
         assert line.startswith("4 of 4 trials: ") and line.endswith(", 1 deleted in MLflow") and ";" not in line
 
 
@@ -243,6 +245,16 @@ def test_an_overview_that_is_out_of_date_is_not_shown(place: Place, how: str) ->
     shown = read_overview(study)
     assert shown == Overview.of(read_leaderboard(study), deleted=study.list_deleted())
     assert (sum(shown.counts.values()), shown.counts.get(GONE)) == ((13, None) if how.startswith("resumed") else (12, 1))
+
+
+def test_a_trial_that_is_restored_in_mlflow_after_the_search_is_shown(place: Place) -> None:
+    change(place, "restored", "deleted first")
+    study = place.end(place.find("restored"), 3)
+    record_overview(study, read_leaderboard(study))
+    (gone,) = place.client.search_runs([study.experiment_id], run_view_type=ViewType.DELETED_ONLY, max_results=1)
+    place.client.restore_run(gone.info.run_id)
+    shown = read_overview(place.find("restored"))
+    assert sum(shown.counts.values()) == 12 and shown == Overview.of(read_leaderboard(study))
 
 
 def test_an_overview_that_mlflow_may_refuse_is_not_recorded(place: Place) -> None:

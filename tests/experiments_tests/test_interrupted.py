@@ -9,11 +9,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import Shell
+from conftest import SMALL, Shell
 from searches import artifacts, client, runs, start, wait_for_epochs
 
+from tailor.experiments.coordinator import session
+from tailor.experiments.trials.preflight import Preflight
 from tailor.experiments.workers import dask_settings, pool
 
 Write = Callable[..., Path]
@@ -188,3 +191,23 @@ def test_the_process_that_workers_are_forked_from_ignores_sigterm_and_they_do_no
     (tmp_path / "forking.py").write_text(FORKING)
     done = subprocess.run([sys.executable, "forking.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout == "[-15, -15]\n", done.stderr
+
+
+def test_a_model_that_changes_as_its_search_starts_leaves_nothing(tailor: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    net, build_one = tailor.folder / "net.py", session.check_model
+    net.write_text(
+        "import keras\n\ndef build(hparams, input_shape, num_classes):\n"
+        "    layers = [keras.layers.Flatten(), keras.layers.Dense(num_classes, 'softmax')]\n"
+        "    return keras.Sequential([keras.Input(input_shape), *layers])\n"
+    )
+    (tailor.folder / "small.toml").write_text(SMALL[: SMALL.index("[training]")].replace('"mlp"', '"net.py:build"'))
+
+    def check_model(*arguments: Any) -> Preflight:
+        found = build_one(*arguments)
+        net.write_text(net.read_text() + "\n")
+        return found
+
+    monkeypatch.setattr(session, "check_model", check_model)
+    refused = tailor("search", "small.toml", "--workers", "1")
+    assert refused.returncode == 2 and "net.py changed while the search started" in refused.stderr, refused
+    assert not (tailor.folder / "mlruns").exists()

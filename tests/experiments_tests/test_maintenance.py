@@ -208,10 +208,15 @@ def test_gc_removes_what_nothing_needs_and_nothing_else(copy: Shell) -> None:
 
 
 def test_a_fresh_search_keeps_the_earlier_study_under_the_next_name(own: OwnProcess) -> None:
-    wrong = own("search", "small.toml", "--fresh", "--set", "study.dataset=npz:none.npz")
-    assert wrong.returncode == 2 and studies(own.folder) == ["small"]
-    done = own("search", "small.toml", "--fresh", "--trials", "1", "--max-epochs", "1", "--workers", "1")
+    fresh = ("search", "small.toml", "--fresh", "--trials", "1", "--max-epochs", "1", "--workers", "1")
+    (own.folder / "net.py").write_text("def build(hparams, input_shape, num_classes):\n    raise OSError('no such luck')\n")
+    for option in (("--set", "study.dataset=npz:none.npz"), ("--enqueue-from", "none"), ("--set", "study.model=net.py:build")):
+        wrong = own(*fresh, *option)
+        assert wrong.returncode == 2 and studies(own.folder) == ["small"], wrong.stdout + wrong.stderr
+        assert client(own.folder).get_experiment_by_name("small-1") is None
+    done = own(*fresh, "--enqueue-from", "small")  # the name still means the earlier study
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "trying 4 points of study small first" in done.stdout
     kept = "the earlier study is kept as small-1; `tailor delete small-1` removes it, except for what digits version 1 needs"
     assert kept in done.stdout and "--fresh" not in done.stdout.rpartition("Next:")[2]
     assert len(runs(own.folder)[1]) == 1 and len(runs(own.folder, "small-1")[1]) == 4

@@ -240,7 +240,7 @@ def test_a_password_in_mlflows_address_is_not_told(place: Place, monkeypatch: py
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     place.study = dataclasses.replace(place.study, client=MlflowClient("http://me:s3cr3t@127.0.0.1:1"))
     place.outbox().put(BEGIN)
-    assert "http://me:***@127.0.0.1:1" in place.said[0] and "s3cr3t" not in place.said[0]
+    assert "cannot be written to (Connection refused); training" in place.said[0] and "s3cr3t" not in place.said[0]
 
 
 LOGGED = LogModel((3, 2), {"tailor.trial": "3"}, (8, 8, 1), 10, 4, None, {"model.keras": b"k", "labels.json": b"[]"})

@@ -68,7 +68,12 @@ def test_a_whole_study_on_postgresql(tailor: Shell, write_study: Write) -> None:
             "the studies' database",
         ),
         (("search", "small.toml"), ("TAILOR_STUDIES", f"nosuch://me:{SECRET}@127.0.0.1:1/x"), 2, "--studies: 127.0.0.1:1/x"),
-        (("status", "small"), ("MLFLOW_TRACKING_URI", f"http://me:{SECRET}@127.0.0.1:1"), 1, "MLflow: "),
+        (
+            ("status", "small"),
+            ("MLFLOW_TRACKING_URI", f"http://me:{SECRET}@127.0.0.1:1"),
+            1,
+            "MLflow cannot be reached (Connection refused); start the server, or correct the host and port in MLFLOW_",
+        ),
         (("env",), ("TAILOR_STUDIES", f"postgresql+psycopg://me:{SECRET}@127.0.0.1:1/x"), 0, "# OPTUNA_STORAGE holds a password"),
         (
             ("doctor",),

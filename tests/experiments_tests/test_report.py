@@ -252,7 +252,21 @@ def test_several_studies_stand_side_by_side(copy: Shell) -> None:
 
 def test_numbers_are_shown_whole() -> None:
     assert [number(669706.0), number(0.123456), number(None)] == ["669,706", "0.12346", "–"]
-    assert [shorten(text) for text in ("16384", "007", "0.00123456", "relu")] == ["16384", "007", "0.001235", "relu"]
+    assert [shorten(text) for text in ("16384", "0.00123456", "-1.5e-07")] == ["16384", "0.001235", "-1.5e-07"]
+    texts = (
+        "relu",
+        "007",
+        "64_32",
+        "1e3",
+        "0.100000",
+        "nan",
+        "-inf",
+        " 1.23456",
+        "٣",
+        "²",
+        "9" * 400,
+    )  # Python reads some as numbers
+    assert [shorten(text) for text in texts] == [*texts]
 
 
 def test_nothing_is_advised_where_nothing_stands_out() -> None:

@@ -49,6 +49,9 @@ def seldom(trial):
         raise RuntimeError("not this one")
     return {"depth": trial.suggest_int("depth", 1, 3)}
 
+def wide(trial):
+    return {"salt": trial.suggest_int("salt", 0, 1_000_000, step=5), "seed": trial.suggest_int("seed", 0, 10**9)}
+
 def changing(trial):
     depth = trial.suggest_int("depth", 1, 3)
     return {"depth": depth, "units": trial.suggest_categorical("units", [8, 16, 32][:depth])}
@@ -132,6 +135,12 @@ def test_it_is_looked_over_at_its_ends_and_at_random_the_same_each_time(own: str
     assert {values["depth"] for values in over} == {1, 2, 3}
     assert {values.get("optimizer") for values in over} == {None, "sgd", "rmsprop"}
     assert over == list(FunctionSpace(own).samples())
+
+
+def test_it_may_suggest_from_ranges_too_wide_to_list(own: str) -> None:
+    over = list(FunctionSpace("mine.py:wide").samples())
+    assert over[:2] == [{"salt": 0, "seed": 0}, {"salt": 1_000_000, "seed": 10**9}]
+    assert len({values["salt"] for values in over}) > 20
 
 
 @pytest.mark.parametrize(
@@ -221,3 +230,8 @@ def test_what_varied_among_trials_stands_for_the_space_in_plots() -> None:
         Float("rate", 1e-5, 0.5, log=True),
         Choice("kind", ("adam", "sgd")),
     )
+
+
+@pytest.mark.parametrize("texts", [("64_32", "128_64"), ("1e3", "1000.0"), ("nan", "0.5")])
+def test_texts_that_only_resemble_numbers_stay_texts_in_plots(texts: tuple[str, ...]) -> None:
+    assert FunctionSpace("mine.py:suggest").show([{"units": text} for text in texts]).parameters == (Choice("units", texts),)

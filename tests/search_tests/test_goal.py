@@ -91,6 +91,7 @@ def test_a_study_file_with_several_objectives_is_read_and_written_back() -> None
         ({"objectives": [{"metric": "val_acc", "direction": "maximize"}]}, {}, "Did you mean 'val_accuracy'?"),
         ({"objectives": [{"metric": "val_accuracy"}]}, {}, "direction: it is missing"),
         ({"constraints": ["parameters < 3"]}, {}, "expected 'METRIC <= NUMBER'"),
+        ({"constraints": ["parameters <= 1e999"]}, {}, "expected 'METRIC <= NUMBER' with a finite number"),
         ({"constraints": ["parameter <= 3"]}, {}, "Did you mean 'parameters'?"),
         ({"objectives": TWO}, {"pruner": "median"}, "with several objectives nothing can be pruned"),
         ({"objectives": TWO}, {"sampler": "cmaes"}, "cmaes knows one objective"),

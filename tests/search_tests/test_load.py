@@ -12,6 +12,7 @@ from tailor.search.errors import StudyError
 from tailor.search.space.parameters import Choice, Fixed, Float, Int
 from tailor.search.study.load import build, load, override, read_laid
 from tailor.search.study.offers import offers
+from tailor.search.study.settings import overlay
 from tailor.search.study.spec import Component
 
 Write = Callable[..., Path]
@@ -57,6 +58,25 @@ def test_what_a_setting_fixes_is_fixed_in_enqueued_points_too(write_study: Write
     assert load(path, ["space.depth=2"]).enqueue == ({"units_2": 16},)
     assert load(path, ["training.depth=2"]).enqueue == ({"units_2": 16},)
     assert load(path, ["space.depth=[1, 2]"]).enqueue == ({"depth": 2, "units_2": 16}, {"depth": 1})
+
+
+def test_names_with_dots_slashes_and_spaces_are_set_too(write_study: Write) -> None:
+    odd = '"block.width" = [8, 16]\n"block.width.more" = [1, 2]\n"a/b c" = { low = 1, high = 4 }\n'
+    path = write_study(("[training]\n", f'{odd}[training]\n"head.units" = 8\n'))
+    set_ = (
+        "space.block.width=8",
+        "training.a/b c=3",
+        'training."new.one"=a=b',
+        "training.head.units=[8, 9]",
+        "space.depth.high=3",
+    )
+    spec = load(path, set_)
+    found = {one.name: one for one in spec.space.parameters}
+    assert found["block.width"] == Fixed("block.width", 8) and found["a/b c"] == Fixed("a/b c", 3)
+    assert found["block.width.more"] == Choice("block.width.more", (1, 2)) and found["depth"] == Int("depth", 1, 3)
+    assert spec.training["new.one"] == "a=b" and spec.training["head.units"] == [8, 9]
+    assert load(path, ["space.a/b c.high=2", "training.early_stopping.patience=3"]).training["early_stopping"] == {"patience": 3}
+    assert overlay(load(path), {"space.block.width": 16}).space.parameters[3] == Fixed("block.width", 16)
 
 
 @pytest.mark.parametrize(

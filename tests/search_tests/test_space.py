@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import random
+import tomllib
+
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tailor.search.errors import StudyError
 from tailor.search.space import conditions
-from tailor.search.space.conditions import parse_when, write_when
+from tailor.search.space.conditions import Condition, parse_when, write_toml, write_when
 from tailor.search.space.parameters import Choice, Fixed, Float, Int, Parameter, normalize
-from tailor.search.space.points import check_point, count_points, list_points
-from tailor.search.space.rules import largest, smallest
+from tailor.search.space.points import check_point, count_points, list_points, list_values
+from tailor.search.space.rules import draw, largest, middle, smallest
 from tailor.search.space.space import Space, walk
 
 
@@ -64,6 +69,31 @@ def test_conditions_may_be_joined(text: str, parts: list[tuple]) -> None:
     assert parse_when("x", write_when(when)) == when
 
 
+calmly = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+ODD = st.lists(
+    st.characters(exclude_characters="\0", exclude_categories=["Cs"])
+    | st.sampled_from([" and ", "b == 1", '"', "'", "\\", "\x7f", "😀"])
+).map("".join)
+
+
+@calmly
+@given(
+    st.lists(
+        st.builds(Condition, st.just("a"), st.just("=="), ODD)
+        | st.builds(Condition, st.just("b"), st.just("in"), st.tuples(ODD, ODD)),
+        min_size=1,
+    )
+)
+def test_conditions_on_odd_texts_are_read_as_they_were_written(conditions: list[Condition]) -> None:
+    assert parse_when("x", write_when(tuple(conditions))) == tuple(conditions)
+
+
+@calmly
+@given(ODD)
+def test_a_text_is_written_as_toml_reads_it(text: str) -> None:
+    assert tomllib.loads(f"v = {write_toml(text)}") == {"v": text}
+
+
 def test_a_text_of_many_ands_is_read_at_once() -> None:
     with pytest.raises(StudyError, match="compares a number with a text"):
         under(Int("a", 1, 2), " and ".join(["a == 1"] * 60 + ["a is 1"]))
@@ -115,6 +145,7 @@ def under(parent: Parameter, condition: str) -> Space:
         ),
         (lambda: under(Choice("kind", ("sgd", "adam")), "kind in ['sgd', 'adamw']"), "'kind' is never \"adamw\""),
         (lambda: parse_when("u", "kind in [sgd, adam]"), "space.u.when: 'in' takes a list such as [1, 2] or ['a', 'b']"),
+        (lambda: parse_when("u", "kind == 'adam"), "space.u.when: expected finite numbers, texts with both their quotes"),
         (lambda: under(Choice("kind", ("sgd", "adam")), "kind >= 3"), "space.u.when: 'kind >= 3' compares a number with a text"),
         (lambda: under(Int("depth", 1, 3), "depth >= deep"), "compares a number with a text"),
     ],
@@ -135,6 +166,24 @@ def test_a_point_has_each_value_as_it_is_declared() -> None:
     assert [repr(value) for value in point.values()] == ["0", "True", "1.0"]
     steps = Float("rate", 0.0, 0.65, step=0.1)
     assert [normalize(steps, value) for value in (3 * 0.1, 0.3, 0.6000001)] == [0.3, 0.3, 0.6]
+
+
+@pytest.mark.parametrize(
+    "parameter", [Int("n", 3, 40), Int("n", 3, 40, step=5), Float("x", 0.0, 0.7, step=0.1), Float("x", -1.0, 1.0, step=0.3)]
+)
+def test_a_drawn_value_and_the_middle_are_those_of_the_list(parameter: Int | Float) -> None:
+    values, drawn, listed = list_values(parameter), random.Random(3), random.Random(3)
+    for _ in range(50):
+        assert draw(parameter, drawn) == listed.choice(values)  # as ever: a seed keeps its draws
+    if parameter.step:
+        assert middle(parameter) == values[(len(values) - 1) // 2]
+
+
+def test_a_value_of_a_range_too_wide_to_list_is_picked_all_the_same() -> None:
+    salt, wide, fine = Int("salt", 0, 1_000_000, step=5), Int("wide", 0, 10**18), Float("fine", 0.0, 1.0, step=1e-6)
+    assert [middle(salt), middle(fine)] == [500_000, 0.5]
+    rng = random.Random(0)
+    assert draw(salt, rng) % 5 == 0 and wide.low <= draw(wide, rng) <= wide.high and 0.0 <= draw(fine, rng) <= 1.0
 
 
 def test_grid_points_are_the_distinct_active_combinations() -> None:
