@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .. import references
-from ..errors import StudyError
+from ..errors import StudyError, quote
 from .conditions import is_value
 from .names import explain_name
 from .parameters import Choice, Float, Int, Parameter
@@ -101,9 +101,8 @@ class FunctionSpace:
             raise
         except Exception as error:
             lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path.resolve())]
-            raise StudyError(
-                f"{FIELD}: {self.reference!r} failed{f' in line {lines[-1]}' if lines else ''}: {type(error).__name__}: {error}."
-            ) from error
+            where = f" in line {lines[-1]}" if lines else ""
+            raise StudyError(f"{FIELD}: {self.reference!r} failed{where}: {type(error).__name__}: {quote(error)}.") from error
         self._check(values)
         return dict(values)
 
@@ -112,7 +111,7 @@ class FunctionSpace:
         if not plain:
             raise StudyError(
                 f"{FIELD}: expected {self.reference!r} to return a dict of finite numbers, texts and true/false by name, "
-                f"got {str(values)[:200]}."
+                f"got {repr(values)[:200]}."
             )
         assert isinstance(values, Mapping)
         for name in values:
