@@ -50,6 +50,7 @@ class FakeEngine:
     told: dict[int, Outcome] = field(default_factory=dict)
     reported: list[tuple[int, int]] = field(default_factory=list)
     on_tell: Step = lambda: None
+    points: int | None = None  # of its sampler's list
 
     def ask(self) -> Suggestion | Wait | Done:
         if self.script:
@@ -77,6 +78,9 @@ class FakeEngine:
 
     def unfinished(self) -> list[Suggestion]:
         return [suggestion for trial, suggestion in self.asked.items() if trial not in self.told]
+
+    def left(self) -> int | None:
+        return self.points
 
     def records(self) -> list[Record]:
         return [Record(trial, self.asked[trial].hparams, outcome) for trial, outcome in sorted(self.told.items())]

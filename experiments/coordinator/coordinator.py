@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ...search.engines.protocol import Done, Engine, Outcome, Suggestion, Wait
 from ...search.errors import StudyError
-from ...search.study.capabilities import continues, count_trials, is_spent
+from ...search.study.capabilities import continues
 from ...search.study.spec import StudySpec
 from ..datasets.splits import DataHandle
 from ..system.words import count, say_ended
@@ -22,7 +22,7 @@ from ..trials.job import EpochReport, TrialJob, TrialResult, make_job
 from ..workers.pool import Lost, Note, WorkerEvent
 from ..workers.retries import NOT_BEGUN, Retries
 from .budget import Budget
-from .progress import LEADERS, Leader, Progress, RunningTrial, Screen
+from .progress import Progress, RunningTrial, Screen
 from .protocols import Recorder, Workers
 from .standings import Standings
 
@@ -70,7 +70,7 @@ class Coordinator:
         self.progress = Progress(
             spec.name,
             spec.objective.metric,
-            count_trials(spec),
+            spec.search.trials,
             parts.workers.count,
             deadline=self._budget.deadline,
             name=parts.name,
@@ -94,8 +94,11 @@ class Coordinator:
             if attempt.status == "lost":
                 self._retries.add(attempt.trial, attempt.reason)
         self._pending = self._parts.engine.unfinished()
-        for record in self._parts.engine.records():
-            self._lead(record.trial, record.outcome, record.hparams)
+        told, left = self._parts.engine.records(), self._parts.engine.left()
+        if left is not None:
+            self.progress.trials = min(self.progress.trials, len(told) + len(self._pending) + left)
+        for record in told:
+            self.progress.lead(record.trial, record.outcome, record.hparams, self._spec.goal)
             self._count(record.trial, record.outcome, earlier=True)
         for trial in self._standings.adopt(models):  # displaced, or of a lost attempt, when a coordinator died
             self._parts.recorder.drop_model(trial)
@@ -142,7 +145,7 @@ class Coordinator:
         """The engine's next trial; None if there is none now, or none any more."""
         if self._budget.hopeless and self._running:
             return None  # a running trial may still succeed
-        if self.progress.done + len(self._running) < self.progress.trials:  # else the engine says that all have begun
+        if self.progress.done + len(self._running) < self.progress.trials:  # otherwise the engine says that all have begun
             self.exhausted = self.exhausted or self._budget.find_end(self._parts.clock())
         if self.exhausted:
             return None
@@ -154,7 +157,7 @@ class Coordinator:
             return None
         if isinstance(answer, Done):
             self.exhausted = answer.reason
-            self.spent = answer.spent or is_spent(self._spec, self._spec.search.trials)
+            self.spent = answer.spent
         return None if isinstance(answer, (Wait, Done)) else answer
 
     def _start(self, suggestion: Suggestion) -> None:
@@ -267,21 +270,12 @@ class Coordinator:
         trial = suggestion.trial
         self._parts.engine.tell(trial, outcome)
         self._parts.checkpoints.drop(trial)
-        self._lead(trial, outcome, suggestion.hparams)
+        self.progress.lead(trial, outcome, suggestion.hparams, self._spec.goal)
         self._count(trial, outcome)
         measured = ", ".join(f"{metric} {_format(value)}" for metric, value in outcome.values.items())
         broke = measured and not self._spec.goal.feasible(outcome.values)
         ended = f"{'infeasible' if broke else 'done'}, {measured}" if measured else say_ended(outcome.status, outcome.reason)
         self._parts.screen.line(f"{self._parts.name(trial)}: {ended}")
-
-    def _lead(self, trial: int, outcome: Outcome, hparams: Mapping[str, object]) -> None:
-        """Put a complete trial among the best so far, if it is one of them."""
-        goal, leaders = self._spec.goal, self.progress.leaders
-        if outcome.status != "complete" or not goal.feasible(outcome.values):
-            return
-        leaders.append(Leader(trial, outcome.values[goal.first.metric], hparams))
-        leaders.sort(key=lambda one: goal.first.cost(one.value))
-        del leaders[LEADERS:]
 
     def _count(self, trial: int, outcome: Outcome, earlier: bool = False) -> None:
         status, values, goal = outcome.status, outcome.values, self._spec.goal

@@ -18,7 +18,7 @@ from ...models.references import is_file
 from ...models.training.keras_config import require_tensorflow
 from ...search import engines
 from ...search.engines.protocol import Suggestion
-from ...search.study.capabilities import explain_pruner, explain_repeats, is_spent
+from ...search.study.capabilities import explain_pruner, explain_repeats
 from ...search.study.spec import StudySpec
 from ..datasets import splits as splitting
 from ..datasets.splits import DataHandle, Splits
@@ -229,7 +229,7 @@ def _already_done(study: RecordedStudy, spec: StudySpec, store: Store, screen: S
     complete = sum(record.outcome.status == "complete" for record in records)
     if study.refresh().run_status != "FINISHED" or (complete and not study.has_report()):
         return None
-    spent = is_spent(spec, len(records))
+    spent = engine.left() == 0
     if not complete:
         shown, way = write_command("ui", spec.name), "--fresh begins anew" if spent else "a larger --trials resumes it"
         raise RunError(f"no trial of study {spec.name!r} completed; {shown} shows why, and {way}.")

@@ -91,6 +91,9 @@ class _Trainings:
     def records(self) -> list[Record]:
         return list(self._records)
 
+    def left(self) -> int | None:
+        return None
+
 
 def _train_left(work: Work, wanted: Mapping[int, Suggestion], kind: Kind, splits: Splits, own: str) -> None:
     """`own` names what the store keeps of these trainings while they run."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -84,7 +84,7 @@ class OptunaEngine:
                 return self._suggestion(begun.number, self._hparams(begun))
         asked = self._study.get_trials(deepcopy=False, states=ASKED)
         if sum(FORBIDDEN not in trial.user_attrs for trial in asked) >= plan.trials:
-            return Done(f"{plan.trials} of {plan.trials} trials")
+            return Done(f"{plan.trials} of {plan.trials} trials", spent=self.left() == 0)
         if not self._enqueue_next():
             if plan.sampler.name in LISTED:
                 return Done(f"every point of the {plan.sampler.name} ({len(self._listed)})", spent=True)
@@ -148,19 +148,23 @@ class OptunaEngine:
             Record(t.number, dict(t.user_attrs.get(HPARAMS, {})), self._outcome(t)) for t in told if FORBIDDEN not in t.user_attrs
         ]
 
+    @lasting
+    def left(self) -> int | None:
+        return sum(1 for _ in self._list_left()) if self._spec.search.sampler.name in LISTED else None
+
+    def _list_left(self) -> Iterator[dict[str, Value]]:
+        """The listed points that no trial has begun with."""
+        begun = [fixed_params(trial) for trial in self._study.get_trials(deepcopy=False, states=ASKED)]
+        return (point for point in self._listed if point not in begun)
+
     def _enqueue_next(self) -> bool:
         """Enqueue the first listed point that no trial has; False if there is none."""
-        if not self._listed:
-            return False
-        trials = self._study.get_trials(deepcopy=False)
-        if any(trial.state == TrialState.WAITING for trial in trials):
+        if self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
             return True
-        given = [fixed_params(trial) for trial in trials]
-        for point in self._listed:
-            if point not in given:
-                self._study.enqueue_trial(point)
-                return True
-        return False
+        point = next(self._list_left(), None)
+        if point is not None:
+            self._study.enqueue_trial(point)
+        return point is not None
 
     def _trial(self, number: int) -> Trial:
         if number not in self._live:

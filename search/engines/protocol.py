@@ -77,3 +77,6 @@ class Engine(Protocol):
 
     def records(self) -> list[Record]:
         """The told trials, in order."""
+
+    def left(self) -> int | None:
+        """How many points of the sampler's list no trial has begun with; None if it has no list."""
