@@ -235,11 +235,13 @@ class Coordinator:
 
     def _end(self, attempt: Attempt, result: TrialResult) -> None:
         # MLflow first, then the engine: a trial that has ended in the engine has its run. The model first, then the end of the
-        # run: a trial that is complete in MLflow has its model.
+        # run: a trial that is complete in MLflow has its model, and the weights that later trials continue.
         values = self._spec.goal.measured(result.metrics) if result.status == "complete" else None
         if result.status == "complete" and values is None:
             reason = "non_finite: the trial has no finite value for each metric of the study"
             result = dataclasses.replace(result, status="failed", reason=reason, model=None)
+        if values is not None and continues(self._spec) and result.model is not None:
+            self._parts.checkpoints.save(result.trial, result.model)
         displaced = set() if values is None else self._keep_model(attempt.job, result, values)
         self._parts.recorder.end_attempt(attempt.job, result)
         for trial in displaced:
@@ -249,8 +251,6 @@ class Coordinator:
                 self._pending.append(attempt.suggestion)
             return
         self.progress.seconds.append(self._parts.clock() - attempt.began)
-        if values is not None and continues(self._spec) and result.model is not None:
-            self._parts.checkpoints.save(result.trial, result.model)
         if result.status == "failed":
             if result.shown and not self.first_failure:
                 self._parts.screen.line(result.shown.rstrip())

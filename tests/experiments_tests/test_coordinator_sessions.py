@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from coordination import (
     FakeWorkers,
+    Killed,
     complete,
     failed,
     lost,
@@ -111,6 +112,21 @@ def test_trials_that_continue_others_begin_with_their_weights(tmp_path: Path) ->
     assert third.weights is None and third.epochs_done == 0
     assert "trial 2: the weights of trial 8 are gone; it trains from the first epoch" in made.screen.lines
     assert made.checkpoints.find(0) is not None  # a larger budget may ask for them
+
+
+@pytest.mark.parametrize("write", ["model 0", "end 0 complete"])
+def test_a_kill_between_mlflow_and_the_engine_keeps_the_weights_that_later_trials_continue(tmp_path: Path, write: str) -> None:
+    made = world(tmp_path, spec=HYPERBAND)
+
+    def die() -> None:
+        if made.recorder.log[-1] == write:
+            raise Killed
+
+    made.recorder.on_write = die
+    with pytest.raises(Killed):
+        made.play([[complete(0, model=b"weights")]])
+    saved = made.checkpoints.find(0)
+    assert saved is not None and saved.read_bytes() == b"weights"
 
 
 def test_a_trials_checkpoint_goes_when_it_ends(tmp_path: Path) -> None:
