@@ -49,6 +49,7 @@ class FakeEngine:
     asked: dict[int, Suggestion] = field(default_factory=dict)
     told: dict[int, Outcome] = field(default_factory=dict)
     reported: list[tuple[int, int]] = field(default_factory=list)
+    replayed: list[tuple[int, int]] = field(default_factory=list)
     on_tell: Step = lambda: None
     points: int | None = None  # of its sampler's list
 
@@ -69,6 +70,9 @@ class FakeEngine:
     def report(self, trial: int, epoch: int, values: Mapping[str, float]) -> bool:
         self.reported.append((trial, epoch))
         return (trial, epoch) in self.stops
+
+    def replay(self, trial: int, epoch: int, values: Mapping[str, float]) -> None:
+        self.replayed.append((trial, epoch))
 
     def tell(self, trial: int, outcome: Outcome) -> None:
         if trial not in self.asked or trial in self.told:

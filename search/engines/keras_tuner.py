@@ -64,6 +64,9 @@ class KerasTunerEngine:
     def report(self, trial: int, epoch: int, values: Mapping[str, float]) -> bool:
         return False  # Keras Tuner prunes nothing
 
+    def replay(self, trial: int, epoch: int, values: Mapping[str, float]) -> None:
+        pass
+
     def tell(self, trial: int, outcome: Outcome) -> None:
         own = next((t for key, t in self._oracle.trials.items() if int(key) == trial and t.status == "RUNNING"), None)
         if own is None:

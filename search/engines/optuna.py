@@ -69,6 +69,11 @@ class OptunaEngine:
         """The same, of a study that is forgotten with it."""
         return cls(spec, _create(spec, None), "sqlite://", print)
 
+    @property
+    def _compares(self) -> bool:
+        """Whether a pruner compares trials by epoch."""
+        return self._spec.objective.by_epoch and self._spec.search.pruner.name != "none"
+
     @lasting
     def ask(self) -> Suggestion | Wait | Done:
         for _ in range(IN_A_ROW):
@@ -97,19 +102,27 @@ class OptunaEngine:
 
     @lasting
     def report(self, trial: int, epoch: int, values: Mapping[str, float]) -> bool:
-        objective = self._spec.objective
-        if not objective.by_epoch or self._spec.search.pruner.name == "none":
+        if not self._compares:
             return False
         live = self._trial(trial)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # a resumed attempt reports the same epochs again
-            live.report(values[objective.metric], epoch)
+            live.report(values[self._spec.objective.metric], epoch)
         if PRUNED in live.user_attrs:  # an earlier attempt died before it could stop; its rung is not asked about again
             return True
         if epoch >= self._spec.search.max_epochs or not live.should_prune():
             return False  # after the last epoch nothing is left to save, and the trial is whole
         live.set_user_attr(PRUNED, epoch)
         return True
+
+    @lasting
+    def replay(self, trial: int, epoch: int, values: Mapping[str, float]) -> None:
+        # Missing if an earlier session had no pruner: halving would take the next epoch's value for that of each earlier look.
+        if self._compares and epoch not in self._study.get_trials(deepcopy=False)[trial].intermediate_values:
+            live = self._trial(trial)
+            live.report(values[self._spec.objective.metric], epoch)
+            if epoch < self._spec.search.max_epochs:
+                live.should_prune()  # halving keeps the values that it looked at apart
 
     @lasting
     def tell(self, trial: int, outcome: Outcome) -> None:

@@ -89,7 +89,7 @@ def test_the_screen_is_shown_the_epoch_and_value_of_what_runs(tmp_path: Path) ->
 def test_replayed_epochs_are_logged_and_judged_no_second_time(tmp_path: Path) -> None:
     made = world(tmp_path, trials=1)
     _, workers = made.play([[report(0, 1, replayed=True), report(0, 2)], [complete(0)]])
-    assert made.engine.reported == [(0, 2)] and workers.answers == [(0, 2, False)]
+    assert (made.engine.replayed, made.engine.reported, workers.answers) == ([(0, 1)], [(0, 2)], [(0, 2, False)])
     assert made.recorder.runs[0, 1].epochs == 1
 
 
