@@ -50,6 +50,7 @@ class FakeEngine:
     told: dict[int, Outcome] = field(default_factory=dict)
     reported: list[tuple[int, int]] = field(default_factory=list)
     replayed: list[tuple[int, int]] = field(default_factory=list)
+    on_report: Step = lambda: None
     on_tell: Step = lambda: None
     points: int | None = None  # of its sampler's list
 
@@ -68,6 +69,7 @@ class FakeEngine:
         return self.asked[number]
 
     def report(self, trial: int, epoch: int, values: Mapping[str, float]) -> bool:
+        self.on_report()
         self.reported.append((trial, epoch))
         return (trial, epoch) in self.stops
 

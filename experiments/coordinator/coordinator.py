@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ...search.engines.protocol import Done, Engine, Outcome, Suggestion, Wait
@@ -77,7 +78,7 @@ class Coordinator:
         )
         self.exhausted = ""  # why the search asks for no more trials
         self.spent = False  # whether a larger budget would not help
-        self.broken = ""  # why the engine could not answer an ask
+        self.broken = ""  # why the engine cannot go on
         self.first_failure = ""
         self.stopping = False
 
@@ -113,19 +114,27 @@ class Coordinator:
 
     def _work(self) -> None:
         while True:
-            self._fill()
+            self._take(self._fill)
             if not self._running and (self.stopping or (self.exhausted and not self._pending)):
                 if not self.stopping and not continues(self._spec):  # later trials may continue from these
                     self._parts.checkpoints.clear()
                 return
             for event in self._parts.workers.wait(TICK):
-                self._handle(event)
+                self._take(partial(self._handle, event))
             self._parts.recorder.tick()
             if self.stopping and not self.progress.stopping:
                 self.progress.stopping = True
                 self._parts.screen.line("stopping: what runs is kept, and the same command resumes it")
             self.progress.ending = self.exhausted
             self._parts.screen.show(self.progress)
+
+    def _take(self, step: Callable[[], None]) -> None:
+        """Take a step; if the user's space function, sampler or pruner fails in it, the running trials end as at a stop."""
+        try:
+            step()
+        except StudyError as error:
+            self.broken = self.broken or str(error)
+            self.stop()
 
     def stop(self) -> None:
         """Ask for no more trials and end the running attempts; the next start resumes their trials."""
@@ -149,12 +158,7 @@ class Coordinator:
             self.exhausted = self.exhausted or self._budget.find_end(self._parts.clock())
         if self.exhausted:
             return None
-        try:
-            answer = self._parts.engine.ask()
-        except StudyError as error:  # the user's space function failed: the running trials end as at a stop
-            self.broken = str(error)
-            self.stop()
-            return None
+        answer = self._parts.engine.ask()
         if isinstance(answer, Done):
             self.exhausted = answer.reason
             self.spent = answer.spent

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Literal
 
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -13,6 +15,7 @@ from ..space.conditions import Value
 from ..space.function import forbids_all
 from ..study.capabilities import LISTED, list_first
 from ..study.spec import StudySpec
+from .blame import blaming
 from .optuna_private import fixed_params, live_trial
 from .protocol import Done, Outcome, Record, Suggestion, Wait
 from .samplers import make_pruner, make_sampler
@@ -96,7 +99,8 @@ class OptunaEngine:
             if self._study.user_attrs.get(EXHAUSTED) == repr(plan.sampler):
                 return Done(f"{plan.sampler.name} has nothing more to propose", spent=True)
         self._reseed(len(asked))
-        trial = self._study.ask()
+        with self._blaming("sampler"):
+            trial = self._study.ask()
         self._live[trial.number] = trial
         return self._suggestion(trial.number, self._draw(trial))
 
@@ -110,8 +114,8 @@ class OptunaEngine:
             live.report(values[self._spec.objective.metric], epoch)
         if PRUNED in live.user_attrs:  # an earlier attempt died before it could stop; its rung is not asked about again
             return True
-        if epoch >= self._spec.search.max_epochs or not live.should_prune():
-            return False  # after the last epoch nothing is left to save, and the trial is whole
+        if not self._would_prune(live, epoch):
+            return False
         live.set_user_attr(PRUNED, epoch)
         return True
 
@@ -121,8 +125,7 @@ class OptunaEngine:
         if self._compares and epoch not in self._study.get_trials(deepcopy=False)[trial].intermediate_values:
             live = self._trial(trial)
             live.report(values[self._spec.objective.metric], epoch)
-            if epoch < self._spec.search.max_epochs:
-                live.should_prune()  # halving keeps the values that it looked at apart
+            self._would_prune(live, epoch)  # halving keeps the values that it looked at apart
 
     @lasting
     def tell(self, trial: int, outcome: Outcome) -> None:
@@ -139,13 +142,14 @@ class OptunaEngine:
                 live.set_user_attr(CONSTRAINED, {c.metric: outcome.values[c.metric] for c in self._spec.constraints})
             for constraint in self._spec.constraints:
                 live.set_constraint(str(constraint), constraint.violation(outcome.values))
-        try:
-            self._study.tell(trial, values, STATES[outcome.status])
-        except RuntimeError as error:
-            if "Study.stop" not in str(error):
-                raise
-            # Samplers such as Optuna's BruteForceSampler stop the study after a tell; only `optimize` allows that.
-            self._study.set_user_attr(EXHAUSTED, repr(self._spec.search.sampler))
+        with self._blaming("sampler"):
+            try:
+                self._study.tell(trial, values, STATES[outcome.status])
+            except RuntimeError as error:
+                if "Study.stop" not in str(error):
+                    raise
+                # Samplers such as Optuna's BruteForceSampler stop the study after a tell; only `optimize` allows that.
+                self._study.set_user_attr(EXHAUSTED, repr(self._spec.search.sampler))
         del self._live[trial]
 
     @lasting
@@ -179,6 +183,14 @@ class OptunaEngine:
             self._study.enqueue_trial(point)
         return point is not None
 
+    def _would_prune(self, live: Trial, epoch: int) -> bool:
+        """What the pruner says; after the last epoch nothing is left to save, and the trial is whole."""
+        with self._blaming("pruner"):
+            return epoch < self._spec.search.max_epochs and live.should_prune()
+
+    def _blaming(self, key: Literal["sampler", "pruner"]) -> AbstractContextManager[None]:
+        return blaming(key, self._spec.search, AWAY)
+
     def _trial(self, number: int) -> Trial:
         if number not in self._live:
             trials = self._study.get_trials(deepcopy=False)
@@ -202,15 +214,16 @@ class OptunaEngine:
 
     def _draw(self, trial: Trial) -> dict[str, Value] | None:
         """The trial's values, stored on it; None if the space forbids them."""
-        try:
-            hparams = self._spec.source.draw(trial)
-        except StudyError as error:
-            if isinstance(error.__cause__, AWAY):  # of the trial's database
-                raise error.__cause__ from None
-            # End the trial, or every later start fails on it.
-            trial.set_user_attr(HPARAMS, {})
-            self.tell(trial.number, Outcome("failed", reason=str(error)))
-            raise
+        with self._blaming("sampler"):  # its trial stays: another sampler, or a repaired one, draws it at the next start
+            try:
+                hparams = self._spec.source.draw(trial)
+            except StudyError as error:
+                if isinstance(error.__cause__, AWAY):  # of the trial's database
+                    raise error.__cause__ from None
+                # End the trial, or every later start fails on it.
+                trial.set_user_attr(HPARAMS, {})
+                self.tell(trial.number, Outcome("failed", reason=str(error)))
+                raise
         if hparams is None:
             trial.set_user_attr(FORBIDDEN, True)
             self.tell(trial.number, Outcome("pruned", reason="forbidden by study.space"))

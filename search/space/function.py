@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir
 from dataclasses import dataclass
@@ -100,8 +99,7 @@ class FunctionSpace:
         except StudyError:  # about what it suggests
             raise
         except Exception as error:
-            lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path.resolve())]
-            where = f" in line {lines[-1]}" if lines else ""
+            where = references.find_line(error, path)
             raise StudyError(f"{FIELD}: {self.reference!r} failed{where}: {type(error).__name__}: {quote(error)}.") from error
         self._check(values)
         return dict(values)

@@ -177,6 +177,19 @@ def test_an_engine_that_cannot_answer_ends_the_search_cleanly(tmp_path: Path) ->
     assert states(made) == [(0, 1, "stopped", "KILLED")] and made.engine.unfinished()
 
 
+def test_an_engine_that_fails_at_a_report_or_a_tell_ends_the_search_cleanly(tmp_path: Path) -> None:
+    def fail() -> None:
+        raise StudyError("search.sampler: S fails")
+
+    for asked, first in (("on_report", report(0, 1)), ("on_tell", complete(0))):
+        made = world(tmp_path / asked, trials=9)
+        setattr(made.engine, asked, fail)
+        ends = [stopped(1)] if asked == "on_tell" else [stopped(0), stopped(1)]
+        coordinator, workers = made.play([[first, report(1, 1)] if asked == "on_tell" else [first], ends], workers=2)
+        assert (coordinator.broken, workers.stopped) == ("search.sampler: S fails", 1)
+        assert states(made)[1] == (1, 1, "stopped", "KILLED")
+
+
 def test_a_second_signal_leaves_nothing_unwritten(tmp_path: Path) -> None:
     def interrupt(workers: FakeWorkers) -> list[WorkerEvent]:
         raise KeyboardInterrupt
