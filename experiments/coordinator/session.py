@@ -33,7 +33,7 @@ from ..system.cpus import count_cores
 from ..system.file_lock import lock_study
 from ..system.signals import stopping
 from ..system.silence import silence
-from ..system.words import count
+from ..system.words import count, list_names
 from ..tracking.full_disk import name_full_disk
 from ..tracking.lease import Lease
 from ..tracking.outbox import Outbox
@@ -96,6 +96,9 @@ def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
         if found is not None and (ended := _already_done(found, spec, store, screen)) is not None:
             return ended
         measured = "auto" if found is None else found.tags.get(PRECISION, "auto")
+        given = [f"workers.{name}" for name in ("count", "threads") if getattr(spec.workers, name)]
+        if places.cluster is not None and given:
+            screen.line(f"the cluster's workers decide how much runs at once, not {list_names(given)}")
         screen.line("starting the workers")
         with prepare_database(store) as keep_database, open_pool(spec, places) as pool:
             shape = splits.train.images.shape[1:]
