@@ -50,7 +50,7 @@ class Result:
         """Three lines: how many trials ended how, the best one, and what it was trained with."""
         board, goal = self.leaderboard(), self.spec.goal
         counted = count_by_word(count_rows(board))
-        first = f"{self.spec.name}: {len(board)} of {count_trials(self.spec)} trials, {counted}"
+        first = f"{self.spec.name}: {len(board)} of {count_trials(self.spec, len(board))} trials, {counted}"
         return "\n".join([first, *describe_best(goal, find_best(board))])
 
     @prefer_installed()

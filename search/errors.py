@@ -14,6 +14,19 @@ class StoreError(RuntimeError):
     """The engine's database cannot be read or written; the message says why and what to do."""
 
 
+def quote(error: BaseException) -> str:
+    """The error's message, also of a class whose own code fails to say it."""
+    try:
+        return str(error)
+    except Exception:
+        return "(its message cannot be read)"
+
+
+def storable(text: str) -> str:
+    """The text as every store takes it: what UTF-8 lacks and NUL, which PostgreSQL refuses, as escapes such as \\x00."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+
+
 SYNONYMS = {"min": "low", "max": "high", "from": "low", "to": "high", "values": "choices", "options": "choices"}
 MANY = 12  # names beside a near one would hide it
 SYNONYMS |= {"lr": "learning_rate", "batch": "batch_size", "n_trials": "trials", "metric": "objective"}

@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+import traceback
 import weakref
 from contextlib import chdir
 from pathlib import Path
@@ -36,6 +37,12 @@ def find(field: str, reference: str, digest: str = "") -> tuple[Any, Path]:
         has = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
         raise StudyError(f"{field}: {place!r} has no {attribute!r}; it has: {', '.join(has) or 'none'}.")
     return getattr(module, attribute), Path(module.__file__ or place)
+
+
+def find_line(error: BaseException, path: Path) -> str:
+    """The last line of the file that the error passed through, as " in line 3"; empty if there is none."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path.resolve())]
+    return f" in line {lines[-1]}" if lines else ""
 
 
 def _failed(field: str, reference: str, error: BaseException) -> StudyError:

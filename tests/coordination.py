@@ -49,7 +49,10 @@ class FakeEngine:
     asked: dict[int, Suggestion] = field(default_factory=dict)
     told: dict[int, Outcome] = field(default_factory=dict)
     reported: list[tuple[int, int]] = field(default_factory=list)
+    replayed: list[tuple[int, int]] = field(default_factory=list)
+    on_report: Step = lambda: None
     on_tell: Step = lambda: None
+    points: int | None = None  # of its sampler's list
 
     def ask(self) -> Suggestion | Wait | Done:
         if self.script:
@@ -66,8 +69,12 @@ class FakeEngine:
         return self.asked[number]
 
     def report(self, trial: int, epoch: int, values: Mapping[str, float]) -> bool:
+        self.on_report()
         self.reported.append((trial, epoch))
         return (trial, epoch) in self.stops
+
+    def replay(self, trial: int, epoch: int, values: Mapping[str, float]) -> None:
+        self.replayed.append((trial, epoch))
 
     def tell(self, trial: int, outcome: Outcome) -> None:
         if trial not in self.asked or trial in self.told:
@@ -77,6 +84,9 @@ class FakeEngine:
 
     def unfinished(self) -> list[Suggestion]:
         return [suggestion for trial, suggestion in self.asked.items() if trial not in self.told]
+
+    def left(self) -> int | None:
+        return self.points
 
     def records(self) -> list[Record]:
         return [Record(trial, self.asked[trial].hparams, outcome) for trial, outcome in sorted(self.told.items())]

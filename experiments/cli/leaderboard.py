@@ -37,7 +37,7 @@ def describe_state(store: Store, study: StudyRecord, spec: StudySpec) -> dict[st
         "run": study.run_id,
         "status": study.run_status,
         "ended": None if study.running or is_taken_up(study, store) else study.state,
-        "trials": count_trials(spec),
+        "trials": count_trials(spec, len(board)),
         "counts": Counter(row.status for row in board),
         "url": ui_links.make_study_url(ui_links.make_base_url(store.tracking_uri), study.experiment_id),
         "leaderboard": [row.to_dict() for row in board],

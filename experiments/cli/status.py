@@ -38,7 +38,8 @@ def command(study: str, whole: bool, watch: bool, as_json: bool, store: str | No
     for line in repaired:
         click.echo(line)
     print_leaderboard(spec.name, recorded.goal, shown)
-    total = f"{sum(shown.counts.values())} of {count_trials(spec)} trials"
+    begun = sum(shown.counts.values())
+    total = f"{begun} of {count_trials(spec, begun)} trials"
     state = "a search begins, and resumes it" if is_taken_up(recorded, place) else recorded.state
     ended = "" if state == total or ("running" in shown.counts and recorded.running) else f"; {state}"
     click.echo(f"{total}: {count_by_word(shown.counts)}{ended}")

@@ -6,11 +6,12 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ...search.engines.protocol import Done, Engine, Outcome, Suggestion, Wait
 from ...search.errors import StudyError
-from ...search.study.capabilities import continues, count_trials, is_spent
+from ...search.study.capabilities import continues
 from ...search.study.spec import StudySpec
 from ..datasets.splits import DataHandle
 from ..system.words import count, say_ended
@@ -22,7 +23,7 @@ from ..trials.job import EpochReport, TrialJob, TrialResult, make_job
 from ..workers.pool import Lost, Note, WorkerEvent
 from ..workers.retries import NOT_BEGUN, Retries
 from .budget import Budget
-from .progress import LEADERS, Leader, Progress, RunningTrial, Screen
+from .progress import Progress, RunningTrial, Screen
 from .protocols import Recorder, Workers
 from .standings import Standings
 
@@ -70,14 +71,14 @@ class Coordinator:
         self.progress = Progress(
             spec.name,
             spec.objective.metric,
-            count_trials(spec),
+            spec.search.trials,
             parts.workers.count,
             deadline=self._budget.deadline,
             name=parts.name,
         )
         self.exhausted = ""  # why the search asks for no more trials
         self.spent = False  # whether a larger budget would not help
-        self.broken = ""  # why the engine could not answer an ask
+        self.broken = ""  # why the engine cannot go on
         self.first_failure = ""
         self.stopping = False
 
@@ -94,8 +95,11 @@ class Coordinator:
             if attempt.status == "lost":
                 self._retries.add(attempt.trial, attempt.reason)
         self._pending = self._parts.engine.unfinished()
-        for record in self._parts.engine.records():
-            self._lead(record.trial, record.outcome, record.hparams)
+        told, left = self._parts.engine.records(), self._parts.engine.left()
+        if left is not None:
+            self.progress.trials = min(self.progress.trials, len(told) + len(self._pending) + left)
+        for record in told:
+            self.progress.lead(record.trial, record.outcome, record.hparams, self._spec.goal)
             self._count(record.trial, record.outcome, earlier=True)
         for trial in self._standings.adopt(models):  # displaced, or of a lost attempt, when a coordinator died
             self._parts.recorder.drop_model(trial)
@@ -110,19 +114,27 @@ class Coordinator:
 
     def _work(self) -> None:
         while True:
-            self._fill()
+            self._take(self._fill)
             if not self._running and (self.stopping or (self.exhausted and not self._pending)):
                 if not self.stopping and not continues(self._spec):  # later trials may continue from these
                     self._parts.checkpoints.clear()
                 return
             for event in self._parts.workers.wait(TICK):
-                self._handle(event)
+                self._take(partial(self._handle, event))
             self._parts.recorder.tick()
             if self.stopping and not self.progress.stopping:
                 self.progress.stopping = True
                 self._parts.screen.line("stopping: what runs is kept, and the same command resumes it")
             self.progress.ending = self.exhausted
             self._parts.screen.show(self.progress)
+
+    def _take(self, step: Callable[[], None]) -> None:
+        """Take a step; if the user's space function, sampler or pruner fails in it, the running trials end as at a stop."""
+        try:
+            step()
+        except StudyError as error:
+            self.broken = self.broken or str(error)
+            self.stop()
 
     def stop(self) -> None:
         """Ask for no more trials and end the running attempts; the next start resumes their trials."""
@@ -142,19 +154,14 @@ class Coordinator:
         """The engine's next trial; None if there is none now, or none any more."""
         if self._budget.hopeless and self._running:
             return None  # a running trial may still succeed
-        if self.progress.done + len(self._running) < self.progress.trials:  # else the engine says that all have begun
+        if self.progress.done + len(self._running) < self.progress.trials:  # otherwise the engine says that all have begun
             self.exhausted = self.exhausted or self._budget.find_end(self._parts.clock())
         if self.exhausted:
             return None
-        try:
-            answer = self._parts.engine.ask()
-        except StudyError as error:  # the user's space function failed: the running trials end as at a stop
-            self.broken = str(error)
-            self.stop()
-            return None
+        answer = self._parts.engine.ask()
         if isinstance(answer, Done):
             self.exhausted = answer.reason
-            self.spent = answer.spent or is_spent(self._spec, self._spec.search.trials)
+            self.spent = answer.spent
         return None if isinstance(answer, (Wait, Done)) else answer
 
     def _start(self, suggestion: Suggestion) -> None:
@@ -211,6 +218,7 @@ class Coordinator:
         running.epoch = report.epoch
         running.value = report.metrics.get(self._spec.objective.metric)
         if report.replayed:
+            self._parts.engine.replay(report.trial, report.epoch, report.metrics)
             return
         stop = self._parts.engine.report(report.trial, report.epoch, report.metrics)
         self._parts.workers.answer(attempt.job, report.epoch, stop)
@@ -232,11 +240,13 @@ class Coordinator:
 
     def _end(self, attempt: Attempt, result: TrialResult) -> None:
         # MLflow first, then the engine: a trial that has ended in the engine has its run. The model first, then the end of the
-        # run: a trial that is complete in MLflow has its model.
+        # run: a trial that is complete in MLflow has its model, and the weights that later trials continue.
         values = self._spec.goal.measured(result.metrics) if result.status == "complete" else None
         if result.status == "complete" and values is None:
             reason = "non_finite: the trial has no finite value for each metric of the study"
             result = dataclasses.replace(result, status="failed", reason=reason, model=None)
+        if values is not None and continues(self._spec) and result.model is not None:
+            self._parts.checkpoints.save(result.trial, result.model)
         displaced = set() if values is None else self._keep_model(attempt.job, result, values)
         self._parts.recorder.end_attempt(attempt.job, result)
         for trial in displaced:
@@ -246,8 +256,6 @@ class Coordinator:
                 self._pending.append(attempt.suggestion)
             return
         self.progress.seconds.append(self._parts.clock() - attempt.began)
-        if values is not None and continues(self._spec) and result.model is not None:
-            self._parts.checkpoints.save(result.trial, result.model)
         if result.status == "failed":
             if result.shown and not self.first_failure:
                 self._parts.screen.line(result.shown.rstrip())
@@ -267,21 +275,12 @@ class Coordinator:
         trial = suggestion.trial
         self._parts.engine.tell(trial, outcome)
         self._parts.checkpoints.drop(trial)
-        self._lead(trial, outcome, suggestion.hparams)
+        self.progress.lead(trial, outcome, suggestion.hparams, self._spec.goal)
         self._count(trial, outcome)
         measured = ", ".join(f"{metric} {_format(value)}" for metric, value in outcome.values.items())
         broke = measured and not self._spec.goal.feasible(outcome.values)
         ended = f"{'infeasible' if broke else 'done'}, {measured}" if measured else say_ended(outcome.status, outcome.reason)
         self._parts.screen.line(f"{self._parts.name(trial)}: {ended}")
-
-    def _lead(self, trial: int, outcome: Outcome, hparams: Mapping[str, object]) -> None:
-        """Put a complete trial among the best so far, if it is one of them."""
-        goal, leaders = self._spec.goal, self.progress.leaders
-        if outcome.status != "complete" or not goal.feasible(outcome.values):
-            return
-        leaders.append(Leader(trial, outcome.values[goal.first.metric], hparams))
-        leaders.sort(key=lambda one: goal.first.cost(one.value))
-        del leaders[LEADERS:]
 
     def _count(self, trial: int, outcome: Outcome, earlier: bool = False) -> None:
         status, values, goal = outcome.status, outcome.values, self._spec.goal

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mlflow.exceptions import MlflowException
 
+from ...search.errors import storable
 from ..datasets.splits import Splits
 from ..errors import RunError
 from ..system.redact import mask_passwords
@@ -42,7 +43,7 @@ def finish(coordinator: Coordinator, tracker: Tracker, caught: int) -> Ended:
 
     Raises RunError if the engine could not continue, or no trial completed.
     """
-    progress, broken = coordinator.progress, coordinator.broken
+    progress, broken = coordinator.progress, storable(coordinator.broken)
     tags = {"tailor.ended": broken[:4000] or (not caught and coordinator.exhausted) or "stopped"}
     if progress.best is not None:
         tags["tailor.best_trial"] = str(progress.best[0])

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ...search.engines.protocol import Outcome
+from ...search.study.goal import Goal
 from ..tracking.kinds import TRIAL
 
 LEADERS = 3
@@ -66,6 +68,14 @@ class Progress:
     @property
     def feasible(self) -> int:
         return self.complete - self.infeasible
+
+    def lead(self, trial: int, outcome: Outcome, hparams: Mapping[str, Any], goal: Goal) -> None:
+        """Put a complete trial among the best so far, if it is one of them."""
+        if outcome.status != "complete" or not goal.feasible(outcome.values):
+            return
+        self.leaders.append(Leader(trial, outcome.values[goal.first.metric], hparams))
+        self.leaders.sort(key=lambda one: goal.first.cost(one.value))
+        del self.leaders[LEADERS:]
 
     def time_left(self, now: float) -> float | None:
         """Seconds until the last trial ends, from the mean of the ended trials; None if they do not tell."""

@@ -18,7 +18,7 @@ from ...models.references import is_file
 from ...models.training.keras_config import require_tensorflow
 from ...search import engines
 from ...search.engines.protocol import Suggestion
-from ...search.study.capabilities import explain_pruner, explain_repeats, is_spent
+from ...search.study.capabilities import explain_pruner, explain_repeats
 from ...search.study.spec import StudySpec
 from ..datasets import splits as splitting
 from ..datasets.splits import DataHandle, Splits
@@ -33,7 +33,7 @@ from ..system.cpus import count_cores
 from ..system.file_lock import lock_study
 from ..system.signals import stopping
 from ..system.silence import silence
-from ..system.words import count
+from ..system.words import count, list_names
 from ..tracking.full_disk import name_full_disk
 from ..tracking.lease import Lease
 from ..tracking.outbox import Outbox
@@ -96,6 +96,9 @@ def run_search(spec: StudySpec, places: Places, screen: Screen) -> Ended:
             if found is not None and (ended := _already_done(found, spec, store, screen)) is not None:
                 return ended
         measured = "auto" if found is None else found.tags.get(PRECISION, "auto")
+        given = [f"workers.{name}" for name in ("count", "threads") if getattr(spec.workers, name)]
+        if places.cluster is not None and given:
+            screen.line(f"the cluster's workers decide how much runs at once, not {list_names(given)}")
         screen.line("starting the workers")
         with prepare_database(store) as keep_database, open_pool(spec, places) as pool:
             shape = splits.train.images.shape[1:]
@@ -241,7 +244,7 @@ def _already_done(study: RecordedStudy, spec: StudySpec, store: Store, screen: S
     complete = sum(record.outcome.status == "complete" for record in records)
     if study.refresh().run_status != "FINISHED" or (complete and not study.has_report()):
         return None
-    spent = is_spent(spec, len(records))
+    spent = engine.left() == 0
     if not complete:
         shown, way = write_command("ui", spec.name), "--fresh begins anew" if spent else "a larger --trials resumes it"
         raise RunError(f"no trial of study {spec.name!r} completed; {shown} shows why, and {way}.")

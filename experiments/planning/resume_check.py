@@ -43,7 +43,10 @@ def find_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> Recorded
     old, new = ({name: value for name, value in values.items() if name not in moved} for values in (old, new))
     changed = list_space_changes(before, spec)
     kept, wanted = before.identity() | {"training": old}, spec.identity() | {"training": new}
-    changed += list_differences({**kept, "space": {}}, {**wanted, "space": {}})
+    both = kept["search"].keys() & wanted["search"].keys()  # another engine or sampler has other keys; itself is the change
+    changed += list_differences(
+        *({**one, "space": {}, "search": {key: one["search"][key] for key in both}} for one in (kept, wanted))
+    )
     digest = found.tags.get("tailor.dataset_sha256")
     if digest != splits.digest:
         changed.append(f"data digest: {digest} → {splits.digest}")

@@ -82,6 +82,9 @@ class _Trainings:
     def report(self, trial: int, epoch: int, values: Mapping[str, float]) -> bool:
         return False
 
+    def replay(self, trial: int, epoch: int, values: Mapping[str, float]) -> None:
+        pass
+
     def tell(self, trial: int, outcome: Outcome) -> None:
         self._records.append(Record(trial, self._left.pop(trial).hparams, outcome))
 
@@ -90,6 +93,9 @@ class _Trainings:
 
     def records(self) -> list[Record]:
         return list(self._records)
+
+    def left(self) -> int | None:
+        return None
 
 
 def _train_left(work: Work, wanted: Mapping[int, Suggestion], kind: Kind, splits: Splits, own: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ...models.errors import ModelError
 from ...models.training import options
+from ...search.errors import quote
 
 # The user's code lies in none of these.
 STANDARD = {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")}
@@ -19,7 +20,7 @@ WRAPPED = re.compile("Exception encountered when calling|.*Error encountered:$")
 OURS = tuple(Path(__file__).resolve().parents[2] / room for room in ("search", "models", "experiments"))
 
 
-def explain_failure(error: Exception) -> str:
+def explain_failure(error: BaseException) -> str:
     """The reason on a failed trial's run: its kind, then the details."""
     from ...models.training.trainer import NonFiniteLoss
 
@@ -34,14 +35,14 @@ def explain_failure(error: Exception) -> str:
     return f"error: {describe_error(error)}"
 
 
-def describe_error(error: Exception) -> str:
+def describe_error(error: BaseException) -> str:
     """The error's type, its first line and, if the user's code raised it, the place: `KeyError: 'droput' (nets/res.py:25)`."""
-    lines = [line for line in CODES.sub("", str(error)).splitlines() if line.strip()]
+    lines = [line for line in CODES.sub("", quote(error)).splitlines() if line.strip()]
     while len(lines) > 1 and WRAPPED.match(lines[0].strip()):
         lines = lines[1:]
     said = (lines or [""])[0].strip()[:300]
     place = locate(error)
-    return f"{type(error).__name__}: {said}{f' ({place})' if place else ''}"
+    return f"{type(error).__name__}{f': {said}' if said else ''}{f' ({place})' if place else ''}"
 
 
 def advise(said: str) -> str:
@@ -68,7 +69,7 @@ def trace_own(error: BaseException) -> str:
     return "\nTraceback of your code:\n" + "".join(traceback.format_list(frames)).rstrip() if frames else ""
 
 
-def trace(error: Exception) -> str:
+def trace(error: BaseException) -> str:
     """What a screen shows of a trial's first error: the user's lines and the error; the whole traceback if it passed none.
 
     Empty if the reason on the trial's run says it all.
@@ -92,8 +93,9 @@ def is_own(path: Path) -> bool:
 
 def lacks_room(error: BaseException) -> bool:
     """Whether a file could not be written because the disk is full or there is no folder for temporary files."""
-    no_folder = isinstance(error, FileNotFoundError) and "temporary directory" in str(error)
-    return no_folder or "No space left on device" in str(error) or "Disk quota exceeded" in str(error)
+    said = quote(error)
+    no_folder = isinstance(error, FileNotFoundError) and "temporary directory" in said
+    return no_folder or "No space left on device" in said or "Disk quota exceeded" in said
 
 
 def explain_no_room(error: BaseException) -> str:

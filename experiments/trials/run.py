@@ -20,6 +20,7 @@ from ...models.factory import BUILT_IN, resolve
 from ...models.keras_tuner import hypermodel
 from ...models.training.options import TrainOptions, split
 from ...models.training.seeding import seed_all
+from ...search.errors import storable
 from ..datasets.splits import DataHandle
 from .failure import explain_failure, trace
 from .filters import find_filters
@@ -56,14 +57,15 @@ class Stopped(Exception):
 
 
 def run_trial(job: TrialJob, channel: Channel) -> TrialResult:
-    """Run one attempt. Any error in it becomes a result with a reason, never an exception."""
+    """Run one attempt. Any error in it becomes a result with a reason that every store takes, never an exception."""
     try:
         with at_work(job):
             return _run(job, channel)
     except Stopped:
         return TrialResult(job.trial, job.attempt, "stopped", "stopped by request")
-    except Exception as error:
-        return TrialResult(job.trial, job.attempt, "failed", explain_failure(error), traceback.format_exc(), trace(error))
+    except BaseException as error:  # of whatever class: the user's code raised it
+        reason, whole, shown = map(storable, (explain_failure(error), traceback.format_exc(), trace(error)))
+        return TrialResult(job.trial, job.attempt, "failed", reason, whole, shown)
 
 
 def build(job: TrialJob, policy: str | None = None) -> tuple[keras.Model, TrainOptions]:

@@ -16,6 +16,7 @@ from typing import Any
 from distributed import Event, Future, KilledWorker, Queue
 from tornado.ioloop import IOLoop
 
+from ...search.errors import quote, storable
 from ..errors import RunError
 from ..system.forkserver import begin_loading, end_loading
 from ..trials.job import EpochReport, TrialJob, TrialResult
@@ -238,7 +239,7 @@ class Pool:
         task = self._task(job)
         if task in self._running:
             gone = error is None or type(error).__name__ == "KilledWorker"
-            self._lose(task, self._explain(task) if gone else f"{error}")
+            self._lose(task, self._explain(task) if gone else storable(quote(error)))
 
     def _task(self, job: TrialJob) -> str:
         return worker.task_name(job, self._line)

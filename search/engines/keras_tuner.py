@@ -18,7 +18,7 @@ from ..space.parameters import Choice, Fixed, Float, Int, Parameter, normalize
 from ..space.points import list_values
 from ..space.rules import draw
 from ..space.space import Space, walk
-from ..study.capabilities import list_first
+from ..study.capabilities import LISTED, list_first
 from ..study.key_values import Component
 from ..study.spec import StudySpec
 from . import state_file
@@ -52,7 +52,7 @@ class KerasTunerEngine:
     def ask(self) -> Suggestion | Wait | Done:
         plan, count = self._spec.search, len(self._oracle.trials)
         if count >= plan.trials:
-            return Done(f"{plan.trials} of {plan.trials} trials")
+            return Done(f"{plan.trials} of {plan.trials} trials", spent=self.left() == 0)
         trial = self._oracle.create_trial(f"tailor-{count}")
         if trial.status == "IDLE":
             return Wait()
@@ -63,6 +63,9 @@ class KerasTunerEngine:
 
     def report(self, trial: int, epoch: int, values: Mapping[str, float]) -> bool:
         return False  # Keras Tuner prunes nothing
+
+    def replay(self, trial: int, epoch: int, values: Mapping[str, float]) -> None:
+        pass
 
     def tell(self, trial: int, outcome: Outcome) -> None:
         own = next((t for key, t in self._oracle.trials.items() if int(key) == trial and t.status == "RUNNING"), None)
@@ -84,6 +87,11 @@ class KerasTunerEngine:
             for number, trial in self._trials()
             if trial.status in STATUS
         ]
+
+    def left(self) -> int | None:
+        if self._spec.search.sampler.name not in LISTED:
+            return None
+        return sum(point not in self._oracle.given for point in list_first(self._spec))
 
     def _trials(self) -> list[tuple[int, Trial]]:
         return sorted((int(key), trial) for key, trial in self._oracle.trials.items())

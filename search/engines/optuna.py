@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Literal
 
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -13,6 +15,7 @@ from ..space.conditions import Value
 from ..space.function import forbids_all
 from ..study.capabilities import LISTED, list_first
 from ..study.spec import StudySpec
+from .blame import blaming
 from .optuna_private import fixed_params, live_trial
 from .protocol import Done, Outcome, Record, Suggestion, Wait
 from .samplers import make_pruner, make_sampler
@@ -69,6 +72,11 @@ class OptunaEngine:
         """The same, of a study that is forgotten with it."""
         return cls(spec, _create(spec, None), "sqlite://", print)
 
+    @property
+    def _compares(self) -> bool:
+        """Whether a pruner compares trials by epoch."""
+        return self._spec.objective.by_epoch and self._spec.search.pruner.name != "none"
+
     @lasting
     def ask(self) -> Suggestion | Wait | Done:
         for _ in range(IN_A_ROW):
@@ -84,32 +92,40 @@ class OptunaEngine:
                 return self._suggestion(begun.number, self._hparams(begun))
         asked = self._study.get_trials(deepcopy=False, states=ASKED)
         if sum(FORBIDDEN not in trial.user_attrs for trial in asked) >= plan.trials:
-            return Done(f"{plan.trials} of {plan.trials} trials")
+            return Done(f"{plan.trials} of {plan.trials} trials", spent=self.left() == 0)
         if not self._enqueue_next():
             if plan.sampler.name in LISTED:
                 return Done(f"every point of the {plan.sampler.name} ({len(self._listed)})", spent=True)
             if self._study.user_attrs.get(EXHAUSTED) == repr(plan.sampler):
                 return Done(f"{plan.sampler.name} has nothing more to propose", spent=True)
         self._reseed(len(asked))
-        trial = self._study.ask()
+        with self._blaming("sampler"):
+            trial = self._study.ask()
         self._live[trial.number] = trial
         return self._suggestion(trial.number, self._draw(trial))
 
     @lasting
     def report(self, trial: int, epoch: int, values: Mapping[str, float]) -> bool:
-        objective = self._spec.objective
-        if not objective.by_epoch or self._spec.search.pruner.name == "none":
+        if not self._compares:
             return False
         live = self._trial(trial)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # a resumed attempt reports the same epochs again
-            live.report(values[objective.metric], epoch)
+            live.report(values[self._spec.objective.metric], epoch)
         if PRUNED in live.user_attrs:  # an earlier attempt died before it could stop; its rung is not asked about again
             return True
-        if epoch >= self._spec.search.max_epochs or not live.should_prune():
-            return False  # after the last epoch nothing is left to save, and the trial is whole
+        if not self._would_prune(live, epoch):
+            return False
         live.set_user_attr(PRUNED, epoch)
         return True
+
+    @lasting
+    def replay(self, trial: int, epoch: int, values: Mapping[str, float]) -> None:
+        # Missing if an earlier session had no pruner: halving would take the next epoch's value for that of each earlier look.
+        if self._compares and epoch not in self._study.get_trials(deepcopy=False)[trial].intermediate_values:
+            live = self._trial(trial)
+            live.report(values[self._spec.objective.metric], epoch)
+            self._would_prune(live, epoch)  # halving keeps the values that it looked at apart
 
     @lasting
     def tell(self, trial: int, outcome: Outcome) -> None:
@@ -126,13 +142,14 @@ class OptunaEngine:
                 live.set_user_attr(CONSTRAINED, {c.metric: outcome.values[c.metric] for c in self._spec.constraints})
             for constraint in self._spec.constraints:
                 live.set_constraint(str(constraint), constraint.violation(outcome.values))
-        try:
-            self._study.tell(trial, values, STATES[outcome.status])
-        except RuntimeError as error:
-            if "Study.stop" not in str(error):
-                raise
-            # Samplers such as Optuna's BruteForceSampler stop the study after a tell; only `optimize` allows that.
-            self._study.set_user_attr(EXHAUSTED, repr(self._spec.search.sampler))
+        with self._blaming("sampler"):
+            try:
+                self._study.tell(trial, values, STATES[outcome.status])
+            except RuntimeError as error:
+                if "Study.stop" not in str(error):
+                    raise
+                # Samplers such as Optuna's BruteForceSampler stop the study after a tell; only `optimize` allows that.
+                self._study.set_user_attr(EXHAUSTED, repr(self._spec.search.sampler))
         del self._live[trial]
 
     @lasting
@@ -148,19 +165,31 @@ class OptunaEngine:
             Record(t.number, dict(t.user_attrs.get(HPARAMS, {})), self._outcome(t)) for t in told if FORBIDDEN not in t.user_attrs
         ]
 
+    @lasting
+    def left(self) -> int | None:
+        return sum(1 for _ in self._list_left()) if self._spec.search.sampler.name in LISTED else None
+
+    def _list_left(self) -> Iterator[dict[str, Value]]:
+        """The listed points that no trial has begun with."""
+        begun = [fixed_params(trial) for trial in self._study.get_trials(deepcopy=False, states=ASKED)]
+        return (point for point in self._listed if point not in begun)
+
     def _enqueue_next(self) -> bool:
         """Enqueue the first listed point that no trial has; False if there is none."""
-        if not self._listed:
-            return False
-        trials = self._study.get_trials(deepcopy=False)
-        if any(trial.state == TrialState.WAITING for trial in trials):
+        if self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
             return True
-        given = [fixed_params(trial) for trial in trials]
-        for point in self._listed:
-            if point not in given:
-                self._study.enqueue_trial(point)
-                return True
-        return False
+        point = next(self._list_left(), None)
+        if point is not None:
+            self._study.enqueue_trial(point)
+        return point is not None
+
+    def _would_prune(self, live: Trial, epoch: int) -> bool:
+        """What the pruner says; after the last epoch nothing is left to save, and the trial is whole."""
+        with self._blaming("pruner"):
+            return epoch < self._spec.search.max_epochs and live.should_prune()
+
+    def _blaming(self, key: Literal["sampler", "pruner"]) -> AbstractContextManager[None]:
+        return blaming(key, self._spec.search, AWAY)
 
     def _trial(self, number: int) -> Trial:
         if number not in self._live:
@@ -185,15 +214,16 @@ class OptunaEngine:
 
     def _draw(self, trial: Trial) -> dict[str, Value] | None:
         """The trial's values, stored on it; None if the space forbids them."""
-        try:
-            hparams = self._spec.source.draw(trial)
-        except StudyError as error:
-            if isinstance(error.__cause__, AWAY):  # of the trial's database
-                raise error.__cause__ from None
-            # End the trial, or every later start fails on it.
-            trial.set_user_attr(HPARAMS, {})
-            self.tell(trial.number, Outcome("failed", reason=str(error)))
-            raise
+        with self._blaming("sampler"):  # its trial stays: another sampler, or a repaired one, draws it at the next start
+            try:
+                hparams = self._spec.source.draw(trial)
+            except StudyError as error:
+                if isinstance(error.__cause__, AWAY):  # of the trial's database
+                    raise error.__cause__ from None
+                # End the trial, or every later start fails on it.
+                trial.set_user_attr(HPARAMS, {})
+                self.tell(trial.number, Outcome("failed", reason=str(error)))
+                raise
         if hparams is None:
             trial.set_user_attr(FORBIDDEN, True)
             self.tell(trial.number, Outcome("pruned", reason="forbidden by study.space"))

@@ -69,6 +69,9 @@ class Engine(Protocol):
     def report(self, trial: int, epoch: int, values: Mapping[str, float]) -> bool:
         """Take the metrics after an epoch (from 1); True asks to stop the trial."""
 
+    def replay(self, trial: int, epoch: int, values: Mapping[str, float]) -> None:
+        """Take the metrics of an epoch that an earlier attempt trained: others compare with it, and it is not judged again."""
+
     def tell(self, trial: int, outcome: Outcome) -> None:
         """End a trial. Raises KeyError for a trial that was never asked or was told before."""
 
@@ -77,3 +80,6 @@ class Engine(Protocol):
 
     def records(self) -> list[Record]:
         """The told trials, in order."""
+
+    def left(self) -> int | None:
+        """How many points of the sampler's list no trial has begun with; None if it has no list."""

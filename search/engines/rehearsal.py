@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
 import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from ..errors import StudyError
 from ..study.key_values import Component
 from ..study.spec import StudySpec
+from .blame import blaming
 from .protocol import Engine, Outcome, Suggestion
 
 BEGIN = 10  # trials that Optuna's samplers draw at random before their model proposes any
@@ -32,7 +30,7 @@ def rehearse(spec: StudySpec) -> None:
         warnings.simplefilter("ignore")  # the search itself will show them
         engine = _open(small, Path(folder))
         for number in range(trials):
-            with _blaming("search.sampler", sampler):
+            with blaming("sampler", small.search):
                 trial = engine.ask()
             if not isinstance(trial, Suggestion):
                 return
@@ -45,11 +43,11 @@ def _run(spec: StudySpec, engine: Engine, trial: Suggestion, value: float) -> No
     values, stop = dict.fromkeys(names, value), False
     for epoch in range(1, min(trial.epochs, MOST_EPOCHS) + 1):
         values = dict.fromkeys(names, value + epoch / 100)
-        with _blaming("search.pruner", spec.search.pruner):
+        with blaming("pruner", spec.search):
             stop = engine.report(trial.trial, epoch, values)
         if stop:
             break
-    with _blaming("search.sampler", spec.search.sampler):
+    with blaming("sampler", spec.search):
         engine.tell(trial.trial, Outcome("pruned") if stop else Outcome("complete", values))
 
 
@@ -61,16 +59,3 @@ def _open(spec: StudySpec, folder: Path) -> Engine:
     from .optuna import OptunaEngine
 
     return OptunaEngine.in_memory(spec)
-
-
-@contextlib.contextmanager
-def _blaming(field: str, component: Component) -> Iterator[None]:
-    try:
-        yield
-    except StudyError:
-        raise
-    except Exception as error:  # what a library raises on a value that it did not expect
-        raise StudyError(
-            f"{field}: {component.name} fails with {dict(component.arguments)} ({type(error).__name__}: {error}); correct its "
-            "arguments."
-        ) from error

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import StudyError
+from ..errors import StudyError, storable
 
 Value = bool | int | float | str
 EXACT = 2**53  # whole numbers up to here equal a float, as which the engines' and MLflow's stores keep them
@@ -57,11 +57,11 @@ def write_toml(value: Any) -> str:
 
 
 def is_value(value: Any) -> bool:
-    """Whether every store can keep it: a finite number, a text without NUL, which PostgreSQL refuses, or true/false."""
+    """Whether every store can keep it: a finite number, a text that is `storable` as it is, or true/false."""
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, str):
-        return "\0" not in value
+        return storable(value) == value
     return isinstance(value, bool) or (isinstance(value, int) and abs(value) <= EXACT)
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import random
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .. import references
-from ..errors import StudyError
+from ..errors import StudyError, quote
 from .conditions import is_value
 from .names import explain_name
 from .numbers import read_number
@@ -101,10 +100,8 @@ class FunctionSpace:
         except StudyError:  # about what it suggests
             raise
         except Exception as error:
-            lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path.resolve())]
-            raise StudyError(
-                f"{FIELD}: {self.reference!r} failed{f' in line {lines[-1]}' if lines else ''}: {type(error).__name__}: {error}."
-            ) from error
+            where = references.find_line(error, path)
+            raise StudyError(f"{FIELD}: {self.reference!r} failed{where}: {type(error).__name__}: {quote(error)}.") from error
         self._check(values)
         return dict(values)
 
@@ -113,7 +110,7 @@ class FunctionSpace:
         if not plain:
             raise StudyError(
                 f"{FIELD}: expected {self.reference!r} to return a dict of finite numbers, texts and true/false by name, "
-                f"got {str(values)[:200]}."
+                f"got {repr(values)[:200]}."
             )
         assert isinstance(values, Mapping)
         for name in values:

@@ -44,11 +44,6 @@ def known_as(sampler: str) -> str:
     return CLASSES.get(sampler, sampler)
 
 
-def is_spent(spec: StudySpec, trials: int) -> bool:
-    """Whether so many trials are all that the sampler has: every point of a finite list."""
-    return spec.search.sampler.name in LISTED and trials >= len(list_first(spec))
-
-
 def first_look(max_epochs: int) -> int:
     """The epoch after which the default pruner first compares trials: a tenth of the longest trial, but at least one."""
     return max(1, max_epochs // 10)
@@ -125,11 +120,14 @@ def list_first(spec: StudySpec) -> list[dict[str, Value]]:
     return begun + left
 
 
-def count_trials(spec: StudySpec) -> int:
-    """How many trials the search may have: its budget, but at most the points of a finite list."""
+def count_trials(spec: StudySpec, begun: int = 0) -> int:
+    """How many trials the search may have: its budget, but at most the points of a finite list, or what has begun.
+
+    More than the points begin if another sampler had some: only the engine knows how many are `left`.
+    """
     if spec.search.sampler.name not in LISTED or not (spec.source.known or spec.found.declared):
         return spec.search.trials  # the model is yet to be called, for its space
-    return min(spec.search.trials, len(list_first(spec)))
+    return min(spec.search.trials, max(begun, len(list_first(spec))))
 
 
 def explain_repeats(spec: StudySpec) -> str:

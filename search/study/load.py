@@ -225,7 +225,7 @@ def _check_values(path: str, value: Any) -> None:
             _check_values(f"{path}[{i}]", one)
     elif value is not None and not is_value(value):
         hint = "; put a date into quotes" if hasattr(value, "isoformat") else ""
-        got = f"{value!r}, whose NUL no store keeps" if isinstance(value, str) else f"{value!s}{hint}"
+        got = f"{value!r}, which no store keeps as it is" if isinstance(value, str) else f"{value!s}{hint}"
         raise StudyError(f"{path}: expected a finite number (whole ones up to 2^53), a text or true/false, got {got}.")
 
 

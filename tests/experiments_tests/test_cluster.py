@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import metadata
@@ -15,6 +15,7 @@ from threading import Thread
 import pytest
 from clusters import cluster
 from distributed import Client, Event
+from conftest import Shell
 from faults import free_port, study
 from pools import notes, wait_for_end, watch_until
 
@@ -138,6 +139,13 @@ def test_an_address_without_a_scheduler_is_refused_soon(wrong_address: tuple[str
     address, said = wrong_address
     with pytest.raises(InputError, match=said.replace("(", r"\(").replace(")", r"\)")):
         Pool.open(1, 1, 60.0, Cluster(address, tmp_path))  # Dask by itself would wait for ever, or try again for half a minute
+
+
+def test_options_that_the_clusters_workers_decide_are_named(tailor: Shell, write_study: Callable[..., Path]) -> None:
+    write_study()
+    done = tailor("search", "small.toml", "--workers", "2", "--cluster", f"tcp://127.0.0.1:{free_port()}")
+    assert done.returncode == 2
+    assert "the cluster's workers decide how much runs at once, not workers.count\n" in done.stdout
 
 
 @pytest.mark.parametrize("address", ["tcp://host", "host", "tcp://host:x"])

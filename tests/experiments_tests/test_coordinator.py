@@ -89,7 +89,7 @@ def test_the_screen_is_shown_the_epoch_and_value_of_what_runs(tmp_path: Path) ->
 def test_replayed_epochs_are_logged_and_judged_no_second_time(tmp_path: Path) -> None:
     made = world(tmp_path, trials=1)
     _, workers = made.play([[report(0, 1, replayed=True), report(0, 2)], [complete(0)]])
-    assert made.engine.reported == [(0, 2)] and workers.answers == [(0, 2, False)]
+    assert (made.engine.replayed, made.engine.reported, workers.answers) == ([(0, 1)], [(0, 2)], [(0, 2, False)])
     assert made.recorder.runs[0, 1].epochs == 1
 
 
@@ -175,6 +175,19 @@ def test_an_engine_that_cannot_answer_ends_the_search_cleanly(tmp_path: Path) ->
     coordinator, workers = made.play([[stopped(0)]], workers=2)
     assert (coordinator.broken, workers.stopped) == ("study.space: 'f' failed", 1)
     assert states(made) == [(0, 1, "stopped", "KILLED")] and made.engine.unfinished()
+
+
+def test_an_engine_that_fails_at_a_report_or_a_tell_ends_the_search_cleanly(tmp_path: Path) -> None:
+    def fail() -> None:
+        raise StudyError("search.sampler: S fails")
+
+    for asked, first in (("on_report", report(0, 1)), ("on_tell", complete(0))):
+        made = world(tmp_path / asked, trials=9)
+        setattr(made.engine, asked, fail)
+        ends = [stopped(1)] if asked == "on_tell" else [stopped(0), stopped(1)]
+        coordinator, workers = made.play([[first, report(1, 1)] if asked == "on_tell" else [first], ends], workers=2)
+        assert (coordinator.broken, workers.stopped) == ("search.sampler: S fails", 1)
+        assert states(made)[1] == (1, 1, "stopped", "KILLED")
 
 
 def test_a_second_signal_leaves_nothing_unwritten(tmp_path: Path) -> None:

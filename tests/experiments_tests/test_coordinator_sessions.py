@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from coordination import (
     FakeWorkers,
+    Killed,
     complete,
     failed,
     lost,
@@ -21,6 +23,8 @@ from coordination import (
 from tailor.experiments.coordinator.finish import _find_way_on
 from tailor.experiments.workers.pool import WorkerEvent
 from tailor.search.engines.protocol import Suggestion
+from tailor.search.space.parameters import Int
+from tailor.search.space.space import Space
 
 HYPERBAND = spec_of(trials=3, engine="keras-tuner", sampler="hyperband")
 
@@ -57,6 +61,16 @@ def test_a_later_session_counts_what_earlier_ones_did(tmp_path: Path) -> None:
     made.spec = spec_of(trials=3, total_epochs=5)  # all trials were done: that ended it, not the epochs
     assert made.play([])[0].exhausted == "3 of 3 trials"
     assert made.recorder.models == {0, 2}  # the best two over both sessions
+
+
+def test_budgets_hold_if_a_grid_follows_another_sampler(tmp_path: Path) -> None:
+    made = world(tmp_path, trials=3)
+    made.play([[report(trial, 1), complete(trial)] for trial in range(3)])
+    spec = spec_of(trials=20, total_epochs=4, sampler="grid")
+    made.spec = dataclasses.replace(spec, space=Space((Int("units", 1, 4),)))
+    made.engine.trials, made.engine.points = 7, 4
+    coordinator, _ = made.play([[report(3, 1), complete(3)]])
+    assert (coordinator.exhausted, coordinator.progress.trials) == ("all 4 epochs are spent", 7)
 
 
 def test_a_study_that_failed_out_of_epochs_resumes_with_more_of_them(tmp_path: Path) -> None:
@@ -98,6 +112,21 @@ def test_trials_that_continue_others_begin_with_their_weights(tmp_path: Path) ->
     assert third.weights is None and third.epochs_done == 0
     assert "trial 2: the weights of trial 8 are gone; it trains from the first epoch" in made.screen.lines
     assert made.checkpoints.find(0) is not None  # a larger budget may ask for them
+
+
+@pytest.mark.parametrize("write", ["model 0", "end 0 complete"])
+def test_a_kill_between_mlflow_and_the_engine_keeps_the_weights_that_later_trials_continue(tmp_path: Path, write: str) -> None:
+    made = world(tmp_path, spec=HYPERBAND)
+
+    def die() -> None:
+        if made.recorder.log[-1] == write:
+            raise Killed
+
+    made.recorder.on_write = die
+    with pytest.raises(Killed):
+        made.play([[complete(0, model=b"weights")]])
+    saved = made.checkpoints.find(0)
+    assert saved is not None and saved.read_bytes() == b"weights"
 
 
 def test_a_trials_checkpoint_goes_when_it_ends(tmp_path: Path) -> None:

@@ -46,7 +46,10 @@ def test_keras_tuners_hyperband_leaves_what_optuna_leaves(tailor: Shell) -> None
     assert min(before for _, before in later) < 4
     again = tailor("search", "small.toml", "--name", "small")
     assert again.returncode == 2
-    assert "search.engine: keras-tuner → optuna" in again.stderr
+    assert "differs: search.engine: keras-tuner → optuna. Undo" in again.stderr
+    again = tailor("search", "small.toml", *options, "--sampler", "random")
+    assert again.returncode == 2
+    assert "differs: search.sampler.name: hyperband → random. Undo" in again.stderr
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ def suggest(trial):
 
 def failing(trial):
     if trial.study.study_name == "small" and trial.number == 1:  # in the search alone, while the first one trains
-        raise RuntimeError("not this one")
+        raise RuntimeError("not this one: b\\udcfccher")
     return suggest(trial)
 
 
@@ -91,7 +91,7 @@ def test_a_function_that_fails_in_mid_search_ends_it_with_nothing_left_running(t
     (parent,), trials = runs(tailor.folder)
     assert [run.data.tags["tailor.trial"] for run in trials] == ["0"]
     assert (parent.info.status, trials[0].info.status) == ("FAILED", "KILLED")
-    assert "not this one" in tailor("status", "small").stdout
+    assert r"not this one: b\udcfccher" in tailor("status", "small").stdout
     assert tailor("fsck", "small").stdout == "nothing to repair\n"
 
 

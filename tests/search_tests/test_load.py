@@ -137,7 +137,7 @@ def test_budgets_do_not_change_what_a_study_is(write_study: Write) -> None:
         (("low = 1, high = 2", "low = 1, high = 10, step = 20"), "space.depth.step: expected at most 9, the width of the range"),
         (("low = 1, high = 2", "low = 0.1, high = 0.5, step = 0.5"), "space.depth.step: expected at most 0.4, the width"),
         (("choices = [16, 32]", "choices = []"), "space.units_2: choices is empty"),
-        (("choices = [16, 32]", 'choices = ["a\\u0000", "b"]'), "got 'a\\x00', whose NUL no store keeps."),
+        (("choices = [16, 32]", 'choices = ["a\\u0000", "b"]'), "got 'a\\x00', which no store keeps as it is."),
         (("low = 1, high = 2", "low = 1"), "space.depth.high: it is missing; give a number."),
         (('"val_accuracy"', '"val_acuracy"'), "Did you mean 'val_accuracy'? Known: val_accuracy, val_loss"),
         (('direction = "maximize"', ""), "study.direction: it is missing"),

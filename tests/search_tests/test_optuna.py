@@ -108,6 +108,23 @@ def test_what_the_pruner_said_outlives_the_attempt_that_died_of_it(opened: Open)
     assert again.report(bad.trial, 2, {"val_accuracy": 0.2})
 
 
+def test_a_pruner_that_comes_later_compares_the_values_of_one_epoch(opened: Open) -> None:
+    """Trial 0 rises in eight epochs without a pruner, and resumes under one: later trials are as good at each epoch."""
+    values = {epoch: {"val_accuracy": epoch / 10} for epoch in range(1, 10)}
+    engine = opened("random", "none", trials=9, max_epochs=9)
+    first = ask(engine).trial
+    assert not any(engine.report(first, epoch, values[epoch]) for epoch in range(1, 9))
+    engine = opened("random", "successive-halving", trials=9, max_epochs=9)
+    for epoch in range(1, 9):
+        engine.replay(first, epoch, values[epoch])
+    assert not engine.report(first, 9, values[9])
+    for _ in range(4):
+        later = ask(engine).trial
+        assert not any(engine.report(later, epoch, values[epoch]) for epoch in range(1, 10))
+        engine.tell(later, Outcome("complete", values[9]))
+    assert engine.report(ask(engine).trial, 1, {"val_accuracy": 0.0})
+
+
 def test_of_thousands_of_trials_the_best_the_running_and_an_even_sample_are_learnt_from(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounded, "BEST", 3)
     monkeypatch.setattr(bounded, "SAMPLED", 4)

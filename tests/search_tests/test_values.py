@@ -41,6 +41,7 @@ def spec(**tables: Any) -> Any:
         ({"space": {"a": {"low": 0, "high": 2**60}}}, "space.a.high: expected a finite number .whole ones up to 2.53"),
         ({"space": {"a": [1, 2], "b": {"value": 1, "when": "a == 2024-01-01"}}}, "space.b.when: expected finite numbers"),
         ({"enqueue": [{"a": math.nan}]}, r"enqueue\[0\].a: expected a finite number"),
+        ({"space": {"a": ["b\udcfccher", "b"]}}, r"space.a\[0\]: expected .* got 'b.udcfccher', which no store keeps as it is"),
         ({"space": {"a//b": 1}}, "space: expected a parameter name of .* got 'a//b'"),
     ],
 )
