@@ -14,8 +14,8 @@ from threading import Thread
 
 import pytest
 from clusters import cluster
-from distributed import Client, Event
 from conftest import Shell
+from distributed import Client, Event
 from faults import free_port, study
 from pools import notes, wait_for_end, watch_until
 
