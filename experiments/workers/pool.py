@@ -238,8 +238,10 @@ class Pool:
     def _note_loss(self, job: TrialJob, error: BaseException | None) -> None:
         task = self._task(job)
         if task in self._running:
-            gone = error is None or type(error).__name__ == "KilledWorker"
-            self._lose(task, self._explain(task) if gone else storable(quote(error)))
+            if error is None or type(error).__name__ == "KilledWorker":
+                self._lose(task, self._explain(task))
+            else:
+                self._lose(task, storable(quote(error)))
 
     def _task(self, job: TrialJob) -> str:
         return worker.task_name(job, self._line)
