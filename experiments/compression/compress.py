@@ -102,7 +102,7 @@ def _can_quantize(asked: Asked, screen: Screen) -> bool:
 
 def _choose(source: Source, asked: Asked, variants: Sequence[Variant]) -> Recorded:
     rows = tuple(one.row for one in variants)
-    chosen = choose(rows, asked.tolerance, only_int8=asked.int8)
+    chosen = choose(rows, asked)
     shown = next(one for one in variants if one.row == (chosen or rows[0]))
     metric = find_metric(source.study.goal)
     score = score_with_interval(metric, Predictions(source.splits.holdout.labels, shown.holdout))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...models.errors import ModelError
+from ..errors import RunError
 from ..trials.failure import describe_error
 from ..trials.job import TrialJob
 from ..trials.process import at_work
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
     from ...models.training.options import TrainOptions
     from ...models.training.program import Program
     from ...models.training.random import Clock
+
+
+class Diverged(RunError):
+    """The loss of a variant's training became no number; the message says what to lower."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class Pruning:
 
 
 def prune(saved: SavedModel, job: TrialJob, plan: Pruning) -> Made:
-    """Prune a model and train it on, by the options of the job, for its epochs."""
+    """Prune a model and train it on, by the options of the job, for its epochs. Raises Diverged."""
     from ...models.training.pruning import PruningProgram
 
     with at_work(job):
@@ -53,13 +59,14 @@ def prune(saved: SavedModel, job: TrialJob, plan: Pruning) -> Made:
         def make(model: keras.Model, clock: Clock, options: TrainOptions) -> Program:
             return PruningProgram(model, clock, options, job.data.num_classes, (plan.sparsity, ramp))
 
-        return _train(load_model(saved), job, options, make, first=math.ceil(ramp / steps))
+        with _advising("lower --rate"):
+            return _train(load_model(saved), job, options, make, first=math.ceil(ramp / steps))
 
 
 def distil(teacher: SavedModel, jobs: tuple[TrialJob, TrialJob], plan: tuple[float, float]) -> Made:
     """Train a student by a teacher: `jobs` are (the student's, the teacher's), whose options train both.
 
-    `plan` is (temperature, alpha).
+    `plan` is (temperature, alpha). Raises Diverged.
     """
     from ...models.training.distillation import Distillation, DistillationProgram
 
@@ -71,7 +78,8 @@ def distil(teacher: SavedModel, jobs: tuple[TrialJob, TrialJob], plan: tuple[flo
         def make(model: keras.Model, clock: Clock, options: TrainOptions) -> Program:
             return DistillationProgram((model, loaded), clock, options, job.data.num_classes, Distillation(*plan))
 
-        return _train(student, job, dataclasses.replace(options, label_smoothing=0.0), make)
+        with _advising("lower --temperature or --alpha, or take another --student"):
+            return _train(student, job, dataclasses.replace(options, label_smoothing=0.0), make)
 
 
 def try_to_build(job: TrialJob) -> str:
@@ -90,6 +98,17 @@ def measure_zeros(saved: SavedModel) -> tuple[float, int]:
 
     model = load_model(saved)
     return measure_sparsity(model), count_nonzero(model)
+
+
+@contextmanager
+def _advising(advice: str) -> Iterator[None]:
+    """Inside the block a loss that is no number raises Diverged, with that advice."""
+    from ...models.training.trainer import NonFiniteLoss
+
+    try:
+        yield
+    except NonFiniteLoss as error:
+        raise Diverged(f"{error}; {advice}") from error
 
 
 def _read_options(job: TrialJob) -> TrainOptions:
