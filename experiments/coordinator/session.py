@@ -46,7 +46,7 @@ from ..tracking.tracker import Tracker, open_experiment, open_study
 from ..trials.checkpoints import Checkpoints
 from ..trials.failure import advise, describe_error, trace_own
 from ..trials.job import make_job
-from ..trials.preflight import Preflight
+from ..trials.preflight import Preflight, list_losses
 from ..workers.cluster import Cluster
 from ..workers.pool import Pool
 from .coordinator import Coordinator, Parts
@@ -206,7 +206,8 @@ def check_model(pool: Pool, spec: StudySpec, data: DataHandle, say: Callable[[st
     """
     smallest, _ = find_ends(spec)
     try:
-        return pool.preflight(make_job(spec, Suggestion(0, smallest, 1), 0, data, precision), say)
+        job = make_job(spec, Suggestion(0, smallest, 1), 0, data, precision)
+        return pool.preflight(job, say, list_losses(spec))
     except RunError:
         raise
     except (InputError, ModelError) as error:
