@@ -52,7 +52,6 @@ def prune(saved: SavedModel, job: TrialJob, plan: Pruning) -> Made:
 
     with at_work(job):
         _, options = build(job)
-        options = dataclasses.replace(options, learning_rate=options.learning_rate * plan.rate)
         steps = math.ceil(int(open_data(job.data, job.in_memory).train_images.shape[0]) / options.batch_size)
         ramp = max(1, steps * job.epochs // 2)
 
@@ -60,7 +59,7 @@ def prune(saved: SavedModel, job: TrialJob, plan: Pruning) -> Made:
             return PruningProgram(model, clock, options, job.data.num_classes, (plan.sparsity, ramp))
 
         with _advising("lower --rate"):
-            return _train(load_model(saved), job, options, make, first=math.ceil(ramp / steps))
+            return _train(load_model(saved), job, options, make, plan.rate, first=math.ceil(ramp / steps))
 
 
 def distil(teacher: SavedModel, jobs: tuple[TrialJob, TrialJob], plan: tuple[float, float]) -> Made:
@@ -121,6 +120,7 @@ def _train(
     job: TrialJob,
     options: TrainOptions,
     make: Callable[[keras.Model, Clock, TrainOptions], Program],
+    factor: float = 1.0,
     first: int = 1,
 ) -> Made:
     from ...models.training.clone import clone_or_keep
@@ -138,5 +138,6 @@ def _train(
     steps = math.ceil(int(data.train_images.shape[0]) / options.batch_size)
     with seed_all(job.seed):
         program = make(*clone_or_keep(model), options)
-        tuned = tune(program, model, data, TrialValues(options, job.seed, steps, job.epochs, 0, weights), first)
+        values = TrialValues(options, job.seed, steps, job.epochs, class_weight=weights, factor=factor)
+        tuned = tune(program, model, data, values, first)
     return Made(serialize(model), tuned.history, tuned.best_epoch)
