@@ -40,26 +40,33 @@ class Made:
 
 @dataclass(frozen=True)
 class Pruning:
-    """Prune to the `sparsity` at `rate` times the trial's learning rate, in the first half of the steps."""
+    """Prune to the `sparsity` at `rate` times the trial's learning rate, in the first half of the steps.
+
+    The layers that were frozen in the last of the trial's epochs, which are `trained`, stay so, and the rate is that epoch's.
+    """
 
     sparsity: float
     rate: float
+    trained: int
 
 
 def prune(saved: SavedModel, job: TrialJob, plan: Pruning) -> Made:
     """Prune a model and train it on, by the options of the job, for its epochs. Raises Diverged."""
+    from ...models.training.freezing import find_phase, list_phases
     from ...models.training.pruning import PruningProgram
 
     with at_work(job):
         _, options = build(job)
+        phases = list_phases(options)
+        phase = phases[find_phase(phases, plan.trained)]
         steps = math.ceil(int(open_data(job.data, job.in_memory).train_images.shape[0]) / options.batch_size)
         ramp = max(1, steps * job.epochs // 2)
 
         def make(model: keras.Model, clock: Clock, options: TrainOptions) -> Program:
-            return PruningProgram(model, clock, options, job.data.num_classes, (plan.sparsity, ramp))
+            return PruningProgram(model, clock, options, job.data.num_classes, (plan.sparsity, ramp, phase.frozen))
 
         with _advising("lower --rate"):
-            return _train(load_model(saved), job, options, make, plan.rate, first=math.ceil(ramp / steps))
+            return _train(load_model(saved), job, options, make, plan.rate * phase.factor, first=math.ceil(ramp / steps))
 
 
 def distil(teacher: SavedModel, jobs: tuple[TrialJob, TrialJob], plan: tuple[float, float]) -> Made:
@@ -125,6 +132,7 @@ def _train(
 ) -> Made:
     from ...models.training.clone import clone_or_keep
     from ...models.training.fit import balance_classes
+    from ...models.training.freezing import Freezer
     from ...models.training.plateau import PLATEAU
     from ...models.training.records import TrialValues
     from ...models.training.seeding import seed_all
@@ -137,7 +145,9 @@ def _train(
     weights = balance_classes(data) if options.class_weight == "balanced" else None
     steps = math.ceil(int(data.train_images.shape[0]) / options.batch_size)
     with seed_all(job.seed):
+        freezer = Freezer(model)
         program = make(*clone_or_keep(model), options)
         values = TrialValues(options, job.seed, steps, job.epochs, class_weight=weights, factor=factor)
         tuned = tune(program, model, data, values, first)
+        freezer.release()  # a model that cannot be cloned was frozen itself
     return Made(serialize(model), tuned.history, tuned.best_epoch)

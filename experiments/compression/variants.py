@@ -97,7 +97,7 @@ def _make_models(source: Source, asked: Asked, shop: Workshop) -> Iterator[tuple
         name = f"pruned {100 * sparsity:g} %"
         rate = "" if asked.rate == 1 else f" at {asked.rate:g} times the trial's learning rate"
         shop.say(f"{name}: {count(epochs, 'epoch')}{rate}")
-        made = _train(shop, asked, name, prune, source.saved, job, Pruning(sparsity, asked.rate))
+        made = _train(shop, asked, name, prune, source.saved, job, Pruning(sparsity, asked.rate, trained))
         if made is not None:
             yield name, _save(shop.folder, name, made, source.saved), made, {**source.described, "epochs": epochs}
     if asked.distil or asked.everything:

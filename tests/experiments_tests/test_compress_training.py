@@ -15,6 +15,7 @@ from tailor.experiments.datasets.splits import DataHandle
 from tailor.experiments.trials.job import TrialJob
 from tailor.experiments.trials.run import build, serialize
 from tailor.experiments.trials.saved_model import SavedModel
+from tailor.models.training.pruning import measure_sparsity
 
 SCHEDULED = """
 import keras
@@ -65,5 +66,19 @@ def measure_moves(before: keras.Model, after: keras.Model) -> list[float]:
 def test_the_rate_multiplies_the_rates_of_a_compiled_models_schedule_too(folder: Path) -> None:
     Path("nets.py").write_text(SCHEDULED, encoding="utf-8")
     job, saved, net = begin(folder, "nets.py:build")
-    assert measure_moves(net, train(folder, job, saved, Pruning(0.1, 1.0)))[0] > 0.01
-    assert measure_moves(net, train(folder, job, saved, Pruning(0.1, 1e-6)))[0] < 1e-4
+    assert measure_moves(net, train(folder, job, saved, Pruning(0.1, 1.0, 2)))[0] > 0.01
+    assert measure_moves(net, train(folder, job, saved, Pruning(0.1, 1e-6, 2)))[0] < 1e-4
+
+
+@pytest.mark.parametrize(("trained", "moves"), [(2, [False, False, True]), (3, [False, True, True])])
+def test_layers_that_the_trial_froze_last_stay_frozen(folder: Path, trained: int, moves: list[bool]) -> None:
+    frozen = {"frozen_epochs": 2, "fine_tune_share": 0.5, "batch_norm": False, "depth": 2, "units": 16}
+    job, saved, net = begin(folder, "mlp", learning_rate=0.01, **frozen)
+    after = train(folder, job, saved, Pruning(0.5, 1.0, trained))
+    assert [moved > 0 for moved in measure_moves(net, after)] == moves
+    assert measure_sparsity(after) == pytest.approx(0.5, abs=0.01)  # of the frozen kernels too
+
+
+def test_after_the_frozen_epochs_the_rate_is_that_of_fine_tuning(folder: Path) -> None:
+    job, saved, net = begin(folder, "mlp", learning_rate=0.01, frozen_epochs=1, fine_tune_factor=1e-4)
+    assert max(measure_moves(net, train(folder, job, saved, Pruning(0.1, 1.0, 2)))) < 1e-3
