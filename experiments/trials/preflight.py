@@ -16,7 +16,7 @@ from ..errors import RunError
 from .failure import explain_no_room, lacks_room
 from .job import TrialJob
 from .process import at_work
-from .run import build, build_after, serialize
+from .run import build, build_after, convert_to_float32, serialize
 from .saved_model import explain_refusal
 
 if TYPE_CHECKING:
@@ -58,14 +58,13 @@ def inspect_model(job: TrialJob, losses: Sequence[str] = ()) -> Preflight:
 def _inspect(job: TrialJob, others: Sequence[str]) -> Preflight:
     from ...models.compiled import has_scaling
     from ...models.training import keras_step, losses
-    from ...models.training.clone import convert_to_float32
     from ...models.training.optimizers import is_config
 
     model, options = build(job)
     named = dict.fromkeys((options.loss, *others))
     for loss in named:
         losses.check(loss, job.data.num_classes)
-    exported = convert_to_float32(model)
+    exported = convert_to_float32(job, model)
     saved = _save(job, exported)
     if job.model not in BUILT_IN:  # the next trial's model must not begin with what this one would learn
         build_after(job, [(layer.name, weight) for layer in model.layers for weight in layer.trainable_weights])
