@@ -16,6 +16,7 @@ from ..coordinator.progress import Screen
 from ..coordinator.session import Places
 from ..errors import InputError
 from ..export.formats import find_format
+from ..planning.resume_check import refuse_changed_files
 from ..promotion.choice import find_metric
 from ..promotion.promote import promote
 from ..promotion.records import Choice, Promotion, Request, Work
@@ -62,6 +63,8 @@ def compress(
     asked.validate()
     screen.line(f"reading {version.name} version {version.version}, its study and its data")
     source = read_source(client, version, places.data_dir)
+    if asked.everything or asked.prune or asked.distil:
+        refuse_changed_files(source.spec, source.study.tags, "quantize alone, which trains nothing: --int8")
     int8 = _can_quantize(asked, screen)
     student = choose_student(client, source, asked)
     found = find_logged(client, source, asked.label(source.saved.sha256, source.splits.digest))

@@ -27,7 +27,7 @@ from ..planning import recorded_defaults
 from ..planning.initial_points import add_defaults, add_recorded, find_best_points
 from ..planning.keras_tuner_space import discover
 from ..planning.resolve import ask_about, find_ends, open_all
-from ..planning.resume_check import find_same, has_code_changed, list_digests
+from ..planning.resume_check import find_same, has_code_changed, keep_losses, list_digests
 from ..store import Store
 from ..system.cpus import count_cores
 from ..system.file_lock import lock_study
@@ -157,6 +157,7 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
         attempts = before.read_attempts()
         check_known(spec, engine, attempts)
     code = _keep_code(spec, checkpoints, preflight.code)
+    losses = keep_losses(checkpoints, digests)
     tags = {**describe_origin(Path.cwd()), **describe_study(spec, splits), **decided.machine}
     study = open_study(client, store, spec, {**tags, PROMOTABLE: "yes" if preflight.promotable else "no"})
     tracker = Tracker(Outbox(study, Spool(store.spool, spec.name), screen.line), splits, tags, decided.lease)
@@ -170,7 +171,7 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
     repairs = reconcile(Stores(study, engine, spec.goal, checkpoints), attempts)
     for line in repairs.lines:
         screen.line(line)
-    coordinator = Coordinator(Parts(spec, data, engine, tracker, pool, screen, checkpoints, precision, code))
+    coordinator = Coordinator(Parts(spec, data, engine, tracker, pool, screen, checkpoints, precision, code, losses))
     coordinator.resume(repairs.attempts, tracker.outbox.find_models())
     if attempts:
         screen.line(describe_resumed(coordinator.progress, len(engine.unfinished())))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import Shell
 from fits import digits, model
+from searches import runs
 
 from tailor.experiments.trials.preflight import list_losses
 from tailor.models.training.fit import FitPlan, fit
@@ -75,3 +76,60 @@ def test_two_folders_losses_of_one_name_train_apart(tmp_path: Path, monkeypatch:
         history = fit(model(), data, TrainOptions(loss="losses.py:f", optimizer="sgd"), FitPlan(1, seed=1)).history
         found.append(history[0]["train_loss"])
     assert found[1] > 1.5 * found[0]
+
+
+EDITING = """
+import keras
+
+def f(wanted, found):
+    return FACTOR * keras.losses.categorical_crossentropy(wanted, found)
+"""
+
+NETS = """
+import keras
+from pathlib import Path
+
+def build(hparams, input_shape, num_classes):
+    if Path("mlruns/checkpoints/own").is_dir():  # the search has begun
+        text = Path("losses.py").read_text(encoding="utf-8")
+        Path("losses.py").write_text(text.replace("return 1 *", "return 1000 *"), encoding="utf-8")
+    layers = [keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(num_classes, activation="softmax")]
+    return keras.Sequential([keras.Input(input_shape), *layers])
+"""
+
+PINNED = """
+[study]
+name = "own"
+dataset = "digits"
+model = "nets.py:build"
+objective = "val_accuracy"
+direction = "maximize"
+
+[search]
+trials = 2
+max_epochs = 1
+
+[training]
+loss = "losses.py:f"
+"""
+
+
+def test_trials_use_the_loss_of_the_start_and_what_trains_later_names_a_changed_file(tailor: Shell) -> None:
+    """The factory stands for a person who edits the file while the trials train."""
+    for name, text in (("losses.py", EDITING.replace("FACTOR", "1")), ("nets.py", NETS), ("own.toml", PINNED)):
+        (tailor.folder / name).write_text(text, encoding="utf-8")
+    done = tailor("search", "own.toml", "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    assert "return 1000 *" in (tailor.folder / "losses.py").read_text(encoding="utf-8")
+    assert all(run.data.metrics["train_loss"] < 10 for run in runs(tailor.folder, "own")[1])
+    promoted = tailor("promote", "own", "--to", "own")
+    assert promoted.returncode == 2
+    assert "losses.py:f has changed since study 'own' began" in promoted.stderr and "--quick" in promoted.stderr
+    assert tailor("promote", "own", "--to", "own", "--quick").returncode == 0
+    compressed = tailor("compress", "own", "--prune", "0.5", "--dry-run")
+    assert compressed.returncode == 2 and "losses.py:f has changed since study 'own' began" in compressed.stderr
+    again = tailor("reproduce", "own:0")
+    assert again.returncode == 1 and "file (losses.py:f)" in again.stdout
+    (tailor.folder / "losses.py").write_text(EDITING.replace("FACTOR", "1"), encoding="utf-8")
+    same = tailor("reproduce", "own:0")
+    assert same.returncode == 0, same.stdout
