@@ -15,6 +15,7 @@ import keras
 from .errors import ModelError
 from .interface import adapt_input
 from .outputs import add_softmax
+from .training import optimizers
 from .training.clone import walk_layers
 from .training.keras_private import excludes_weights_from_decay, get_learning_rate
 from .training.keras_step import has_custom_step
@@ -61,18 +62,33 @@ def _optimizer(name: str, optimizer: keras.optimizers.Optimizer) -> tuple[str, f
         (optimizer.use_ema, "use_ema; remove it, and set `ema` in the study"),
         (not isinstance(get_learning_rate(optimizer), RATES), "a function for its rate; give a number or a LearningRateSchedule"),
         (excludes_weights_from_decay(optimizer), "exclude_from_weight_decay; remove it"),
+        (_is_local(optimizer), "a class that is made in a function, perhaps of a trial's values; move it to the top of its file"),
     ):
         if wrong:
             raise ModelError(f"model {name!r}: expected an optimizer that Tailor can train with, got one with {what}.")
-    plain = keras.optimizers.serialize(optimizer)
-    config = plain["config"]
-    rate, decay = config["learning_rate"], config["weight_decay"]
-    config |= {"name": None, "loss_scale_factor": None}  # scaling the loss up and its gradients down changes nothing
-    if isinstance(rate, float):
-        config["learning_rate"] = 0.0
-    if decay is not None:
-        config["weight_decay"] = 0.0
-    return json.dumps(plain, sort_keys=True, default=float), rate if isinstance(rate, float) else 0.0, float(decay or 0.0)
+    try:
+        plain = keras.optimizers.serialize(optimizer)
+        config = plain["config"]
+        rate, decay = config["learning_rate"], config["weight_decay"]
+        config |= {"name": None, "loss_scale_factor": None}  # scaling the loss up and its gradients down changes nothing
+        if isinstance(rate, float):
+            config["learning_rate"] = 0.0
+        if decay is not None:
+            config["weight_decay"] = 0.0
+        serialized = json.dumps(plain, sort_keys=True, default=float)
+        optimizers.read(serialized)
+    except Exception as error:  # of the user's get_config or __init__, or Keras's
+        said = (str(error).strip().splitlines() or [""])[0].partition(". ")[0][:200]
+        raise ModelError(
+            f"model {name!r}: expected an optimizer that can be made again of its config, got {type(optimizer).__name__} "
+            f"({type(error).__name__}: {said}); give each custom optimizer or schedule a whole get_config, and register it with "
+            "@keras.saving.register_keras_serializable()."
+        ) from error
+    return serialized, rate if isinstance(rate, float) else 0.0, float(decay or 0.0)
+
+
+def _is_local(optimizer: keras.optimizers.Optimizer) -> bool:
+    return any("<locals>" in type(one).__qualname__ for one in (optimizer, get_learning_rate(optimizer)))
 
 
 def _loss(name: str, model: keras.Model) -> tuple[str, float, bool]:

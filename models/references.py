@@ -8,16 +8,30 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import chdir
+from collections.abc import Iterator, Mapping
+from contextlib import chdir, contextmanager
+from contextvars import ContextVar
 from importlib.machinery import PathFinder
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from .errors import ModelError
 
 _STARTED_WITH = tuple(sys.path)  # before the user's folders are on it
+
+
+_kept: ContextVar[Mapping[str, str]] = ContextVar("kept", default=MappingProxyType({}))
+
+
+@contextmanager
+def reading_kept(copies: Mapping[str, str]) -> Iterator[None]:
+    """Inside the block, a reference that is a key of `copies` is read from that copy of its file."""
+    token = _kept.set(copies)
+    try:
+        yield
+    finally:
+        _kept.reset(token)
 
 
 def is_file(name: str) -> bool:
@@ -28,8 +42,11 @@ def is_file(name: str) -> bool:
 def find(field: str, name: str, kept: Path | None = None) -> tuple[Any, ModuleType]:
     """What the reference names, and its module. Raises ModelError that names `field` and what is missing.
 
-    `kept` is a copy of the file, whose code replaces the file's. An ImportError inside the user's module is not masked.
+    `kept` is a copy of the file, whose code replaces the file's, as does one of `reading_kept`. An ImportError inside the user's
+    module is not masked.
     """
+    if kept is None and name in _kept.get():
+        kept = Path(_kept.get()[name])
     place, _, attribute = name.rpartition(":")
     if place in ("", "__main__"):
         raise ModelError(

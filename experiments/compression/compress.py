@@ -16,6 +16,7 @@ from ..coordinator.progress import Screen
 from ..coordinator.session import Places
 from ..errors import InputError
 from ..export.formats import find_format
+from ..planning.resume_check import refuse_changed_files
 from ..promotion.choice import find_metric
 from ..promotion.promote import promote
 from ..promotion.records import Choice, Promotion, Request, Work
@@ -62,6 +63,8 @@ def compress(
     asked.validate()
     screen.line(f"reading {version.name} version {version.version}, its study and its data")
     source = read_source(client, version, places.data_dir)
+    if asked.everything or asked.prune or asked.distil:
+        refuse_changed_files(source.spec, source.study.tags, "quantize alone, which trains nothing: --int8")
     int8 = _can_quantize(asked, screen)
     student = choose_student(client, source, asked)
     found = find_logged(client, source, asked.label(source.saved.sha256, source.splits.digest))
@@ -102,7 +105,7 @@ def _can_quantize(asked: Asked, screen: Screen) -> bool:
 
 def _choose(source: Source, asked: Asked, variants: Sequence[Variant]) -> Recorded:
     rows = tuple(one.row for one in variants)
-    chosen = choose(rows, asked.tolerance, only_int8=asked.int8)
+    chosen = choose(rows, asked)
     shown = next(one for one in variants if one.row == (chosen or rows[0]))
     metric = find_metric(source.study.goal)
     score = score_with_interval(metric, Predictions(source.splits.holdout.labels, shown.holdout))

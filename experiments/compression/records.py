@@ -44,6 +44,11 @@ class Asked:
         return not (self.prune or self.distil or self.int8)
 
     @property
+    def single(self) -> bool:
+        """Whether a single variant is asked for, perhaps with its 8-bit form."""
+        return not self.everything and len(self.prune) + bool(self.distil) <= 1
+
+    @property
     def sparsities(self) -> tuple[float, ...]:
         """The sparsities to prune to."""
         return SPARSITIES if self.everything else self.prune
@@ -110,16 +115,16 @@ def name_int8(base: str) -> str:
     return INT8 if base == ORIGINAL else f"{base} {INT8}"
 
 
-def choose(rows: Sequence[Row], tolerance: float, only_int8: bool = False) -> Row | None:
+def choose(rows: Sequence[Row], asked: Asked) -> Row | None:
     """The smallest variant, gzipped, of those within the tolerance (in points) of the original's accuracy on holdout.
 
-    A single variant is what was asked for, and is taken as it is. None if there is no such variant. `only_int8` leaves the 8-bit
-    forms to choose from.
+    A single variant is what was asked for, and is taken as it is. None if there is no such variant. If 8-bit forms are asked
+    for, it chooses from them alone.
     """
     original = rows[0]
-    others = [row for row in rows[1:] if row.int8 or not only_int8]
-    if len(others) == 1:
+    others = [row for row in rows[1:] if row.int8 or not asked.int8]
+    if asked.single and others:
         return others[0]
-    least = original.holdout_accuracy - tolerance / 100 - 1e-9
+    least = original.holdout_accuracy - asked.tolerance / 100 - 1e-9
     close = [row for row in others if row.holdout_accuracy >= least and row.gzip_bytes < original.gzip_bytes]
     return min(close, key=lambda row: (row.gzip_bytes, -row.holdout_accuracy), default=None)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...models.errors import ModelError
+from ..errors import RunError
 from ..trials.failure import describe_error
 from ..trials.job import TrialJob
 from ..trials.process import at_work
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from ...models.training.random import Clock
 
 
+class Diverged(RunError):
+    """The loss of a variant's training became no number; the message says what to lower."""
+
+
 @dataclass(frozen=True)
 class Made:
     """A trained variant: the bytes of its .keras file, and its epochs."""
@@ -34,32 +40,39 @@ class Made:
 
 @dataclass(frozen=True)
 class Pruning:
-    """Prune to the `sparsity` at `rate` times the trial's learning rate, in the first half of the steps."""
+    """Prune to the `sparsity` at `rate` times the trial's learning rate, in the first half of the steps.
+
+    The layers that were frozen in the last of the trial's epochs, which are `trained`, stay so, and the rate is that epoch's.
+    """
 
     sparsity: float
     rate: float
+    trained: int
 
 
 def prune(saved: SavedModel, job: TrialJob, plan: Pruning) -> Made:
-    """Prune a model and train it on, by the options of the job, for its epochs."""
+    """Prune a model and train it on, by the options of the job, for its epochs. Raises Diverged."""
+    from ...models.training.freezing import find_phase, list_phases
     from ...models.training.pruning import PruningProgram
 
     with at_work(job):
         _, options = build(job)
-        options = dataclasses.replace(options, learning_rate=options.learning_rate * plan.rate)
+        phases = list_phases(options)
+        phase = phases[find_phase(phases, plan.trained)]
         steps = math.ceil(int(open_data(job.data, job.in_memory).train_images.shape[0]) / options.batch_size)
         ramp = max(1, steps * job.epochs // 2)
 
         def make(model: keras.Model, clock: Clock, options: TrainOptions) -> Program:
-            return PruningProgram(model, clock, options, job.data.num_classes, (plan.sparsity, ramp))
+            return PruningProgram(model, clock, options, job.data.num_classes, (plan.sparsity, ramp, phase.frozen))
 
-        return _train(load_model(saved), job, options, make, first=math.ceil(ramp / steps))
+        with _advising("lower --rate"):
+            return _train(load_model(saved), job, options, make, plan.rate * phase.factor, first=math.ceil(ramp / steps))
 
 
 def distil(teacher: SavedModel, jobs: tuple[TrialJob, TrialJob], plan: tuple[float, float]) -> Made:
     """Train a student by a teacher: `jobs` are (the student's, the teacher's), whose options train both.
 
-    `plan` is (temperature, alpha).
+    `plan` is (temperature, alpha). Raises Diverged.
     """
     from ...models.training.distillation import Distillation, DistillationProgram
 
@@ -71,7 +84,8 @@ def distil(teacher: SavedModel, jobs: tuple[TrialJob, TrialJob], plan: tuple[flo
         def make(model: keras.Model, clock: Clock, options: TrainOptions) -> Program:
             return DistillationProgram((model, loaded), clock, options, job.data.num_classes, Distillation(*plan))
 
-        return _train(student, job, dataclasses.replace(options, label_smoothing=0.0), make)
+        with _advising("lower --temperature or --alpha, or take another --student"):
+            return _train(student, job, dataclasses.replace(options, label_smoothing=0.0), make)
 
 
 def try_to_build(job: TrialJob) -> str:
@@ -92,6 +106,17 @@ def measure_zeros(saved: SavedModel) -> tuple[float, int]:
     return measure_sparsity(model), count_nonzero(model)
 
 
+@contextmanager
+def _advising(advice: str) -> Iterator[None]:
+    """Inside the block a loss that is no number raises Diverged, with that advice."""
+    from ...models.training.trainer import NonFiniteLoss
+
+    try:
+        yield
+    except NonFiniteLoss as error:
+        raise Diverged(f"{error}; {advice}") from error
+
+
 def _read_options(job: TrialJob) -> TrainOptions:
     with at_work(job):
         return build(job)[1]
@@ -102,10 +127,12 @@ def _train(
     job: TrialJob,
     options: TrainOptions,
     make: Callable[[keras.Model, Clock, TrainOptions], Program],
+    factor: float = 1.0,
     first: int = 1,
 ) -> Made:
     from ...models.training.clone import clone_or_keep
     from ...models.training.fit import balance_classes
+    from ...models.training.freezing import Freezer
     from ...models.training.plateau import PLATEAU
     from ...models.training.records import TrialValues
     from ...models.training.seeding import seed_all
@@ -118,6 +145,9 @@ def _train(
     weights = balance_classes(data) if options.class_weight == "balanced" else None
     steps = math.ceil(int(data.train_images.shape[0]) / options.batch_size)
     with seed_all(job.seed):
+        freezer = Freezer(model)
         program = make(*clone_or_keep(model), options)
-        tuned = tune(program, model, data, TrialValues(options, job.seed, steps, job.epochs, 0, weights), first)
+        values = TrialValues(options, job.seed, steps, job.epochs, class_weight=weights, factor=factor)
+        tuned = tune(program, model, data, values, first)
+        freezer.release()  # a model that cannot be cloned was frozen itself
     return Made(serialize(model), tuned.history, tuned.best_epoch)

@@ -23,7 +23,7 @@ from ..trials.saved_model import SavedModel
 from .measure import count_gzipped, measure_keras, measure_litert
 from .records import ORIGINAL, Asked, Row, name_int8
 from .source import Source, make_student_job
-from .train import Made, Pruning, distil, measure_zeros, prune, try_to_build
+from .train import Diverged, Made, Pruning, distil, measure_zeros, prune, try_to_build
 
 LITERT = FORMATS["litert"]
 LEAST_TO_PRUNE, LEAST_TO_DISTIL = 3, 5  # epochs, if the trial itself had few
@@ -54,7 +54,10 @@ class Workshop:
 
 
 def make_variants(source: Source, asked: Asked, shop: Workshop) -> Iterator[Variant]:
-    """The original first, then those asked for. Raises what training and conversion raise."""
+    """The original first, then those asked for; of several, one whose training diverges is left out.
+
+    Raises what training and conversion raise.
+    """
     for base, saved, made, described in _make_models(source, asked, shop):
         shop.say(f"measuring {base}")
         variant = _measure(source, shop, base, saved, made, described)
@@ -94,17 +97,31 @@ def _make_models(source: Source, asked: Asked, shop: Workshop) -> Iterator[tuple
         name = f"pruned {100 * sparsity:g} %"
         rate = "" if asked.rate == 1 else f" at {asked.rate:g} times the trial's learning rate"
         shop.say(f"{name}: {count(epochs, 'epoch')}{rate}")
-        made = shop.evaluator.call(prune, source.saved, job, Pruning(sparsity, asked.rate))
-        yield name, _save(shop.folder, name, made, source.saved), made, {**source.described, "epochs": epochs}
+        made = _train(shop, asked, name, prune, source.saved, job, Pruning(sparsity, asked.rate, trained))
+        if made is not None:
+            yield name, _save(shop.folder, name, made, source.saved), made, {**source.described, "epochs": epochs}
     if asked.distil or asked.everything:
         epochs = asked.epochs or max(LEAST_TO_DISTIL, trained)
         student = make_student_job(job, shop.student, epochs)
         name = f"distilled {shop.student[0]}"
         shop.say(f"{name}: {count(epochs, 'epoch')}, {_list_sizes(shop)}")
-        made = shop.evaluator.call(distil, source.saved, (student, job), (asked.temperature, asked.alpha))
+        made = _train(shop, asked, name, distil, source.saved, (student, job), (asked.temperature, asked.alpha))
+        if made is None:
+            return
         # The student was trained by the teacher's options; a compiled teacher's are in its code, so its values alone say less.
         described = {**source.described, "model": student.model, "values": _list_values(source, student.values), "epochs": epochs}
         yield name, _save(shop.folder, name, made, None), made, described
+
+
+def _train(shop: Workshop, asked: Asked, name: str, train: Callable[..., Made], *arguments: Any) -> Made | None:
+    """Train a variant. None, after a line that says why, if that diverges and there are others; then they are worth having."""
+    try:
+        return shop.evaluator.call(train, *arguments)
+    except Diverged as error:
+        if asked.single:
+            raise RunError(f"{name}: {error}") from error
+        shop.say(f"without {name}: {error}")
+        return None
 
 
 def _list_values(source: Source, student: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -43,6 +43,7 @@ class Parts:
     checkpoints: Checkpoints
     precision: str  # in place of "auto"
     code: Path | None = None  # a copy of the factory's file, if a file names it
+    losses: Mapping[str, str] = field(default_factory=dict)  # by reference, copies of the files of custom losses
     clock: Callable[[], float] = time.monotonic
     name: Callable[[int], str] = TRIAL.describe  # what the screen calls a trial
 
@@ -174,18 +175,17 @@ class Coordinator:
         self._parts.workers.submit(job)
 
     def _make_job(self, suggestion: Suggestion, attempt: int) -> TrialJob:
-        weights = None
-        if suggestion.continues is not None:
-            weights = self._parts.checkpoints.find(suggestion.continues)
-            if weights is None:
-                suggestion = dataclasses.replace(suggestion, epochs_done=0)
-                gone = f"the weights of trial {suggestion.continues} are gone"
-                self._parts.screen.line(f"{self._parts.name(suggestion.trial)}: {gone}; it trains from the first epoch")
+        weights = None if suggestion.continues is None else self._parts.checkpoints.find(suggestion.continues)
+        if suggestion.continues is not None and weights is None:
+            suggestion = dataclasses.replace(suggestion, epochs_done=0)
+            gone = f"the weights of trial {suggestion.continues} are gone"
+            self._parts.screen.line(f"{self._parts.name(suggestion.trial)}: {gone}; it trains from the first epoch")
         job = make_job(self._spec, suggestion, attempt, self._parts.data, self._parts.precision)
         newest = self._parts.checkpoints.newest(suggestion.trial)
         return dataclasses.replace(
             job,
             code=None if self._parts.code is None else str(self._parts.code),
+            losses=self._parts.losses,
             weights=None if weights is None else str(weights),
             saves_to=str(self._parts.checkpoints.attempt(suggestion.trial, attempt)),
             resumes=None if newest is None else str(newest),

@@ -30,7 +30,7 @@ from ..tracking.tags import describe_origin, describe_study
 from ..tracking.tracker import flatten, open_experiment
 from ..trials.evaluator import Evaluator
 from ..trials.job import make_job
-from ..trials.preflight import inspect_model
+from ..trials.preflight import inspect_model, list_losses
 from ..trials.rate_range import measure_rates
 from .progress import Screen
 
@@ -66,7 +66,7 @@ def run_rate_test(spec: StudySpec, store: Store, data_dir: Path | None, plan: Ra
         spec = discover(spec, splits)
         data = splitting.cache(splits, Path(folder))
         smallest, _ = find_ends(spec)
-        found = evaluator.call(inspect_model, make_job(spec, Suggestion(0, smallest, 1), 0, data))
+        found = evaluator.call(inspect_model, make_job(spec, Suggestion(0, smallest, 1), 0, data), list_losses(spec))
         values = _choose_point(spec, found.first)
         unit = "epochs" if plan.by_epoch else "steps"
         screen.line(f"training {spec.model} for {plan.points} {unit}, at rates from {plan.low:g} to {plan.high:g}")

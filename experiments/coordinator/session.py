@@ -27,7 +27,7 @@ from ..planning import recorded_defaults
 from ..planning.initial_points import add_defaults, add_recorded, find_best_points
 from ..planning.keras_tuner_space import discover
 from ..planning.resolve import ask_about, find_ends, open_all
-from ..planning.resume_check import find_same, has_code_changed, list_digests
+from ..planning.resume_check import find_same, has_code_changed, keep_losses, list_digests
 from ..store import Store
 from ..system.cpus import count_cores
 from ..system.file_lock import lock_study
@@ -46,7 +46,7 @@ from ..tracking.tracker import Tracker, open_experiment, open_study
 from ..trials.checkpoints import Checkpoints
 from ..trials.failure import advise, describe_error, trace_own
 from ..trials.job import make_job
-from ..trials.preflight import Preflight
+from ..trials.preflight import Preflight, list_losses
 from ..workers.cluster import Cluster
 from ..workers.pool import Pool
 from .coordinator import Coordinator, Parts
@@ -170,8 +170,9 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
         catch_up(Outbox(before, Spool(store.spool, spec.name), screen.line))
         attempts = before.read_attempts()
         check_known(spec, engine, attempts)
-    # Trials use a copy, so you may edit the file during the search.
+    # Trials use copies, so you may edit the files during the search.
     code = None if decided.code is None else checkpoints.keep_code(_find_code(spec).name, decided.code)
+    losses = keep_losses(checkpoints, digests)
     tags = {**describe_origin(Path.cwd()), **describe_study(spec, splits), **decided.machine}
     study = open_study(client, store, spec, {**tags, PROMOTABLE: "yes" if preflight.promotable else "no"})
     tracker = Tracker(Outbox(study, Spool(store.spool, spec.name), screen.line), splits, tags, decided.lease)
@@ -185,7 +186,7 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
     repairs = reconcile(Stores(study, engine, spec.goal, checkpoints), attempts)
     for line in repairs.lines:
         screen.line(line)
-    coordinator = Coordinator(Parts(spec, data, engine, tracker, pool, screen, checkpoints, precision, code))
+    coordinator = Coordinator(Parts(spec, data, engine, tracker, pool, screen, checkpoints, precision, code, losses))
     coordinator.resume(repairs.attempts, tracker.outbox.find_models())
     if attempts:
         screen.line(describe_resumed(coordinator.progress, len(engine.unfinished())))
@@ -221,7 +222,8 @@ def check_model(pool: Pool, spec: StudySpec, data: DataHandle, say: Callable[[st
     """
     smallest, _ = find_ends(spec)
     try:
-        return pool.preflight(make_job(spec, Suggestion(0, smallest, 1), 0, data, precision), say)
+        job = make_job(spec, Suggestion(0, smallest, 1), 0, data, precision)
+        return pool.preflight(job, say, list_losses(spec))
     except RunError:
         raise
     except (InputError, ModelError) as error:

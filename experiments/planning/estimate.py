@@ -22,7 +22,7 @@ from ..system.words import count
 from ..trials.evaluator import Evaluator
 from ..trials.failure import advise, describe_error
 from ..trials.job import TrialJob, make_job
-from ..trials.preflight import Preflight, inspect_model
+from ..trials.preflight import Preflight, inspect_model, list_losses
 from ..trials.process import at_work
 from ..trials.run import build
 from .ends import search_ends
@@ -129,7 +129,7 @@ class _Meter:
 
     def inspect(self, values: Mapping[str, Any]) -> Preflight:
         """What a search's start finds of the model. Raises InputError if it cannot be built, ModelError if it is refused."""
-        found = self._call(_inspect, values)
+        found = self._call(partial(_inspect, losses=list_losses(self._spec)), values)
         self._inspected = values
         return found
 
@@ -195,10 +195,10 @@ def _size(values: Mapping[str, Any], parameters: int, numbers: int, batch: int, 
     return Size(values, parameters, megabytes, 1000 * seconds, seconds * math.ceil(images / batch))
 
 
-def _inspect(job: TrialJob) -> Preflight:
+def _inspect(job: TrialJob, losses: Sequence[str]) -> Preflight:
     """What a search's start finds of the job's model. Raises ModelError if a search refuses the model."""
     try:
-        return inspect_model(job)
+        return inspect_model(job, losses)
     except (ModelError, InputError, RunError):
         raise
     except Exception as error:  # an error of the user's code; a traceback cannot cross to the other process

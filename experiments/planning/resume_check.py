@@ -22,6 +22,7 @@ from ..system.words import list_names
 from ..tracking.pending import refuse_pending
 from ..tracking.reader import RecordedStudy, find_named
 from ..tracking.recorded import DEFAULTS
+from ..trials.checkpoints import Checkpoints
 from . import recorded_defaults
 from .resolve import list_differences
 
@@ -84,6 +85,43 @@ def digest_files(spec: StudySpec) -> dict[str, str]:
     return found
 
 
+def list_changed_files(spec: StudySpec, recorded: Mapping[str, str]) -> list[str]:
+    """The values that name a file which is not the one of the study's FILES_TAG, or is gone; sorted."""
+    today, before = digest_files(spec), read_files_tag(recorded)
+    return sorted(name for name in {*before, *today} if before.get(name) != today.get(name))
+
+
+def refuse_changed_files(spec: StudySpec, recorded: Mapping[str, str], otherwise: str) -> None:
+    """Raise InputError if a file has changed that the study's values name, before they train once more."""
+    if changed := list_changed_files(spec, recorded):
+        has = "has" if len(changed) == 1 else "have"
+        raise InputError(
+            f"{list_names(changed)} {has} changed since study {spec.name!r} began, or cannot be found from this folder, and would "
+            f"train otherwise now; undo the change, go to the folder of the search, or {otherwise}."
+        )
+
+
+def read_files_tag(tags: Mapping[str, str]) -> dict[str, str]:
+    """The digests that `digest_files` found, from a study's tags."""
+    return json.loads(tags.get(FILES_TAG, "{}"))
+
+
+def keep_losses(checkpoints: Checkpoints, digests: Mapping[str, str]) -> dict[str, str]:
+    """Copies of the custom losses' files, by reference: trials use those, so you may edit the files during the search.
+
+    `digests` are the tags of `list_digests`. Raises InputError if a file is not the one that they tell of.
+    """
+    kept = {}
+    for name, digest in read_files_tag(digests).items():
+        if is_file(name):
+            path = Path(name.rpartition(":")[0])
+            code = path.read_bytes()
+            if hashlib.sha256(code).hexdigest() != digest:
+                raise InputError(f"training.loss: {path} changed while the command started; run the same command again.")
+            kept[name] = str(checkpoints.keep_code(f"{digest[:12]}.py", code))
+    return kept
+
+
 def list_digests(spec: StudySpec, code: str) -> dict[str, str]:
     """Tags with the SHA-256s of a study's files; `code` is that of a custom model's file, or empty."""
     files = digest_files(spec)
@@ -101,8 +139,7 @@ def has_code_changed(spec: StudySpec, study: RecordedStudy, digests: Mapping[str
     if any(record.outcome.status != "failed" for record in engine.records()):
         what = f"study.model: the file of {spec.model!r} has"
         if CODE_TAG not in changed:
-            before, now = json.loads(study.tags[FILES_TAG]), json.loads(digests[FILES_TAG])
-            names = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+            names = list_changed_files(spec, study.tags)
             what = f"{list_names(names)} {'has' if len(names) == 1 else 'have'}"
         more = f" with the best points of this one: --name NEW --enqueue-from {shlex.quote(spec.name)}"
         raise InputError(

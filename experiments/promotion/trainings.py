@@ -18,6 +18,7 @@ from ..coordinator.session import open_pool
 from ..datasets import splits as splitting
 from ..datasets.splits import Splits
 from ..errors import InputError, RunError
+from ..planning.resume_check import keep_losses, refuse_changed_files
 from ..registry.files import fetch_saved_model, find_logged_models
 from ..system.file_lock import hold_lock
 from ..system.signals import Interrupted, stopping
@@ -111,6 +112,7 @@ def _train_left(work: Work, wanted: Mapping[int, Suggestion], kind: Kind, splits
             retries=spec.search.retries,
         ),
     )
+    refuse_changed_files(spec, study.tags, "promote the best trial as it is: --quick")
     checkpoints = Checkpoints(store.checkpoints, own)
     outbox = Outbox(study, Spool(store.spool, own), screen.line, kind)
     outbox.retry(at_once=True)
@@ -125,8 +127,12 @@ def _train_left(work: Work, wanted: Mapping[int, Suggestion], kind: Kind, splits
     with open_pool(spec, work.places) as pool, name_full_disk(store), lease:
         lease.acquire(study.experiment_id, spec.name, screen.line)
         tracker = Tracker(outbox, work.splits, tags, lease, kind)
-        data, code = splitting.cache(splits, store.cache), _keep_code(work, checkpoints)
-        parts = Parts(steered, data, engine, tracker, pool, screen, checkpoints, "float32", code, name=kind.describe)
+        data, code, losses = (
+            splitting.cache(splits, store.cache),
+            _keep_code(work, checkpoints),
+            keep_losses(checkpoints, study.tags),
+        )
+        parts = Parts(steered, data, engine, tracker, pool, screen, checkpoints, "float32", code, losses, name=kind.describe)
         coordinator = Coordinator(parts)
         coordinator.resume([*repairs.attempts, *failed], outbox.find_models() & wanted.keys())
         with stopping(coordinator.stop) as caught:

@@ -25,7 +25,7 @@ class Checkpoints:
         os.replace(draft, self._place(trial))
 
     def keep_code(self, name: str, code: bytes) -> Path:
-        """Keep a factory's file as it is now, while the study runs."""
+        """Keep a file of the user's code as it is now, while the study runs."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         place = (self._folder / name).absolute()
         draft = place.with_suffix(".draft")

@@ -115,7 +115,8 @@ def start_tensorflow(threads: int | None, at_once: int | None = None) -> None:
 def _predict(saved: SavedModel, images: np.ndarray) -> np.ndarray:
     from ...models.training.batches import limit_batch
 
-    return load_model(saved).predict(images, batch_size=limit_batch(images.shape[1], images.shape[2], 500), verbose=0)
+    batch = limit_batch(images.shape[1], images.shape[2], 500)
+    return load_model(saved).predict(images, batch_size=batch, verbose=0).astype("float32")  # a layer's own type may be another
 
 
 def _average(models: Sequence[SavedModel], weights: Sequence[int] | None) -> bytes:

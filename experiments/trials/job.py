@@ -34,6 +34,7 @@ class TrialJob:
     waits: bool  # whether a report waits for the coordinator's answer (there is a pruner)
     folder: str  # the user's current folder, where a factory's module or file is found
     code: str | None = None  # a copy of the factory's file from the search's start; you may edit the file meanwhile
+    losses: Mapping[str, str] = field(default_factory=dict)  # by reference, such copies of the files of custom losses
     in_memory: bool | None = None  # whether the images are held in memory; None: their size decides
     weights: str | None = None  # a .keras file whose weights the model begins with, after `epochs_done` epochs
     epochs_done: int = 0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ...models.errors import ModelError
@@ -11,11 +11,12 @@ from ...models.factory import BUILT_IN, digest, find, resolve
 from ...models.outputs import ADDED
 from ...models.references import is_file
 from ...models.training.options import TrainOptions
+from ...search.study.spec import StudySpec
 from ..errors import RunError
 from .failure import explain_no_room, lacks_room
 from .job import TrialJob
 from .process import at_work
-from .run import build, build_after, serialize
+from .run import build, build_after, convert_to_float32, serialize
 from .saved_model import explain_refusal
 
 if TYPE_CHECKING:
@@ -39,21 +40,31 @@ class Preflight:
     compiled: bool = False  # its own optimizer trains it
 
 
-def inspect_model(job: TrialJob) -> Preflight:
-    """Build the job's model, save it, load it, and drop it. Raises ModelError for what would fail in every trial."""
+def list_losses(spec: StudySpec) -> tuple[str, ...]:
+    """Every loss that the study file or its space may give a trial."""
+    values = (spec.training, *spec.source.samples())
+    return tuple(dict.fromkeys(str(one["loss"]) for one in values if "loss" in one))
+
+
+def inspect_model(job: TrialJob, losses: Sequence[str] = ()) -> Preflight:
+    """Build the job's model, save it, load it, and drop it; check each of the losses, and the job's own.
+
+    Raises ModelError for what would fail in every trial, or in each with one of the losses.
+    """
     with at_work(job):
-        return _inspect(job)
+        return _inspect(job, losses)
 
 
-def _inspect(job: TrialJob) -> Preflight:
+def _inspect(job: TrialJob, others: Sequence[str]) -> Preflight:
     from ...models.compiled import has_scaling
     from ...models.training import keras_step, losses
-    from ...models.training.clone import convert_to_float32
     from ...models.training.optimizers import is_config
 
     model, options = build(job)
-    losses.check(options.loss, job.data.num_classes)
-    exported = convert_to_float32(model)
+    named = dict.fromkeys((options.loss, *others))
+    for loss in named:
+        losses.check(loss, job.data.num_classes)
+    exported = convert_to_float32(job, model)
     saved = _save(job, exported)
     if job.model not in BUILT_IN:  # the next trial's model must not begin with what this one would learn
         build_after(job, [(layer.name, weight) for layer in model.layers for weight in layer.trainable_weights])
@@ -65,7 +76,8 @@ def _inspect(job: TrialJob) -> Preflight:
     if why := explain_refusal(exported, saved, find(job.model)[1] if is_file(job.model) else None):
         notes.append(f"its models can be searched, but not promoted: {why}")
     if keras_step.has_custom_step(model):
-        keras_step.check(options)
+        for loss in named:
+            keras_step.check(replace(options, loss=loss))
         notes.append(OWN_STEP)
     precision = _choose_precision(job, model, options)
     if precision != "float32" and options.precision == "auto":

@@ -93,6 +93,22 @@ def build_after(job: TrialJob, weights: list[tuple[str, Any]], policy: str | Non
     return model, options
 
 
+def convert_to_float32(job: TrialJob, model: keras.Model) -> keras.Model:
+    """The job's model as it is kept: it computes in float32.
+
+    One that cannot be cloned, such as one with a layer that was adapted to data, is built anew with its weights.
+    """
+    from ...models.training import clone
+
+    converted = clone.convert_to_float32(model)
+    if not clone.uses_bfloat16(converted):
+        return converted
+    weights = model.get_weights()  # before the factory sets those of layers that it keeps
+    converted, _ = build(job, "float32")
+    converted.set_weights(weights)
+    return converted
+
+
 def _call_factory(job: TrialJob, policy: str | None) -> tuple[keras.Model, TrainOptions]:
     import keras
 
@@ -113,7 +129,6 @@ def _call_factory(job: TrialJob, policy: str | None) -> tuple[keras.Model, Train
 
 
 def _run(job: TrialJob, channel: Channel) -> TrialResult:
-    from ...models.training.clone import convert_to_float32
     from ...models.training.fit import FitHooks, FitPlan, fit
 
     data = open_data(job.data, job.in_memory)
@@ -144,7 +159,7 @@ def _run(job: TrialJob, channel: Channel) -> TrialResult:
     evaluation = evaluate(
         data.val_labels.numpy(), fitted.validation.labels, fitted.validation.confidence, fitted.validation.loss, data.num_classes
     )
-    exported = None if fitted.pruned else serialize(convert_to_float32(model))
+    exported = None if fitted.pruned else serialize(convert_to_float32(job, model))
     return TrialResult(
         job.trial,
         job.attempt,

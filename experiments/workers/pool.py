@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -102,13 +102,16 @@ class Pool:
             pool._held = held.pop_all()
         return pool
 
-    def preflight(self, job: TrialJob, say: Callable[[str], None]) -> Preflight:
-        """Build the job's model on a worker, and return what was found. Raises the error that a trial would fail with.
+    def preflight(self, job: TrialJob, say: Callable[[str], None], losses: Sequence[str] = ()) -> Preflight:
+        """Build the job's model on a worker, check the losses, and return what was found.
+
+        Raises the error that a trial would fail with.
 
         `say` gets a line if no worker begins soon.
         """
         with self._backend.guard():
-            future = self._backend.client.submit(worker.preflight, job, self._line, pure=False, workers=self._backend.usable)
+            asked = (job, self._line, losses)
+            future = self._backend.client.submit(worker.preflight, *asked, pure=False, workers=self._backend.usable)
             future.add_done_callback(lambda _: self._begun.set())
             if not self._begun.wait(QUIET_SECONDS):
                 say("no worker is free yet; the search waits for one (Ctrl-C stops it)")

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
@@ -80,13 +80,13 @@ def prepare() -> None:
         gc.freeze()  # the libraries' half a million objects stay: `release` need not look through them
 
 
-def preflight(job: TrialJob, line: str) -> Preflight:
-    """Build the job's model once; raises the error that a trial would fail with. `line` names the coordinator's topic."""
+def preflight(job: TrialJob, line: str, losses: Sequence[str]) -> Preflight:
+    """As `inspect_model`, which raises the error that a trial would fail with. `line` names the coordinator's topic."""
     from distributed import get_worker
 
     get_worker().log_event(line, {"begun": "preflight"})
     prepare()
-    return inspect_model(job)
+    return inspect_model(job, losses)
 
 
 _growth = Growth()

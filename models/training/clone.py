@@ -41,9 +41,14 @@ def clone_or_keep(model: keras.Model) -> tuple[keras.Model, Clock]:
     return made, clock
 
 
+def uses_bfloat16(model: keras.Model) -> bool:
+    """Whether any layer computes in bfloat16."""
+    return any(layer.compute_dtype == "bfloat16" for layer in flatten_layers(model))
+
+
 def convert_to_float32(model: keras.Model) -> keras.Model:
     """The model, or its clone that computes in float32 if it computes in a lower precision and can be cloned."""
-    if signature(model) is None or all(layer.compute_dtype != "bfloat16" for layer in flatten_layers(model)):
+    if signature(model) is None or not uses_bfloat16(model):
         return model
 
     before = keras.config.dtype_policy()

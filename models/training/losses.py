@@ -25,6 +25,15 @@ def resolve(name: str) -> Loss:
         import keras
 
         return getattr(keras.losses, KERAS[name])
+    return _find(name)[0]
+
+
+def find_module(name: str) -> str:
+    """The module of a custom loss, which tells a file's content from another's under the same path; empty for Keras's."""
+    return "" if name in KERAS else _find(name)[1]
+
+
+def _find(name: str) -> tuple[Loss, str]:
     try:
         loss, module = references.find("training.loss", name)
     except ModelError:
@@ -35,7 +44,7 @@ def resolve(name: str) -> Loss:
         ) from error
     if not callable(loss):
         raise references.missing("training.loss", name, module)
-    return loss
+    return loss, module.__name__
 
 
 def check(name: str, num_classes: int) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from .freezing import walk_units
-from .keras_private import get_adam_slots, get_momentum_slot, skip_all_reduce
+from .keras_private import get_adam_slots, get_learning_rate, get_momentum_slot, skip_all_reduce
 from .options import TrainOptions
 from .schedules import Schedule, ShiftedSchedule
 
@@ -73,8 +75,8 @@ def make_schedule(options: TrainOptions) -> Schedule | ShiftedSchedule:
     """The schedule that the options name, or the one that a compiled model's optimizer brings."""
     if not is_config(options):
         return Schedule(options.schedule)
-    rate = json.loads(options.optimizer)["config"]["learning_rate"]
-    return ShiftedSchedule(keras.optimizers.schedules.deserialize(rate)) if isinstance(rate, dict) else Schedule("constant")
+    rate = get_learning_rate(read(options.optimizer))
+    return ShiftedSchedule(rate) if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule) else Schedule("constant")
 
 
 def make(
@@ -105,6 +107,26 @@ def is_config(options: TrainOptions) -> bool:
     return options.optimizer.startswith("{")
 
 
+def read(serialized: str) -> keras.optimizers.Optimizer:
+    """The optimizer of a compiled model's serialized one. Raises what Keras raises for a class or a config that is not whole.
+
+    Keras itself finds only its own classes and registered ones; a custom one is in its module, which the model's code loaded.
+    """
+    plain = json.loads(serialized)
+    return keras.saving.deserialize_keras_object(plain, custom_objects=dict(_list_custom(plain)))
+
+
+def _list_custom(plain: Any) -> Iterator[tuple[str, type]]:
+    """The custom classes in what Keras serialized, by the name that it looks them up by: a schedule may hold another."""
+    if not isinstance(plain, dict):
+        return
+    kind = getattr(sys.modules.get(plain.get("module") or ""), str(plain.get("class_name")), None)
+    if plain.get("registered_name") and isinstance(kind, type):
+        yield plain["registered_name"], kind
+    for value in plain.values():
+        yield from _list_custom(value)
+
+
 def _make_by_name(
     options: TrainOptions, schedule: keras.optimizers.schedules.LearningRateSchedule, model: keras.Model
 ) -> keras.optimizers.Optimizer:
@@ -131,7 +153,7 @@ def _make_from_config(
     options: TrainOptions, schedule: keras.optimizers.schedules.LearningRateSchedule
 ) -> keras.optimizers.Optimizer:
     """A compiled model's own optimizer, from its class and config, in one kernel if there is one."""
-    own = keras.optimizers.deserialize(json.loads(options.optimizer))
+    own = read(options.optimizer)
     config = {**own.get_config(), "learning_rate": schedule, "use_ema": options.ema > 0}
     kind = type(own) if config.get("amsgrad") else FUSED.get(type(own), type(own))
     return kind.from_config(config)

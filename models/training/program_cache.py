@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from . import losses
 from .augmentation import STRENGTHS
 from .clone import clone_or_keep, signature, walk_layers
 from .options import TrainOptions
@@ -33,7 +34,7 @@ XLA_LAYERS = (
 )
 
 
-_programs: OrderedDict[tuple[str, TrainOptions, int, bool], Program] = OrderedDict()
+_programs: OrderedDict[tuple[str, TrainOptions, str, int, bool], Program] = OrderedDict()
 
 
 def get_program(model: keras.Model, options: TrainOptions, num_classes: int, steps: int = 0) -> Program:
@@ -47,7 +48,7 @@ def get_program(model: keras.Model, options: TrainOptions, num_classes: int, ste
     repaid = steps >= (COMPILED_STEPS_NARROW if model.count_params() <= NARROW else COMPILED_STEPS)
     on_cpu = suits_xla(model) and not any(getattr(options, name) for name in STRENGTHS)
     compiled = repaid and (on_cpu or bool(tf.config.list_logical_devices("GPU")))
-    key = (shape, _blank_values(options), num_classes, compiled)
+    key = (shape, _blank_values(options), losses.find_module(options.loss), num_classes, compiled)
     if key not in _programs:
         made, clock = clone_or_keep(model)
         if made is model:

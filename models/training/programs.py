@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import keras
 import numpy as np
 
@@ -37,11 +35,8 @@ class Programs:
         if self._freezer is not None:
             self._freezer.freeze(now.frozen)
         self.program: Program = choose_program(self._model, options, self._classes, (self._plan.epochs - done) * self._steps)
-        scaled = dataclasses.replace(options, learning_rate=options.learning_rate * now.factor)
-        begins = max(done, now.begins)
-        self.program.load(
-            self._model, TrialValues(scaled, self._plan.seed, self._steps, self._plan.epochs, begins, self._weights)
-        )
+        trial = (options, self._plan.seed, self._steps, self._plan.epochs, max(done, now.begins), self._weights)
+        self.program.load(self._model, TrialValues(*trial, factor=now.factor))
 
     def advance(self, epoch: int) -> int:
         """The epoch's phase; if it is another one, load its program with the weights that were trained so far."""

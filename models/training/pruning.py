@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from .freezing import walk_units
+from .freezing import Freezer, walk_units
 from .options import TrainOptions
 from .program import Program
 from .random import Clock
@@ -40,11 +40,12 @@ class PruningProgram(Program):
     """
 
     def __init__(
-        self, model: keras.Model, clock: Clock, options: TrainOptions, num_classes: int, rise: tuple[float, int]
+        self, model: keras.Model, clock: Clock, options: TrainOptions, num_classes: int, plan: tuple[float, int, float]
     ) -> None:
-        """`rise` is (target, ramp)."""
-        self._target, self._ramp = rise
+        """`plan` is (target, ramp, frozen): that share of the layers, from the images on, is pruned but not trained."""
+        self._target, self._ramp, frozen = plan
         self._kernels = list_kernels(model)
+        Freezer(model).freeze(frozen)
         self._masks = [tf.Variable(tf.ones(kernel.shape), trainable=False) for kernel in self._kernels]
         super().__init__(model, clock, options, num_classes, compiled=False)
 

@@ -22,6 +22,7 @@ class TrialValues:
     epochs: int = 1
     epochs_done: int = 0
     class_weight: np.ndarray | None = None  # float (classes,); None weighs all classes equally
+    factor: float = 1.0  # what the schedule's rates are multiplied by, also those of a compiled model's own schedule
 
 
 @dataclass(frozen=True)

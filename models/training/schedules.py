@@ -50,7 +50,7 @@ class Schedule(HeldSchedule):
     def set(self, values: TrialValues) -> None:
         """Take the values of one trial."""
         self.before.assign(float(values.epochs_done * values.steps_per_epoch))
-        self.base.assign(values.options.learning_rate)
+        self.base.assign(values.options.learning_rate * values.factor)
         self.warmup.assign(values.options.warmup_epochs * values.steps_per_epoch)
         self.steps.assign(float(values.steps_per_epoch * values.epochs))
 
@@ -83,13 +83,15 @@ class ShiftedSchedule(HeldSchedule):
     def __init__(self, inner: keras.optimizers.schedules.LearningRateSchedule) -> None:
         self.inner = inner
         self.before = tf.Variable(0, trainable=False, dtype=tf.int64)
+        self.factor = tf.Variable(1.0, trainable=False)
 
     def set(self, values: TrialValues) -> None:
         """Like `Schedule.set`; the schedule itself knows its rates."""
+        self.factor.assign(values.factor)
         self.before.assign(values.epochs_done * values.steps_per_epoch)
 
     def find(self, step: tf.Tensor) -> tf.Tensor:
-        return self.inner(tf.cast(step, tf.int64) + self.before)
+        return self.factor * tf.cast(self.inner(tf.cast(step, tf.int64) + self.before), tf.float32)
 
     def get_config(self) -> dict[str, str]:
         return {"inner": keras.optimizers.schedules.serialize(self.inner)}

@@ -39,7 +39,7 @@ def tune(program: Program, model: keras.Model, data: Data, values: TrialValues, 
             totals += program.train(*chunk, range(math.ceil(int(chunk.order.shape[0]) / program.batch_size)))
         found = program.evaluate(data.val_images, data.val_labels)
         if not math.isfinite(totals.loss + found.loss):
-            raise NonFiniteLoss(f"the loss is no number in epoch {epoch}; lower the learning rate")
+            raise NonFiniteLoss(f"the loss is no number in epoch {epoch}")
         history.append(
             {
                 "train_loss": totals.loss / totals.seen,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -27,14 +28,16 @@ def row(name: str, accuracy: float, size: int, base: str = "") -> Row:
 
 def test_the_smallest_within_the_tolerance_is_chosen() -> None:
     rows = [row("original", 0.90, 100), row("a", 0.895, 50), row("b", 0.891, 20), row("c", 0.85, 5), row("d", 0.95, 120)]
-    assert choose(rows, 1.0) == rows[2]
-    assert choose(rows, 0.6) == rows[1]
-    assert choose(rows, 10.0) == rows[3]
-    assert choose([rows[0], rows[3], rows[4]], 1.0) is None  # one too bad, one no smaller
-    assert choose([rows[0], rows[3]], 1.0) == rows[3]  # what was asked for
+    several = Asked(prune=(0.5, 0.8))
+    assert choose(rows, several) == rows[2]
+    assert choose(rows, replace(several, tolerance=0.6)) == rows[1]
+    assert choose(rows, replace(several, tolerance=10.0)) == rows[3]
+    assert choose([rows[0], rows[3], rows[4]], several) is None  # one too bad, one no smaller
+    assert choose([rows[0], rows[3]], Asked(prune=(0.5,))) == rows[3]  # what was asked for
+    assert choose([rows[0], rows[3]], several) is None  # what is left of two
     forms = [*rows, row("a int8", 0.893, 40, "a"), row("d int8", 0.92, 45, "d")]
-    assert choose(forms, 1.0, only_int8=True) == forms[5]
-    assert choose(forms[:6], 0.1, only_int8=True) == forms[5]  # its float32 form is there to compare
+    assert choose(forms, replace(several, int8=True)) == forms[5]
+    assert choose(forms[:6], Asked(prune=(0.5,), int8=True, tolerance=0.1)) == forms[5]  # its float32 form is there to compare
     assert (name_int8("original"), name_int8("pruned 80 %")) == ("int8", "pruned 80 % int8")
 
 
@@ -56,6 +59,39 @@ def test_the_smallest_within_the_tolerance_is_chosen() -> None:
 def test_an_option_of_a_wrong_kind_is_named_from_python(recorded: Shell, options: dict[str, object], said: str) -> None:
     with pytest.raises((InputError, public.StudyError), match=said):
         public.compress("digits", store=recorded.folder / "mlruns", quiet=True, dry_run=True, **options)
+
+
+STEEP = """
+[study]
+name = "steep"
+dataset = "digits"
+model = "mlp"
+objective = "val_accuracy"
+direction = "maximize"
+
+[search]
+trials = 1
+max_epochs = 1
+
+[training]
+learning_rate = 0.05
+weight_decay = 1.0
+"""
+
+
+def test_a_variant_that_diverges_is_left_out_or_one_line_of_error(tailor: Shell) -> None:
+    """At a thousand times the rate, each step's decay makes the weights 49 times as large."""
+    (tailor.folder / "steep.toml").write_text(STEEP, encoding="utf-8")
+    assert tailor("search", "steep.toml").returncode == 0
+    assert tailor("promote", "steep", "--to", "steep", "--quick").returncode == 0
+    steep = ("--rate", "1000", "--epochs", "1", "--dry-run")
+    done = tailor("compress", "steep", "--prune", "0.5", "--distil", "mlp", *steep)
+    assert done.returncode in (0, 4), done.stderr
+    assert "without pruned 50 %: the loss is no number in epoch 1; lower --rate" in done.stdout
+    assert "measuring distilled mlp" in done.stdout
+    alone = tailor("compress", "steep", "--prune", "0.5", *steep)
+    assert alone.returncode == 1
+    assert alone.stderr == "tailor: pruned 50 %: the loss is no number in epoch 1; lower --rate\n"
 
 
 def test_a_label_tells_what_was_asked_for_and_of_what() -> None:

@@ -31,7 +31,7 @@ def prune(data: Data, target: float) -> tuple[keras.Model, Tuned, list[np.ndarra
     before = [kernel.numpy() for kernel in list_kernels(net)]
     steps = -(-int(data.train_images.shape[0]) // BATCH)
     made, clock = clone_or_keep(net)
-    program = PruningProgram(made, clock, options, data.num_classes, (target, steps * EPOCHS // 2))
+    program = PruningProgram(made, clock, options, data.num_classes, (target, steps * EPOCHS // 2, 0.0))
     return net, tune(program, net, data, TrialValues(options, 5, steps, EPOCHS), first=2), before
 
 
@@ -54,7 +54,7 @@ def test_a_seed_prunes_to_the_same_bytes(data: Data) -> None:
 
 
 def test_the_sparsity_rises_along_zhu_and_guptas_cubic_curve(data: Data) -> None:
-    program = PruningProgram(model(), Clock(), TrainOptions(), data.num_classes, (0.9, 100))
+    program = PruningProgram(model(), Clock(), TrainOptions(), data.num_classes, (0.9, 100, 0.0))
     found = [float(program.find_sparsity(tf.constant(step))) for step in (0, 20, 50, 100, 150)]
     assert found == pytest.approx([0, 0.9 * (1 - 0.8**3), 0.9 * (1 - 0.5**3), 0.9, 0.9])
 
