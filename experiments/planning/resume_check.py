@@ -96,7 +96,7 @@ def refuse_changed_files(spec: StudySpec, recorded: Mapping[str, str], otherwise
     if changed := list_changed_files(spec, recorded):
         has = "has" if len(changed) == 1 else "have"
         raise InputError(
-            f"{list_names(changed)} {has} changed since study {spec.name!r} began, or cannot be found from this folder, and would "
+            f"{list_names(changed)} {has} changed since study {spec.name!r} began, or is not found from here, and would "
             f"train otherwise now; undo the change, go to the folder of the search, or {otherwise}."
         )
 
