@@ -31,7 +31,9 @@ REFUSED = 4
 @click.option("--rate", type=float, metavar="X", help="Prune at this many times the trial's learning rate [1].")
 @click.option("--temperature", type=float, metavar="T", help="Of the soft targets [4].")
 @click.option("--alpha", type=float, metavar="X", help="The share of the soft targets in the student's loss [0.7].")
-@click.option("--tolerance", type=float, metavar="POINTS", help="How much accuracy on holdout may be lost [1].")
+@click.option(
+    "--tolerance", type=float, metavar="POINTS", help="How much accuracy on holdout may be lost [1; of one variant, any]."
+)
 @click.option("--seed", type=int, metavar="N", help="Of the trainings [0].")
 @click.option("--dry-run", is_flag=True, help="Show the table, but record and register nothing.")
 @click.option("--force", is_flag=True, help="Register it beside a champion of another data set.")
@@ -43,8 +45,9 @@ def command(reference: str, as_json: bool, store: str | None, data: Path | None,
 
     With --to, the first model of a new name becomes its champion.
     Without --prune, --distil or --int8 it tries all: 50, 80 and 90 % pruned, a small distilled net, and each in 8 bits. It takes
-    the smallest (gzipped) within the tolerance of the original's accuracy on holdout. The promotion then judges it on test. Exit
-    codes: 0 registered, 4 nothing registered: no variant is close enough, or a gate refuses it.
+    the smallest (gzipped) within the tolerance of the original's accuracy on holdout; a single variant is taken as it is, unless
+    you give --tolerance. The promotion then judges it on test. Exit codes: 0 registered, 4 nothing registered: no variant is
+    close enough, or a gate refuses it.
     """
     from ..system.forkserver import loading
 

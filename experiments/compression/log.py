@@ -144,7 +144,7 @@ def _log_run(client: MlflowClient, source: Source, asked: Asked, found: Recorded
     title = f"{source.name} made smaller"
     files: dict[str, Any] = {
         TABLE: json.dumps(plain, indent=1).encode(),
-        PICTURE: draw(found.rows, chosen.name, asked.tolerance, title),
+        PICTURE: draw(found.rows, chosen.name, asked.most_lost, title),
         "trial.json": json.dumps(dict(variant.described), indent=1).encode(),
     }
     with tempfile.TemporaryDirectory() as folder:

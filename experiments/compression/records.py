@@ -12,9 +12,10 @@ from ..errors import InputError
 ORIGINAL, INT8 = "original", "int8"
 SPARSITIES = (0.5, 0.8, 0.9)  # if none is asked for
 TOLERANCE = 1.0  # points of accuracy
-WORDS = {str: "a text", int: "a whole number", int | float: "a number"}
+WORDS = {str: "a text", int: "a whole number", int | float: "a number", int | float | None: "a number"}
 KINDS = {  # from Python, anything may come
-    **dict.fromkeys(("prune", "rate", "temperature", "alpha", "tolerance"), int | float),
+    **dict.fromkeys(("prune", "rate", "temperature", "alpha"), int | float),
+    "tolerance": int | float | None,
     **dict.fromkeys(("epochs", "seed"), int),
     **dict.fromkeys(("distil", "student"), str),
 }
@@ -35,7 +36,7 @@ class Asked:
     rate: float = 1.0  # times the trial's own learning rate, to prune
     temperature: float = 4.0
     alpha: float = 0.7
-    tolerance: float = TOLERANCE
+    tolerance: float | None = None  # TOLERANCE, but a single variant is taken as it is
     seed: int = 0
 
     @property
@@ -47,6 +48,11 @@ class Asked:
     def single(self) -> bool:
         """Whether a single variant is asked for, perhaps with its 8-bit form."""
         return not self.everything and len(self.prune) + bool(self.distil) <= 1
+
+    @property
+    def most_lost(self) -> float:
+        """The points of accuracy on holdout that a variant may lose."""
+        return TOLERANCE if self.tolerance is None else self.tolerance
 
     @property
     def sparsities(self) -> tuple[float, ...]:
@@ -63,8 +69,9 @@ class Asked:
             if not 0 < one < 1:
                 raise InputError(f"--prune: expected a share of weights above 0 and below 1, such as 0.8, got {one:g}.")
         for name, low, high in (("epochs", 0, 100_000), ("tolerance", 0, 100), ("rate", 1e-9, 1e3), ("temperature", 0.01, 1e3)):
-            if not low <= getattr(self, name) <= high:
-                raise InputError(f"--{name}: expected a number from {low:g} to {high:g}, got {getattr(self, name):g}.")
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise InputError(f"--{name}: expected a number from {low:g} to {high:g}, got {value:g}.")
         if not 0 <= self.seed <= LAST_SEED:
             raise InputError(f"--seed: expected a whole number from 0 to {LAST_SEED}, got {self.seed}.")
         if not 0 <= self.alpha <= 1:
@@ -118,13 +125,13 @@ def name_int8(base: str) -> str:
 def choose(rows: Sequence[Row], asked: Asked) -> Row | None:
     """The smallest variant, gzipped, of those within the tolerance (in points) of the original's accuracy on holdout.
 
-    A single variant is what was asked for, and is taken as it is. None if there is no such variant. If 8-bit forms are asked
-    for, it chooses from them alone.
+    A single variant is what was asked for, and is taken as it is, unless a tolerance was asked for too. None if there is no such
+    variant. If 8-bit forms are asked for, it chooses from them alone.
     """
     original = rows[0]
     others = [row for row in rows[1:] if row.int8 or not asked.int8]
-    if asked.single and others:
+    if asked.single and others and asked.tolerance is None:
         return others[0]
-    least = original.holdout_accuracy - asked.tolerance / 100 - 1e-9
+    least = original.holdout_accuracy - asked.most_lost / 100 - 1e-9
     close = [row for row in others if row.holdout_accuracy >= least and row.gzip_bytes < original.gzip_bytes]
     return min(close, key=lambda row: (row.gzip_bytes, -row.holdout_accuracy), default=None)

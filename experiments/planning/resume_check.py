@@ -48,6 +48,10 @@ def find_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> Recorded
     changed += list_differences(
         *({**one, "space": {}, "search": {key: one["search"][key] for key in both}} for one in (kept, wanted))
     )
+    changed = [
+        f"the file of study.space {spec.by_run!r} has changed" if one.startswith("found.space_sha256: ") else one
+        for one in changed
+    ]
     digest = found.tags.get("tailor.dataset_sha256")
     if digest != splits.digest:
         changed.append(f"data digest: {digest} → {splits.digest}")

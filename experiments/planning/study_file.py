@@ -71,10 +71,11 @@ def find_mistakes(raw: Mapping[str, Any], first: Mistake) -> Iterator[Mistake]:
 
 def _follows(message: str, name: str, blamed: list[str], said: str) -> bool:
     """Whether a mistake only follows from what was said: it quotes such a key, or misses one that had another name or place."""
-    return (
+    return bool(
         any(repr(other) in message for other in blamed)
         or ("it is missing" in message and (name in blamed or f"Did you mean {name!r}?" in said))
         or ("engine" in blamed and ": engine " in message)  # what another engine has not
+        or (blamed and "it cannot repeat one" in message)  # [space] may be empty without them
     )
 
 

@@ -62,6 +62,9 @@ def explain_server(error: Exception, setting: str) -> tuple[str, str]:
         return f"has no certificate that is trusted here ({shorten(error)})", repair
     if broken is not None and not isinstance(broken, requests.exceptions.RetryError):
         return f"cannot be reached ({shorten(error)})", f"start the server, or correct the host and port in {setting}"
+    if isinstance(error, MlflowException) and error.error_code == "PERMISSION_DENIED":  # it knows who asks
+        repair = "ask its owner or the server's administrator for the right to EDIT it, or take another --name or --to"
+        return f"does not permit this ({shorten(error)})", repair
     if refuses_request(error):
         return f"refuses the credentials ({shorten(error)})", f"set {LOGIN} to those that the server knows"
     if broken is not None or (isinstance(error, RestException) and "error_code" in error.json):

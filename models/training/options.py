@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, get_type_hints
 
 from . import losses
-from .rules import EarlyStopping, Flag, Name, Number, Stopping
+from .rules import EarlyStopping, Flag, Name, Number, Rule, Stopping
 
 ADAMW_DECAY = 0.004  # if the study gives none: Keras's default
 
@@ -122,8 +122,13 @@ def split(values: Mapping[str, Any]) -> tuple[TrainOptions, dict[str, Any]]:
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema of each option, by name."""
-    return {name: rule.schema() for name, (rule, _) in _DECLARED.items()}
+    """The JSON Schema of each option, by name, with what it is and its default."""
+    defaults = vars(TrainOptions())
+    return {
+        name: {**rule.schema(), "description": _explain(rule, says)}
+        | ({} if defaults[name] is None else {"default": defaults[name]})
+        for name, (rule, says) in _DECLARED.items()
+    }
 
 
 def table() -> str:
@@ -131,7 +136,11 @@ def table() -> str:
     rows = ["| key | default | what it is |", "| --- | --- | --- |"]
     defaults = vars(TrainOptions())
     for name, (rule, says) in _DECLARED.items():
-        names = ", ".join(f"`{one}`" for one in rule.names) if isinstance(rule, Name) else ""
         default = "–" if defaults[name] is None else f"`{json.dumps(defaults[name])}`"
-        rows.append(f"| `{name}` | {default} | {says.replace('{names}', names)} |")
+        rows.append(f"| `{name}` | {default} | {_explain(rule, says)} |")
     return "\n".join(rows)
+
+
+def _explain(rule: Rule, says: str) -> str:
+    """What the option is, with the names that it may have."""
+    return says.replace("{names}", ", ".join(f"`{one}`" for one in rule.names)) if isinstance(rule, Name) else says

@@ -68,7 +68,7 @@ class Constraint:
             wanted = "'METRIC <= NUMBER' with a finite number, such as 'parameters <= 100_000'"
             raise StudyError(f"study.constraints: expected {wanted}, got {text!r}.")
         if match[1] not in OBJECTIVES:
-            raise unknown("study.constraints (no metric has that name)", match[1], OBJECTIVES)
+            raise unknown("study.constraints (nothing that a search can be steered by has that name)", match[1], OBJECTIVES)
         return cls(match[1], match[2], bound)  # type: ignore[arg-type]
 
     def violation(self, values: Values) -> float:

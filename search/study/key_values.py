@@ -71,7 +71,7 @@ def check_metric(name: str, info: ValidationInfo) -> str:
     """A metric that trials have."""
     if name not in OBJECTIVES:
         field = "study.objectives.metric" if info.field_name == "metric" else f"study.{info.field_name}"
-        raise unknown(f"{field} (no metric has that name)", name, OBJECTIVES)
+        raise unknown(f"{field} (nothing that a search can be steered by has that name)", name, OBJECTIVES)
     return name
 
 

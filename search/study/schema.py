@@ -57,6 +57,8 @@ def _strip(schema: Any) -> Any:
         return [_strip(one) for one in schema]
     if not isinstance(schema, dict):
         return schema
+    if "shown" in schema:  # in the place of a default that says too little
+        schema = {name: one for name, one in schema.items() if name != "default"}
     if isinstance(schema.get("properties"), dict):  # a table: its keys may have any name
         schema = {**schema, "properties": {name: _strip(one) for name, one in schema["properties"].items()}}
         return {name: one for name, one in schema.items() if name not in NOTES}

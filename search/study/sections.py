@@ -65,7 +65,8 @@ class StudyKeys:
     objective: Annotated[
         Metric | Nothing,
         key(
-            "any metric of a trial: `val_accuracy`, `val_loss`, `val_macro_f1`, `parameters`, `latency_ms`, …",
+            "`val_accuracy`, `val_loss`, `train_accuracy`, `train_loss`, `val_macro_f1`, `parameters`, `model_bytes`, "
+            "`train_seconds`, `samples_per_second` or `latency_ms`",
             shown='`"val_accuracy"`',
         ),
     ] = None

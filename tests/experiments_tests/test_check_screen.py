@@ -118,6 +118,13 @@ def test_check_shows_what_the_first_trial_has_if_points_are_enqueued(tailor: She
     assert [rows["learning_rate"][3], rows["depth"][3], rows["units_2"][4]] == ["drawn", "1", "–"]
 
 
+def test_a_space_that_is_wrong_is_not_said_to_be_empty(tailor: Shell) -> None:
+    study = '[study]\nname = "s"\ndataset = "digits"\nmodel = "mlp"\n[search]\nengine = "keras-tuner"\n'
+    (tailor.folder / "s.toml").write_text(f'{study}[space]\nunits = [32, "a"]\n')
+    (line,) = tailor("check", "s.toml").stderr.splitlines()
+    assert "units" in line and "cannot repeat" not in line
+
+
 def test_a_key_in_another_section_than_its_own_is_said_once(tailor: Shell, write_study: Callable[..., Path]) -> None:
     write_study(('dataset = "digits"\n', ""), ("[space]", '[space]\ndataset = "digits"'), ("[search]", "[search]\nbatch = 32"))
     done = tailor("check", "small.toml")

@@ -34,10 +34,11 @@ def test_the_smallest_within_the_tolerance_is_chosen() -> None:
     assert choose(rows, replace(several, tolerance=10.0)) == rows[3]
     assert choose([rows[0], rows[3], rows[4]], several) is None  # one too bad, one no smaller
     assert choose([rows[0], rows[3]], Asked(prune=(0.5,))) == rows[3]  # what was asked for
+    assert choose([rows[0], rows[3]], Asked(prune=(0.5,), tolerance=1.0)) is None
     assert choose([rows[0], rows[3]], several) is None  # what is left of two
     forms = [*rows, row("a int8", 0.893, 40, "a"), row("d int8", 0.92, 45, "d")]
     assert choose(forms, replace(several, int8=True)) == forms[5]
-    assert choose(forms[:6], Asked(prune=(0.5,), int8=True, tolerance=0.1)) == forms[5]  # its float32 form is there to compare
+    assert choose(forms[:6], Asked(prune=(0.5,), int8=True)) == forms[5]  # its float32 form is there to compare
     assert (name_int8("original"), name_int8("pruned 80 %")) == ("int8", "pruned 80 % int8")
 
 

@@ -61,7 +61,12 @@ NO_ACCESS = '{"error_code": "PERMISSION_DENIED", "message": "Permission denied"}
     ("status", "body", "found", "repair"),
     [
         (401, "who are you?", "refuses the credentials (", "set MLFLOW_TRACKING_USERNAME and"),
-        (403, NO_ACCESS, "refuses the credentials (PERMISSION_DENIED: Permission denied)", "set MLFLOW_TRACKING_USERNAME and"),
+        (
+            403,
+            NO_ACCESS,
+            "does not permit this (PERMISSION_DENIED: Permission denied)",
+            "the right to EDIT it, or take another",
+        ),
         (200, "<html>a wiki</html>", "answers, but not as MLflow does (", "correct the host and port in MLFLOW_TRACKING_URI"),
         (404, '{"detail": "Not Found"}', "answers, but not as MLflow does (", "correct the host and port in MLFLOW_TRACKING_URI"),
         (502, "<html>Bad Gateway</html>", "answers with an error (", "look at the server's own log"),
