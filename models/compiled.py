@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections.abc import Iterable
 
 import keras
@@ -88,7 +89,11 @@ def _optimizer(name: str, optimizer: keras.optimizers.Optimizer) -> tuple[str, f
 
 
 def _is_local(optimizer: keras.optimizers.Optimizer) -> bool:
-    return any("<locals>" in type(one).__qualname__ for one in (optimizer, get_learning_rate(optimizer)))
+    """Whether a class of it is made in a function, and is not one that its module made once."""
+    return any(
+        "<locals>" in kind.__qualname__ and not any(kind is one for one in vars(sys.modules[kind.__module__]).values())
+        for kind in map(type, (optimizer, get_learning_rate(optimizer)))
+    )
 
 
 def _loss(name: str, model: keras.Model) -> tuple[str, float, bool]:

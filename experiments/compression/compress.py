@@ -63,14 +63,15 @@ def compress(
     asked.validate()
     screen.line(f"reading {version.name} version {version.version}, its study and its data")
     source = read_source(client, version, places.data_dir)
-    if asked.everything or asked.prune or asked.distil:
-        refuse_changed_files(source.spec, source.study.tags, "quantize alone, which trains nothing: --int8")
     int8 = _can_quantize(asked, screen)
     student = choose_student(client, source, asked)
     found = find_logged(client, source, asked.label(source.saved.sha256, source.splits.digest))
     if found is not None:
         screen.line(f"the same compression was made before, by run {found.run_id}")
     else:
+        if asked.everything or asked.prune or asked.distil:
+            loss = source.described["values"].get("loss")
+            refuse_changed_files([loss], source.study, "quantize alone, which trains nothing: --int8")
         with Evaluator() as evaluator, tempfile.TemporaryDirectory(prefix="tailor-") as folder:
             shop = Workshop(evaluator, Path(folder), places.store, student, int8, screen.line)
             check_student(source, asked, shop)

@@ -49,6 +49,7 @@ class Source:
     splits: Splits
     saved: SavedModel
     described: Mapping[str, Any]
+    trained: int  # the trial's last epoch
 
     @property
     def name(self) -> str:
@@ -88,7 +89,14 @@ def read_source(client: MlflowClient, version: ModelVersion, data_dir: Path | No
         made = f"{version.name} version {version.version}"
         raise InputError(f"NAME: {spec.dataset!r} now holds other data than {made} was made from.")
     saved = fetch_saved_model(client, version.source.removeprefix("models:/"), version.tags)
-    return Source(version, study, spec, splits, saved, _read_trial(client, version.run_id))
+    described = _read_trial(client, version.run_id)
+    return Source(version, study, spec, splits, saved, described, _find_last_epoch(client, version.run_id, described))
+
+
+def _find_last_epoch(client: MlflowClient, run_id: str, described: Mapping[str, Any]) -> int:
+    """After which epoch the trial ended: by itself perhaps, before those planned. A compressed model remembers it."""
+    steps = [each.step for each in client.get_metric_history(run_id, "val_loss")]
+    return int(described.get("trained") or max(steps, default=described["epochs"]))
 
 
 def choose_student(client: MlflowClient, source: Source, asked: Asked) -> tuple[str, dict[str, Any]]:

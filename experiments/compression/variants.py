@@ -27,6 +27,7 @@ from .train import Diverged, Made, Pruning, distil, measure_zeros, prune, try_to
 
 LITERT = FORMATS["litert"]
 LEAST_TO_PRUNE, LEAST_TO_DISTIL = 3, 5  # epochs, if the trial itself had few
+FREEZING = {"frozen_epochs", "frozen_share", "fine_tune_share", "fine_tune_factor"}
 WAY = "prune or distil it (--prune, --distil) without --int8"  # if LiteRT cannot convert it
 
 
@@ -90,18 +91,19 @@ def _list_sizes(shop: Workshop) -> str:
 
 def _make_models(source: Source, asked: Asked, shop: Workshop) -> Iterator[tuple[str, SavedModel, Made, Mapping[str, Any]]]:
     yield ORIGINAL, source.saved, Made(source.saved.path.read_bytes()), source.described
-    trained = int(source.described["epochs"])
-    epochs = asked.epochs or max(LEAST_TO_PRUNE, round(trained / 3))
+    planned = int(source.described["epochs"])
+    epochs = asked.epochs or max(LEAST_TO_PRUNE, round(planned / 3))
     job = source.make_job(shop.store, asked, epochs)
     for sparsity in asked.sparsities:
         name = f"pruned {100 * sparsity:g} %"
         rate = "" if asked.rate == 1 else f" at {asked.rate:g} times the trial's learning rate"
         shop.say(f"{name}: {count(epochs, 'epoch')}{rate}")
-        made = _train(shop, asked, name, prune, source.saved, job, Pruning(sparsity, asked.rate, trained))
+        made = _train(shop, asked, name, prune, source.saved, job, Pruning(sparsity, asked.rate, source.trained))
         if made is not None:
-            yield name, _save(shop.folder, name, made, source.saved), made, {**source.described, "epochs": epochs}
+            described = {**source.described, "epochs": epochs, "trained": source.trained}
+            yield name, _save(shop.folder, name, made, source.saved), made, described
     if asked.distil or asked.everything:
-        epochs = asked.epochs or max(LEAST_TO_DISTIL, trained)
+        epochs = asked.epochs or max(LEAST_TO_DISTIL, planned)
         student = make_student_job(job, shop.student, epochs)
         name = f"distilled {shop.student[0]}"
         shop.say(f"{name}: {count(epochs, 'epoch')}, {_list_sizes(shop)}")
@@ -125,7 +127,9 @@ def _train(shop: Workshop, asked: Asked, name: str, train: Callable[..., Made], 
 
 
 def _list_values(source: Source, student: Mapping[str, Any]) -> dict[str, Any]:
-    return {**{name: value for name, value in source.described["values"].items() if name in NAMES}, **student}
+    """The teacher's options but those of freezing, with which no student is trained, and the student's architecture."""
+    options = {name: value for name, value in source.described["values"].items() if name in NAMES and name not in FREEZING}
+    return {**options, **student}
 
 
 def _save(folder: Path, name: str, made: Made, source: SavedModel | None) -> SavedModel:

@@ -23,7 +23,7 @@ from ..datasets import splits as splitting
 from ..datasets.splits import DataHandle
 from ..errors import InputError, RunError
 from ..planning.resolve import open_data
-from ..planning.resume_check import CODE_TAG, digest_files, read_files_tag
+from ..planning.resume_check import CODE_TAG, digest_files, list_changed_files, read_files_tag
 from ..registry.files import CODE_SHA256, fetch_saved_model
 from ..reports.compare import find_run
 from ..store import Store
@@ -288,7 +288,7 @@ def _list_differences(trial: RecordedTrial, spec: StudySpec, now: Mapping[str, s
     for tag, what in named.items():
         if (before.get(tag) or None) != (now.get(tag) or None):
             yield Difference(what, before.get(tag) or None, now.get(tag) or None)
-    files, today = read_files_tag(trial.study.tags), digest_files(spec)
-    for value in map(str, trial.described["values"].values()):
-        if files.get(value) != today.get(value):
-            yield Difference(f"file ({value})", files.get(value), today.get(value))
+    values = trial.described["values"].values()
+    files, today = read_files_tag(trial.study.tags), digest_files(values)
+    for value in list_changed_files(values, trial.study.tags):
+        yield Difference(f"file ({value})", files[value], today.get(value))

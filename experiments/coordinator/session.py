@@ -172,7 +172,7 @@ def _coordinate(spec: StudySpec, store: Store, splits: Splits, pool: Pool, decid
         check_known(spec, engine, attempts)
     # Trials use copies, so you may edit the files during the search.
     code = None if decided.code is None else checkpoints.keep_code(_find_code(spec).name, decided.code)
-    losses = keep_losses(checkpoints, digests)
+    losses = keep_losses(checkpoints, list_losses(spec), digests)
     tags = {**describe_origin(Path.cwd()), **describe_study(spec, splits), **decided.machine}
     study = open_study(client, store, spec, {**tags, PROMOTABLE: "yes" if preflight.promotable else "no"})
     tracker = Tracker(Outbox(study, Spool(store.spool, spec.name), screen.line), splits, tags, decided.lease)

@@ -6,15 +6,16 @@ import hashlib
 import json
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from mlflow import MlflowClient
 
 from ...models.references import is_file
 from ...search.engines.protocol import Engine
 from ...search.space.describe import describe_whole
-from ...search.space.parameters import Choice
+from ...search.space.parameters import Choice, Fixed
 from ...search.study.spec import StudySpec
 from ..datasets.splits import Splits
 from ..errors import InputError
@@ -23,6 +24,7 @@ from ..tracking.pending import refuse_pending
 from ..tracking.reader import RecordedStudy, find_named
 from ..tracking.recorded import DEFAULTS
 from ..trials.checkpoints import Checkpoints
+from ..trials.preflight import list_losses
 from . import recorded_defaults
 from .resolve import list_differences
 
@@ -75,32 +77,44 @@ def list_space_changes(before: StudySpec, after: StudySpec) -> list[str]:
     return changed or ([] if same else [f"the order or the types of [space]: {', '.join(old)} → {', '.join(new)}"])
 
 
-def digest_files(spec: StudySpec) -> dict[str, str]:
-    """The SHA-256 of each file that a value of [training] or [space] names: weights to begin with, a loss."""
+def list_values(spec: StudySpec) -> list[Any]:
+    """The values of the study that may name a file: all of [training], and what [space] or a function may give a trial."""
     values = [*spec.training.values()]
     for parameter in spec.space.parameters:
         values += parameter.choices if isinstance(parameter, Choice) else ()
+        values += [parameter.value] if isinstance(parameter, Fixed) else ()
+    return [*values, *list_losses(spec)]
+
+
+def digest_files(values: Iterable[Any]) -> dict[str, str]:
+    """The SHA-256 of each file that one of the values names, by value: weights to begin with, a loss."""
     found = {}
     for value in values:
-        path = Path(os.path.expanduser(value.rpartition(":")[0] if is_file(value) else value)) if isinstance(value, str) else None
+        path = _find_file(value) if isinstance(value, str) else None
         if path is not None and path.suffix and os.path.isfile(path):
             with path.open("rb") as file:
                 found[str(value)] = hashlib.file_digest(file, "sha256").hexdigest()
     return found
 
 
-def list_changed_files(spec: StudySpec, recorded: Mapping[str, str]) -> list[str]:
-    """The values that name a file which is not the one of the study's FILES_TAG, or is gone; sorted."""
-    today, before = digest_files(spec), read_files_tag(recorded)
-    return sorted(name for name in {*before, *today} if before.get(name) != today.get(name))
+def _find_file(value: str) -> Path:
+    return Path(os.path.expanduser(value.rpartition(":")[0] if is_file(value) else value))
 
 
-def refuse_changed_files(spec: StudySpec, recorded: Mapping[str, str], otherwise: str) -> None:
-    """Raise InputError if a file has changed that the study's values name, before they train once more."""
-    if changed := list_changed_files(spec, recorded):
-        has = "has" if len(changed) == 1 else "have"
+def list_changed_files(values: Iterable[Any], tags: Mapping[str, str]) -> list[str]:
+    """Those of the values that name a file which is not the one of the study's FILES_TAG, or is gone; sorted."""
+    before = read_files_tag(tags)  # empty of a study that an earlier version began
+    named = {value for value in map(str, values) if value in before}
+    today = digest_files(named)
+    return sorted(value for value in named if today.get(value) != before[value])
+
+
+def refuse_changed_files(values: Iterable[Any], study: RecordedStudy, otherwise: str) -> None:
+    """Raise InputError if a file has changed that one of the values names, before they train once more."""
+    if changed := list_changed_files(values, study.tags):
+        has, found = ("has", "is") if len(changed) == 1 else ("have", "are")
         raise InputError(
-            f"{list_names(changed)} {has} changed since study {spec.name!r} began, or is not found from here, and would "
+            f"{list_names(changed)} {has} changed since study {study.name!r} began, or {found} not found from here, and would "
             f"train otherwise now; undo the change, go to the folder of the search, or {otherwise}."
         )
 
@@ -110,17 +124,18 @@ def read_files_tag(tags: Mapping[str, str]) -> dict[str, str]:
     return json.loads(tags.get(FILES_TAG, "{}"))
 
 
-def keep_losses(checkpoints: Checkpoints, digests: Mapping[str, str]) -> dict[str, str]:
+def keep_losses(checkpoints: Checkpoints, losses: Iterable[str], tags: Mapping[str, str]) -> dict[str, str]:
     """Copies of the custom losses' files, by reference: trials use those, so you may edit the files during the search.
 
-    `digests` are the tags of `list_digests`. Raises InputError if a file is not the one that they tell of.
+    Raises InputError if a file is not the one that FILES_TAG among the tags tells of.
     """
-    kept = {}
-    for name, digest in read_files_tag(digests).items():
-        if is_file(name):
-            path = Path(name.rpartition(":")[0])
+    kept, known = {}, read_files_tag(tags)
+    for name in losses:
+        path = _find_file(name)
+        if is_file(name) and os.path.isfile(path):
             code = path.read_bytes()
-            if hashlib.sha256(code).hexdigest() != digest:
+            digest = hashlib.sha256(code).hexdigest()
+            if known.get(name, digest) != digest:
                 raise InputError(f"training.loss: {path} changed while the command started; run the same command again.")
             kept[name] = str(checkpoints.keep_code(f"{digest[:12]}.py", code))
     return kept
@@ -128,7 +143,7 @@ def keep_losses(checkpoints: Checkpoints, digests: Mapping[str, str]) -> dict[st
 
 def list_digests(spec: StudySpec, code: str) -> dict[str, str]:
     """Tags with the SHA-256s of a study's files; `code` is that of a custom model's file, or empty."""
-    files = digest_files(spec)
+    files = digest_files(list_values(spec))
     return {tag: text for tag, text in ((CODE_TAG, code), (FILES_TAG, json.dumps(files) if files else "")) if text}
 
 
@@ -137,14 +152,15 @@ def has_code_changed(spec: StudySpec, study: RecordedStudy, digests: Mapping[str
 
     Raises InputError if any trial did not fail; if all failed, the user may repair the file.
     """
-    changed = [tag for tag, text in digests.items() if study.tags.get(tag, text) != text]
-    if not changed:
+    is_other = study.tags.get(CODE_TAG, digests.get(CODE_TAG)) != digests.get(CODE_TAG)
+    before = read_files_tag(study.tags)
+    files = sorted(name for name, digest in read_files_tag(digests).items() if before.get(name, digest) != digest)
+    if not (is_other or files):
         return False
     if any(record.outcome.status != "failed" for record in engine.records()):
         what = f"study.model: the file of {spec.model!r} has"
-        if CODE_TAG not in changed:
-            names = list_changed_files(spec, study.tags)
-            what = f"{list_names(names)} {'has' if len(names) == 1 else 'have'}"
+        if not is_other:
+            what = f"{list_names(files)} {'has' if len(files) == 1 else 'have'}"
         more = f" with the best points of this one: --name NEW --enqueue-from {shlex.quote(spec.name)}"
         raise InputError(
             f"{what} changed since study {spec.name!r} began. Undo the change to resume, "

@@ -112,13 +112,15 @@ def _train_left(work: Work, wanted: Mapping[int, Suggestion], kind: Kind, splits
             retries=spec.search.retries,
         ),
     )
-    refuse_changed_files(spec, study.tags, "promote the best trial as it is: --quick")
     checkpoints = Checkpoints(store.checkpoints, own)
     outbox = Outbox(study, Spool(store.spool, own), screen.line, kind)
     outbox.retry(at_once=True)
     trained = read_trained(study, kind)
     attempts = [one for one in study.read_attempts(kind) if one.trial in wanted]
     outcomes = {one.trial: end for one in attempts if one.trial in trained and (end := find_outcome(one, spec.goal))}
+    left = [{**spec.training, **one.hparams} for number, one in wanted.items() if number not in outcomes]
+    values = [value for one in left for value in one.values()]
+    refuse_changed_files(values, study, "promote the best trial as it is: --quick")
     engine = _Trainings(wanted, outcomes)
     failed = [one for one in attempts if one.trial not in outcomes and find_outcome(one, spec.goal)]  # tried once more
     repairs = reconcile(Stores(study, engine, spec.goal, checkpoints), [one for one in attempts if one not in failed])
@@ -127,11 +129,8 @@ def _train_left(work: Work, wanted: Mapping[int, Suggestion], kind: Kind, splits
     with open_pool(spec, work.places) as pool, name_full_disk(store), lease:
         lease.acquire(study.experiment_id, spec.name, screen.line)
         tracker = Tracker(outbox, work.splits, tags, lease, kind)
-        data, code, losses = (
-            splitting.cache(splits, store.cache),
-            _keep_code(work, checkpoints),
-            keep_losses(checkpoints, study.tags),
-        )
+        data, code = splitting.cache(splits, store.cache), _keep_code(work, checkpoints)
+        losses = keep_losses(checkpoints, {str(one["loss"]) for one in left if "loss" in one}, study.tags)
         parts = Parts(steered, data, engine, tracker, pool, screen, checkpoints, "float32", code, losses, name=kind.describe)
         coordinator = Coordinator(parts)
         coordinator.resume([*repairs.attempts, *failed], outbox.find_models() & wanted.keys())

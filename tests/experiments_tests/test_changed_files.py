@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 from conftest import Shell
 from searches import runs
 
-from tailor.experiments.planning.resume_check import digest_files
+from tailor.experiments.errors import InputError
+from tailor.experiments.planning.resume_check import FILES_TAG, digest_files, keep_losses, list_changed_files, list_values
+from tailor.experiments.trials.checkpoints import Checkpoints
 from tailor.search.study.load import build
 
 LOSS = "import keras\n\n\ndef loss(wanted, found):\n    return keras.losses.categorical_crossentropy(wanted, found)\n"
@@ -24,10 +27,50 @@ def test_the_files_among_the_values_are_known_by_their_digests(tmp_path: Path, m
     study = {"name": "s", "dataset": "digits", "model": "transfer"}
     training = {"loss": "own.py:loss", "activation": "relu", "other": "absent.h5"}
     spec = build({"study": study, "training": training, "space": {"weights": ["none", "a.weights.h5"]}})
-    assert digest_files(spec) == {
+    assert digest_files(list_values(spec)) == {
         "own.py:loss": hashlib.sha256(LOSS.encode()).hexdigest(),
         "a.weights.h5": hashlib.sha256(b"a").hexdigest(),
     }
+
+
+def test_losses_that_are_fixed_in_the_space_or_come_of_a_function_count_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("own.py").write_text(LOSS)
+    Path("mine.py").write_text(
+        "def suggest(trial):\n    return {'loss': 'own.py:loss', 'units': trial.suggest_int('units', 1, 9)}\n"
+    )
+    study = {"name": "s", "dataset": "digits", "model": "mlp"}
+    for tables in ({"study": study, "space": {"loss": "own.py:loss"}}, {"study": {**study, "space": "mine.py:suggest"}}):
+        assert [*digest_files(list_values(build(tables)))] == ["own.py:loss"]
+
+
+def test_of_the_files_only_those_that_train_and_were_recorded_can_have_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("a.py", "b.py", "c.py"):
+        Path(name).write_text(LOSS)
+    values = ["a.py:loss", "b.py:loss", "~/c.py:fn", 3]
+    tags = {FILES_TAG: json.dumps(digest_files(values))}
+    Path("b.py").write_text("changed")
+    assert list_changed_files(["a.py:loss", 3], tags) == []
+    assert list_changed_files(values, tags) == ["b.py:loss"] and list_changed_files(values, {}) == []
+    Path("a.py").unlink()
+    assert list_changed_files(values, tags) == ["a.py:loss", "b.py:loss"]
+
+
+def test_copies_are_made_of_losses_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("own.py").write_text(LOSS)
+    tags = {FILES_TAG: json.dumps({**digest_files(["own.py:loss"]), "~/helper.py:fn": "0"})}
+    kept = keep_losses(Checkpoints(tmp_path / "kept", "s"), ["crossentropy", "own.py:loss"], tags)
+    assert [*kept] == ["own.py:loss"] and Path(kept["own.py:loss"]).read_text() == LOSS
+    Path("own.py").write_text("changed")
+    with pytest.raises(InputError, match=r"training\.loss: own\.py changed while the command started"):
+        keep_losses(Checkpoints(tmp_path / "kept", "s"), ["own.py:loss"], tags)
 
 
 @pytest.mark.slow
