@@ -90,10 +90,10 @@ def read_source(client: MlflowClient, version: ModelVersion, data_dir: Path | No
         raise InputError(f"NAME: {spec.dataset!r} now holds other data than {made} was made from.")
     saved = fetch_saved_model(client, version.source.removeprefix("models:/"), version.tags)
     described = _read_trial(client, version.run_id)
-    return Source(version, study, spec, splits, saved, described, _find_last_epoch(client, version.run_id, described))
+    return Source(version, study, spec, splits, saved, described, find_last_epoch(client, version.run_id, described))
 
 
-def _find_last_epoch(client: MlflowClient, run_id: str, described: Mapping[str, Any]) -> int:
+def find_last_epoch(client: MlflowClient, run_id: str, described: Mapping[str, Any]) -> int:
     """After which epoch the trial ended: by itself perhaps, before those planned. A compressed model remembers it."""
     steps = [each.step for each in client.get_metric_history(run_id, "val_loss")]
     return int(described.get("trained") or max(steps, default=described["epochs"]))

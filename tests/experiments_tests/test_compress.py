@@ -11,11 +11,12 @@ import keras
 import numpy as np
 import pytest
 from conftest import Shell
-from searches import client
+from searches import client, runs
 
 import tailor as public
 from tailor.experiments.compression import compress as room
 from tailor.experiments.compression.records import Asked, Cost, Row, choose, name_int8
+from tailor.experiments.compression.source import find_last_epoch
 from tailor.experiments.errors import InputError, RunError
 from tailor.models.training.pruning import measure_sparsity
 
@@ -40,6 +41,13 @@ def test_the_smallest_within_the_tolerance_is_chosen() -> None:
     assert choose(forms, replace(several, int8=True)) == forms[5]
     assert choose(forms[:6], Asked(prune=(0.5,), int8=True)) == forms[5]  # its float32 form is there to compare
     assert (name_int8("original"), name_int8("pruned 80 %")) == ("int8", "pruned 80 % int8")
+
+
+def test_the_last_epoch_is_the_one_at_which_the_trial_ended_also_of_what_was_compressed(recorded: Shell) -> None:
+    mlflow, run = client(recorded.folder), runs(recorded.folder)[1][0]
+    ended = max(one.step for one in mlflow.get_metric_history(run.info.run_id, "val_loss"))
+    assert find_last_epoch(mlflow, run.info.run_id, {"epochs": 99}) == ended < 99
+    assert find_last_epoch(mlflow, run.info.run_id, {"epochs": 99, "trained": 50}) == 50
 
 
 @pytest.mark.parametrize(
