@@ -28,13 +28,15 @@ def format_next(*words: str) -> str:
     return mask_passwords(shlex.join(["tailor", *words, *list_places(words[0], given)]))
 
 
-def repeat_command(command: str = "", but: str = "", without: Sequence[str] = ()) -> str:
-    """The command line as you typed it, for another command, or without the option `but` and the flags `without`."""
+def repeat_command(command: str = "", but: Sequence[str] = (), without: Sequence[str] = ()) -> str:
+    """The command line as you typed it, for another command, or without the options `but`, which have values, and the flags
+    `without`.
+    """
     words, given = ["tailor"], iter(sys.argv[1:])
     for word in given:
-        if word == but:
+        if word in but:
             next(given, None)
-        elif word not in without and not (but and word.startswith(f"{but}=")):
+        elif word not in without and word.partition("=")[0] not in but:
             words.append(word)
     words[1:2] = [command or words[1]]
     return mask_passwords(shlex.join(words))

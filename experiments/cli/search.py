@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from ..coordinator.progress import Screen
     from ..store import Store
 
-ONCE = ("--fresh",)  # not in the commands to run next
+ONCE = ("--fresh",)  # not in the commands to run next, once that is done
 WAYS_ON = {  # by words of the reason for which a search ended: what continues it, and how
     "the time is up": ("", "go on"),
     "no improvement": ("--set search.patience=N", "go on, with more patience"),
@@ -59,6 +60,11 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
 
             made_room = False
 
+            def repeat(but: Sequence[str] = ()) -> str:
+                """The command to run next. Once room was made, the name is the new study's, which has the other's points."""
+                own = ("--enqueue-from",) if made_room and given["enqueue_from"] == spec.name else ()
+                return repeat_command(but=(*but, *own), without=ONCE if made_room else ())
+
             def make_room(name: str) -> None:
                 nonlocal made_room
                 _set_aside(name, places.store, shown)
@@ -69,11 +75,11 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
                 with open_screen(Console(stderr=as_json)) as shown:
                     ended = run_search(spec, replace(places, make_room=make_room) if given["fresh"] else places, shown)
             except KeyboardInterrupt:  # a second signal, or one before the search began
-                click.echo(f"Nothing is lost; resume with:  {repeat_command(without=ONCE if made_room else ())}", err=True)
+                click.echo(f"Nothing is lost; resume with:  {repeat()}", err=True)
                 raise
             except ClusterGone as error:
-                raise RunError(f"{error}:  {repeat_command(without=ONCE)}") from error
-    again = repeat_command(without=ONCE)
+                raise RunError(f"{error}:  {repeat()}") from error
+    again = repeat()
     if ended.waiting:
         lost = "Nothing is lost; when MLflow is back, resume with:"
         click.echo(f"MLflow cannot be written to, and {ended.waiting}. {lost}  {again}", err=as_json)
@@ -81,7 +87,7 @@ def command(study: str, name: str | None, settings: tuple[str, ...], cluster: st
     if as_json:
         _print(spec, places.store, ended)
     else:
-        _close(spec.name, places.store, ended, again)
+        _close(spec.name, places.store, ended, repeat)
     return choose_exit_code(ended.signal)
 
 
@@ -107,7 +113,7 @@ def _print(spec: StudySpec, store: Store, ended: Ended) -> None:
         print_json({**describe_state(store, found, found.read_spec()), "ended": "stopped" if ended.signal else ended.reason})
 
 
-def _close(study: str, store: Store, ended: Ended, again: str) -> None:
+def _close(study: str, store: Store, ended: Ended, repeat: Callable[..., str]) -> None:
     """Print the leaderboard, how the search ended, the best trial, and the commands to run next."""
     from ..tracking.leaderboard import count_by_word, find_best, read_overview
     from ..tracking.reader import find_study, open_client
@@ -120,7 +126,7 @@ def _close(study: str, store: Store, ended: Ended, again: str) -> None:
     print_leaderboard(study, found.goal, shown)
     counted = count_by_word(shown.counts)
     if ended.signal:
-        click.echo(f"Stopped: {counted}. Nothing is lost; resume with:  {again}")
+        click.echo(f"Stopped: {counted}. Nothing is lost; resume with:  {repeat()}")
         return
     click.echo(f"Finished: {ended.reason} ({counted}).")
     promote = (format_next("promote", study, "--to", "NAME"), "register the best model")
@@ -129,14 +135,14 @@ def _close(study: str, store: Store, ended: Ended, again: str) -> None:
             *([promote] if ended.promotable and find_best(shown.top) is not None else []),
             (format_next("report", study), "write the report as a page"),
             (format_next("ui", study), "compare the trials in MLflow"),
-            *([] if ended.spent else [find_way_on(ended.reason, again)]),
+            *([] if ended.spent else [find_way_on(ended.reason, repeat)]),
         ]
     )
 
 
-def find_way_on(reason: str, again: str) -> tuple[str, str]:
-    """The command that continues a search which ended for that reason, and what it does."""
+def find_way_on(reason: str, repeat: Callable[..., str]) -> tuple[str, str]:
+    """The command that continues a search which ended for that reason, and what it does; `repeat` makes it, but for options."""
     for why, (option, what) in WAYS_ON.items():
         if why in reason:
-            return f"{again} {option}".rstrip(), what
-    return f"{repeat_command(but='--trials', without=ONCE)} --trials N", "add trials"
+            return f"{repeat()} {option}".rstrip(), what
+    return f"{repeat(['--trials'])} --trials N", "add trials"

@@ -218,7 +218,8 @@ class Coordinator:
         running.epoch = report.epoch
         running.value = report.metrics.get(self._spec.objective.metric)
         if report.replayed:
-            self._parts.engine.replay(report.trial, report.epoch, report.metrics)
+            if not self.stopping:
+                self._parts.engine.replay(report.trial, report.epoch, report.metrics)
             return
         stop = self._parts.engine.report(report.trial, report.epoch, report.metrics)
         self._parts.workers.answer(attempt.job, report.epoch, stop)

@@ -7,18 +7,18 @@ from contextlib import contextmanager
 from typing import Literal
 
 from .. import references
-from ..errors import StudyError, quote
+from ..errors import StoreError, StudyError, quote
 from ..study.sections import SearchPlan
 
 
 @contextmanager
 def blaming(key: Literal["sampler", "pruner"], plan: SearchPlan, passing: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Raise StudyError for what the plan's sampler or pruner raises in the block; StudyError and `passing` pass."""
+    """Raise StudyError for what the plan's sampler or pruner raises in the block; StudyError, StoreError and `passing` pass."""
     try:
         yield
-    except passing:
+    except (StudyError, StoreError):
         raise
-    except StudyError:
+    except passing:
         raise
     except Exception as error:  # of a library on a value that it did not expect, or of custom code
         field, component = f"search.{key}", {"sampler": plan.sampler, "pruner": plan.pruner}[key]

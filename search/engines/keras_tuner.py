@@ -91,7 +91,8 @@ class KerasTunerEngine:
     def left(self) -> int | None:
         if self._spec.search.sampler.name not in LISTED:
             return None
-        return sum(point not in self._oracle.given for point in list_first(self._spec))
+        given = {frozenset(point.items()) for point in self._oracle.given}
+        return sum(frozenset(point.items()) not in given for point in list_first(self._spec))
 
     def _trials(self) -> list[tuple[int, Trial]]:
         return sorted((int(key), trial) for key, trial in self._oracle.trials.items())

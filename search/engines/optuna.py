@@ -59,6 +59,7 @@ class OptunaEngine:
         self.patience = 0.0 if storage_url.startswith("sqlite") else PATIENCE  # SQLite waits for its lock by itself
         self._given: set[int] = set()  # the running trials that the coordinator knows of
         self._live: dict[int, Trial] = {}
+        self._reported: dict[int, set[int]] = {}  # by resumed trial, the epochs that the study has
         self._listed = list_first(spec)
 
     @classmethod
@@ -112,6 +113,7 @@ class OptunaEngine:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # a resumed attempt reports the same epochs again
             live.report(values[self._spec.objective.metric], epoch)
+        self._reported.pop(trial, None)  # another attempt at it would ask anew
         if PRUNED in live.user_attrs:  # an earlier attempt died before it could stop; its rung is not asked about again
             return True
         if not self._would_prune(live, epoch):
@@ -121,10 +123,15 @@ class OptunaEngine:
 
     @lasting
     def replay(self, trial: int, epoch: int, values: Mapping[str, float]) -> None:
+        if not self._compares:
+            return
+        if trial not in self._reported:  # not asked at each epoch: the database is slower than a replay
+            self._reported[trial] = set(self._study.get_trials(deepcopy=False)[trial].intermediate_values)
         # Missing if an earlier session had no pruner: halving would take the next epoch's value for that of each earlier look.
-        if self._compares and epoch not in self._study.get_trials(deepcopy=False)[trial].intermediate_values:
+        if epoch not in self._reported[trial]:
             live = self._trial(trial)
             live.report(values[self._spec.objective.metric], epoch)
+            self._reported[trial].add(epoch)
             self._would_prune(live, epoch)  # halving keeps the values that it looked at apart
 
     @lasting
@@ -171,8 +178,9 @@ class OptunaEngine:
 
     def _list_left(self) -> Iterator[dict[str, Value]]:
         """The listed points that no trial has begun with."""
-        begun = [fixed_params(trial) for trial in self._study.get_trials(deepcopy=False, states=ASKED)]
-        return (point for point in self._listed if point not in begun)
+        trials = self._study.get_trials(deepcopy=False, states=ASKED)
+        begun = {frozenset(point.items()) for trial in trials if (point := fixed_params(trial)) is not None}
+        return (point for point in self._listed if frozenset(point.items()) not in begun)
 
     def _enqueue_next(self) -> bool:
         """Enqueue the first listed point that no trial has; False if there is none."""

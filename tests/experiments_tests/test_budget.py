@@ -58,7 +58,7 @@ def test_why_no_more_trials_are_asked_for(values: list, objective: Objective, pl
     ],
 )
 def test_the_next_command_lifts_what_ended_the_search(values: list[float], plan: dict[str, float], option: str) -> None:
-    assert find_way_on(after(values, **plan), "tailor search a.toml")[0] == f"tailor search a.toml {option}".rstrip()
+    assert find_way_on(after(values, **plan), lambda: "tailor search a.toml")[0] == f"tailor search a.toml {option}".rstrip()
 
 
 def test_a_trial_on_the_pareto_front_is_something_better() -> None:

@@ -218,7 +218,8 @@ def test_a_fresh_search_keeps_the_earlier_study_under_the_next_name(own: OwnProc
     assert done.returncode == 0, done.stdout + done.stderr
     assert "trying 4 points of study small first" in done.stdout
     kept = "the earlier study is kept as small-1; `tailor delete small-1` removes it, except for what digits version 1 needs"
-    assert kept in done.stdout and "--fresh" not in done.stdout.rpartition("Next:")[2]
+    following = done.stdout.rpartition("Next:")[2]
+    assert kept in done.stdout and "--fresh" not in following and "--enqueue-from" not in following and "--trials N" in following
     assert len(runs(own.folder)[1]) == 1 and len(runs(own.folder, "small-1")[1]) == 4
     assert sorted(studies(own.folder)) == ["small", "small-1"]
 
