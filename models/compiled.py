@@ -34,8 +34,6 @@ def adopt(name: str, model: keras.Model, options: TrainOptions, shape: tuple[int
     """The model, uncompiled, for raw images of (height, width, channels) and with probabilities at its end, and the options
     with its optimizer and loss. Raises ModelError for what compile() lacks, or what Tailor cannot train with.
     """
-    if not isinstance(model, keras.Model):
-        raise ModelError(f"model {name!r}: expected build(hp) to return a keras.Model, got {type(model).__name__}.")
     if not model.compiled or model.optimizer is None:
         raise ModelError(f"model {name!r}: expected a compiled model; call model.compile(optimizer, loss) in build(hp).")
     loss, smoothing, logits = _loss(name, model)

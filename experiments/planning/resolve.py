@@ -166,7 +166,10 @@ def takes_any(spec: StudySpec) -> bool:
 
 def ask_about(spec: StudySpec) -> list[str]:
     """A question for each key that is valid, but perhaps not what you mean."""
-    asked = [*_ask_about_goal(spec), *ask_about_lists(spec.space.parameters)]
+    asked = [
+        *_ask_about_goal(spec),
+        *ask_about_lists([one for one in spec.space.parameters if one.name not in spec.found.declared]),
+    ]
     if takes_any(spec):
         for name in spec.training:
             near = difflib.get_close_matches(name, options.NAMES, n=1, cutoff=NEARLY)

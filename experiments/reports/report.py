@@ -21,6 +21,7 @@ from ...search.analysis import plots
 from ...search.analysis.importance import Importance
 from ...search.analysis.plots import Told
 from ...search.space.conditions import write_when
+from ...search.space.describe import describe_value
 from ...search.space.parameters import Choice, Fixed, Parameter
 from ...search.study.spec import StudySpec
 from ..tracking.artifacts import CONFUSION, CURVES, FILTERS, SAMPLES, SCORES
@@ -109,8 +110,8 @@ def _render(
         best=best,
         best_value=format_number(best.value, spec.objective.metric) if best else "",
         complete=any(row.values for row in board),
-        space=[_described(parameter) for parameter in spec.space.parameters],
-        fixed=", ".join(f"{name} = {value}" for name, value in spec.training.items()),
+        space=[describe_parameter(parameter) for parameter in spec.space.parameters],
+        fixed=", ".join(f"{name} = {describe_value(value)}" for name, value in flatten(spec.training).items()),
         data=", ".join(f"{name} {size:,}" for name, size in sizes.items()) or "as cut by the study",
         conditional=any(parameter.when for parameter in spec.space.parameters),
         columns=columns,
@@ -180,11 +181,11 @@ def _show_pictures(client: MlflowClient, best: Row) -> list[tuple[str, str]]:
     return [(title, inline(data)) for title, data in drawn if data]
 
 
-def _described(parameter: Parameter) -> tuple[str, str, str]:
+def describe_parameter(parameter: Parameter) -> tuple[str, str, str]:
     if isinstance(parameter, Fixed):
-        values = str(parameter.value)
+        values = describe_value(parameter.value)
     elif isinstance(parameter, Choice):
-        values = "one of " + ", ".join(map(str, parameter.choices))
+        values = "one of " + ", ".join(map(describe_value, parameter.choices))
     else:
         extra = ", log scale" if parameter.log else f", step {parameter.step}" if parameter.step else ""
         values = f"{parameter.low:g} to {parameter.high:g}{extra}"

@@ -75,6 +75,8 @@ def build(
 
     `data` is the images' shape (height, width, channels) and the number of classes; `kept` as in `load`.
     """
+    import keras
+
     from .. import compiled
 
     hyper = load(name, *data, kept)
@@ -84,6 +86,11 @@ def build(
         raise ModelError(
             f"model {name!r}: hp {missed[0]!r} was not found when the study began, so it is not searched; declare it outside of "
             "the condition that hides it, or under hp.conditional_scope."
+        )
+    if not isinstance(model, keras.Model):
+        raise ModelError(
+            f"model {name!r}: expected build(hp) to return a keras.Model, got {type(model).__name__}; "
+            "return the model that it builds."
         )
     refuse_made(name, model)
     model, options = compiled.adopt(name, model, options, data[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from .conditions import Value, write_when
 from .parameters import Choice, Fixed, Parameter
@@ -56,7 +56,7 @@ def describe_value(value: Value | Mapping[str, Value] | None) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def ask_about_lists(parameters: tuple[Parameter, ...]) -> list[str]:
+def ask_about_lists(parameters: Sequence[Parameter]) -> list[str]:
     """A question for each list of two floats: two values, and nothing between them, are seldom meant."""
     asked = []
     for one in parameters:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -199,6 +200,9 @@ def test_a_list_of_two_floats_is_asked_about() -> None:
     rate, units = read_parameter("learning_rate", [1e-4, 1e-1]), read_parameter("units", [16, 32])
     (asked,) = ask_about_lists((rate, units))
     assert asked.endswith("write { low = 0.0001, high = 0.1, log = true }")
+    spec = build({"study": {"name": "s", "dataset": "digits", "model": "mlp"}, "space": {"lr": [1e-4, 1e-1]}})
+    assert len(ask_about(spec)) == 1
+    assert ask_about(replace(spec, found=replace(spec.found, declared=("lr",)))) == []  # the model declares it, not the file
 
 
 def test_a_key_that_a_custom_factory_gets_is_asked_about_if_an_option_is_almost_so() -> None:

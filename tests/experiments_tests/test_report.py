@@ -20,7 +20,7 @@ from tailor.experiments.cli.compare import number
 from tailor.experiments.planning.initial_points import find_best_points, fit_to_space
 from tailor.experiments.reports.advice import advise
 from tailor.experiments.reports.charts import draw_charts, list_undrawn
-from tailor.experiments.reports.report import _leave_out, _table
+from tailor.experiments.reports.report import _leave_out, _table, describe_parameter
 from tailor.experiments.tracking.leaderboard import Row, shorten
 from tailor.search.analysis.plots import Told
 from tailor.search.space.parameters import Choice, Float, Int
@@ -108,6 +108,10 @@ def test_nothing_is_advised_that_the_trials_do_not_bear(complete: int, others: i
     rows += [row(complete + i, None, {"kind": "b"}) for i in range(12 - complete)]
     said = " ".join(advise(spec, rows, {"rate": 0.9, "depth": 0.09, "kind": 0.01}, 5000, {}))
     assert "Hardly anything" not in said and "near its upper end" not in said  # no trial had another rate
+
+
+def test_values_are_written_as_in_the_study_file() -> None:
+    assert describe_parameter(Choice("batch_norm", (True, False))) == ("batch_norm", "one of true, false", "")
 
 
 def test_a_grid_is_not_told_to_go_on() -> None:

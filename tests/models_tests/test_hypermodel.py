@@ -56,6 +56,9 @@ class Fits(Sized):
     def fit(self, hp, model, *args, **kwargs):
         return model.fit(*args, batch_size=hp.Choice("batch_size", [32, 64]), **kwargs)
 
+def nothing(hp):
+    build(hp)
+
 made = Sized(10, (8, 8, 1))
 VALUE = 3
 """
@@ -108,6 +111,12 @@ def test_what_is_no_model_of_keras_tuners_is_refused(own: str, name: str, says: 
 def test_a_declaration_that_differs_from_call_to_call_is_reported_twice(own: str) -> None:
     found = [one["config"] for one in hypermodel.find_hyperparameters(f"{own}:frozen", SHAPE, 10)]
     assert [one["max_value"] for one in found if one["name"] == "units"] == [10, 100]
+
+
+def test_a_build_without_a_return_is_told_so(own: str) -> None:
+    values = {"layers": 1, "units_0": 8, "dropout": False, "head": "plain", "learning_rate": 1e-3}
+    with pytest.raises(ModelError, match=r"to return a keras\.Model, got NoneType; return the model that it builds"):
+        hypermodel.build(f"{own}:nothing", values, TrainOptions(), (SHAPE, 10))
 
 
 def test_a_hyperparameter_that_was_never_found_fails_the_trial(own: str) -> None:
