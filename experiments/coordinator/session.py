@@ -24,7 +24,7 @@ from ..datasets import splits as splitting
 from ..datasets.splits import DataHandle, Splits
 from ..errors import InputError, RunError, write_command
 from ..planning import recorded_defaults
-from ..planning.initial_points import add_defaults, add_recorded, find_best_points
+from ..planning.initial_points import add_defaults, add_recorded, draws_alike, find_best_points
 from ..planning.keras_tuner_space import discover
 from ..planning.resolve import ask_about, find_ends, open_all
 from ..planning.resume_check import find_same, has_code_changed, keep_losses, list_digests
@@ -133,8 +133,12 @@ def _enqueued(spec: StudySpec, store: Store, study: str, screen: Screen) -> Stud
         raise InputError(f"--enqueue-from: there is no study {study!r}: the store {store.place} is empty; name another --store.")
     if not spec.source.declared:
         raise InputError("--enqueue-from: expected a study with a declared [space]; remove --enqueue-from, or study.space.")
-    points = find_best_points(open_client(store), study, spec.space)
+    client = open_client(store)
+    points = find_best_points(client, study, spec.space)
     screen.line(f"trying {count(len(points), 'point')} of study {study} first")
+    other = find_study(client, study)
+    if other is not None and draws_alike(other.read_spec(), spec):
+        screen.line(f"the rest may repeat draws of study {study}, which had the same seed; --seed N draws others")
     return dataclasses.replace(spec, enqueue=(*spec.enqueue, *points))
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError
-from .images import Dataset, assemble, name_by_value
+from .images import Arrays, Dataset, assemble, name_by_value
 
 # Names of the arrays of images and labels, by part; the first pair that is there counts.
 PAIRS = {
@@ -40,7 +41,18 @@ def load(name: str, path: Path) -> Dataset:
         parts, class_names = name_by_value(name, parts)
     else:
         class_names = _names(name, names)
+        _check_named(name, parts, len(class_names))
     return assemble(name, parts, class_names, notes)
+
+
+def _check_named(name: str, parts: Mapping[str, Arrays], count: int) -> None:
+    """Raise InputError for whole labels beyond the names."""
+    most = max((int(labels.max()) for _, labels in parts.values() if labels.size and labels.dtype.kind in "iu"), default=0)
+    if most >= count:
+        raise InputError(
+            f"{name}: class_names has {count} names, for the labels 0 to {count - 1}, and there are labels up to {most}; "
+            "give each label a name, or leave class_names out."
+        )
 
 
 def _arrays(name: str, path: Path) -> dict[str, np.ndarray]:

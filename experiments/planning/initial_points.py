@@ -83,6 +83,12 @@ def find_best_points(client: MlflowClient, study: str, space: Space) -> list[dic
     return points
 
 
+def draws_alike(one: StudySpec, other: StudySpec) -> bool:
+    """Whether the first draws at random of the one are those of the other: trial n's depend on the seed and n alone."""
+    same_space = one.identity()["space"] == other.identity()["space"]
+    return same_space and one.search.seed == other.search.seed and known_as(other.search.sampler.name) not in LISTED
+
+
 def fit_to_space(values: Mapping[str, Any], space: Space) -> dict[str, Value]:
     """The values that this space's searched parameters can take."""
     point: dict[str, Value] = {}

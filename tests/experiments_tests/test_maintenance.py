@@ -217,6 +217,7 @@ def test_a_fresh_search_keeps_the_earlier_study_under_the_next_name(own: OwnProc
     done = own(*fresh, "--enqueue-from", "small")  # the name still means the earlier study
     assert done.returncode == 0, done.stdout + done.stderr
     assert "trying 4 points of study small first" in done.stdout
+    assert "may repeat draws of study small, which had the same seed; --seed N draws others" in done.stdout
     kept = "the earlier study is kept as small-1; `tailor delete small-1` removes it, except for what digits version 1 needs"
     following = done.stdout.rpartition("Next:")[2]
     assert kept in done.stdout and "--fresh" not in following and "--enqueue-from" not in following and "--trials N" in following

@@ -26,7 +26,10 @@ def test_npz_with_class_names(tmp_path: Path) -> None:
         ({"images": np.zeros((9, 4, 4, 2), "uint8"), "labels": np.arange(9) % 3}, "expected images shaped"),
         ({"images": np.zeros((9, 4, 4), "uint8"), "labels": np.arange(8) % 3}, "9 images but 8 labels"),
         ({"images": np.zeros((9, 4, 4), "uint8"), "labels": np.arange(9) - 1}, "labels out of range"),
-        ({"images": np.zeros((9, 4, 4), "uint8"), "labels": np.arange(9), "class_names": ["a", "b"]}, "labels out of range"),
+        (
+            {"images": np.zeros((9, 4, 4), "uint8"), "labels": np.arange(9), "class_names": ["a", "b"]},
+            "class_names has 2 names, for the labels 0 to 1, and there are labels up to 8; give each label a name",
+        ),
         ({"images": np.zeros((9, 4, 4), "uint8"), "labels": np.arange(9) * 10**12}, "a class needs several images"),
         ({"images": np.zeros((9, 4, 4), "uint8"), "labels": np.zeros(9, int)}, "at least two classes"),
         ({"pictures": np.zeros(3)}, "expected arrays x_train and y_train"),
