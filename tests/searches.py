@@ -16,6 +16,19 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from shells import TAILOR
 
+OWN = """
+[study]
+name = "own"
+dataset = "digits"
+model = "nets.py:build"
+objective = "val_accuracy"
+direction = "maximize"
+
+[search]
+trials = 2
+max_epochs = 1
+"""  # a study of a model in nets.py
+
 
 def client(folder: Path) -> MlflowClient:
     return MlflowClient(f"sqlite:///{folder / 'mlruns' / 'mlflow.db'}")

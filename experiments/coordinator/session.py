@@ -38,7 +38,7 @@ from ..tracking.full_disk import name_full_disk
 from ..tracking.lease import Lease
 from ..tracking.outbox import Outbox
 from ..tracking.question import require_database
-from ..tracking.reader import RecordedStudy, find_study, open_client, prepare_database
+from ..tracking.reader import RecordedStudy, find_study, no_study, open_client, prepare_database
 from ..tracking.recorded import DEFAULTS, PRECISION, PROMOTABLE, RecordedAttempt
 from ..tracking.spool import Spool
 from ..tracking.tags import describe_machine, describe_origin, describe_study
@@ -134,10 +134,12 @@ def _enqueued(spec: StudySpec, store: Store, study: str, screen: Screen) -> Stud
     if not spec.source.declared:
         raise InputError("--enqueue-from: expected a study with a declared [space]; remove --enqueue-from, or study.space.")
     client = open_client(store)
-    points = find_best_points(client, study, spec.space)
-    screen.line(f"trying {count(len(points), 'point')} of study {study} first")
     other = find_study(client, study)
-    if other is not None and draws_alike(other.read_spec(), spec):
+    if other is None:
+        raise no_study("--enqueue-from", study, client)
+    points = find_best_points(other, spec.space)
+    screen.line(f"trying {count(len(points), 'point')} of study {study} first")
+    if draws_alike(other.read_spec(), spec):
         screen.line(f"the rest may repeat draws of study {study}, which had the same seed; --seed N draws others")
     return dataclasses.replace(spec, enqueue=(*spec.enqueue, *points))
 

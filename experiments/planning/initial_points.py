@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from mlflow import MlflowClient
 from mlflow.artifacts import load_text
 
 from ...models.training.options import TrainOptions
@@ -21,7 +20,7 @@ from ...search.study.capabilities import LISTED, known_as
 from ...search.study.spec import StudySpec
 from ..errors import InputError
 from ..tracking.leaderboard import read_leaderboard
-from ..tracking.reader import RecordedStudy, find_study, no_study
+from ..tracking.reader import RecordedStudy
 
 MOST = 5
 
@@ -62,23 +61,20 @@ def choose_usual_point(space: Space, known: Mapping[str, Any]) -> dict[str, Valu
     return {name: value for name, value in walk(space, value).items() if name in searched}
 
 
-def find_best_points(client: MlflowClient, study: str, space: Space) -> list[dict[str, Value]]:
+def find_best_points(study: RecordedStudy, space: Space) -> list[dict[str, Value]]:
     """The points of the study's best trials, in this space's parameters, each once. Raises InputError if there is none."""
-    found = find_study(client, study)
-    if found is None:
-        raise no_study("--enqueue-from", study, client)
     points: list[dict[str, Value]] = []
-    for row in read_leaderboard(found):
+    for row in read_leaderboard(study):
         if row.front is None or len(points) == MOST:
             break
-        artifacts = client.get_run(row.run_id).info.artifact_uri
+        artifacts = study.client.get_run(row.run_id).info.artifact_uri
         point = fit_to_space(json.loads(load_text(f"{artifacts}/trial.json"))["values"], space)
         if point and point not in points:
             points.append(point)
     if not points:
         raise InputError(
-            f"--enqueue-from: no complete trial of study {study!r} keeps its constraints and has a value for a parameter that is "
-            "searched here; name another study."
+            f"--enqueue-from: no complete trial of study {study.name!r} keeps its constraints and has a value for a parameter "
+            "that is searched here; name another study."
         )
     return points
 

@@ -14,8 +14,7 @@ from mlflow import MlflowClient
 
 from ...models.references import is_file
 from ...search.engines.protocol import Engine
-from ...search.space.describe import describe_whole
-from ...search.space.parameters import Choice, Fixed
+from ...search.space.describe import describe_whole, list_values
 from ...search.study.spec import StudySpec
 from ..datasets.splits import Splits
 from ..errors import InputError
@@ -24,7 +23,6 @@ from ..tracking.pending import refuse_pending
 from ..tracking.reader import RecordedStudy, find_named
 from ..tracking.recorded import DEFAULTS
 from ..trials.checkpoints import Checkpoints
-from ..trials.preflight import list_losses
 from . import recorded_defaults
 from .resolve import list_differences
 
@@ -77,13 +75,11 @@ def list_space_changes(before: StudySpec, after: StudySpec) -> list[str]:
     return changed or ([] if same else [f"the order or the types of [space]: {', '.join(old)} → {', '.join(new)}"])
 
 
-def list_values(spec: StudySpec) -> list[Any]:
+def gather_values(spec: StudySpec) -> list[Any]:
     """The values of the study that may name a file: all of [training], and what [space] or a function may give a trial."""
-    values = [*spec.training.values()]
-    for parameter in spec.space.parameters:
-        values += parameter.choices if isinstance(parameter, Choice) else ()
-        values += [parameter.value] if isinstance(parameter, Fixed) else ()
-    return [*values, *list_losses(spec)]
+    declared = (value for parameter in spec.space.parameters for value in list_values(parameter))
+    given = (value for one in spec.source.samples() for value in one.values())
+    return [*spec.training.values(), *declared, *given]
 
 
 def digest_files(values: Iterable[Any]) -> dict[str, str]:
@@ -143,7 +139,7 @@ def keep_losses(checkpoints: Checkpoints, losses: Iterable[str], tags: Mapping[s
 
 def list_digests(spec: StudySpec, code: str) -> dict[str, str]:
     """Tags with the SHA-256s of a study's files; `code` is that of a custom model's file, or empty."""
-    files = digest_files(list_values(spec))
+    files = digest_files(gather_values(spec))
     return {tag: text for tag, text in ((CODE_TAG, code), (FILES_TAG, json.dumps(files) if files else "")) if text}
 
 

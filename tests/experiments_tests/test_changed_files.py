@@ -12,7 +12,7 @@ from conftest import Shell
 from searches import runs
 
 from tailor.experiments.errors import InputError
-from tailor.experiments.planning.resume_check import FILES_TAG, digest_files, keep_losses, list_changed_files, list_values
+from tailor.experiments.planning.resume_check import FILES_TAG, digest_files, gather_values, keep_losses, list_changed_files
 from tailor.experiments.trials.checkpoints import Checkpoints
 from tailor.search.study.load import build
 
@@ -27,7 +27,7 @@ def test_the_files_among_the_values_are_known_by_their_digests(tmp_path: Path, m
     study = {"name": "s", "dataset": "digits", "model": "transfer"}
     training = {"loss": "own.py:loss", "activation": "relu", "other": "absent.h5"}
     spec = build({"study": study, "training": training, "space": {"weights": ["none", "a.weights.h5"]}})
-    assert digest_files(list_values(spec)) == {
+    assert digest_files(gather_values(spec)) == {
         "own.py:loss": hashlib.sha256(LOSS.encode()).hexdigest(),
         "a.weights.h5": hashlib.sha256(b"a").hexdigest(),
     }
@@ -43,7 +43,7 @@ def test_losses_that_are_fixed_in_the_space_or_come_of_a_function_count_too(
     )
     study = {"name": "s", "dataset": "digits", "model": "mlp"}
     for tables in ({"study": study, "space": {"loss": "own.py:loss"}}, {"study": {**study, "space": "mine.py:suggest"}}):
-        assert [*digest_files(list_values(build(tables)))] == ["own.py:loss"]
+        assert [*digest_files(gather_values(build(tables)))] == ["own.py:loss"]
 
 
 def test_of_the_files_only_those_that_train_and_were_recorded_can_have_changed(

@@ -11,7 +11,7 @@ from conftest import Shell
 from tailor.experiments.datasets.catalog import open_dataset
 from tailor.experiments.errors import InputError
 from tailor.experiments.planning.resolve import find_file
-from tailor.experiments.planning.resume_check import digest_files, list_values
+from tailor.experiments.planning.resume_check import digest_files, gather_values
 from tailor.experiments.planning.starter import Starter
 from tailor.experiments.registry.load import load
 from tailor.experiments.serving.exported import is_folder
@@ -28,7 +28,7 @@ def test_a_long_text_with_a_dot_among_the_choices_is_no_file(tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     Path("loss.txt").write_text("")
     spec = build({"study": STUDY, "space": {"note": [f"{LONG}.txt", "loss.txt"]}, "training": {"loss": f"{LONG}.py:loss"}})
-    assert [*digest_files(list_values(spec))] == ["loss.txt"]
+    assert [*digest_files(gather_values(spec))] == ["loss.txt"]
 
 
 def test_a_long_text_is_no_file_beside_the_study_nor_an_export(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import Shell
 from fits import digits, model
-from searches import runs
+from searches import OWN, runs
 
 from tailor.experiments.trials.preflight import list_losses
 from tailor.models.training.fit import FitPlan, fit
@@ -97,18 +97,7 @@ def build(hparams, input_shape, num_classes):
     return keras.Sequential([keras.Input(input_shape), *layers])
 """
 
-PINNED = """
-[study]
-name = "own"
-dataset = "digits"
-model = "nets.py:build"
-objective = "val_accuracy"
-direction = "maximize"
-
-[search]
-trials = 2
-max_epochs = 1
-
+PINNED = f"""{OWN}
 [training]
 loss = "losses.py:f"
 """

@@ -22,6 +22,7 @@ from tailor.experiments.reports.advice import advise
 from tailor.experiments.reports.charts import draw_charts, list_undrawn
 from tailor.experiments.reports.report import _leave_out, _table, describe_parameter
 from tailor.experiments.tracking.leaderboard import Row, shorten
+from tailor.experiments.tracking.reader import find_study
 from tailor.search.analysis.plots import Told
 from tailor.search.space.parameters import Choice, Float, Int
 from tailor.search.space.space import Space
@@ -283,7 +284,9 @@ def test_the_best_points_of_a_study_that_lie_in_the_space(recorded: Shell, write
     spec = load(write_study(("low = 1, high = 2", "low = 2, high = 3")))
     _, trials = runs(recorded.folder)
     best = max(trials, key=lambda r: r.data.metrics["best_val_accuracy"])
-    points = find_best_points(client(recorded.folder), "small", spec.space)
+    study = find_study(client(recorded.folder), "small")
+    assert study is not None
+    points = find_best_points(study, spec.space)
     assert points[0]["learning_rate"] == float(best.data.params["learning_rate"])
     assert all(point.get("depth", 2) == 2 for point in points)  # depth 1 is outside, and left to the sampler
     assert fit_to_space({"depth": 1, "units_2": 16, "other": 3}, spec.space) == {"units_2": 16}

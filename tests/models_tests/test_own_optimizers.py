@@ -6,6 +6,7 @@ import keras
 import pytest
 from conftest import Shell
 from fits import SHAPE, digits, keras_history, model
+from searches import OWN
 
 from tailor.models import compiled
 from tailor.models.errors import ModelError
@@ -127,18 +128,7 @@ def build(hparams, input_shape, num_classes):
     return model
 """
 
-STUDY = """
-[study]
-name = "own"
-dataset = "digits"
-model = "nets.py:build"
-objective = "val_accuracy"
-direction = "maximize"
-
-[search]
-trials = 2
-max_epochs = 1
-
+STUDY = f"""{OWN}
 [space]
 first = [0.01, 0.02]
 """
