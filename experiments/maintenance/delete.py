@@ -231,12 +231,13 @@ def _list_folders(client: MlflowClient, store: Store, study: str, own: Run | Non
     folders = [root / name for root in (store.checkpoints, store.spool) for name in names] + [store.oracles / study]
     digest = None if own is None else own.data.tags.get(DIGEST)
     if digest and digest not in find_digests(client, but=own.info.experiment_id if own else None):
-        folders.append(store.cache / digest)
+        folders += [store.cache / name for name in (digest, f"{digest}-{REFIT.name}")]
     return [folder for folder in folders if folder.is_dir()]
 
 
 def find_digests(client: MlflowClient, but: str | None = None) -> set[str]:
-    """The digests of the data that the store's studies use; `but` is an experiment to leave out."""
-    numbers = [one.experiment_id for one in read_pages(client.search_experiments) if one.experiment_id != but]
+    """The digests of the data that the store's studies use; `but` is an experiment to leave out. A deleted study uses none."""
+    found = read_pages(client.search_experiments)
+    numbers = [one.experiment_id for one in found if one.experiment_id != but and pending.KEPT not in one.tags]
     runs = list(read_pages(client.search_runs, numbers, "tags.`tailor.kind` = 'study'")) if numbers else []
     return {run.data.tags[DIGEST] for run in runs if DIGEST in run.data.tags}

@@ -9,9 +9,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 
-from ..registry.history import read_history
-from ..registry.versions import EVIDENCE, list_versions
+from ..registry.history import list_moves
+from ..registry.versions import EVIDENCE, list_trials, list_versions
 from ..tracking.kinds import CANDIDATE, REFIT
+from ..tracking.pages import read_pages
 from ..tracking.recorded import STUDY_TAG
 
 SPARED = ("study", "promotion", CANDIDATE.name, REFIT.name)  # kinds of runs that tell how a version was chosen
@@ -34,7 +35,7 @@ class Needed:
         at their trials.
         """
         versions = self.of_study(study, {run.info.run_id for run in runs})
-        trials = {one.tags.get("tailor.trial") for one in versions} - {None}
+        trials = {trial for one in versions for trial in list_trials(one)}
         return {
             run.info.run_id
             for run in runs
@@ -47,8 +48,8 @@ def find_needed(client: MlflowClient) -> Needed:
     """What the versions of every registered name need."""
     versions = list_versions(client)
     runs = {run for one in versions for run in (one.run_id, one.tags.get(EVIDENCE)) if run}
-    for name in {one.name for one in versions}:
-        runs |= {move.run_id for move in read_history(client, name) if move.run_id}
+    for model in read_pages(client.search_registered_models):  # other tools' names too, which Tailor would not take
+        runs |= {move.run_id for move in list_moves(model) if move.run_id}
     models = {one.model_id for one in versions if one.model_id}
     models |= {one.source.removeprefix("models:/") for one in versions if (one.source or "").startswith("models:/")}
     return Needed(versions, frozenset(runs), frozenset(models))

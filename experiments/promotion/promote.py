@@ -32,6 +32,7 @@ from ..registry.versions import (
     find_champion,
     find_role,
     read_promoted_tag,
+    refuse_prompt,
 )
 from ..system.file_lock import share_lock
 from ..tracking.pending import refuse_pending
@@ -43,13 +44,13 @@ from .choice import choose_ensemble, choose_logged, choose_trained, predict
 from .evidence import EvidenceRun, close_if_open
 from .records import Choice, Promotion, Request, Work
 from .statistics import Predictions, score, score_with_interval
-from .verdict import Verdict, check_costs, judge, weigh
+from .verdict import Verdict, check_costs, judge, weigh, write_gates
 
 Chooser = Callable[[Request, Work, Evaluator], Choice]
 CHOOSE: Mapping[str, Chooser] = {"candidates": choose_trained, "quick": choose_logged, "ensemble": choose_ensemble}
 AGAIN = "this model is registered already"
 KEPT = ("tailor.study", "tailor.objective", "tailor.direction", "tailor.dataset", DIGEST, "tailor.input_shape")
-AGAINST = "tailor.judged_against"  # the champion's version then
+AGAINST, GATES = "tailor.judged_against", "tailor.gates"  # the champion's version then, and the gates that were asked for
 
 
 def promote(request: Request, work: Work, choose: Chooser | None = None) -> Promotion:
@@ -59,6 +60,7 @@ def promote(request: Request, work: Work, choose: Chooser | None = None) -> Prom
     registered name.
     """
     check_name("--to", request.name)
+    refuse_prompt(work.client, request.name)
     if choose is None:  # else the model is chosen already: a compressed version, which outlives its study
         refuse_pending(work.client, work.study, "there is nothing to promote")
     if work.study.tags[DIGEST] != work.splits.digest:
@@ -94,20 +96,11 @@ def _judge(request: Request, work: Work, choice: Choice, evaluator: Evaluator) -
     settle(client, name, work.still_mine)
     made = Promotion(name, "", "", Verdict("refused", ""), work.spec.name, work.spec.model, choice)
     known, champion = find_registered(client, name, choice.model_id), find_champion(client, name)
-    if known is not None and known.tags.get(SETTLED) != PENDING:
-        close_if_open(client, work.study.experiment_id, known.tags.get(EVIDENCE, ""))  # its promotion died just before it did
-        alias = find_role(known)
-        verdict = Verdict("promoted" if alias == CHAMPION else "challenger", AGAIN)
-        return replace(made, version=str(known.version), alias=alias, verdict=verdict, run_id=known.tags.get(EVIDENCE, ""))
-    if known is not None and known.tags[AGAINST] == _number(champion):  # its promotion died before it gave the alias
-        verdict = Verdict(known.tags["tailor.outcome"], known.tags["tailor.verdict"])
-        made = _give_alias(work, replace(made, verdict=verdict, run_id=known.tags[EVIDENCE]), known)
-        close_if_open(client, work.study.experiment_id, made.run_id)
-        return made
-    if known is not None:  # it died too, and there is another champion by now: this version's card and tags would not be true
-        client.delete_model_version(name, str(known.version))
+    if known is not None and (done := _take_up(request, work, made, known, champion)):
+        return done
+    refusal = _find_refusal(request, work, choice, champion)  # before there is a run: it raises for another tool's champion
     run = EvidenceRun(work.study, name, choice)
-    if refusal := _find_refusal(request, work, choice, champion):
+    if refusal:
         verdict = Verdict("refused", refusal)
         return replace(made, verdict=verdict, run_id=run.close(verdict))
     first = not has_past(client, name)
@@ -135,6 +128,28 @@ def _judge(request: Request, work: Work, choice: Choice, evaluator: Evaluator) -
     made = _give_alias(work, made, version)
     describe(client, name, write_purpose(name, work.study.tags["tailor.dataset"], work.splits))
     run.close(verdict)
+    return made
+
+
+def _take_up(
+    request: Request, work: Work, made: Promotion, known: ModelVersion, champion: ModelVersion | None
+) -> Promotion | None:
+    """What an earlier promotion of the same model to this name came to, finished if it died; None if it must be judged anew."""
+    client, version, run_id = work.client, str(known.version), known.tags.get(EVIDENCE, "")
+    died = known.tags.get(SETTLED) == PENDING  # before it gave the alias
+    if died and not known.aliases:
+        if known.tags[AGAINST] != _number(champion) or known.tags.get(GATES) != write_gates(request.plan):
+            client.delete_model_version(made.name, version)  # its card and tags would not be true
+            return None
+        verdict = Verdict(known.tags["tailor.outcome"], known.tags["tailor.verdict"])
+        made = _give_alias(work, replace(made, verdict=verdict, run_id=run_id), known)
+    else:
+        alias = find_role(known)
+        if died:  # a person gave it an alias since, and wins
+            client.set_model_version_tag(made.name, version, SETTLED, alias)
+        verdict = Verdict("promoted" if alias == CHAMPION else "challenger", AGAIN)
+        made = replace(made, version=version, alias=alias, verdict=verdict, run_id=run_id)
+    close_if_open(client, work.study.experiment_id, run_id)  # it died just before it did
     return made
 
 
@@ -195,6 +210,7 @@ def _describe(
         "tailor.outcome": made.verdict.outcome,
         "tailor.verdict": made.verdict.reason,
         AGAINST: _number(champion),
+        GATES: write_gates(work.spec.promotion),
         EVIDENCE: made.run_id,
         LOOKS: str(measure_looks(work.splits.train.images)),
         **({SEEN: "true"} if choice.refit else {}),

@@ -52,4 +52,4 @@ def join(splits: Splits) -> Splits:
     """Train, val and holdout together as train; val is still measured, on images that the model trains on."""
     parts = (splits.train, splits.val, splits.holdout)
     images, labels = (np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "labels"))
-    return replace(splits, train=Images(images, labels), digest=f"{splits.digest}-refit")
+    return replace(splits, train=Images(images, labels), digest=f"{splits.digest}-{REFIT.name}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Literal
 
@@ -71,6 +72,11 @@ def check_costs(plan: PromotionPlan, latency_ms: float | None, model_bytes: int)
     if plan.model_bytes is not None and model_bytes > plan.model_bytes:
         return f"promotion.model_bytes: it has {model_bytes:,} bytes, more than the {plan.model_bytes:,} of the gate"
     return ""
+
+
+def write_gates(plan: PromotionPlan) -> str:
+    """The gates of a plan, as a version's tag keeps those that it was judged by."""
+    return json.dumps({name: getattr(plan, name) for name in ("minimum_gain", "recall_drop", "latency_ms", "model_bytes")})
 
 
 def judge(plan: PromotionPlan, evidence: Evidence | None, first: bool = True) -> Verdict:

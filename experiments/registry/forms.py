@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...search.study.key_values import is_name
 from ..errors import RunError
 from ..store import Store
 from ..trials.litert import convert_saved, has_litert
@@ -57,6 +58,7 @@ def make_form(store: Store, reference: str, sha256: str, shape: tuple[int, int, 
 
 def list_unneeded(store: Store, versions: Iterable[ModelVersion]) -> list[Path]:
     """The forms in the store's cache that are of none of the versions."""
-    found = [read_local_version(store, f"{one.name}/{one.version}", verify=False) for one in versions]  # it reads no model
+    own = [one for one in versions if is_name(one.name)]  # other tools' names may be none that Tailor takes
+    found = [read_local_version(store, f"{one.name}/{one.version}", verify=False) for one in own]  # it reads no model
     needed = {version.key for version in found if version is not None}
     return sorted(path for path in (store.cache / FOLDER).glob("*") if path.name not in needed)

@@ -71,7 +71,7 @@ def move_alias(
     settle(client, name, still_mine)
     client.get_model_version(name, version)  # raises MLflow's error before anything is recorded
     model = client.get_registered_model(name)
-    moves, before = _parse(model), str(model.aliases.get(alias, ""))
+    moves, before = list_moves(model), str(model.aliases.get(alias, ""))
     last = next((move for move in reversed(moves) if move.alias == alias), None)
     if last is not None and last.after == before == str(version):
         return last
@@ -97,7 +97,7 @@ def settle(client: MlflowClient, name: str, still_mine: Callable[[], None] = _un
     model = _find(client, name)
     if model is None:
         return
-    for move in _parse(model):
+    for move in list_moves(model):
         if move.done:
             continue
         if move.after not in {str(version.version) for version in list_versions(client, name)}:
@@ -110,13 +110,27 @@ def settle(client: MlflowClient, name: str, still_mine: Callable[[], None] = _un
 
 def read_history(client: MlflowClient, name: str) -> list[Move]:
     """Every move, the first one first. Raises InputError if there is no such name."""
-    return _parse(find_model(client, name))
+    return list_moves(find_model(client, name))
+
+
+def list_moves(model: RegisteredModel) -> list[Move]:
+    """The moves in a registered model's tags, the first one first. Raises InputError for one that was changed by hand."""
+    moves = []
+    for key, text in model.tags.items():
+        if key.startswith(TAG):
+            try:
+                moves.append(Move(**json.loads(text)))
+            except (TypeError, ValueError) as error:
+                raise InputError(
+                    f"{model.name}: expected the record of a move in its tag {key}, got {text[:60]!r}; delete the tag in MLflow."
+                ) from error
+    return sorted(moves, key=lambda move: move.number)
 
 
 def has_past(client: MlflowClient, name: str) -> bool:
     """Whether the name has a version, or a move that counts, of one that was deleted since."""
     model = _find(client, name)
-    moves = [] if model is None else _parse(model)
+    moves = [] if model is None else list_moves(model)
     return any(move.verdict != UNFINISHED for move in moves) or bool(list_versions(client, name))
 
 
@@ -132,7 +146,7 @@ def _find(client: MlflowClient, name: str) -> RegisteredModel | None:
 def find_strays(client: MlflowClient, name: str) -> list[str]:
     """A line for each move that a person made by hand, as far as the records show it: before another move, or since the last."""
     model = find_model(client, name)
-    moves = _parse(model)
+    moves = list_moves(model)
     lines = [*_find_gaps(moves)]
     for alias, version in _replay(moves).items():
         at = str(model.aliases.get(alias, ""))
@@ -204,7 +218,7 @@ def _finish(client: MlflowClient, name: str, move: Move, still_mine: Callable[[]
             client.delete_model_version_tag(name, version.version, SETTLED)
     client.set_model_version_tag(name, move.after, SETTLED, move.alias)
     done = replace(move, done=True)
-    _log(client, name, [*(m for m in _parse(model) if m.number != move.number), done])
+    _log(client, name, [*(m for m in list_moves(model) if m.number != move.number), done])
     _write(client, name, done)
     return done
 
@@ -227,20 +241,6 @@ def _log(client: MlflowClient, name: str, moves: list[Move]) -> None:
 
 def _write(client: MlflowClient, name: str, move: Move) -> None:
     client.set_registered_model_tag(name, f"{TAG}{move.number:05}", json.dumps(asdict(move), ensure_ascii=False))
-
-
-def _parse(model: RegisteredModel) -> list[Move]:
-    """The moves in a registered model's tags, the first one first."""
-    moves = []
-    for key, text in model.tags.items():
-        if key.startswith(TAG):
-            try:
-                moves.append(Move(**json.loads(text)))
-            except (TypeError, ValueError) as error:
-                raise InputError(
-                    f"{model.name}: expected the record of a move in its tag {key}, got {text[:60]!r}; delete the tag in MLflow."
-                ) from error
-    return sorted(moves, key=lambda move: move.number)
 
 
 def _shorten(reason: str) -> str:

@@ -6,6 +6,7 @@ import json
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+from mlflow.entities.model_registry.prompt_version import IS_PROMPT_TAG_KEY
 from mlflow.exceptions import MlflowException
 
 from ...search.errors import suggest
@@ -57,6 +58,12 @@ def find_model(client: MlflowClient, name: str) -> RegisteredModel:
         ) from error
 
 
+def refuse_prompt(client: MlflowClient, name: str) -> None:
+    """Raise InputError if the name is that of a prompt in MLflow's registry, where no model can have it too."""
+    if client.search_registered_models(f"name = '{name}' AND tags.`{IS_PROMPT_TAG_KEY}` = 'true'", max_results=1):
+        raise InputError(f"--to: {name!r} is the name of a prompt in MLflow's registry; choose another name.")
+
+
 def list_versions(client: MlflowClient, name: str | None = None) -> list[ModelVersion]:
     """Every version of a registered name, or of all names; the newest first. Deleted ones are not among them."""
     found = read_pages(client.search_model_versions, None if name is None else f"name = '{name}'")
@@ -91,6 +98,12 @@ def read_input_shape(version: ModelVersion) -> tuple[int, int, int]:
 def read_looks(version: ModelVersion) -> Looks | None:
     """What a version's training images look like; None for an older version, which has no tag for it."""
     return Looks.parse(version.tags[LOOKS]) if LOOKS in version.tags else None
+
+
+def list_trials(version: ModelVersion) -> set[str]:
+    """The numbers of the trials that a version was made of: an ensemble's, or its own; none for another tool's."""
+    own = version.tags.get("tailor.trial")
+    return {*map(str, json.loads(version.tags.get(TRIALS, "[]"))), *([] if own is None else [own])}
 
 
 def read_promoted_tag(version: ModelVersion, name: str) -> str:

@@ -11,10 +11,13 @@ from conftest import OwnProcess, Shell
 from searches import artifacts, client, runs
 
 from tailor.experiments.errors import RunError
+from tailor.experiments.maintenance.delete import find_digests
 from tailor.experiments.promotion import promote
 from tailor.experiments.registry.forms import FOLDER
+from tailor.experiments.registry.versions import TRIALS
 from tailor.experiments.system.file_lock import lock_study
-from tailor.experiments.tracking.pending import quote
+from tailor.experiments.tracking.pending import KEPT, quote
+from tailor.experiments.tracking.tags import DIGEST
 
 
 @pytest.fixture
@@ -37,6 +40,8 @@ def test_a_deleted_study_keeps_what_its_registered_version_needs(copy: Shell) ->
     (version,) = mlflow.search_model_versions("name = 'digits'")
     _, trials = runs(copy.folder)
     others = [run for run in trials if run.data.tags["tailor.trial"] != version.tags["tailor.trial"]]
+    (data,) = list_data(copy.folder)
+    data.with_name(f"{data.name}-refit").mkdir()  # as `promote --register refit` leaves it
     cached = list_data(copy.folder)
     done = copy("delete", "small", "--yes")
     assert done.returncode == 0, done.stderr
@@ -59,6 +64,27 @@ def test_a_deleted_study_keeps_what_its_registered_version_needs(copy: Shell) ->
     assert renamed.returncode == 0 and "tailor status old" in renamed.stdout and "To add trials" not in renamed.stdout
     repaired = copy("fsck", "old")
     assert repaired.returncode == 2 and repaired.stderr.endswith("digits version 1 needs; there is nothing to repair.\n")
+
+
+def test_a_deleted_study_keeps_all_trials_of_its_registered_ensemble(copy: Shell) -> None:
+    mlflow = client(copy.folder)
+    (version,) = mlflow.search_model_versions("name = 'digits'")
+    own = int(version.tags["tailor.trial"])
+    members = [own, (own + 1) % 4]
+    mlflow.set_model_version_tag("digits", "1", TRIALS, json.dumps(members))
+    assert copy("delete", "small", "--yes").returncode == 0
+    assert [int(run.data.tags["tailor.trial"]) for run in runs(copy.folder)[1]] == sorted(members)
+
+
+def test_a_deleted_study_uses_no_data(copy: Shell) -> None:
+    """Else what two of them shared would stay for ever."""
+    mlflow = client(copy.folder)
+    (study,), _ = runs(copy.folder)
+    number = mlflow.create_experiment("gone", tags={KEPT: "other version 1"})
+    mlflow.create_run(number, tags={"tailor.kind": "study", DIGEST: "its"})
+    assert find_digests(mlflow) == {study.data.tags[DIGEST]}
+    mlflow.delete_experiment_tag(number, KEPT)
+    assert find_digests(mlflow) == {study.data.tags[DIGEST], "its"}
 
 
 @pytest.mark.parametrize("command", [("delete", "small"), ("gc",)])

@@ -105,6 +105,16 @@ def test_an_experiment_whose_name_no_study_can_have_is_left_alone(copy: Shell) -
     assert copy("status", "small").returncode == 0 and studies(copy.folder) == ["small"]
 
 
+def test_a_model_that_another_tool_registered_stops_neither_gc_nor_delete(copy: Shell) -> None:
+    mlflow, name = client(copy.folder), "Modell (alt)"  # no name that Tailor takes
+    mlflow.create_registered_model(name)
+    mlflow.create_model_version(name, copy.folder.as_uri())
+    for command in (("gc",), ("delete", "small")):
+        done = copy(*command, "--yes")
+        assert done.returncode == 0, done.stderr
+    assert copy("pull", "digits", "-o", "got").returncode == 0
+
+
 def test_a_study_with_a_name_too_long_for_a_promotions_lock_stops_nobody(tmp_path: Path) -> None:
     store = Store.at(str(tmp_path / "mlruns"), {})
     store.locks.mkdir(parents=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from conftest import Shell
-from searches import client
+from mlflow import MlflowClient
+from searches import client, runs
 
 import tailor as public
 from tailor.experiments.promotion.candidates import Candidate
@@ -26,6 +27,51 @@ def test_a_model_that_meets_no_champion_is_not_called_the_first(copy: Shell) -> 
     assert "bare version 2 is champion: no version of that name is champion, so it was compared with none." in second.stdout
     (row,) = [line for line in copy("models").stdout.splitlines() if line.startswith("bare ")]
     assert "2 of 2" in row
+
+
+def promote_half(mlflow: MlflowClient, shell: Shell, *options: str) -> None:
+    """What a promotion leaves that dies once its model is registered, before the alias moves."""
+    assert shell("promote", "small:1", "--to", "half", "--quick", *options).returncode == 0
+    mlflow.delete_registered_model_alias("half", "champion")
+    mlflow.delete_registered_model_tag("half", "tailor.move.00001")
+    mlflow.set_model_version_tag("half", "1", "tailor.alias", "pending")
+
+
+def test_a_version_that_a_person_made_champion_is_not_judged_again(copy: Shell) -> None:
+    mlflow = client(copy.folder)
+    promote_half(mlflow, copy)
+    mlflow.set_registered_model_alias("half", "champion", "1")
+    done = copy("promote", "small:1", "--to", "half", "--quick")
+    assert done.returncode == 0 and "half version 1 is champion: this model is registered already." in done.stdout
+    (version,) = mlflow.search_model_versions("name = 'half'")
+    assert version.tags["tailor.alias"] == "champion"
+    assert str(mlflow.get_model_version_by_alias("half", "champion").version) == "1"
+
+
+def test_a_promotion_that_died_is_finished_by_the_gates_it_was_judged_by_alone(copy: Shell) -> None:
+    mlflow = client(copy.folder)
+    promote_half(mlflow, copy, "--model-bytes", "10_000_000")
+    done = copy("promote", "small:1", "--to", "half", "--quick", "--model-bytes", "10_000_000")
+    assert done.returncode == 0 and "half version 1 is champion: it is the first model of that name." in done.stdout
+    assert mlflow.get_registered_model("half").tags["tailor.test_openings"] == "1"
+    mlflow.delete_registered_model("half")
+    promote_half(mlflow, copy)
+    done = copy("promote", "small:1", "--to", "half", "--quick", "--model-bytes", "1000")
+    assert done.returncode == 4 and "Refused: promotion.model_bytes: it has " in done.stdout
+    assert not mlflow.search_model_versions("name = 'half'")
+
+
+def test_a_name_that_is_another_tools_leaves_no_open_run(copy: Shell) -> None:
+    mlflow = client(copy.folder)
+    mlflow.create_registered_model("foreign")
+    mlflow.create_model_version("foreign", copy.folder.as_uri())
+    mlflow.set_registered_model_alias("foreign", "champion", "1")
+    mlflow.create_prompt("words")
+    for name, said in (("foreign", "was not promoted by Tailor"), ("words", "--to: 'words' is the name of a prompt in MLflow's")):
+        done = copy("promote", "small", "--to", name, "--quick")
+        assert done.returncode == 2 and said in done.stderr, done.stdout + done.stderr
+    study = runs(copy.folder)[0][0]
+    assert not mlflow.search_runs([study.info.experiment_id], "attributes.status = 'RUNNING'")
 
 
 def test_what_would_change_nothing_is_refused(copy: Shell) -> None:

@@ -10,9 +10,11 @@ from predictions import make_answers, make_labels, with_right
 
 from tailor.experiments.cli.promotion import show_refused
 from tailor.experiments.promotion.card import _classes
+from tailor.experiments.promotion.choice import _score
 from tailor.experiments.promotion.ranking import Scored, find_median, rank
 from tailor.experiments.promotion.records import Choice, Promotion
 from tailor.experiments.promotion.statistics import Interval, Predictions
+from tailor.experiments.promotion.trainings import Trained
 from tailor.experiments.promotion.verdict import FIRST, Evidence, check_costs, judge, weigh
 from tailor.search.study.sections import PromotionPlan
 
@@ -31,6 +33,14 @@ def test_the_cheapest_of_those_tied_wins() -> None:
     assert [row.trial for row in ranking] == [2, 1]
     assert all(row.tied for row in ranking)
     assert ranking[0].lead.value == pytest.approx(-1 / 400)
+
+
+def test_a_candidates_latency_is_the_least_of_its_seeds() -> None:
+    """They are of one network: what is above the least is other work on the machine."""
+    seeds = [Trained(100 + n, "run", {"latency_ms": ms, "parameters": 9.0}, f"m{n}") for n, ms in enumerate((3.2, 8.7, 12.1))]
+    answers = with_right(first_right(3))
+    scored = _score(1, seeds, {one.model_id: answers for one in seeds})
+    assert (scored.latency_ms, scored.parameters) == (3.2, 9)
 
 
 def test_a_cheap_one_that_is_clearly_worse_does_not_win() -> None:
