@@ -17,6 +17,7 @@ from PIL import Image
 import tailor as public
 from tailor.experiments.datasets.folder import read_header
 from tailor.experiments.datasets.looks import Looks, find_strangeness, is_inverted, measure_looks
+from tailor.experiments.datasets.prepare import Invert, prepare
 from tailor.experiments.errors import InputError
 from tailor.experiments.registry.forms import read_form
 from tailor.experiments.registry.local import read_local_version
@@ -48,6 +49,18 @@ def test_what_is_changed_about_an_image_is_listed(tmp_path: Path) -> None:
         "deep": ["16 bits reduced to 8"],
     }
     assert read_header(tmp_path / "as_it_is.png").list_changes((8, 8), 3) == ["converted to RGB"]
+
+
+@pytest.mark.parametrize(("invert", "value"), [("never", 0), ("auto", 0), ("always", 255)])
+def test_an_image_whose_upper_bits_are_empty_is_inverted_only_if_that_is_asked_for(
+    tmp_path: Path, invert: Invert, value: int
+) -> None:
+    Image.fromarray(np.full((8, 8), 200, np.uint16)).save(tmp_path / "dim.png")
+    looks = Looks((200.0, 255.0), (0.0, 50.0))
+    found = prepare(tmp_path / "dim.png", read_header(tmp_path / "dim.png"), (8, 8, 1), looks, invert)
+    assert set(found.image.ravel().tolist()) == {value}
+    assert found.changes == ["16 bits reduced to 8", *(["inverted, light for dark"] if value else [])]
+    assert found.warnings == ["uses only the lower of its 16 bits, so it is nearly black; save it with 8 bits"]
 
 
 def test_training_images_are_like_themselves_and_inverted_ones_are_not() -> None:
