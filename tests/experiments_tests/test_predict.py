@@ -93,6 +93,13 @@ def test_predict_says_what_it_did_and_what_is_strange(recorded: Shell, tmp_path:
     assert ("looks unlike the training images" in done.stderr) == invert
 
 
+def test_a_version_has_one_spelling(recorded: Shell) -> None:
+    store = Store.at(str(recorded.folder / "mlruns"), {})
+    assert read_local_version(store, "digits/1") is not None
+    for spelling in ("01", "1.0", "+1", " 1"):  # SQLite compares them as numbers
+        assert read_local_version(store, f"digits/{spelling}") is None
+
+
 @pytest.mark.slow
 def test_a_promotion_makes_the_form_that_the_first_prediction_uses(tailor: Shell, write_study: Callable[..., Path]) -> None:
     pytest.importorskip("ai_edge_litert", reason="needs ai-edge-litert (pip install -e '.[litert]')")
