@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import data_option, json_option, store_option
+from .options import UserPath, data_option, json_option, store_option
 from .screen import keep_stdout_for_json, print_json, working
 from .stores import open_store
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     "-o",
     "--output",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=UserPath(),
     help="A new or empty folder [NAME-VERSION-FORMAT in the current folder].",
 )
 @click.option("--int8", is_flag=True, help="LiteRT in 8 bits, calibrated with training images: a quarter of the size.")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .hints import format_next
-from .options import data_option
+from .options import UserPath, data_option
 
 if TYPE_CHECKING:
     from ..planning.starter import Starter
@@ -23,7 +23,7 @@ FILE = Path("study.toml")
 
 
 @click.command("init")
-@click.argument("file", default=FILE, type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", default=FILE, type=UserPath(dir_okay=False))
 @click.option("--dataset", metavar="DATA", help="digits, fashion-mnist, folder:DIR, npz:FILE or idx:DIR [what lies here].")
 @click.option(
     "--model",

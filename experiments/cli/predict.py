@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import json_option, store_option
+from .options import UserPath, json_option, store_option
 from .screen import print_json, working
 from .stores import open_store, store_at
 
@@ -24,7 +24,7 @@ MANY = 100  # images: TensorFlow predicts more of them faster, in batches
 
 @click.command("predict")
 @click.argument("reference", metavar="NAME[@ALIAS|/VERSION]")
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True, type=UserPath())
 @click.option("--top", default=3, show_default=True, type=click.IntRange(1, 1000), help="How many classes to print.")
 @json_option
 @store_option

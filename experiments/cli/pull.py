@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from .options import store_option
+from .options import UserPath, store_option
 from .screen import working
 from .stores import open_store
 
 
 @click.command("pull")
 @click.argument("reference", metavar="NAME[@ALIAS|/VERSION]")
-@click.option("-o", "--output", required=True, metavar="DIR", type=click.Path(path_type=Path), help="A new or empty folder.")
+@click.option("-o", "--output", required=True, metavar="DIR", type=UserPath(), help="A new or empty folder.")
 @store_option
 def command(reference: str, output: Path, store: str | None) -> None:
     """Fetch a registered model (its champion by default): model.keras, labels, preprocessing, card."""

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from .options import store_option
+from .options import UserPath, store_option
 from .screen import working
 from .stores import find_recorded, open_store, repair_if_killed
 
 
 @click.command("report")
 @click.argument("names", metavar="STUDY...", nargs=-1, required=True)
-@click.option("-o", "--out", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="The file [STUDY.html].")
+@click.option("-o", "--out", metavar="FILE", type=UserPath(dir_okay=False), help="The file [STUDY.html].")
 @store_option
 def command(names: tuple[str, ...], out: Path | None, store: str | None) -> None:
     """Write the report of STUDY: the best trial, what mattered, what to try next. Of several: side by side."""

@@ -116,8 +116,8 @@ def decode(path: Path | Upload) -> Image.Image:
     if image.mode == "LAB":
         raise InputError(f"{path}: its colours are CIELAB; save it as RGB.")
     try:
-        if image.mode.startswith(DEEP):  # Pillow would cut off values above 255
-            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        if image.mode.startswith(DEEP):
+            image = _reduce(image)
         if (turn := _turn(image)) is not None:
             image = image.transpose(turn)
         if image.has_transparency_data:
@@ -125,6 +125,13 @@ def decode(path: Path | Upload) -> Image.Image:
         return image.convert("L" if image.mode in ("1", "L") else "RGB")
     except (OSError, SyntaxError, ValueError, RuntimeError) as error:  # what Pillow and its codecs raise for broken files
         raise InputError(f"{path}: the image is damaged ({error}); remove it or replace it.") from error
+
+
+def _reduce(image: Image.Image) -> Image.Image:
+    """16 bits of gray as 8, on white; Pillow would cut off values above 255."""
+    values = np.asarray(image)
+    clear = values == image.info.get("transparency", -1)  # of 16 bits: its neighbours have the same upper 8
+    return Image.fromarray(np.where(clear, 255, values >> 8).astype(np.uint8))
 
 
 def _opened(path: Path | Upload) -> Image.Image:

@@ -30,13 +30,14 @@ def prepare(
     """Read an image file as (height, width, channels). `header` is the file's own. Raises InputError if it is damaged.
 
     "auto" inverts an image that is brighter or darker than the training images, if its negative is nearer to them: black on
-    white for white on black. Without `looks` nothing is strange, and "auto" inverts nothing.
+    white for white on black. It leaves an image that uses only the lower of its 16 bits. Without `looks` it inverts nothing, and
+    nothing is strange. "always" inverts every image.
     """
     image = read_image(source, shape[:2], shape[2])
-    changes = header.list_changes(shape[:2], shape[2])
-    if header.deep and is_dim(image):
-        return Prepared(image, changes, ["uses only the lower of its 16 bits, so it is nearly black; save it with 8 bits"])
-    if invert == "always" or (invert == "auto" and looks is not None and is_inverted(image, looks)):
+    changes, dim = header.list_changes(shape[:2], shape[2]), header.deep and is_dim(image)
+    if invert == "always" or (invert == "auto" and not dim and looks is not None and is_inverted(image, looks)):
         image, changes = 255 - image, [*changes, INVERTED]
     strange = "" if looks is None else find_strangeness(image, looks, INVERTED in changes)
+    if dim:  # it explains how strange it looks
+        strange = "uses only the lower of its 16 bits, so it is nearly black; save it with 8 bits"
     return Prepared(image, changes, [strange] if strange else [])

@@ -32,12 +32,7 @@ def require_room(folder: Path, force: bool, names: Sequence[str]) -> None:
     try:
         if any(not _is_draft(path) for path in folder.iterdir()) and not force:
             raise InputError(f"-o: {folder} is not empty; name a new folder, or replace the export in it with --force.")
-        if foreign := _list_foreign(folder, names):
-            named = [*foreign[:MOST_NAMED], *([f"{len(foreign) - MOST_NAMED} more"] if len(foreign) > MOST_NAMED else [])]
-            raise InputError(
-                f"-o: no export in {folder} lists {list_names(named)} as its own, so --force does not replace that; move it, "
-                "or name another folder."
-            )
+        _refuse_foreign(folder, names)
     except FileNotFoundError:
         if folder.is_symlink():
             raise InputError(f"-o: {folder} is a link to what is not there; remove it, or name a new folder.") from None
@@ -52,8 +47,8 @@ def require_room(folder: Path, force: bool, names: Sequence[str]) -> None:
 def draft(folder: Path) -> Iterator[Path]:
     """A folder to write to. At the end of the block its files move to `folder`; after an error there is nothing new.
 
-    They replace the files of an export that is there; other files stay (`require_room` found none in the way). Raises InputError
-    if `folder` cannot be written to.
+    They replace the files of an export that is there; other files stay. Raises InputError, and changes nothing, if one is in the
+    way (which `require_room` sees before the work) or if `folder` cannot be written to.
     """
     new = not folder.exists()
     try:
@@ -65,8 +60,10 @@ def draft(folder: Path) -> Iterator[Path]:
             files.mkdir()
             with try_lock(place / LOCK):
                 yield files
+                written = list_files(files)
+                _refuse_foreign(folder, [path.relative_to(files).as_posix() for path in written])  # it may be there since then
                 _remove_earlier(folder)
-                for path in sorted(list_files(files), key=lambda path: path != files / ABOUT):  # it first: it says whose they are
+                for path in sorted(written, key=lambda path: path != files / ABOUT):  # it first: it says whose they are
                     target = folder / path.relative_to(files)
                     target.parent.mkdir(parents=True, exist_ok=True)
                     os.replace(path, target)
@@ -105,11 +102,23 @@ def _list_own(folder: Path) -> set[str]:
         return set()
 
 
+def _refuse_foreign(folder: Path, names: Sequence[str]) -> None:
+    """Raise InputError if what stands under these names is not of the folder's export."""
+    if foreign := _list_foreign(folder, names):
+        named = [*foreign[:MOST_NAMED], *([f"{len(foreign) - MOST_NAMED} more"] if len(foreign) > MOST_NAMED else [])]
+        raise InputError(
+            f"-o: no export in {folder} lists {list_names(named)} as its own, so --force does not replace that; move it, "
+            "or name another folder."
+        )
+
+
 def _list_foreign(folder: Path, names: Sequence[str]) -> list[str]:
-    """The files under these names that the folder's export does not list."""
+    """The files and the folders without files under these names that the folder's export neither lists nor has files in."""
+    own = {Path(name) for name in _list_own(folder)}
+    own |= {parent for name in own for parent in name.parents}  # a killed export may leave them empty
     places = [folder / name for name in names]
-    there = [path for place in places for path in (list_files(place) if place.is_dir() else [place]) if os.path.lexists(path)]
-    return sorted({path.relative_to(folder).as_posix() for path in there} - _list_own(folder))
+    there = [path for place in places for path in (list_files(place) or [place]) if os.path.lexists(path)]
+    return sorted(path.as_posix() for path in {path.relative_to(folder) for path in there} - own)
 
 
 def _is_draft(path: Path) -> bool:

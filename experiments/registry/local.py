@@ -65,7 +65,8 @@ def _read(database: sqlite3.Connection, wanted: Reference) -> LocalVersion:
     name, number = wanted.name, wanted.version
     if number is None:
         number = one("SELECT version FROM registered_model_aliases WHERE name = ? AND alias = ?", name, str(wanted.alias))
-    row = "FROM model_versions WHERE name = ? AND version = ? AND current_stage != 'Deleted_Internal'"
+    # as a text: for SQLite the number 1 is '01' too
+    row = "FROM model_versions WHERE name = ? AND CAST(version AS TEXT) = ? AND current_stage != 'Deleted_Internal'"
     source = one(f"SELECT source {row}", name, number)
     tags = dict(database.execute("SELECT key, value FROM model_version_tags WHERE name = ? AND version = ?", (name, number)))
     query = "SELECT artifact_location FROM logged_models WHERE model_id = ?"

@@ -18,6 +18,7 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect
 
+from ...search.errors import storable
 from ..datasets.folder import Header, Upload, read_header, show_size
 from ..datasets.prepare import Invert, prepare
 from ..errors import InputError
@@ -109,7 +110,7 @@ def make_app(live: Answering, hosts: Sequence[str]) -> FastAPI:
         try:
             return await to_thread.run_sync(_score, live.model, body, limiter=limiter)
         except InputError as error:
-            return JSONResponse({"error_code": "BAD_REQUEST", "message": str(error)}, 400)
+            return _refuse("message", error, error_code="BAD_REQUEST")
 
     @app.get("/", include_in_schema=False)
     async def show_page() -> HTMLResponse:
@@ -145,13 +146,18 @@ def make_app(live: Answering, hosts: Sequence[str]) -> FastAPI:
 
     @app.exception_handler(InputError)
     async def refuse(request: Request, error: InputError) -> JSONResponse:
-        return JSONResponse({"detail": str(error)}, 400)
+        return _refuse("detail", error)
 
     @app.exception_handler(ClientDisconnect)
     async def note_broken_off(request: Request, error: ClientDisconnect) -> Response:
         return Response(status_code=BROKEN_OFF)
 
     return app
+
+
+def _refuse(field: str, error: InputError, **more: str) -> JSONResponse:
+    """The answer to a wrong request: JSON with the error's text, which may repeat half a character of the request's."""
+    return JSONResponse({**more, field: storable(str(error))}, 400)
 
 
 def _read_header(upload: Upload) -> Header:

@@ -23,7 +23,7 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from ..errors import InputError, RunError
+from ..errors import InputError, RunError, escape_path
 from ..store import Store
 from ..system.cpus import count_cores
 from .limits import FEW_PIXELS, SHARED
@@ -163,12 +163,13 @@ def _bind(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # or a server that ended a minute ago counts
         listener.bind((host, port))
         listener.listen(BACKLOG)
-    except OSError as error:
+    except (OSError, TypeError) as error:
         listener.close()
         name, way = ("--host", "name an address of this machine, such as 127.0.0.1")
-        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+        if isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES):
             name, way = "--port", f"name a port such as {port + 1 if 1024 <= port < 65535 else 8001}"
-        raise InputError(f"{name}: {host}:{port} cannot be used ({error.strerror}); {way}.") from error
+        reason = error.strerror if isinstance(error, OSError) else "not a host name"  # ä..b, or bytes that are not UTF-8
+        raise InputError(f"{name}: {escape_path(host)}:{port} cannot be used ({reason}); {way}.") from error
     return listener
 
 

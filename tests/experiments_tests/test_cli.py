@@ -7,8 +7,11 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 from conftest import OwnProcess, Shell
+
+from tailor.experiments.cli.commands import tailor as tailor_group
 
 Write = Callable[..., Path]
 
@@ -194,6 +197,25 @@ def test_doctor_finds_the_rooms_where_they_are(tailor: Shell) -> None:
 )
 def test_a_wrong_call_names_the_help_of_its_command(tailor: Shell, arguments: tuple[str, ...], says: str) -> None:
     assert refused(tailor, *arguments).endswith(f"{says} `tailor {arguments[0]} --help` shows what it takes.\n")
+
+
+def test_every_path_that_a_command_takes_may_begin_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No shell expands `~` in --output=~/models."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    context, found = click.Context(tailor_group), set[str]()
+    for name in tailor_group.list_commands(context):
+        command = tailor_group.get_command(context, name)
+        for one in command.params if command is not None else ():
+            if isinstance(one.type, click.Path):
+                assert one.type.convert("~/x", one, context) == tmp_path / "x", (name, one.name)
+                found.add(f"{name} {one.name}")
+    assert found >= {"export output", "pull output", "report out", "init file", "predict images", "search data"}
+
+
+def test_a_report_goes_home_where_a_person_says_so(recorded: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert recorded("report", "small", "--out=~/small.html").returncode == 0
+    assert (tmp_path / "small.html").is_file() and not (recorded.folder / "~").exists()
 
 
 def test_tailor_alone_shows_its_help(tailor: Shell) -> None:

@@ -67,6 +67,33 @@ def test_an_export_that_was_killed_while_it_moved_its_files_is_replaced_by_force
     assert {path.name for path in (tmp_path / "got").iterdir()} == set(names)
 
 
+@pytest.mark.parametrize("mine", ["requirements.txt", "requirements.txt/empty"])
+def test_a_folder_in_a_files_place_is_not_replaced_by_force(tmp_path: Path, mine: str) -> None:
+    def write(*names: str) -> None:
+        with draft(tmp_path) as place:
+            for name in names:
+                (place / name).write_text(json.dumps({"model_sha256": "", "files": dict.fromkeys(names, "")}))
+
+    write("export.json", "model.onnx")
+    (tmp_path / mine).mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    says = r"lists requirements\.txt as its own, so --force does not replace that; move it, or name another folder\.$"
+    with pytest.raises(InputError, match=says):
+        require_room(tmp_path, True, ["export.json", "requirements.txt"])
+    with pytest.raises(InputError, match=says):  # it was made while the model was converted
+        write("export.json", "requirements.txt")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_folders_that_a_killed_export_left_empty_are_replaced_by_force(tmp_path: Path) -> None:
+    (tmp_path / "saved_model" / "variables").mkdir(parents=True)
+    (tmp_path / "export.json").write_text(json.dumps({"model_sha256": "", "files": {"saved_model/variables/index": ""}}))
+    require_room(tmp_path, True, ["export.json", "saved_model"])
+    with draft(tmp_path) as place:
+        (place / "model.onnx").touch()
+    assert {path.name for path in tmp_path.iterdir()} == {"model.onnx"}
+
+
 def test_a_folder_that_cannot_be_is_one_line_that_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("mine")
     (tmp_path / "dangling").symlink_to("nothing")

@@ -52,6 +52,14 @@ def test_sixteen_bits_of_grey_are_scaled_and_32_refused(tmp_path: Path) -> None:
         read_image(tmp_path / "dog" / "0.tif", (6, 6), 1)
 
 
+def test_the_transparent_value_of_sixteen_bits_becomes_white_and_its_neighbour_stays(tmp_path: Path) -> None:
+    values = np.full((4, 4), 0x3000, np.uint16)
+    values[0], values[1] = 0x1234, 0x1235
+    Image.fromarray(values).save(tmp_path / "1.png", transparency=0x1234)
+    assert "transparent parts filled with white" in read_header(tmp_path / "1.png").list_changes((4, 4), 1)
+    assert read_image(tmp_path / "1.png", (4, 4), 1)[:, 0, 0].tolist() == [255, 0x12, 0x30, 0x30]
+
+
 def test_what_is_no_image_is_named(tmp_path: Path) -> None:
     make_folder(tmp_path, [(6, 8)] * 2)
     (tmp_path / "cat" / "broken.png").write_text("no picture")

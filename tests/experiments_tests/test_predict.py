@@ -17,6 +17,7 @@ from PIL import Image
 import tailor as public
 from tailor.experiments.datasets.folder import read_header
 from tailor.experiments.datasets.looks import Looks, find_strangeness, is_inverted, measure_looks
+from tailor.experiments.datasets.prepare import Invert, prepare
 from tailor.experiments.errors import InputError
 from tailor.experiments.registry.forms import read_form
 from tailor.experiments.registry.local import read_local_version
@@ -50,6 +51,18 @@ def test_what_is_changed_about_an_image_is_listed(tmp_path: Path) -> None:
     assert read_header(tmp_path / "as_it_is.png").list_changes((8, 8), 3) == ["converted to RGB"]
 
 
+@pytest.mark.parametrize(("invert", "value"), [("never", 0), ("auto", 0), ("always", 255)])
+def test_an_image_whose_upper_bits_are_empty_is_inverted_only_if_that_is_asked_for(
+    tmp_path: Path, invert: Invert, value: int
+) -> None:
+    Image.fromarray(np.full((8, 8), 200, np.uint16)).save(tmp_path / "dim.png")
+    looks = Looks((200.0, 255.0), (0.0, 50.0))
+    found = prepare(tmp_path / "dim.png", read_header(tmp_path / "dim.png"), (8, 8, 1), looks, invert)
+    assert set(found.image.ravel().tolist()) == {value}
+    assert found.changes == ["16 bits reduced to 8", *(["inverted, light for dark"] if value else [])]
+    assert found.warnings == ["uses only the lower of its 16 bits, so it is nearly black; save it with 8 bits"]
+
+
 def test_training_images_are_like_themselves_and_inverted_ones_are_not() -> None:
     from sklearn.datasets import load_digits
 
@@ -78,6 +91,13 @@ def test_predict_says_what_it_did_and_what_is_strange(recorded: Shell, tmp_path:
     assert "converted to gray" in answer["changes"] and f"digit.png: {', '.join(answer['changes'])}\n" in done.stderr
     assert any("looks unlike the training images" in warning for warning in answer["warnings"]) == invert
     assert ("looks unlike the training images" in done.stderr) == invert
+
+
+def test_a_version_has_one_spelling(recorded: Shell) -> None:
+    store = Store.at(str(recorded.folder / "mlruns"), {})
+    assert read_local_version(store, "digits/1") is not None
+    for spelling in ("01", "1.0", "+1", " 1"):  # SQLite compares them as numbers
+        assert read_local_version(store, f"digits/{spelling}") is None
 
 
 @pytest.mark.slow

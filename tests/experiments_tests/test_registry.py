@@ -158,6 +158,7 @@ def test_predict_prints_classes_with_probabilities(recorded: Shell) -> None:
         (("digits", "x.png"), "x.png: there is no such file"),
         (("digits@prod", str(DIGIT)), "'digits' has no alias 'prod'; versions: 1"),
         (("digits/77", str(DIGIT)), "has no version '77'"),
+        (("digits/01", str(DIGIT)), "has no version '01'; versions: 1"),
         (("digts", str(DIGIT)), "there is no registered model 'digts'; there are: digits"),
         (("../x", str(DIGIT)), "NAME"),
     ],

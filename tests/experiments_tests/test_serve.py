@@ -135,6 +135,16 @@ def test_what_is_no_image_or_too_large_is_refused(address: str) -> None:
     assert status == 400 and json.loads(text)["error_code"] == "BAD_REQUEST"
 
 
+@pytest.mark.parametrize(
+    ("body", "says"), [(rb'{"\ud800": 1}', r"(got \ud800)."), (rb'{"inputs": {"\ud800": 1, "b": 2}}', r"got 2: b, \ud800.")]
+)
+def test_half_a_character_in_json_is_refused_by_its_escape(address: str, body: bytes, says: str) -> None:
+    """JSON may hold it; UTF-8, in which the server answers, may not."""
+    status, text = ask(f"{address}/invocations", body)
+    answer = json.loads(text)
+    assert status == 400 and answer["error_code"] == "BAD_REQUEST" and answer["message"].endswith(says), answer
+
+
 def test_another_host_is_refused(address: str) -> None:
     port = address.rpartition(":")[2]
     assert ask(f"{address}/healthz", Host="evil.example")[0] == 400  # a page elsewhere whose name leads to 127.0.0.1

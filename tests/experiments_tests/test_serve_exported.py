@@ -103,6 +103,15 @@ def test_an_empty_host_is_refused(tailor: Shell) -> None:
     assert done.stderr == "tailor: --host: expected an address or a name of this machine, such as 127.0.0.1, got ''.\n"
 
 
+@pytest.mark.parametrize(("host", "shown"), [("münchen..local", "münchen..local"), ("nobody\udcff", r"nobody\xff")])
+def test_a_host_that_is_no_name_is_refused_in_one_line(tailor: Shell, host: str, shown: str) -> None:
+    """The second is how Python reads a byte that is not UTF-8."""
+    write_folder(tailor.folder / "digits")
+    done = tailor("serve", "./digits", "--host", host)
+    said = f"--host: {shown}:8000 cannot be used (not a host name); name an address of this machine, such as 127.0.0.1."
+    assert (done.returncode, done.stderr) == (2, f"tailor: {said}\n")
+
+
 @pytest.mark.parametrize(("name", "image"), [("St. Gallen", "st-gallen"), ("digits_v2.", "digits-v2"), ("数字", "model")])
 def test_an_image_has_a_name_that_docker_takes(name: str, image: str) -> None:
     assert name_image(name) == image
