@@ -122,12 +122,17 @@ def images_under(folder: Path) -> Found:
     return found
 
 
+def find_part(folder: str) -> str | None:
+    """The split that a folder of that name holds: train, val or test; None if the name is no split's."""
+    return next((part for part, words in SPLITS.items() if folder.lower() in words.split()), None)
+
+
 def _splits(name: str, folder: Path) -> tuple[dict[str, Path], list[str]]:
     """The folder of each split, or the whole folder as `train`; and a note about folders beside them."""
     named: dict[str, Path] = {}
     others: list[str] = []
     for place in _folders(folder):
-        part = next((part for part, words in SPLITS.items() if place.name.lower() in words.split()), None)
+        part = find_part(place.name)
         if part is None:
             others.append(place.name)
         elif part in named:
@@ -220,12 +225,12 @@ def _folders(place: Path) -> list[Path]:
     """The folders and the links to folders. Raises InputError for a link that leads nowhere: it may have been a class."""
     if broken := [path for path in _visible(place) if not path.suffix and not path.exists()]:
         raise InputError(f"{escape_path(broken[0])}: the link leads nowhere; repair it or remove it.")
-    return [path for path in _visible(place) if path.is_dir() and not _is_store(path)]
+    return [path for path in _visible(place) if path.is_dir() and not is_store(path)]
 
 
-def _is_store(folder: Path) -> bool:
+def is_store(folder: Path) -> bool:
     """Whether it is a store of Tailor's, whose pictures are no data: it lies in the data's folder if that is the current one."""
-    return any((folder / name).is_file() for name in ("mlflow.db", "studies.db"))
+    return any(os.path.isfile(folder / name) for name in ("mlflow.db", "studies.db"))
 
 
 def _visible(place: Path) -> list[Path]:
