@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,17 +90,31 @@ def cache(splits: Splits, root: Path) -> DataHandle:
     folder = root / splits.digest
     if not folder.is_dir():
         root.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(dir=root, prefix="draft-"))
-        for name in ("train", "val"):
-            part: Images = getattr(splits, name)
-            np.save(draft / f"{name}_images.npy", part.images)
-            np.save(draft / f"{name}_labels.npy", part.labels)
         try:
-            os.rename(draft, folder)  # whole or not at all
-        except OSError:
-            shutil.rmtree(draft)  # another process was first
+            _write(splits, folder)
+        except OSError as error:
+            error.filename = error.filename or str(root)  # that of a full disk names no file
+            raise
     height, width, channels = splits.train.images.shape[1:]
     return DataHandle(str(folder.resolve()), (height, width, channels), len(splits.class_names))
+
+
+def _write(splits: Splits, folder: Path) -> None:
+    """Write the folder's files, whole or not at all."""
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="draft-", ignore_cleanup_errors=True) as draft:
+        for name, array in _list_arrays(splits).items():
+            with Path(draft, name).open("wb") as file:  # not np.save: its error of a full disk has no errno
+                np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+                file.write(array.data)
+        with suppress(OSError):  # another process was first
+            os.rename(draft, folder)
+
+
+def _list_arrays(splits: Splits) -> dict[str, np.ndarray]:
+    """What workers map, by the file's name."""
+    parts = {"train": splits.train, "val": splits.val}
+    arrays = {f"{name}_{kind}.npy": getattr(part, kind) for name, part in parts.items() for kind in ("images", "labels")}
+    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
 
 def _digest(cut: Mapping[str, Images], class_names: tuple[str, ...]) -> str:
