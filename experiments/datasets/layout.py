@@ -21,7 +21,9 @@ from ..errors import InputError, escape_path
 from ..system.words import count
 
 SPLITS = {"train": "train training", "val": "val valid validation", "test": "test testing"}
-LIKE_SPLITS = re.compile(r"(train(ing)?|val(id|idate|idation)?|test(ing)?|dev|eval(uation)?|hold[-_]?out)([-_ .\d].*)?")
+LIKE_SPLITS = re.compile(
+    r"(.*[-_ .])?(train(ing)?|val(id|idate|idation)?|test(ing)?|dev|eval(uation)?|hold[-_]?out)([-_ .\d].*)?"  # seg_train, test-2
+)
 NO_PIXELS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # Pillow passes these to other programs, or only knows their headers
 UNMEASURED = {"ICO", "ICNS", "CUR"}  # Pillow decodes these to tell their size
 COMMON = ("PNG", "JPEG")  # Pillow tries the formats one after another
@@ -164,20 +166,25 @@ def _classes(name: str, place: Path) -> dict[str, Path]:
 
 
 def _check_no_splits(name: str, folder: Path, classes: Mapping[str, Path], found: Mapping[str, Found]) -> None:
-    """Raise InputError if the classes look like splits, by a name or by holding the same folders, and no image directly."""
-    if any(len(files.images) > files.deeper for files in found.values()):
-        return
-    if all(LIKE_SPLITS.fullmatch(class_name.lower()) for class_name in classes):
+    """Raise InputError if classes look like splits: folders of images alone, under a split's name or the same in several."""
+    nested = {
+        class_name: tuple(inside.name for inside in _folders(classes[class_name]))
+        for class_name, files in found.items()
+        if files.images and len(files.images) == files.deeper
+    }
+    splits = [class_name for class_name in nested if LIKE_SPLITS.fullmatch(class_name.lower())]
+    if len(splits) < len(classes):  # a class's images may lie in one folder more
+        splits = [class_name for class_name in splits if len(nested[class_name]) > 1]
+    if not splits:
+        same, times = Counter(nested.values()).most_common(1)[0] if nested else ((), 0)
+        splits = [class_name for class_name in nested if nested[class_name] == same and times > 1 and len(same) > 1]
+    if splits:
+        each = "each" if len(splits) > 1 else "it"
+        others = [class_name for class_name in classes if class_name not in splits]
+        beside, move = (f", beside {_few(others)}", ", and move the others elsewhere") if others else ("", "")
         raise InputError(
-            f"{name}: {folder} holds {_few(list(classes))}, with folders of images in each; if those are the classes, "
-            "rename the folders above them to train, val and test; if not, put the images directly into their class's folder."
-        )
-    inside = Counter(tuple(sorted(f.name for f in _folders(place))) for place in classes.values())
-    same, times = inside.most_common(1)[0]
-    if times > 1 and len(same) > 1:
-        raise InputError(
-            f"{name}: {folder} holds {_few(list(classes))}, and in each the same folders; if those are the classes, rename the "
-            "folders above them to train, val and test; if not, put the images directly into their class's folder."
+            f"{name}: {folder} holds {_few(splits)}, with folders of images in {each}{beside}; if those are the classes, rename "
+            f"the folders above them to train, val and test{move}; if not, put the images directly into their class's folder."
         )
 
 

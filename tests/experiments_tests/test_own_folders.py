@@ -154,6 +154,32 @@ def test_an_empty_class_and_splits_under_other_names_are_refused(tmp_path: Path)
         open_dataset(uri, None)
 
 
+@pytest.mark.parametrize(
+    ("splits", "flat", "said"),
+    [
+        (["train"], ["pred"], "holds 'train', with folders of images in it, beside 'pred'; if those are the classes"),
+        (
+            ["seg_test", "seg_train"],
+            ["seg_pred"],
+            "holds 'seg_test', 'seg_train', with folders of images in each, beside 'seg_pred'",
+        ),
+        (["seg_train"], ["seg_pred", "more"], "holds 'seg_train', with folders of images in it, beside 'more', 'seg_pred'"),
+        (["Lernen", "Prüfen"], ["flach"], "holds 'Lernen', 'Prüfen', with folders of images in each, beside 'flach'"),
+    ],
+)
+def test_a_split_beside_a_flat_folder_of_images_is_no_class(
+    tmp_path: Path, splits: list[str], flat: list[str], said: str
+) -> None:
+    uri = tree(tmp_path, *(f"{part}/{c}/1.png" for part in splits for c in "ab"), *(f"{part}/1.png" for part in flat))
+    with pytest.raises(InputError, match=f"{said}.* move the others elsewhere"):
+        open_dataset(uri, None)
+
+
+def test_a_class_may_keep_its_images_in_folders_and_may_have_a_splits_name(tmp_path: Path) -> None:
+    uri = tree(tmp_path, "bus/1.png", "car/red/1.png", "car/blue/1.png", "train/1.png", "train/old/2.png", "dev/only/1.png")
+    assert open_dataset(uri, None).class_names == ("bus", "car", "dev", "train")
+
+
 def test_all_damaged_images_are_named_at_once(tmp_path: Path) -> None:
     uri = tree(tmp_path, *(f"{c}/{i}.png" for c in "ab" for i in range(9)))
     for i in range(6):
