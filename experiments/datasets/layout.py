@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import mimetypes
 import os
 import re
 import shlex
@@ -230,9 +231,14 @@ def _few(names: Sequence[str]) -> str:
 
 def _folders(place: Path) -> list[Path]:
     """The folders and the links to folders. Raises InputError for a link that leads nowhere: it may have been a class."""
-    if broken := [path for path in _visible(place) if not path.suffix and not path.exists()]:
+    if broken := [path for path in _visible(place) if not path.exists() and not _is_named_as_file(path)]:
         raise InputError(f"{escape_path(broken[0])}: the link leads nowhere; repair it or remove it.")
     return [path for path in _visible(place) if path.is_dir() and not is_store(path)]
+
+
+def _is_named_as_file(path: Path) -> bool:
+    """Whether the name ends as a file's; a class's may have a dot too: `St. Bernard`."""
+    return path.suffix.lower() in endings() or mimetypes.guess_type(path.name)[0] is not None
 
 
 def is_store(folder: Path) -> bool:

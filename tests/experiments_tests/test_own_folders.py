@@ -137,6 +137,17 @@ def test_links_are_followed_once_and_a_broken_one_is_named(tmp_path: Path) -> No
         open_dataset(uri, None)
 
 
+@pytest.mark.parametrize("name", ["Bernard", "St. Bernard", "St.Bernard"])
+def test_a_broken_link_is_refused_unless_a_file_has_such_a_name(tmp_path: Path, name: str) -> None:
+    uri = tree(tmp_path, "cat/1.png", "dog/1.png")
+    for file in ("notes.txt", "1.PNG"):
+        (tmp_path / file).symlink_to(tmp_path / "nowhere")
+    assert open_dataset(uri, None).class_names == ("cat", "dog")
+    (tmp_path / name).symlink_to(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=f"{name}: the link leads nowhere; repair it or remove it"):
+        open_dataset(uri, None)
+
+
 def test_a_store_in_the_folder_is_no_class(tmp_path: Path) -> None:
     """A study of `folder:.` keeps its pictures there."""
     data = tree(tmp_path, "cat/0.png", "dog/0.png", "mlruns/artifacts/curves.png", "mlruns/mlflow.db.png")
