@@ -132,7 +132,7 @@ def keep_losses(checkpoints: Checkpoints, losses: Iterable[str], tags: Mapping[s
             code = path.read_bytes()
             digest = hashlib.sha256(code).hexdigest()
             if known.get(name, digest) != digest:
-                raise InputError(f"training.loss: {path} changed while the command started; run the same command again.")
+                raise InputError(f"{path} changed while the command started; run the same command again.")
             kept[name] = str(checkpoints.keep_code(f"{digest[:12]}.py", code))
     return kept
 
