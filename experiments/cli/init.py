@@ -49,7 +49,7 @@ def command(file: Path, dataset: str | None, model: str | None, name: str | None
     default = name_study(dataset, model) if file == FILE else make_name(file.stem)  # several folders may share a store
     name = check_name("--name", name or _ask("Name of the study", default))
     _write(file, Starter(name, dataset, model), data)
-    click.echo(f"Wrote {file}: model {model} on {dataset}. Read it, then:")
+    click.echo(f"Wrote {file}: model {model} on {dataset}; read it, then:")
     click.echo(f"  {format_next('check', str(file))}     what it searches, and how long that takes")
     click.echo(f"  {format_next('search', str(file))}")
 

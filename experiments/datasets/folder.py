@@ -21,7 +21,7 @@ from .layout import MOST_NAMED, find, find_pattern, formats
 T = TypeVar("T")
 
 MOST_PIXELS = 64_000_000
-CAMERAS = ("JPEG", "MPO", "WEBP")  # formats of cameras; Pillow turns TIFF itself, and a PNG would have to be decoded
+CAMERAS = ("JPEG", "MPO", "WEBP", "AVIF")  # formats of cameras; Pillow turns TIFF itself, and a PNG would have to be decoded
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,

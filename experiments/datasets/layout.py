@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import mimetypes
 import os
 import re
 import shlex
@@ -21,7 +22,9 @@ from ..errors import InputError, escape_path
 from ..system.words import count
 
 SPLITS = {"train": "train training", "val": "val valid validation", "test": "test testing"}
-LIKE_SPLITS = re.compile(r"(train(ing)?|val(id|idate|idation)?|test(ing)?|dev|eval(uation)?|hold[-_]?out)([-_ .\d].*)?")
+LIKE_SPLITS = re.compile(
+    r"(.*[-_ .])?(train(ing)?|val(id|idate|idation)?|test(ing)?|dev|eval(uation)?|hold[-_]?out)([-_ .\d].*)?"  # seg_train, test-2
+)
 NO_PIXELS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # Pillow passes these to other programs, or only knows their headers
 UNMEASURED = {"ICO", "ICNS", "CUR"}  # Pillow decodes these to tell their size
 COMMON = ("PNG", "JPEG")  # Pillow tries the formats one after another
@@ -122,12 +125,17 @@ def images_under(folder: Path) -> Found:
     return found
 
 
+def find_part(folder: str) -> str | None:
+    """The split that a folder of that name holds: train, val or test; None if the name is no split's."""
+    return next((part for part, words in SPLITS.items() if folder.lower() in words.split()), None)
+
+
 def _splits(name: str, folder: Path) -> tuple[dict[str, Path], list[str]]:
     """The folder of each split, or the whole folder as `train`; and a note about folders beside them."""
     named: dict[str, Path] = {}
     others: list[str] = []
     for place in _folders(folder):
-        part = next((part for part, words in SPLITS.items() if place.name.lower() in words.split()), None)
+        part = find_part(place.name)
         if part is None:
             others.append(place.name)
         elif part in named:
@@ -159,20 +167,25 @@ def _classes(name: str, place: Path) -> dict[str, Path]:
 
 
 def _check_no_splits(name: str, folder: Path, classes: Mapping[str, Path], found: Mapping[str, Found]) -> None:
-    """Raise InputError if the classes look like splits, by a name or by holding the same folders, and no image directly."""
-    if any(len(files.images) > files.deeper for files in found.values()):
-        return
-    if all(LIKE_SPLITS.fullmatch(class_name.lower()) for class_name in classes):
+    """Raise InputError if classes look like splits: folders of images alone, under a split's name or the same in several."""
+    nested = {
+        class_name: tuple(inside.name for inside in _folders(classes[class_name]))
+        for class_name, files in found.items()
+        if files.images and len(files.images) == files.deeper
+    }
+    splits = [class_name for class_name in nested if LIKE_SPLITS.fullmatch(class_name.lower())]
+    if len(splits) < len(classes):  # a class's images may lie in one folder more
+        splits = [class_name for class_name in splits if len(nested[class_name]) > 1]
+    if not splits:
+        same, times = Counter(nested.values()).most_common(1)[0] if nested else ((), 0)
+        splits = [class_name for class_name in nested if nested[class_name] == same and times > 1 and len(same) > 1]
+    if splits:
+        each = "each" if len(splits) > 1 else "it"
+        others = [class_name for class_name in classes if class_name not in splits]
+        beside, move = (f", beside {_few(others)}", ", and move the others elsewhere") if others else ("", "")
         raise InputError(
-            f"{name}: {folder} holds {_few(list(classes))}, with folders of images in each; if those are the classes, "
-            "rename the folders above them to train, val and test; if not, put the images directly into their class's folder."
-        )
-    inside = Counter(tuple(sorted(f.name for f in _folders(place))) for place in classes.values())
-    same, times = inside.most_common(1)[0]
-    if times > 1 and len(same) > 1:
-        raise InputError(
-            f"{name}: {folder} holds {_few(list(classes))}, and in each the same folders; if those are the classes, rename the "
-            "folders above them to train, val and test; if not, put the images directly into their class's folder."
+            f"{name}: {folder} holds {_few(splits)}, with folders of images in {each}{beside}; if those are the classes, rename "
+            f"the folders above them to train, val and test{move}; if not, put the images directly into their class's folder."
         )
 
 
@@ -218,14 +231,19 @@ def _few(names: Sequence[str]) -> str:
 
 def _folders(place: Path) -> list[Path]:
     """The folders and the links to folders. Raises InputError for a link that leads nowhere: it may have been a class."""
-    if broken := [path for path in _visible(place) if not path.suffix and not path.exists()]:
+    if broken := [path for path in _visible(place) if not path.exists() and not _is_named_as_file(path)]:
         raise InputError(f"{escape_path(broken[0])}: the link leads nowhere; repair it or remove it.")
-    return [path for path in _visible(place) if path.is_dir() and not _is_store(path)]
+    return [path for path in _visible(place) if path.is_dir() and not is_store(path)]
 
 
-def _is_store(folder: Path) -> bool:
+def _is_named_as_file(path: Path) -> bool:
+    """Whether the name ends as a file's; a class's may have a dot too: `St. Bernard`."""
+    return path.suffix.lower() in endings() or mimetypes.guess_type(path.name)[0] is not None
+
+
+def is_store(folder: Path) -> bool:
     """Whether it is a store of Tailor's, whose pictures are no data: it lies in the data's folder if that is the current one."""
-    return any((folder / name).is_file() for name in ("mlflow.db", "studies.db"))
+    return any(os.path.isfile(folder / name) for name in ("mlflow.db", "studies.db"))
 
 
 def _visible(place: Path) -> list[Path]:

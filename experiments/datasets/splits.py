@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -86,21 +85,50 @@ def stratify(labels: np.ndarray, count: int, rng: np.random.Generator) -> np.nda
 
 
 def cache(splits: Splits, root: Path) -> DataHandle:
-    """Write train and val once as .npy under `root`/<digest>, never holdout and test (a refit joins holdout to train)."""
-    folder = root / splits.digest
-    if not folder.is_dir():
+    """Write train and val once as .npy under `root`/<digest>, never holdout and test (a refit joins holdout to train).
+
+    Files that are missing, cut short or otherwise not those of the splits are written again.
+    """
+    folder, arrays = root / splits.digest, _list_arrays(splits)
+    if not all(_is_whole(folder / name, array) for name, array in arrays.items()):
         root.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(dir=root, prefix="draft-"))
-        for name in ("train", "val"):
-            part: Images = getattr(splits, name)
-            np.save(draft / f"{name}_images.npy", part.images)
-            np.save(draft / f"{name}_labels.npy", part.labels)
         try:
-            os.rename(draft, folder)  # whole or not at all
-        except OSError:
-            shutil.rmtree(draft)  # another process was first
+            _write(arrays, folder)
+        except OSError as error:
+            error.filename = error.filename or str(root)  # that of a full disk names no file
+            raise
     height, width, channels = splits.train.images.shape[1:]
     return DataHandle(str(folder.resolve()), (height, width, channels), len(splits.class_names))
+
+
+def _is_whole(path: Path, array: np.ndarray) -> bool:
+    """Whether the file holds an array of that shape and type; reads its header, and only compares its size."""
+    try:
+        found = np.lib.format.open_memmap(path, mode="r")
+    except (OSError, ValueError):  # a file that is missing, empty or cut short
+        return False
+    return found.shape == array.shape and found.dtype == array.dtype
+
+
+def _write(arrays: Mapping[str, np.ndarray], folder: Path) -> None:
+    """Write the folder's files; a new folder is there whole or not at all."""
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="draft-", ignore_cleanup_errors=True) as draft:
+        for name, array in arrays.items():
+            with Path(draft, name).open("wb") as file:  # not np.save: its error of a full disk has no errno
+                np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+                file.write(array.data)
+        try:
+            os.rename(draft, folder)
+        except OSError:  # it lacks a file, or another process was first, with the same content
+            for name in arrays:
+                os.replace(Path(draft, name), folder / name)
+
+
+def _list_arrays(splits: Splits) -> dict[str, np.ndarray]:
+    """What workers map, by the file's name."""
+    parts = {"train": splits.train, "val": splits.val}
+    arrays = {f"{name}_{kind}.npy": getattr(part, kind) for name, part in parts.items() for kind in ("images", "labels")}
+    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
 
 def _digest(cut: Mapping[str, Images], class_names: tuple[str, ...]) -> str:

@@ -195,7 +195,7 @@ def _size(values: Mapping[str, Any], parameters: int, numbers: int, batch: int, 
     return Size(values, parameters, megabytes, 1000 * seconds, seconds * math.ceil(images / batch))
 
 
-def _inspect(job: TrialJob, losses: Sequence[str]) -> Preflight:
+def _inspect(job: TrialJob, losses: Mapping[str, str]) -> Preflight:
     """What a search's start finds of the job's model. Raises ModelError if a search refuses the model."""
     try:
         return inspect_model(job, losses)

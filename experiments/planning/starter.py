@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...search.space.conditions import write_toml
+from ..datasets.layout import LIKE_SPLITS, endings, find_part, is_store
 from ..errors import escape_path
 
-IMAGES = (".png", ".jpg", ".jpeg")
 SPACES = {
     "mlp": """depth = { low = 1, high = 3 }                                 # hidden layers
 units = { choices = [64, 128, 256] }                          # of each layer
@@ -30,9 +30,9 @@ COMPILED = "batch_size = { choices = [32, 64, 128] }\n# the other hyperparameter
 
 
 def name_study(dataset: str, model: str) -> str:
-    """A study's name by its data and model: cells-cnn for folder:data/cells and cnn."""
+    """A study's name by its data and model: cells-cnn for folder:data/cells and cnn, and for folder:. in cells."""
     kind, _, place = dataset.partition(":")
-    parts = (Path(place).stem or kind, Path(model.rpartition(":")[0] or model).stem)
+    parts = ((Path(os.path.abspath(place)).stem if place else "") or kind, Path(model.rpartition(":")[0] or model).stem)
     return make_name("-".join(parts))
 
 
@@ -96,22 +96,36 @@ early_stopping = {{ patience = 4 }}
 
 
 def guess_dataset(folder: Path) -> str:
-    """The data that lies in a folder: an .npz file, or a folder of images by class; else the digits, which need no download."""
+    """The data that lies in a folder: an .npz file, or images by class, in it or one folder below; else the digits.
+
+    The digits need no download. A folder of one split is no data set while others lie beside it: their images would be lost.
+    """
     if files := [path for path in _list(folder) if path.suffix == ".npz"]:
         return f"npz:{files[0].name}"
-    for place in _list(folder):
-        inside = {path.name: path for path in _list(place)}
-        classes = _list(inside["train"]) if "train" in inside else inside.values()
-        if sum(map(_holds_image, classes)) > 1:
+    folders = _list_folders(folder)
+    splits = [place for place in folders if LIKE_SPLITS.fullmatch(place.name.lower()) and _count_classes(place) > 1]
+    if len(splits) > 1 or 1 < _count_classes(folder) == len(folders):  # another folder here would be a class without images
+        return "folder:."
+    for place in folders:
+        train = next((inside for inside in _list_folders(place) if find_part(inside.name) == "train"), place)
+        if _count_classes(train) > 1:
             return f"folder:{place.name}"
     return "digits"
 
 
+def _count_classes(folder: Path) -> int:
+    """How many sub-folders hold an image; looks at no more files than it must."""
+    return sum(map(_holds_image, _list_folders(folder)))
+
+
 def _holds_image(folder: Path) -> bool:
-    """Whether an image lies in the folder; looks at no more files than it must."""
     with suppress(OSError), os.scandir(folder) as entries:
-        return any(Path(entry.name).suffix.lower() in IMAGES for entry in entries)
+        return any(Path(entry.name).suffix.lower() in endings() for entry in entries)
     return False
+
+
+def _list_folders(folder: Path) -> list[Path]:
+    return [path for path in _list(folder) if os.path.isdir(path) and not is_store(path)]
 
 
 def _list(folder: Path) -> list[Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -40,30 +40,30 @@ class Preflight:
     compiled: bool = False  # its own optimizer trains it
 
 
-def list_losses(spec: StudySpec) -> tuple[str, ...]:
-    """Every loss that the study file or its space may give a trial."""
-    values = (spec.training, *spec.source.samples())
-    return tuple(dict.fromkeys(str(one["loss"]) for one in values if "loss" in one))
+def list_losses(spec: StudySpec) -> dict[str, str]:
+    """Every loss that the study file or its space may give a trial, each with the field that names it."""
+    values = [("training", spec.training), *((spec.source.field, one) for one in spec.source.samples())]
+    return {str(one["loss"]): f"{field}.loss" for field, one in values if "loss" in one}
 
 
-def inspect_model(job: TrialJob, losses: Sequence[str] = ()) -> Preflight:
-    """Build the job's model, save it, load it, and drop it; check each of the losses, and the job's own.
+def inspect_model(job: TrialJob, losses: Mapping[str, str] | None = None) -> Preflight:
+    """Build the job's model, save it, load it, and drop it; check each of the losses, by its field, and the job's own.
 
     Raises ModelError for what would fail in every trial, or in each with one of the losses.
     """
     with at_work(job):
-        return _inspect(job, losses)
+        return _inspect(job, losses or {})
 
 
-def _inspect(job: TrialJob, others: Sequence[str]) -> Preflight:
+def _inspect(job: TrialJob, others: Mapping[str, str]) -> Preflight:
     from ...models.compiled import has_scaling
     from ...models.training import keras_step, losses
     from ...models.training.optimizers import is_config
 
     model, options = build(job)
-    named = dict.fromkeys((options.loss, *others))
-    for loss in named:
-        losses.check(loss, job.data.num_classes)
+    named = {options.loss: losses.FIELD, **others}
+    for loss, where in named.items():
+        losses.check(loss, job.data.num_classes, where)
     exported = convert_to_float32(job, model)
     saved = _save(job, exported)
     if job.model not in BUILT_IN:  # the next trial's model must not begin with what this one would learn

@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -102,7 +102,7 @@ class Pool:
             pool._held = held.pop_all()
         return pool
 
-    def preflight(self, job: TrialJob, say: Callable[[str], None], losses: Sequence[str] = ()) -> Preflight:
+    def preflight(self, job: TrialJob, say: Callable[[str], None], losses: Mapping[str, str] | None = None) -> Preflight:
         """Build the job's model on a worker, check the losses, and return what was found.
 
         Raises the error that a trial would fail with.

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
@@ -80,7 +80,7 @@ def prepare() -> None:
         gc.freeze()  # the libraries' half a million objects stay: `release` need not look through them
 
 
-def preflight(job: TrialJob, line: str, losses: Sequence[str]) -> Preflight:
+def preflight(job: TrialJob, line: str, losses: Mapping[str, str] | None) -> Preflight:
     """As `inspect_model`, which raises the error that a trial would fail with. `line` names the coordinator's topic."""
     from distributed import get_worker
 

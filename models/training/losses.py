@@ -8,6 +8,7 @@ from typing import Any
 from .. import references
 from ..errors import ModelError
 
+FIELD = "training.loss"
 CROSSENTROPY = "crossentropy"
 KERAS = {
     CROSSENTROPY: "categorical_crossentropy",
@@ -33,27 +34,25 @@ def find_module(name: str) -> str:
     return "" if name in KERAS else _find(name)[1]
 
 
-def _find(name: str) -> tuple[Loss, str]:
+def _find(name: str, field: str = FIELD) -> tuple[Loss, str]:
     try:
-        loss, module = references.find("training.loss", name)
+        loss, module = references.find(field, name)
     except ModelError:
         raise
     except Exception as error:  # the user's module may raise anything
-        raise ModelError(
-            f"training.loss: {name!r} cannot be imported ({error}); name a function of a module or a file."
-        ) from error
+        raise ModelError(f"{field}: {name!r} cannot be imported ({error}); name a function of a module or a file.") from error
     if not callable(loss):
-        raise references.missing("training.loss", name, module)
+        raise references.missing(field, name, module)
     return loss, module.__name__
 
 
-def check(name: str, num_classes: int) -> None:
-    """Call the loss once. Raises ModelError if a custom one fails on what it is given in training, or returns another shape."""
-    loss = resolve(name)
+def check(name: str, num_classes: int, field: str = FIELD) -> None:
+    """Call a custom loss once. Raises ModelError, which names `field`, if it fails as in training, or returns another shape."""
     if name in KERAS:
         return
+    loss = _find(name, field)[0]
     if isinstance(loss, type):
-        raise ModelError(f"training.loss: {name!r} is a class; name a function, or an object of it made with reduction=None.")
+        raise ModelError(f"{field}: {name!r} is a class; name a function, or an object of it made with reduction=None.")
     import tensorflow as tf
 
     images = 2
@@ -63,7 +62,7 @@ def check(name: str, num_classes: int) -> None:
     except Exception as error:  # the user's function may raise anything
         said = (str(error).strip().splitlines() or [""])[0][:300]
         raise ModelError(
-            f"training.loss: {name!r} fails ({type(error).__name__}: {said}). It gets one-hot labels and probabilities, both "
+            f"{field}: {name!r} fails ({type(error).__name__}: {said}). It gets one-hot labels and probabilities, both "
             f"float (n, {num_classes}), and returns a loss for each image, (n,); write it in keras.ops or tf, not in NumPy."
         ) from error
     shape = tuple(found.shape) if hasattr(found, "shape") else None
@@ -71,5 +70,5 @@ def check(name: str, num_classes: int) -> None:
         hint = "; leave out the mean over the images, or give the loss reduction=None" if shape == () else ""
         got = type(found).__name__ if shape is None else f"the shape {shape}"
         raise ModelError(
-            f"training.loss: expected {name!r} to return a loss for each image, (n,), got {got} for {images} images{hint}."
+            f"{field}: expected {name!r} to return a loss for each image, (n,), got {got} for {images} images{hint}."
         )

@@ -91,6 +91,35 @@ def test_init_passes_over_what_it_cannot_read(tailor: Shell, tmp_path: Path, mon
     assert refused.returncode == 2 and "--dataset: 'folder:caf\\\\xe9' is not UTF-8" in refused.stderr
 
 
+@pytest.mark.parametrize(
+    ("places", "dataset", "name"),
+    [
+        ("train/cat train/dog test/cat test/dog nets", "folder:.", "cells-cnn"),
+        ("cat dog", "folder:.", "cells-cnn"),
+        ("train/cat train/dog nets", "folder:train", "train-cnn"),  # of `folder:.` nets would be a class
+        ("photos/Training/cat photos/Training/dog figures", "folder:photos", "photos-cnn"),
+    ],
+)
+def test_init_finds_the_data_in_the_current_folder_itself(
+    tmp_path: Path, places: str, dataset: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = Shell(tmp_path / "cells")
+    for place in places.split():
+        tree(here.folder, *(f"{place}/{i}.{'txt' if place == 'nets' else 'webp'}" for i in range(9)))
+    done = here("init")
+    assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(here.folder)
+    spec = read_study("study.toml")
+    assert (spec.dataset, spec.name) == (dataset, name)
+
+
+def test_init_never_takes_one_of_several_splits_for_the_data(tailor: Shell) -> None:
+    tree(tailor.folder, *(f"{part}/{c}/1.png" for part in ("test-set", "train-set") for c in "ab"))
+    done = tailor("init")
+    assert done.returncode == 2 and "rename the folders above them to train, val and test" in done.stderr
+    assert not (tailor.folder / "study.toml").exists()
+
+
 def test_init_creates_nothing_if_the_data_is_wrong(tailor: Shell) -> None:
     done = tailor("init", "--dataset", "npz:none.npz")
     assert done.returncode == 2 and "none.npz" in done.stderr and list(tailor.folder.iterdir()) == []

@@ -9,21 +9,25 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import OwnProcess, Shell
 from mlflow.exceptions import MlflowException
 
+from tailor.experiments.datasets.images import Dataset, Images
+from tailor.experiments.datasets.splits import cache, split
 from tailor.experiments.errors import InputError, RunError
 from tailor.experiments.store import Store
 from tailor.experiments.system.file_lock import is_locked, lock_study
 from tailor.experiments.tracking.full_disk import explain_full_disk, name_full_disk
+from tailor.search.study.spec import DataPlan
 
 
 @contextmanager
-def no_room() -> Iterator[None]:
-    """No file grows, whatever writes it."""
+def no_room(size: int = 0) -> Iterator[None]:
+    """No file grows beyond that many bytes, whatever writes it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
         yield
     finally:
@@ -65,6 +69,16 @@ def test_the_line_names_what_is_full_and_says_what_to_do(tmp_path: Path) -> None
         assert line == f"{path or tmp_path} cannot be written (No space left on device){todo}"
     for other in (OSError(errno.EIO, "Input/output error"), ValueError("database or disk is full")):
         assert explain_full_disk(other, store) is None
+
+
+def test_data_that_finds_no_room_leaves_no_draft_and_says_which_error_it_met(tmp_path: Path) -> None:
+    """NumPy's own writing says how many numbers are missing, but not that the disk is full."""
+    images = Images(np.zeros((100, 8, 8, 1), "uint8"), np.arange(100) % 2)
+    splits = split(Dataset("made", images, None, ("a", "b")), DataPlan())
+    with no_room(4096), pytest.raises(OSError) as caught:
+        cache(splits, tmp_path / "cache")
+    assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(tmp_path / "cache"))
+    assert [*tmp_path.rglob("*")] == [tmp_path / "cache"]
 
 
 def test_a_command_that_finds_the_disk_full_ends_in_that_line(copy: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,6 +137,17 @@ def test_links_are_followed_once_and_a_broken_one_is_named(tmp_path: Path) -> No
         open_dataset(uri, None)
 
 
+@pytest.mark.parametrize("name", ["Bernard", "St. Bernard", "St.Bernard"])
+def test_a_broken_link_is_refused_unless_a_file_has_such_a_name(tmp_path: Path, name: str) -> None:
+    uri = tree(tmp_path, "cat/1.png", "dog/1.png")
+    for file in ("notes.txt", "1.PNG"):
+        (tmp_path / file).symlink_to(tmp_path / "nowhere")
+    assert open_dataset(uri, None).class_names == ("cat", "dog")
+    (tmp_path / name).symlink_to(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=f"{name}: the link leads nowhere; repair it or remove it"):
+        open_dataset(uri, None)
+
+
 def test_a_store_in_the_folder_is_no_class(tmp_path: Path) -> None:
     """A study of `folder:.` keeps its pictures there."""
     data = tree(tmp_path, "cat/0.png", "dog/0.png", "mlruns/artifacts/curves.png", "mlruns/mlflow.db.png")
@@ -152,6 +163,32 @@ def test_an_empty_class_and_splits_under_other_names_are_refused(tmp_path: Path)
     uri = tree(tmp_path / "two", *(f"{part}/{c}/1.png" for part in ("Lernen", "Prüfen") for c in "ab"))
     with pytest.raises(InputError, match="rename the folders above them to train, val and test"):
         open_dataset(uri, None)
+
+
+@pytest.mark.parametrize(
+    ("splits", "flat", "said"),
+    [
+        (["train"], ["pred"], "holds 'train', with folders of images in it, beside 'pred'; if those are the classes"),
+        (
+            ["seg_test", "seg_train"],
+            ["seg_pred"],
+            "holds 'seg_test', 'seg_train', with folders of images in each, beside 'seg_pred'",
+        ),
+        (["seg_train"], ["seg_pred", "more"], "holds 'seg_train', with folders of images in it, beside 'more', 'seg_pred'"),
+        (["Lernen", "Prüfen"], ["flach"], "holds 'Lernen', 'Prüfen', with folders of images in each, beside 'flach'"),
+    ],
+)
+def test_a_split_beside_a_flat_folder_of_images_is_no_class(
+    tmp_path: Path, splits: list[str], flat: list[str], said: str
+) -> None:
+    uri = tree(tmp_path, *(f"{part}/{c}/1.png" for part in splits for c in "ab"), *(f"{part}/1.png" for part in flat))
+    with pytest.raises(InputError, match=f"{said}.* move the others elsewhere"):
+        open_dataset(uri, None)
+
+
+def test_a_class_may_keep_its_images_in_folders_and_may_have_a_splits_name(tmp_path: Path) -> None:
+    uri = tree(tmp_path, "bus/1.png", "car/red/1.png", "car/blue/1.png", "train/1.png", "train/old/2.png", "dev/only/1.png")
+    assert open_dataset(uri, None).class_names == ("bus", "car", "dev", "train")
 
 
 def test_all_damaged_images_are_named_at_once(tmp_path: Path) -> None:

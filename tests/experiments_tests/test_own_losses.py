@@ -44,8 +44,8 @@ loss = ["crossentropy", "losses.py:wide", "WRONG"]
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ("losses.py:scalar", "expected 'losses.py:scalar' to return a loss for each image, (n,), got the shape ()"),
-        ("nofile.py:f", "training.loss: there is no file 'nofile.py'"),
+        ("losses.py:scalar", "space.loss: expected 'losses.py:scalar' to return a loss for each image, (n,), got the shape ()"),
+        ("nofile.py:f", "space.loss: there is no file 'nofile.py'"),
     ],
 )
 def test_each_loss_of_the_space_is_checked_before_a_search(tailor: Shell, wrong: str, says: str) -> None:
@@ -57,6 +57,16 @@ def test_each_loss_of_the_space_is_checked_before_a_search(tailor: Shell, wrong:
     assert not (tailor.folder / "mlruns").exists()
 
 
+def test_a_loss_of_the_space_may_lie_beside_the_study(tailor: Shell) -> None:
+    place = tailor.folder / "sub"
+    place.mkdir()
+    (place / "losses.py").write_text(LOSSES, encoding="utf-8")
+    point = '[[enqueue]]\nloss = "losses.py:wide"\n'
+    (place / "own.toml").write_text(STUDY.replace("WRONG", "focal") + point, encoding="utf-8")
+    done = tailor("check", "sub/own.toml")
+    assert done.returncode == 0 and "sub/losses.py:wide" in done.stdout, done.stderr
+
+
 def test_a_space_by_function_names_its_losses_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("space.py").write_text(
@@ -64,7 +74,7 @@ def test_a_space_by_function_names_its_losses_too(tmp_path: Path, monkeypatch: p
         encoding="utf-8",
     )
     study = {"name": "own", "dataset": "digits", "model": "mlp", "space": "space.py:draw"}
-    assert set(list_losses(build({"study": study}))) == {"focal", "losses.py:wide"}
+    assert list_losses(build({"study": study})) == {"focal": "study.space.loss", "losses.py:wide": "study.space.loss"}
 
 
 def test_two_folders_losses_of_one_name_train_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -63,4 +64,25 @@ def test_the_cache_holds_train_and_val_alone(tmp_path: Path) -> None:
     names = sorted(path.name for path in Path(handle.folder).iterdir())
     assert names == ["train_images.npy", "train_labels.npy", "val_images.npy", "val_labels.npy"]
     assert (np.load(Path(handle.folder) / "val_images.npy") == cut.val.images).all()
+    assert [p.name for p in tmp_path.iterdir()] == [cut.digest]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        Path.unlink,
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes()[:-1]),
+        lambda path: np.save(path, np.load(path)[1:]),
+        lambda path: np.save(path, np.load(path).view("int8")),
+    ],
+    ids=["missing", "empty", "short", "other-shape", "other-type"],
+)
+def test_a_cached_file_that_is_not_whole_is_written_again(tmp_path: Path, damage: Callable[[Path], object]) -> None:
+    cut = split(dataset(), DataPlan())
+    path = Path(cache(cut, tmp_path).folder) / "train_images.npy"
+    whole = path.read_bytes()
+    damage(path)
+    cache(cut, tmp_path)
+    assert path.read_bytes() == whole
     assert [p.name for p in tmp_path.iterdir()] == [cut.digest]
