@@ -139,6 +139,8 @@ def _opened(path: Path | Upload) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(path, formats=formats(measured=isinstance(path, Upload)))
+        if image.format == "TIFF":
+            image.filename = ""  # else Pillow maps the file, and mixes up the pixels of one that it turns by a quarter
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file.") from error
     except IsADirectoryError as error:

@@ -42,6 +42,15 @@ def test_a_photograph_is_turned_as_its_camera_says(tmp_path: Path, ending: str) 
     assert images[0, :3].min() > 200 and images[0, 5:].max() < 50
 
 
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+def test_a_tiff_is_turned_as_its_camera_says(tmp_path: Path, compression: str | None) -> None:
+    pixels, exif, path = np.arange(48, dtype=np.uint8).reshape(6, 8), Image.Exif(), tmp_path / "a.tiff"
+    exif[ExifTags.Base.Orientation] = 6
+    Image.fromarray(pixels).save(path, exif=exif, compression=compression)
+    assert read_header(path).size == (8, 6)
+    np.testing.assert_array_equal(read_image(path, (8, 6), 1)[..., 0], np.rot90(pixels, -1))
+
+
 def test_sixteen_bits_of_grey_are_scaled_and_32_refused(tmp_path: Path) -> None:
     """Pillow by itself cuts off what is above 255: nearly all of such an image is white."""
     make_folder(tmp_path, [(6, 6)], "I;16")
