@@ -14,7 +14,7 @@ from .stores import find_recorded, open_store
 
 if TYPE_CHECKING:
     from ...search.study.spec import StudySpec
-    from ..promotion.records import Promotion, Way
+    from ..promotion.records import Choice, Promotion, Way
 
 F = TypeVar("F", bound=Callable[..., Any])
 CODES = {"promoted": 0, "challenger": 3, "refused": 4}
@@ -92,9 +92,20 @@ def _plan(study: str, spec: StudySpec, given: Mapping[str, Any]) -> Any:
 
 
 def _show(promotion: Promotion) -> None:
+    if promotion.choice is not None:
+        _show_choice(promotion.choice)
+    if promotion.verdict.outcome == "refused":
+        show_refused(promotion)
+        return
+    if not promotion.version:
+        click.echo("A dry run: the test set stays closed, and nothing is registered.")
+        return
+    show_registered(promotion)
+
+
+def _show_choice(choice: Choice) -> None:
     from ..promotion.ranking import show_deviation
 
-    choice, verdict = promotion.choice, promotion.verdict
     if choice.ranking:
         rows = [
             [
@@ -112,13 +123,6 @@ def _show(promotion: Promotion) -> None:
         print_table("On holdout, which no search has seen (* chosen: the cheapest of those tied)", columns, rows, columns[5:])
     held = f"{choice.metric} {choice.holdout.value:.4f} ({choice.holdout.low:.4f} to {choice.holdout.high:.4f})"
     click.echo(f"Chosen: {choice.source}, {choice.how}: {held} on holdout.")
-    if verdict.outcome == "refused":
-        show_refused(promotion)
-        return
-    if not promotion.version:
-        click.echo("A dry run: the test set stays closed, and nothing is registered.")
-        return
-    show_registered(promotion)
 
 
 def show_refused(promotion: Promotion) -> None:
@@ -134,7 +138,7 @@ def _show_judgement(promotion: Promotion) -> None:
     evidence, test = promotion.verdict.evidence, promotion.test
     if evidence is not None:
         click.echo(f"Judged: {evidence.describe()}.")
-    elif test is not None:
+    elif test is not None and promotion.choice is not None:
         click.echo(f"On test: {promotion.choice.metric} {test.value:.4f} ({test.low:.4f} to {test.high:.4f}).")
 
 

@@ -69,36 +69,31 @@ def promote(request: Request, work: Work, choose: Chooser | None = None) -> Prom
             f"{work.splits.digest}."
         )
     work = replace(work, spec=replace(work.spec, promotion=request.plan))
+    made = Promotion(request.name, "", "", Verdict("refused", ""), work.spec.name, work.spec.model)
+    if not request.dry_run and (refusal := _refuse_data(request, work, find_champion(work.client, request.name))):
+        return replace(made, verdict=Verdict("refused", refusal))  # before hours of training
     # As long as this is held, nobody deletes or renames the study.
     with share_lock(work.places.store.lock_of_promotions(work.spec.name)), Evaluator() as evaluator:
         choice = (choose or CHOOSE[request.way])(request, work, evaluator)
+        made = replace(made, choice=choice)
         if request.dry_run:
-            return Promotion(
-                request.name,
-                "",
-                "",
-                Verdict("undecided", "a dry run: nothing is judged"),
-                work.spec.name,
-                work.spec.model,
-                choice,
-            )
+            return replace(made, verdict=Verdict("undecided", "a dry run: nothing is judged"))
         with hold_name(work.client, work.places.store, request.name, work.screen.line) as still_mine:
-            made = _judge(request, replace(work, still_mine=still_mine), choice, evaluator)
+            made = _judge(request, replace(work, still_mine=still_mine), made, choice, evaluator)
         if made.version:
             sha256 = fetch_saved_model(work.client, choice.model_id).sha256
             make_form(work.places.store, f"{made.name}/{made.version}", sha256, work.splits.train.images.shape[1:], evaluator)
     return made
 
 
-def _judge(request: Request, work: Work, choice: Choice, evaluator: Evaluator) -> Promotion:
+def _judge(request: Request, work: Work, made: Promotion, choice: Choice, evaluator: Evaluator) -> Promotion:
     """Judge the chosen model against the champion, and register it; the name's lock is held."""
     client, name = work.client, request.name
     settle(client, name, work.still_mine)
-    made = Promotion(name, "", "", Verdict("refused", ""), work.spec.name, work.spec.model, choice)
     known, champion = find_registered(client, name, choice.model_id), find_champion(client, name)
     if known is not None and (done := _take_up(request, work, made, known, champion)):
         return done
-    refusal = _find_refusal(request, work, choice, champion)  # before there is a run: it raises for another tool's champion
+    refusal = _refuse_data(request, work, champion) or check_costs(request.plan, choice.latency_ms, choice.model_bytes)
     run = EvidenceRun(work.study, name, choice)
     if refusal:
         verdict = Verdict("refused", refusal)
@@ -123,8 +118,8 @@ def _judge(request: Request, work: Work, choice: Choice, evaluator: Evaluator) -
         run.close(verdict)
         return made
     scaled = evaluator.has_scaling(fetch_saved_model(client, choice.model_id))
-    version = register(client, _describe(work, made, test, {RESCALING: RESCALED if scaled else UNSCALED}, champion))
-    run.keep("card.md", _write_card(work, made, test, version.tags).encode())
+    version = register(client, _describe(work, made, choice, test, {RESCALING: RESCALED if scaled else UNSCALED}, champion))
+    run.keep("card.md", _write_card(work, made, choice, test, version.tags).encode())
     made = _give_alias(work, made, version)
     describe(client, name, write_purpose(name, work.study.tags["tailor.dataset"], work.splits))
     run.close(verdict)
@@ -166,15 +161,15 @@ def _make_notes(work: Work, choice: Choice, test: Predictions, openings: int) ->
     )
 
 
-def _find_refusal(request: Request, work: Work, choice: Choice, champion: ModelVersion | None) -> str:
-    """Why the model is refused before the test set is opened; empty if it is not."""
+def _refuse_data(request: Request, work: Work, champion: ModelVersion | None) -> str:
+    """Why no model of the study can meet the champion; empty if one can. Raises InputError for another tool's champion."""
     if champion is not None and not _same_data(champion, work) and not request.force:
         return (
             f"the champion of {request.name!r}, version {champion.version}, is of another data set "
             f"({read_promoted_tag(champion, DIGEST)[:12]}, not {work.splits.digest[:12]}), so they cannot be compared; "
             "promote it to another name, or with --force"
         )
-    return check_costs(request.plan, choice.latency_ms, choice.model_bytes)
+    return ""
 
 
 def _give_alias(work: Work, made: Promotion, version: ModelVersion) -> Promotion:
@@ -193,10 +188,10 @@ def _number(version: ModelVersion | None) -> str:
 
 
 def _describe(
-    work: Work, made: Promotion, test: Predictions, more: Mapping[str, str], champion: ModelVersion | None
+    work: Work, made: Promotion, choice: Choice, test: Predictions, more: Mapping[str, str], champion: ModelVersion | None
 ) -> Registration:
     """The version to register, with its tags and card."""
-    choice, study = made.choice, work.study.tags
+    study = work.study.tags
     tags = {
         **{key: study[key] for key in KEPT},
         **read_checksums(work.client.get_logged_model(choice.model_id).tags),
@@ -217,7 +212,7 @@ def _describe(
         **({TRIALS: json.dumps(choice.trials)} if choice.trials else {}),
         **({} if choice.latency_ms is None else {"tailor.latency_ms": repr(choice.latency_ms)}),
     }
-    return Registration(made.name, choice.model_id, choice.run_id, tags, _write_card(work, made, test, tags))
+    return Registration(made.name, choice.model_id, choice.run_id, tags, _write_card(work, made, choice, test, tags))
 
 
 def _list_costs(choice: Choice, metrics: Mapping[str, float]) -> dict[str, float]:
@@ -227,8 +222,7 @@ def _list_costs(choice: Choice, metrics: Mapping[str, float]) -> dict[str, float
     return {**parameters, "model_bytes": float(choice.model_bytes), **latency}
 
 
-def _write_card(work: Work, made: Promotion, test: Predictions, tags: Mapping[str, str]) -> str:
-    choice = made.choice
+def _write_card(work: Work, made: Promotion, choice: Choice, test: Predictions, tags: Mapping[str, str]) -> str:
     run = work.client.get_run(choice.run_id)
     base = make_base_url(work.places.store.tracking_uri)
     facts = Facts(

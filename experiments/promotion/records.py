@@ -112,7 +112,7 @@ class Choice:
 class Promotion:
     """What a promotion did. `version` and `alias` are empty if nothing was registered; `test` is None if it stayed closed.
 
-    `notes` are lines for the screen.
+    `choice` is None if it was refused before anything was chosen. `notes` are lines for the screen.
     """
 
     name: str
@@ -121,7 +121,7 @@ class Promotion:
     verdict: Verdict
     study: str
     model: str
-    choice: Choice
+    choice: Choice | None = None
     test: Interval | None = None
     openings: int = 0
     run_id: str = ""
