@@ -85,9 +85,8 @@ def require_file(name: str, field: str = "study.model") -> None:
 
 
 def _no_file(field: str, path: Path) -> ModelError:
-    return ModelError(
-        f"{field}: there is no file {str(path)!r}; the path is taken from the current folder, then from the study file's."
-    )
+    beside = "" if field.startswith(("space.", "study.space.")) else ", then from the study file's"
+    return ModelError(f"{field}: there is no file {str(path)!r}; the path is taken from the current folder{beside}.")
 
 
 def load_file(path: Path, kept: Path | None = None, field: str = "study.model") -> ModuleType:

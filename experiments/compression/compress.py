@@ -22,7 +22,7 @@ from ..promotion.promote import promote
 from ..promotion.records import Choice, Promotion, Request, Work
 from ..promotion.statistics import Predictions, score_with_interval
 from ..registry.files import INT8, INT8_SHA256
-from ..registry.versions import SEEN, TRIALS
+from ..registry.versions import SEEN, TRIALS, refuse_prompt
 from ..tracking.kinds import REFIT
 from ..tracking.ui_links import make_base_url
 from ..trials.evaluator import Evaluator
@@ -61,6 +61,8 @@ def compress(
     """
     places, screen = work
     asked.validate()
+    if not target.dry_run:
+        refuse_prompt(client, target.name)
     screen.line(f"reading {version.name} version {version.version}, its study and its data")
     source = read_source(client, version, places.data_dir)
     int8 = _can_quantize(asked, screen)

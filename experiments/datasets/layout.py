@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import mimetypes
 import os
 import re
 import shlex
@@ -22,9 +21,8 @@ from ..errors import InputError, escape_path
 from ..system.words import count
 
 SPLITS = {"train": "train training", "val": "val valid validation", "test": "test testing"}
-LIKE_SPLITS = re.compile(
-    r"(.*[-_ .])?(train(ing)?|val(id|idate|idation)?|test(ing)?|dev|eval(uation)?|hold[-_]?out)([-_ .\d].*)?"  # seg_train, test-2
-)
+LIKE_SPLITS = re.compile(r"(train(ing)?|val(id|idate|idation)?|test(ing)?|dev|eval(uation)?|hold[-_]?out)([-_ .\d].*)?")
+OF_TRAINING = re.compile(r"(.*[-_])?train(ing)?")  # seg_train
 NO_PIXELS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # Pillow passes these to other programs, or only knows their headers
 UNMEASURED = {"ICO", "ICNS", "CUR"}  # Pillow decodes these to tell their size
 COMMON = ("PNG", "JPEG")  # Pillow tries the formats one after another
@@ -114,8 +112,8 @@ def images_under(folder: Path) -> Found:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(f for f in folders if not _hidden(f))
-        for path in (Path(place, file) for file in files if not _hidden(file)):
+        folders[:] = sorted(f for f in folders if not is_hidden(f))
+        for path in (Path(place, file) for file in files if not is_hidden(file)):
             if path.suffix.lower() not in endings():
                 found.others[path.suffix.lower() or "none"] += 1
             elif path.is_file() or not path.exists():  # not a pipe; a broken link raises an error when Tailor reads it
@@ -167,26 +165,35 @@ def _classes(name: str, place: Path) -> dict[str, Path]:
 
 
 def _check_no_splits(name: str, folder: Path, classes: Mapping[str, Path], found: Mapping[str, Found]) -> None:
-    """Raise InputError if classes look like splits: folders of images alone, under a split's name or the same in several."""
-    nested = {
-        class_name: tuple(inside.name for inside in _folders(classes[class_name]))
-        for class_name, files in found.items()
-        if files.images and len(files.images) == files.deeper
-    }
-    splits = [class_name for class_name in nested if LIKE_SPLITS.fullmatch(class_name.lower())]
-    if len(splits) < len(classes):  # a class's images may lie in one folder more
-        splits = [class_name for class_name in splits if len(nested[class_name]) > 1]
-    if not splits:
-        same, times = Counter(nested.values()).most_common(1)[0] if nested else ((), 0)
-        splits = [class_name for class_name in nested if nested[class_name] == same and times > 1 and len(same) > 1]
-    if splits:
-        each = "each" if len(splits) > 1 else "it"
-        others = [class_name for class_name in classes if class_name not in splits]
-        beside, move = (f", beside {_few(others)}", ", and move the others elsewhere") if others else ("", "")
+    """Raise InputError if the classes look like splits, by a name or by holding the same folders, and no image directly."""
+    flat = [class_name for class_name, files in found.items() if len(files.images) > files.deeper]
+    if len(flat) == 1:
+        _check_not_beside_train(name, folder, classes, flat[0])
+    if flat:
+        return
+    if all(LIKE_SPLITS.fullmatch(class_name.lower()) for class_name in classes):
         raise InputError(
-            f"{name}: {folder} holds {_few(splits)}, with folders of images in {each}{beside}; if those are the classes, rename "
-            f"the folders above them to train, val and test{move}; if not, put the images directly into their class's folder."
+            f"{name}: {folder} holds {_few(list(classes))}, with folders of images in each; if those are the classes, "
+            "rename the folders above them to train, val and test; if not, put the images directly into their class's folder."
         )
+    inside = Counter(tuple(sorted(f.name for f in _folders(place))) for place in classes.values())
+    same, times = inside.most_common(1)[0]
+    if times > 1 and len(same) > 1:
+        raise InputError(
+            f"{name}: {folder} holds {_few(list(classes))}, and in each the same folders; if those are the classes, rename the "
+            "folders above them to train, val and test; if not, put the images directly into their class's folder."
+        )
+
+
+def _check_not_beside_train(name: str, folder: Path, classes: Mapping[str, Path], flat: str) -> None:
+    """Raise InputError if a split of training images is a class, and the only images beside it, of no class, another."""
+    for class_name, place in classes.items():
+        if OF_TRAINING.fullmatch(class_name.lower()) and class_name != flat and len(_folders(place)) > 1:
+            raise InputError(
+                f"{name}: {folder} holds {class_name!r}, with folders of images in it, beside {flat!r}; if those are the "
+                f"classes, rename the folders above them to train, val and test, and move {flat!r} elsewhere; if not, put the "
+                "images directly into their class's folder."
+            )
 
 
 def _check_known(name: str, places: Mapping[str, Path], part: str, found: Mapping[str, Mapping[str, Found]]) -> None:
@@ -233,22 +240,24 @@ def _folders(place: Path) -> list[Path]:
     """The folders and the links to folders. Raises InputError for a link that leads nowhere: it may have been a class."""
     if broken := [path for path in _visible(place) if not path.exists() and not _is_named_as_file(path)]:
         raise InputError(f"{escape_path(broken[0])}: the link leads nowhere; repair it or remove it.")
-    return [path for path in _visible(place) if path.is_dir() and not is_store(path)]
+    return [path for path in _visible(place) if path.is_dir() and not is_own(path)]
 
 
 def _is_named_as_file(path: Path) -> bool:
     """Whether the name ends as a file's; a class's may have a dot too: `St. Bernard`."""
-    return path.suffix.lower() in endings() or mimetypes.guess_type(path.name)[0] is not None
+    return re.search(r"[^\s.]\.([a-z0-9]{1,8}|[A-Z0-9]{1,8})$", path.name) is not None
 
 
-def is_store(folder: Path) -> bool:
-    """Whether it is a store of Tailor's, whose pictures are no data: it lies in the data's folder if that is the current one."""
-    return any(os.path.isfile(folder / name) for name in ("mlflow.db", "studies.db"))
+def is_own(folder: Path) -> bool:
+    """Whether it is a store, an export or a pulled model of Tailor's, and no data: it lies in the data's folder if that is the
+    current one.
+    """
+    return any(os.path.isfile(folder / name) for name in ("mlflow.db", "studies.db", "export.json", "model.keras"))
 
 
 def _visible(place: Path) -> list[Path]:
     try:
-        return sorted(path for path in place.iterdir() if not _hidden(path.name))
+        return sorted(path for path in place.iterdir() if not is_hidden(path.name))
     except OSError as error:
         _refuse(error)
 
@@ -257,6 +266,6 @@ def _refuse(error: OSError) -> NoReturn:
     raise InputError(f"{escape_path(error.filename)}: the folder cannot be read ({error.strerror}); make it readable.") from error
 
 
-def _hidden(file: str) -> bool:
+def is_hidden(file: str) -> bool:
     """Whether the file is no image of the data: a hidden file, or a file of macOS or another system."""
     return file.startswith((".", "__MACOSX")) or file.lower() in OF_A_SYSTEM

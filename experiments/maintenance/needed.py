@@ -48,8 +48,9 @@ def find_needed(client: MlflowClient) -> Needed:
     """What the versions of every registered name need."""
     versions = list_versions(client)
     runs = {run for one in versions for run in (one.run_id, one.tags.get(EVIDENCE)) if run}
+    names = {one.name for one in versions}
     for model in read_pages(client.search_registered_models):  # other tools' names too, which Tailor would not take
-        runs |= {move.run_id for move in list_moves(model) if move.run_id}
+        runs |= {move.run_id for move in list_moves(model) if move.run_id and model.name in names}
     models = {one.model_id for one in versions if one.model_id}
     models |= {one.source.removeprefix("models:/") for one in versions if (one.source or "").startswith("models:/")}
     return Needed(versions, frozenset(runs), frozenset(models))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,7 +15,6 @@ from mlflow import MlflowClient
 from ...models.references import is_file
 from ...search.engines.protocol import Engine
 from ...search.space.describe import describe_whole, list_values
-from ...search.study.load import IN_FILE
 from ...search.study.spec import StudySpec
 from ..datasets.splits import Splits
 from ..errors import InputError
@@ -47,8 +45,9 @@ def find_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> Recorded
     changed = list_space_changes(before, spec)
     kept, wanted = before.identity() | {"training": old}, spec.identity() | {"training": new}
     both = kept["search"].keys() & wanted["search"].keys()  # another engine or sampler has other keys; itself is the change
-    kept, wanted = ({**one, "search": {key: one["search"][key] for key in both}} for one in (kept, wanted))
-    changed += list_differences(*({**one, "space": {}} for one in (kept, wanted)))
+    changed += list_differences(
+        *({**one, "space": {}, "search": {key: one["search"][key] for key in both}} for one in (kept, wanted))
+    )
     changed = [
         f"the file of study.space {spec.by_run!r} has changed" if one.startswith("found.space_sha256: ") else one
         for one in changed
@@ -56,32 +55,16 @@ def find_same(client: MlflowClient, spec: StudySpec, splits: Splits) -> Recorded
     digest = found.tags.get("tailor.dataset_sha256")
     if digest != splits.digest:
         changed.append(f"data digest: {digest} → {splits.digest}")
-    if changed and digest == splits.digest and differ_in_folders(kept, wanted):
-        raise InputError(
-            f"study {spec.name!r} is in the store already; its search began in another folder, where its files have other paths: "
-            f"{'; '.join(changed)}. Go to that folder to resume it, or start another study with --name."
-        )
     if changed:
         by_default = {name for name in {*old, *new} - {*before.training, *spec.training} if old.get(name) != new.get(name)}
+        same_data = digest == splits.digest and any(one.startswith("study.dataset: ") for one in changed)
         raise InputError(
             f"study {spec.name!r} is in the store already and differs: {'; '.join(changed)}. "
             "Undo the change to resume it, start another study with --name, or begin this one anew with --fresh."
+            f"{' The data is the same: a path to it counts from the folder in which the search began.' if same_data else ''}"
             f"{' Defaults of Tailor changed: to resume it, write the old values into [training].' if by_default else ''}"
         )
     return found
-
-
-def differ_in_folders(before: Any, after: Any) -> bool:
-    """Whether the values are the same but for folders in front of the files' paths, as one study's are from two folders."""
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-        return before.keys() == after.keys() and all(differ_in_folders(value, after[key]) for key, value in before.items())
-    if isinstance(before, (list, tuple)) and isinstance(after, (list, tuple)):
-        return len(before) == len(after) and all(map(differ_in_folders, before, after))
-    old, new = (re.fullmatch(IN_FILE, str(value)) for value in (before, after))
-    if before == after or old is None or new is None:
-        return bool(before == after)
-    short, long = sorted((old["path"], new["path"]), key=len)
-    return old.group("before", "after") == new.group("before", "after") and f"/{long}".endswith(f"/{short}")
 
 
 def list_space_changes(before: StudySpec, after: StudySpec) -> list[str]:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...search.space.conditions import write_toml
-from ..datasets.layout import LIKE_SPLITS, endings, find_part, is_store
+from ..datasets.layout import LIKE_SPLITS, endings, find_part, is_hidden, is_own
 from ..errors import escape_path
 
+_SPLIT = re.compile(rf"(.*[-_ .])?{LIKE_SPLITS.pattern}")  # seg_train too: one of several is never the data alone
 SPACES = {
     "mlp": """depth = { low = 1, high = 3 }                                 # hidden layers
 units = { choices = [64, 128, 256] }                          # of each layer
@@ -103,8 +104,9 @@ def guess_dataset(folder: Path) -> str:
     if files := [path for path in _list(folder) if path.suffix == ".npz"]:
         return f"npz:{files[0].name}"
     folders = _list_folders(folder)
-    splits = [place for place in folders if LIKE_SPLITS.fullmatch(place.name.lower()) and _count_classes(place) > 1]
-    if len(splits) > 1 or 1 < _count_classes(folder) == len(folders):  # another folder here would be a class without images
+    splits = [count for place in folders if _SPLIT.fullmatch(place.name.lower()) and (count := _count_classes(place))]
+    whole = 1 < _count_classes(folder) == len(folders)  # another folder here would be a class without images
+    if whole or (len(splits) > 1 and max(splits) > 1):
         return "folder:."
     for place in folders:
         train = next((inside for inside in _list_folders(place) if find_part(inside.name) == "train"), place)
@@ -120,18 +122,18 @@ def _count_classes(folder: Path) -> int:
 
 def _holds_image(folder: Path) -> bool:
     with suppress(OSError), os.scandir(folder) as entries:
-        return any(Path(entry.name).suffix.lower() in endings() for entry in entries)
+        return any(Path(entry.name).suffix.lower() in endings() and not is_hidden(entry.name) for entry in entries)
     return False
 
 
 def _list_folders(folder: Path) -> list[Path]:
-    return [path for path in _list(folder) if os.path.isdir(path) and not is_store(path)]
+    return [path for path in _list(folder) if os.path.isdir(path) and not is_own(path)]
 
 
 def _list(folder: Path) -> list[Path]:
     """What lies in a folder, sorted, without what is hidden; nothing of a file, or of a folder that nobody may read."""
     try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and escape_path(path) == str(path))
+        return sorted(path for path in folder.iterdir() if not is_hidden(path.name) and escape_path(path) == str(path))
     except OSError:
         return []
 

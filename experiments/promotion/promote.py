@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from ...search.study.load import check_name
@@ -132,9 +133,9 @@ def _take_up(
     """What an earlier promotion of the same model to this name came to, finished if it died; None if it must be judged anew."""
     client, version, run_id = work.client, str(known.version), known.tags.get(EVIDENCE, "")
     died = known.tags.get(SETTLED) == PENDING  # before it gave the alias
-    if died and not known.aliases:
+    if died and not find_role(known):
         if known.tags[AGAINST] != _number(champion) or known.tags.get(GATES) != write_gates(request.plan):
-            client.delete_model_version(made.name, version)  # its card and tags would not be true
+            _drop(client, known)  # its card and tags would not be true
             return None
         verdict = Verdict(known.tags["tailor.outcome"], known.tags["tailor.verdict"])
         made = _give_alias(work, replace(made, verdict=verdict, run_id=run_id), known)
@@ -146,6 +147,14 @@ def _take_up(
         made = replace(made, version=version, alias=alias, verdict=verdict, run_id=run_id)
     close_if_open(client, work.study.experiment_id, run_id)  # it died just before it did
     return made
+
+
+def _drop(client: MlflowClient, version: ModelVersion) -> None:
+    """Delete a version that got no alias; one to which a person gave an alias of their own stays, and is settled."""
+    if version.aliases:
+        client.set_model_version_tag(version.name, version.version, SETTLED, "")
+    else:
+        client.delete_model_version(version.name, version.version)
 
 
 def _make_notes(work: Work, choice: Choice, test: Predictions, openings: int) -> tuple[str, ...]:

@@ -13,8 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from ..tracking.pages import read_pages
-from .versions import DESCRIPTION, PENDING, SETTLED
+from .versions import DESCRIPTION, PENDING, SETTLED, list_versions
 
 OPENINGS = "tailor.test_openings"
 DESCRIBED = "tailor.description_sha256"  # of the description that Tailor wrote
@@ -46,8 +45,8 @@ def register(client: MlflowClient, one: Registration) -> ModelVersion:
 
 
 def find_registered(client: MlflowClient, name: str, model_id: str) -> ModelVersion | None:
-    """The version of that name that holds the logged model, or None."""
-    for version in read_pages(client.search_model_versions, f"name = '{name}'"):
+    """The newest version of that name that holds the logged model, or None."""
+    for version in list_versions(client, name):
         if version.source == f"models:/{model_id}" or version.model_id == model_id:
             return client.get_model_version(name, version.version)
     return None

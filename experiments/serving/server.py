@@ -163,13 +163,15 @@ def _bind(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # or a server that ended a minute ago counts
         listener.bind((host, port))
         listener.listen(BACKLOG)
-    except (OSError, TypeError) as error:
+    except TypeError as error:  # ä..b, or bytes that are not UTF-8
+        listener.close()
+        raise InputError(f"--host: {escape_path(host)} is not a host name; name an address of this machine.") from error
+    except OSError as error:
         listener.close()
         name, way = ("--host", "name an address of this machine, such as 127.0.0.1")
-        if isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES):
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
             name, way = "--port", f"name a port such as {port + 1 if 1024 <= port < 65535 else 8001}"
-        reason = error.strerror if isinstance(error, OSError) else "not a host name"  # ä..b, or bytes that are not UTF-8
-        raise InputError(f"{name}: {escape_path(host)}:{port} cannot be used ({reason}); {way}.") from error
+        raise InputError(f"{name}: {host}:{port} cannot be used ({error.strerror}); {way}.") from error
     return listener
 
 

@@ -26,6 +26,7 @@ from .validate import section as section_schema
 MAX_BYTES = 1 << 20
 TABLES = (*SECTIONS, "space", "training")
 ENQUEUE = "enqueue"  # an array of tables beside the sections
+OF_FILES = ("study", "search", "training")  # sections whose values may name files
 IN_FILE = r"(?P<before>folder:|npz:|idx:|(?=.*\.(?:py:\w+|weights\.h5)$))(?P<path>.+?)(?P<after>(?<=\.py):\w+)?"
 FOUND = "found"  # a table that Tailor writes into the study that it records
 
@@ -40,7 +41,7 @@ def read_laid(path: Path, overrides: Iterable[str] = (), name: str | None = None
 
     Code and data that the file names, and that the current folder lacks, may lie beside the file.
     """
-    raw: dict[str, Any] = find_beside(read(path), path.parent)
+    raw = {key: find_beside(value, path.parent) if key in OF_FILES else value for key, value in read(path).items()}
     for text in overrides:
         override(raw, text)
     if name is not None:
@@ -71,8 +72,6 @@ def find_beside(value: Any, folder: Path) -> Any:
     """The value with each `FILE.py:NAME`, `FILE.weights.h5`, `folder:DIR`, … of a file that only `folder` has as a path to it."""
     if isinstance(value, dict):
         return {key: find_beside(one, folder) for key, one in value.items()}
-    if isinstance(value, list):
-        return [find_beside(one, folder) for one in value]
     match = re.fullmatch(IN_FILE, value) if isinstance(value, str) else None
     if match is None or os.path.exists(os.path.expanduser(match["path"])) or not os.path.exists(folder / match["path"]):
         return value

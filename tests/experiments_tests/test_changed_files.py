@@ -7,19 +7,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import Shell
 from searches import OWN, runs
 
 from tailor.experiments.errors import InputError
-from tailor.experiments.planning.resume_check import (
-    FILES_TAG,
-    differ_in_folders,
-    digest_files,
-    gather_values,
-    keep_losses,
-    list_changed_files,
-)
+from tailor.experiments.planning.resume_check import FILES_TAG, digest_files, gather_values, keep_losses, list_changed_files
 from tailor.experiments.trials.checkpoints import Checkpoints
 from tailor.search.study.load import build
 
@@ -80,36 +74,24 @@ def test_copies_are_made_of_losses_alone(tmp_path: Path, monkeypatch: pytest.Mon
         keep_losses(Checkpoints(tmp_path / "kept", "s"), ["own.py:loss"], tags)
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "alone"),
-    [
-        ("npz:d.npz", "npz:sub/d.npz", True),
-        ({"space": {"loss": ["focal", "../sub/own.py:f"]}}, {"space": {"loss": ("focal", "sub/own.py:f")}}, True),
-        ("npz:d.npz", "npz:other-d.npz", False),
-        ("npz:d.npz", "folder:sub/d.npz", False),
-        ("own.py:f", "sub/own.py:g", False),
-        (["own.py:f", 32], ["sub/own.py:f", 64], False),
-        ({"loss": "own.py:f"}, {"loss": "sub/own.py:f", "units": 32}, False),
-        ("relu", "sub/relu", False),
-    ],
-)
-def test_what_differs_in_folders_alone(old: object, new: object, alone: bool) -> None:
-    assert differ_in_folders(old, new) is differ_in_folders(new, old) is alone
-
-
-def test_a_study_that_began_in_another_folder_is_told_so(tailor: Shell) -> None:
-    """Nothing was changed that one could undo."""
+def test_a_resume_from_another_folder_is_told_where_paths_count_from(tailor: Shell) -> None:
     sub = Shell(tailor.folder / "sub")
     sub.folder.mkdir()
-    (sub.folder / "own.py").write_text(LOSS)
-    study = OWN.replace("nets.py:build", "mlp").replace("trials = 2", "trials = 1")
-    (sub.folder / "own.toml").write_text(f'{study}[training]\nloss = "own.py:loss"\n')
+    np.savez(sub.folder / "d.npz", x=np.zeros((30, 4, 4), np.uint8), y=np.arange(30) % 2)
+    study = OWN.replace("nets.py:build", "mlp").replace("trials = 2", "trials = 1").replace('"digits"', '"npz:d.npz"')
+    (sub.folder / "own.toml").write_text(study)
     store = str(tailor.folder / "mlruns")
-    assert sub("search", "own.toml", "--workers", "1", TAILOR_STORE=store).returncode == 0
+    done = sub("search", "own.toml", "--workers", "1", TAILOR_STORE=store)
+    assert done.returncode == 0, done.stderr
     done = tailor("search", "sub/own.toml", TAILOR_STORE=store)
-    assert done.returncode == 2 and "other paths: training.loss: own.py:loss → sub/own.py:loss. Go to that" in done.stderr
-    done = tailor("search", "sub/own.toml", "--set", "training.units=64", TAILOR_STORE=store)
-    assert done.returncode == 2 and "Undo the change" in done.stderr
+    said = (
+        "npz:d.npz → npz:sub/d.npz. Undo the change to resume it, start another study with --name, or begin this one anew with "
+    )
+    assert done.returncode == 2 and said in done.stderr, done.stderr
+    assert "--fresh. The data is the same: a path to it counts from the folder in which the search began.\n" in done.stderr
+    np.savez(sub.folder / "d.npz", x=np.ones((30, 4, 4), np.uint8), y=np.arange(30) % 2)
+    done = tailor("search", "sub/own.toml", TAILOR_STORE=store)
+    assert done.returncode == 2 and done.stderr.endswith("--fresh.\n"), done.stderr
 
 
 @pytest.mark.slow

@@ -96,6 +96,8 @@ def test_init_passes_over_what_it_cannot_read(tailor: Shell, tmp_path: Path, mon
     [
         ("train/cat train/dog test/cat test/dog nets", "folder:.", "cells-cnn"),
         ("cat dog", "folder:.", "cells-cnn"),
+        ("cat dog __MACOSX/cat __MACOSX/dog", "folder:.", "cells-cnn"),
+        ("train/cat train/dog val/cat", "folder:.", "cells-cnn"),
         ("train/cat train/dog nets", "folder:train", "train-cnn"),  # of `folder:.` nets would be a class
         ("photos/Training/cat photos/Training/dog figures", "folder:photos", "photos-cnn"),
     ],

@@ -76,6 +76,15 @@ def test_a_deleted_study_keeps_all_trials_of_its_registered_ensemble(copy: Shell
     assert [int(run.data.tags["tailor.trial"]) for run in runs(copy.folder)[1]] == sorted(members)
 
 
+def test_a_name_whose_versions_are_all_deleted_needs_nothing(copy: Shell) -> None:
+    mlflow = client(copy.folder)
+    (version,) = mlflow.search_model_versions("name = 'digits'")
+    evidence = artifacts(mlflow.get_run(version.tags["tailor.evidence"]))
+    mlflow.delete_model_version("digits", "1")
+    assert evidence.is_dir() and copy("delete", "small", "--yes").returncode == 0
+    assert not evidence.parent.exists()
+
+
 def test_a_deleted_study_uses_no_data(copy: Shell) -> None:
     """Else what two of them shared would stay for ever."""
     mlflow = client(copy.folder)

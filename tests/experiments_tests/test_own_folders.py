@@ -140,7 +140,7 @@ def test_links_are_followed_once_and_a_broken_one_is_named(tmp_path: Path) -> No
 @pytest.mark.parametrize("name", ["Bernard", "St. Bernard", "St.Bernard"])
 def test_a_broken_link_is_refused_unless_a_file_has_such_a_name(tmp_path: Path, name: str) -> None:
     uri = tree(tmp_path, "cat/1.png", "dog/1.png")
-    for file in ("notes.txt", "1.PNG"):
+    for file in ("notes.txt", "1.PNG", "latest.log", "labels.parquet"):
         (tmp_path / file).symlink_to(tmp_path / "nowhere")
     assert open_dataset(uri, None).class_names == ("cat", "dog")
     (tmp_path / name).symlink_to(tmp_path / "nowhere")
@@ -148,11 +148,14 @@ def test_a_broken_link_is_refused_unless_a_file_has_such_a_name(tmp_path: Path, 
         open_dataset(uri, None)
 
 
-def test_a_store_in_the_folder_is_no_class(tmp_path: Path) -> None:
+def test_a_store_an_export_and_a_pulled_model_in_the_folder_are_no_classes(tmp_path: Path) -> None:
     """A study of `folder:.` keeps its pictures there."""
     data = tree(tmp_path, "cat/0.png", "dog/0.png", "mlruns/artifacts/curves.png", "mlruns/mlflow.db.png")
     assert open_dataset(data, None).class_names == ("cat", "dog", "mlruns")
     (tmp_path / "mlruns" / "mlflow.db").write_bytes(b"")
+    for folder, file in (("cells-1-onnx", "export.json"), ("got", "model.keras")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / file).write_bytes(b"")
     assert open_dataset(data, None).class_names == ("cat", "dog")
 
 
@@ -168,27 +171,34 @@ def test_an_empty_class_and_splits_under_other_names_are_refused(tmp_path: Path)
 @pytest.mark.parametrize(
     ("splits", "flat", "said"),
     [
-        (["train"], ["pred"], "holds 'train', with folders of images in it, beside 'pred'; if those are the classes"),
-        (
-            ["seg_test", "seg_train"],
-            ["seg_pred"],
-            "holds 'seg_test', 'seg_train', with folders of images in each, beside 'seg_pred'",
-        ),
-        (["seg_train"], ["seg_pred", "more"], "holds 'seg_train', with folders of images in it, beside 'more', 'seg_pred'"),
-        (["Lernen", "Prüfen"], ["flach"], "holds 'Lernen', 'Prüfen', with folders of images in each, beside 'flach'"),
+        (["train"], "pred", "holds 'train', with folders of images in it, beside 'pred'; if those are the classes"),
+        (["seg_test", "seg_train"], "seg_pred", "holds 'seg_train', with folders of images in it, beside 'seg_pred'"),
     ],
 )
-def test_a_split_beside_a_flat_folder_of_images_is_no_class(
-    tmp_path: Path, splits: list[str], flat: list[str], said: str
-) -> None:
-    uri = tree(tmp_path, *(f"{part}/{c}/1.png" for part in splits for c in "ab"), *(f"{part}/1.png" for part in flat))
-    with pytest.raises(InputError, match=f"{said}.* move the others elsewhere"):
+def test_a_split_beside_a_flat_folder_of_images_is_no_class(tmp_path: Path, splits: list[str], flat: str, said: str) -> None:
+    uri = tree(tmp_path, *(f"{part}/{c}/1.png" for part in splits for c in "ab"), f"{flat}/1.png")
+    with pytest.raises(InputError, match=f"{said}.* move '{flat}' elsewhere"):
         open_dataset(uri, None)
 
 
 def test_a_class_may_keep_its_images_in_folders_and_may_have_a_splits_name(tmp_path: Path) -> None:
     uri = tree(tmp_path, "bus/1.png", "car/red/1.png", "car/blue/1.png", "train/1.png", "train/old/2.png", "dev/only/1.png")
     assert open_dataset(uri, None).class_names == ("bus", "car", "dev", "train")
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        "bus/day bus/night car/day car/night bike tram",
+        "canyon castle church/indoor church/outdoor cathedral/indoor cathedral/outdoor",
+        "abbey alley train_station/platform train_station/outdoor",
+        "bus car train/steam train/electric",
+        "pcr-test/images antigen-test/images",
+    ],
+)
+def test_classes_may_have_the_same_folders_inside_beside_others_and_names_like_splits(tmp_path: Path, places: str) -> None:
+    uri = tree(tmp_path, *(f"{place}/1.png" for place in places.split()))
+    assert open_dataset(uri, None).class_names == tuple(sorted({place.partition("/")[0] for place in places.split()}))
 
 
 def test_all_damaged_images_are_named_at_once(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ loss = ["crossentropy", "losses.py:wide", "WRONG"]
     ("wrong", "says"),
     [
         ("losses.py:scalar", "space.loss: expected 'losses.py:scalar' to return a loss for each image, (n,), got the shape ()"),
-        ("nofile.py:f", "space.loss: there is no file 'nofile.py'"),
+        ("nofile.py:f", "space.loss: there is no file 'nofile.py'; the path is taken from the current folder.\n"),
     ],
 )
 def test_each_loss_of_the_space_is_checked_before_a_search(tailor: Shell, wrong: str, says: str) -> None:
@@ -55,16 +55,6 @@ def test_each_loss_of_the_space_is_checked_before_a_search(tailor: Shell, wrong:
         done = tailor(*command)
         assert done.returncode == 2 and says in done.stderr, (command, done.stderr)
     assert not (tailor.folder / "mlruns").exists()
-
-
-def test_a_loss_of_the_space_may_lie_beside_the_study(tailor: Shell) -> None:
-    place = tailor.folder / "sub"
-    place.mkdir()
-    (place / "losses.py").write_text(LOSSES, encoding="utf-8")
-    point = '[[enqueue]]\nloss = "losses.py:wide"\n'
-    (place / "own.toml").write_text(STUDY.replace("WRONG", "focal") + point, encoding="utf-8")
-    done = tailor("check", "sub/own.toml")
-    assert done.returncode == 0 and "sub/losses.py:wide" in done.stdout, done.stderr
 
 
 def test_a_space_by_function_names_its_losses_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

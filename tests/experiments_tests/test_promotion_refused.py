@@ -61,6 +61,17 @@ def test_a_promotion_that_died_is_finished_by_the_gates_it_was_judged_by_alone(c
     assert not mlflow.search_model_versions("name = 'half'")
 
 
+def test_a_persons_own_alias_neither_ends_a_promotion_that_died_nor_is_lost(copy: Shell) -> None:
+    mlflow = client(copy.folder)
+    promote_half(mlflow, copy)
+    mlflow.set_registered_model_alias("half", "prod", "1")
+    done = copy("promote", "small:1", "--to", "half", "--quick", "--model-bytes", "1000")
+    assert done.returncode == 4 and str(mlflow.get_model_version_by_alias("half", "prod").version) == "1"
+    mlflow.set_model_version_tag("half", "1", "tailor.alias", "pending")
+    done = copy("promote", "small:1", "--to", "half", "--quick")
+    assert done.returncode == 0 and "half version 1 is champion: it is the first model of that name." in done.stdout
+
+
 def test_a_name_that_is_another_tools_leaves_no_open_run(copy: Shell) -> None:
     mlflow = client(copy.folder)
     mlflow.create_registered_model("foreign")
@@ -70,8 +81,12 @@ def test_a_name_that_is_another_tools_leaves_no_open_run(copy: Shell) -> None:
     for name, said in (("foreign", "was not promoted by Tailor"), ("words", "--to: 'words' is the name of a prompt in MLflow's")):
         done = copy("promote", "small", "--to", name, "--quick")
         assert done.returncode == 2 and said in done.stderr, done.stdout + done.stderr
-    study = runs(copy.folder)[0][0]
-    assert not mlflow.search_runs([study.info.experiment_id], "attributes.status = 'RUNNING'")
+    number = runs(copy.folder)[0][0].info.experiment_id
+    assert not mlflow.search_runs([number], "attributes.status = 'RUNNING'")
+    before = len(mlflow.search_runs([number]))
+    done = copy("compress", "digits", "--to", "words", "--prune", "0.5", "--epochs", "1")
+    assert done.returncode == 2 and "is the name of a prompt" in done.stderr
+    assert len(mlflow.search_runs([number])) == before  # nothing was compressed for it
 
 
 def test_what_would_change_nothing_is_refused(copy: Shell) -> None:

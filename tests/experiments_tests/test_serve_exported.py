@@ -108,7 +108,7 @@ def test_a_host_that_is_no_name_is_refused_in_one_line(tailor: Shell, host: str,
     """The second is how Python reads a byte that is not UTF-8."""
     write_folder(tailor.folder / "digits")
     done = tailor("serve", "./digits", "--host", host)
-    said = f"--host: {shown}:8000 cannot be used (not a host name); name an address of this machine, such as 127.0.0.1."
+    said = f"--host: {shown} is not a host name; name an address of this machine."
     assert (done.returncode, done.stderr) == (2, f"tailor: {said}\n")
 
 
