@@ -37,7 +37,7 @@ def command(file: Path, dataset: str | None, model: str | None, name: str | None
     from ...search.study.load import check_name
     from ..datasets.catalog import check_uri
     from ..errors import InputError
-    from ..planning.starter import Starter, guess_dataset, guess_model, make_name, name_study
+    from ..planning.starter import Starter, guess_dataset, guess_model, holds_image, make_name, name_study
 
     if file.suffix != ".toml":
         raise InputError(f"FILE: expected a name that ends in .toml, got {str(file)!r}.")
@@ -49,6 +49,8 @@ def command(file: Path, dataset: str | None, model: str | None, name: str | None
     default = name_study(dataset, model) if file == FILE else make_name(file.stem)  # several folders may share a store
     name = check_name("--name", name or _ask("Name of the study", default))
     _write(file, Starter(name, dataset, model), data)
+    if dataset == "digits" and holds_image(Path()):
+        click.echo("The images in this folder are not used: a data set has a folder a class. Perhaps it begins one folder up.")
     click.echo(f"Wrote {file}: model {model} on {dataset}; read it, then:")
     click.echo(f"  {format_next('check', str(file))}     what it searches, and how long that takes")
     click.echo(f"  {format_next('search', str(file))}")

@@ -84,7 +84,7 @@ def find(name: str, folder: Path) -> Layout:
     found = {part: {c: images_under(place) for c, place in of_part.items()} for part, of_part in classes.items()}
     train, place = found["train"], places["train"]
     if len(train) < 2:
-        raise InputError(f"{name}: expected one sub-folder of images a class, at least two; got {len(train)} in {place}.")
+        raise InputError(f"{name}: expected one sub-folder of images a class, at least two; got {len(train)} in {_name(place)}.")
     _check_no_splits(name, folder, classes["train"], train)
     for class_name, files in train.items():
         if not files.images:
@@ -158,7 +158,7 @@ def _classes(name: str, place: Path) -> dict[str, Path]:
             raise InputError(f"{name}: the folder {escape_path(folder)} has a name that is not UTF-8; rename it.") from error
         if class_name in classes:
             raise InputError(
-                f"{name}: {place} holds {class_name!r} twice, its accents in two spellings; put both into one folder."
+                f"{name}: {_name(place)} holds {class_name!r} twice, its accents in two spellings; put both into one folder."
             )
         classes[class_name] = folder
     return dict(sorted(classes.items()))
@@ -173,15 +173,15 @@ def _check_no_splits(name: str, folder: Path, classes: Mapping[str, Path], found
         return
     if all(LIKE_SPLITS.fullmatch(class_name.lower()) for class_name in classes):
         raise InputError(
-            f"{name}: {folder} holds {_few(list(classes))}, with folders of images in each; if those are the classes, "
+            f"{name}: {_name(folder)} holds {_few(list(classes))}, with folders of images in each; if those are the classes, "
             "rename the folders above them to train, val and test; if not, put the images directly into their class's folder."
         )
     inside = Counter(tuple(sorted(f.name for f in _folders(place))) for place in classes.values())
     same, times = inside.most_common(1)[0]
     if times > 1 and len(same) > 1:
         raise InputError(
-            f"{name}: {folder} holds {_few(list(classes))}, and in each the same folders; if those are the classes, rename the "
-            "folders above them to train, val and test; if not, put the images directly into their class's folder."
+            f"{name}: {_name(folder)} holds {_few(list(classes))}, and in each the same folders; if those are the classes, "
+            "rename the folders above them to train, val and test; if not, put the images directly into their class's folder."
         )
 
 
@@ -190,7 +190,7 @@ def _check_not_beside_train(name: str, folder: Path, classes: Mapping[str, Path]
     for class_name, place in classes.items():
         if OF_TRAINING.fullmatch(class_name.lower()) and class_name != flat and len(_folders(place)) > 1:
             raise InputError(
-                f"{name}: {folder} holds {class_name!r}, with folders of images in it, beside {flat!r}; if those are the "
+                f"{name}: {_name(folder)} holds {class_name!r}, with folders of images in it, beside {flat!r}; if those are the "
                 f"classes, rename the folders above them to train, val and test, and move {flat!r} elsewhere; if not, put the "
                 "images directly into their class's folder."
             )
@@ -230,6 +230,10 @@ def _left_out(found: Sequence[Found], beside: int) -> list[str]:
             f"{deeper:,} of {images:,} images lie{'s' * (deeper == 1)} in folders inside their class's folder; Tailor uses them"
         )
     return notes
+
+
+def _name(folder: Path) -> str:
+    return "the current folder" if folder == Path() else str(folder)
 
 
 def _few(names: Sequence[str]) -> str:

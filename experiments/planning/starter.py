@@ -117,10 +117,11 @@ def guess_dataset(folder: Path) -> str:
 
 def _count_classes(folder: Path) -> int:
     """How many sub-folders hold an image; looks at no more files than it must."""
-    return sum(map(_holds_image, _list_folders(folder)))
+    return sum(map(holds_image, _list_folders(folder)))
 
 
-def _holds_image(folder: Path) -> bool:
+def holds_image(folder: Path) -> bool:
+    """Whether an image lies in the folder itself."""
     with suppress(OSError), os.scandir(folder) as entries:
         return any(Path(entry.name).suffix.lower() in endings() and not is_hidden(entry.name) for entry in entries)
     return False

@@ -115,6 +115,17 @@ def test_init_finds_the_data_in_the_current_folder_itself(
     assert (spec.dataset, spec.name) == (dataset, name)
 
 
+def test_init_says_that_images_outside_folders_are_not_used(tailor: Shell) -> None:
+    tree(tailor.folder, "1.png", "2.png")
+    done = tailor("init", "a.toml")
+    assert done.returncode == 0 and done.stdout.startswith("The images in this folder are not used: "), done.stdout
+    assert "model mlp on digits; read it, then:" in done.stdout
+    (tailor.folder / "cat").mkdir()
+    (tailor.folder / "1.png").rename(tailor.folder / "cat" / "1.png")
+    done = tailor("init", "b.toml", "--dataset", "folder:.")
+    assert done.returncode == 2 and "at least two; got 1 in the current folder." in done.stderr
+
+
 def test_init_never_takes_one_of_several_splits_for_the_data(tailor: Shell) -> None:
     tree(tailor.folder, *(f"{part}/{c}/1.png" for part in ("test-set", "train-set") for c in "ab"))
     done = tailor("init")
