@@ -89,6 +89,12 @@ def copy(recorded: Shell, tailor: Shell) -> Shell:
     return tailor
 
 
+@pytest.fixture
+def own(copy: Shell) -> OwnProcess:
+    """The copied study, each command in a new process: MLflow's client keeps the places of runs, which the copies share."""
+    return OwnProcess(copy.folder)
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The folder that holds the real Fashion-MNIST."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+import optuna
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from shells import TAILOR
@@ -43,6 +44,11 @@ def runs(folder: Path, study: str = "small") -> tuple[list[Run], list[Run]]:
     trials = [run for run in found if run.data.tags["tailor.kind"] == "trial"]
     key = lambda r: (int(r.data.tags["tailor.trial"]), int(r.data.tags["tailor.attempt"]))  # noqa: E731
     return [run for run in found if run.data.tags["tailor.kind"] == "study"], sorted(trials, key=key)
+
+
+def list_studies(folder: Path) -> list[str]:
+    """The names of Optuna's studies in the folder's store."""
+    return optuna.get_all_study_names(f"sqlite:///{folder / 'mlruns' / 'studies.db'}")
 
 
 def artifacts(run: Run) -> Path:

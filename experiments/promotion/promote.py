@@ -132,15 +132,14 @@ def _take_up(
 ) -> Promotion | None:
     """What an earlier promotion of the same model to this name came to, finished if it died; None if it must be judged anew."""
     client, version, run_id = work.client, str(known.version), known.tags.get(EVIDENCE, "")
-    died = known.tags.get(SETTLED) == PENDING  # before it gave the alias
-    if died and not find_role(known):
+    died, alias = known.tags.get(SETTLED) == PENDING, find_role(known)  # it died before it gave the alias
+    if died and not alias:
         if known.tags[AGAINST] != _number(champion) or known.tags.get(GATES) != write_gates(request.plan):
             _drop(client, known)  # its card and tags would not be true
             return None
         verdict = Verdict(known.tags["tailor.outcome"], known.tags["tailor.verdict"])
         made = _give_alias(work, replace(made, verdict=verdict, run_id=run_id), known)
     else:
-        alias = find_role(known)
         if died:  # a person gave it an alias since, and wins
             client.set_model_version_tag(made.name, version, SETTLED, alias)
         verdict = Verdict("promoted" if alias == CHAMPION else "challenger", AGAIN)

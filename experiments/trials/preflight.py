@@ -46,13 +46,13 @@ def list_losses(spec: StudySpec) -> dict[str, str]:
     return {str(one["loss"]): f"{field}.loss" for field, one in values if "loss" in one}
 
 
-def inspect_model(job: TrialJob, losses: Mapping[str, str] | None = None) -> Preflight:
+def inspect_model(job: TrialJob, losses: Mapping[str, str] = {}) -> Preflight:
     """Build the job's model, save it, load it, and drop it; check each of the losses, by its field, and the job's own.
 
     Raises ModelError for what would fail in every trial, or in each with one of the losses.
     """
     with at_work(job):
-        return _inspect(job, losses or {})
+        return _inspect(job, losses)
 
 
 def _inspect(job: TrialJob, others: Mapping[str, str]) -> Preflight:

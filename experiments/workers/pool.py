@@ -102,7 +102,7 @@ class Pool:
             pool._held = held.pop_all()
         return pool
 
-    def preflight(self, job: TrialJob, say: Callable[[str], None], losses: Mapping[str, str] | None = None) -> Preflight:
+    def preflight(self, job: TrialJob, say: Callable[[str], None], losses: Mapping[str, str] = {}) -> Preflight:
         """Build the job's model on a worker, check the losses, and return what was found.
 
         Raises the error that a trial would fail with.

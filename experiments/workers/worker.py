@@ -80,7 +80,7 @@ def prepare() -> None:
         gc.freeze()  # the libraries' half a million objects stay: `release` need not look through them
 
 
-def preflight(job: TrialJob, line: str, losses: Mapping[str, str] | None) -> Preflight:
+def preflight(job: TrialJob, line: str, losses: Mapping[str, str]) -> Preflight:
     """As `inspect_model`, which raises the error that a trial would fail with. `line` names the coordinator's topic."""
     from distributed import get_worker
 

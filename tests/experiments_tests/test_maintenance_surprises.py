@@ -17,7 +17,7 @@ from pathlib import Path
 import optuna
 import pytest
 from conftest import TAILOR, OwnProcess, Shell
-from searches import client, runs
+from searches import client, list_studies, runs
 
 from tailor.experiments.cli import delete as cli
 from tailor.experiments.maintenance import gc
@@ -25,12 +25,6 @@ from tailor.experiments.maintenance.delete import delete, plan_deletion
 from tailor.experiments.maintenance.hold import hold_store, hold_study
 from tailor.experiments.store import Store
 from tailor.experiments.tracking.lease import TAG
-
-
-@pytest.fixture
-def own(copy: Shell) -> OwnProcess:
-    """The copied study, each command in a new process: MLflow's client keeps the places of runs, which the copies share."""
-    return OwnProcess(copy.folder)
 
 
 @pytest.fixture
@@ -47,10 +41,6 @@ def while_asked(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], objec
     return do
 
 
-def studies(folder: Path) -> list[str]:
-    return optuna.get_all_study_names(f"sqlite:///{folder / 'mlruns' / 'studies.db'}")
-
-
 def test_a_version_that_is_registered_while_delete_asks_keeps_what_it_needs(
     copy: Shell, own: OwnProcess, while_asked: Callable[[Callable[[], object]], None]
 ) -> None:
@@ -60,7 +50,7 @@ def test_a_version_that_is_registered_while_delete_asks_keeps_what_it_needs(
     assert done.returncode == 0, done.stderr
     assert "needs" not in done.stdout.splitlines()[0] and done.stdout.endswith("other version 1 needs the rest, which stays.\n")
     assert own("pull", "other", "-o", "got").returncode == 0
-    assert len(runs(copy.folder)[1]) == 1 and studies(copy.folder) == []
+    assert len(runs(copy.folder)[1]) == 1 and list_studies(copy.folder) == []
 
 
 def test_a_study_that_gets_more_runs_while_delete_asks_is_not_deleted(
@@ -70,7 +60,7 @@ def test_a_study_that_gets_more_runs_while_delete_asks_is_not_deleted(
     refused = copy("delete", "small")
     assert refused.returncode == 2 and "changed while you were asked" in refused.stderr, refused.stdout + refused.stderr
     assert refused.stderr.endswith("Nothing was deleted; run `tailor delete small` again.\n")
-    assert len(runs(copy.folder)[1]) == 5 and studies(copy.folder) == ["small"]
+    assert len(runs(copy.folder)[1]) == 5 and list_studies(copy.folder) == ["small"]
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["store", "study"])
@@ -102,7 +92,7 @@ def test_an_experiment_whose_name_no_study_can_have_is_left_alone(copy: Shell) -
     done = copy("gc", "--yes")
     assert done.returncode == 0, done.stderr
     assert all(mlflow.get_experiment_by_name(name) is not None for name in names)
-    assert copy("status", "small").returncode == 0 and studies(copy.folder) == ["small"]
+    assert copy("status", "small").returncode == 0 and list_studies(copy.folder) == ["small"]
 
 
 def test_a_model_that_another_tool_registered_stops_neither_gc_nor_delete(copy: Shell) -> None:
@@ -140,7 +130,7 @@ def test_a_study_whose_experiment_was_renamed_in_mlflow_is_not_changed_by_that_n
     mlflow.delete_run(own_run)
     assert said in copy("status", "small").stderr
     mlflow.restore_run(own_run)
-    assert copy("gc", "--yes").returncode == 0 and state.is_dir() and studies(copy.folder) == ["small"]
+    assert copy("gc", "--yes").returncode == 0 and state.is_dir() and list_studies(copy.folder) == ["small"]
     mlflow.delete_experiment(number)
     restore = f"mlflow experiments restore -x {number}, then mlflow experiments rename -x {number}"
     refused = copy("delete", "foo", "--yes")
@@ -149,7 +139,7 @@ def test_a_study_whose_experiment_was_renamed_in_mlflow_is_not_changed_by_that_n
     assert done.returncode == 0 and "left: study 'small': its experiment was renamed" in done.stdout
     mlflow.restore_experiment(number)
     mlflow.rename_experiment(number, "small")
-    assert own("rename", "small", "bar").returncode == 0 and studies(copy.folder) == ["bar"]
+    assert own("rename", "small", "bar").returncode == 0 and list_studies(copy.folder) == ["bar"]
 
 
 def test_a_study_whose_run_was_deleted_in_mlflow_says_how_to_restore_it(own: OwnProcess) -> None:
@@ -195,12 +185,12 @@ def test_gc_leaves_a_study_that_was_deleted_in_mlflow_to_the_store_that_it_ran_f
     (other / "locks" / "small.lock").touch()  # it ran from this store too, and then from another
     done = copy(*gc, MLFLOW_TRACKING_URI=shared)
     assert done.returncode == 0 and "left: study 'small' may be running elsewhere, by process 7 on far" in done.stdout
-    assert mlflow.get_experiment(number).lifecycle_stage == "deleted" and studies(copy.folder) == ["small"]
+    assert mlflow.get_experiment(number).lifecycle_stage == "deleted" and list_studies(copy.folder) == ["small"]
     mlflow.restore_experiment(number)
     mlflow.set_experiment_tag(number, TAG, "")  # that process gave it back
     mlflow.delete_experiment(number)
     done = copy("gc", "--yes")
-    assert done.returncode == 0 and "left:" not in done.stdout and studies(copy.folder) == []
+    assert done.returncode == 0 and "left:" not in done.stdout and list_studies(copy.folder) == []
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, OSError], ids=["ctrl-c", "error"])
@@ -220,7 +210,7 @@ def test_a_deletion_that_ends_before_it_began_leaves_the_study_as_a_person_delet
 
     with pytest.raises(end):
         delete(plan, mlflow, shared, stop)
-    assert mlflow.get_experiment(number).lifecycle_stage == "deleted" and studies(copy.folder) == ["small"]
+    assert mlflow.get_experiment(number).lifecycle_stage == "deleted" and list_studies(copy.folder) == ["small"]
 
 
 def test_gc_says_what_it_freed_also_if_a_database_cannot_be_compacted(copy: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

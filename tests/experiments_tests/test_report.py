@@ -1,9 +1,9 @@
-"""The report and its advice, and a study that begins with another one's best points."""
+"""The report: its table, its charts, and its advice."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,23 +11,21 @@ from xml.etree import ElementTree
 
 import pytest
 from browsers import WITH_BROWSER, open_browser, set_width
-from conftest import SMALL, Shell
+from conftest import Shell
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
 from searches import artifacts, client, runs
 
 from tailor.experiments.cli.compare import number
-from tailor.experiments.planning.initial_points import find_best_points, fit_to_space
 from tailor.experiments.reports.advice import advise
 from tailor.experiments.reports.charts import draw_charts, list_undrawn
 from tailor.experiments.reports.report import _leave_out, _table, describe_parameter
 from tailor.experiments.tracking.leaderboard import Row, shorten
-from tailor.experiments.tracking.reader import find_study
 from tailor.search.analysis.plots import Told
 from tailor.search.space.parameters import Choice, Float, Int
 from tailor.search.space.space import Space
 from tailor.search.study.goal import EPOCH_METRICS
-from tailor.search.study.load import build, load
+from tailor.search.study.load import build
 
 
 def test_a_finished_study_has_its_report_and_plots(recorded: Shell) -> None:
@@ -278,25 +276,3 @@ def test_nothing_is_advised_where_nothing_stands_out() -> None:
     spec = replace(build({"study": {"name": "s", "dataset": "digits", "model": "mlp"}}), space=SPACE)
     rows = [row(i, 0.9 - 0.1 * i, {"rate": 0.01, "depth": 3}, best_epoch=4.0) for i in range(5)] + [row(9, 0.1)] * 30
     assert advise(spec, rows, {"rate": 0.6, "depth": 0.4}, 5000, {}) == []
-
-
-def test_the_best_points_of_a_study_that_lie_in_the_space(recorded: Shell, write_study: Callable[..., Path]) -> None:
-    spec = load(write_study(("low = 1, high = 2", "low = 2, high = 3")))
-    _, trials = runs(recorded.folder)
-    best = max(trials, key=lambda r: r.data.metrics["best_val_accuracy"])
-    study = find_study(client(recorded.folder), "small")
-    assert study is not None
-    points = find_best_points(study, spec.space)
-    assert points[0]["learning_rate"] == float(best.data.params["learning_rate"])
-    assert all(point.get("depth", 2) == 2 for point in points)  # depth 1 is outside, and left to the sampler
-    assert fit_to_space({"depth": 1, "units_2": 16, "other": 3}, spec.space) == {"units_2": 16}
-
-
-def test_a_study_begins_with_another_ones_best(copy: Shell) -> None:
-    (copy.folder / "next.toml").write_text(SMALL.replace('"small"', '"next"').replace("trials = 4", "trials = 1"))
-    done = copy("search", "next.toml", "--workers", "1", "--enqueue-from", "small")
-    assert done.returncode == 0, done.stderr
-    best = max(runs(copy.folder)[1], key=lambda r: r.data.metrics["best_val_accuracy"])
-    assert runs(copy.folder, "next")[1][0].data.params["learning_rate"] == best.data.params["learning_rate"]
-    wrong = copy("search", "next.toml", "--enqueue-from", "nothing", "--name", "third")
-    assert wrong.returncode == 2 and "--enqueue-from: there is no study 'nothing'" in wrong.stderr

@@ -1,18 +1,22 @@
-"""The point that a study begins with where nobody names one: the model's and the training's defaults, or the middle."""
+"""The points that a study begins with: the model's and the training's defaults, or the middle, or another study's best."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import SMALL, Shell
+from searches import client, runs
 
-from tailor.experiments.planning.initial_points import add_defaults
+from tailor.experiments.planning.initial_points import add_defaults, find_best_points, fit_to_space
+from tailor.experiments.tracking.reader import find_study
 from tailor.models.factory import resolve
 from tailor.search.space.parameters import Float
 from tailor.search.space.space import Space
 from tailor.search.study.goal import Objective
-from tailor.search.study.load import build
+from tailor.search.study.load import build, load
 from tailor.search.study.spec import Component, Found, SearchPlan, StudySpec
 
 TABLES = {
@@ -94,3 +98,25 @@ def test_it_is_enqueued_where_nothing_else_is() -> None:
         StudySpec("s", "digits", "mlp", Objective("val_accuracy", "maximize"), space=Space()),
     ):
         assert add_defaults(other, {}) is other
+
+
+def test_the_best_points_of_a_study_that_lie_in_the_space(recorded: Shell, write_study: Callable[..., Path]) -> None:
+    spec = load(write_study(("low = 1, high = 2", "low = 2, high = 3")))
+    _, trials = runs(recorded.folder)
+    best = max(trials, key=lambda r: r.data.metrics["best_val_accuracy"])
+    study = find_study(client(recorded.folder), "small")
+    assert study is not None
+    points = find_best_points(study, spec.space)
+    assert points[0]["learning_rate"] == float(best.data.params["learning_rate"])
+    assert all(point.get("depth", 2) == 2 for point in points)  # depth 1 is outside, and left to the sampler
+    assert fit_to_space({"depth": 1, "units_2": 16, "other": 3}, spec.space) == {"units_2": 16}
+
+
+def test_a_study_begins_with_another_ones_best(copy: Shell) -> None:
+    (copy.folder / "next.toml").write_text(SMALL.replace('"small"', '"next"').replace("trials = 4", "trials = 1"))
+    done = copy("search", "next.toml", "--workers", "1", "--enqueue-from", "small")
+    assert done.returncode == 0, done.stderr
+    best = max(runs(copy.folder)[1], key=lambda r: r.data.metrics["best_val_accuracy"])
+    assert runs(copy.folder, "next")[1][0].data.params["learning_rate"] == best.data.params["learning_rate"]
+    wrong = copy("search", "next.toml", "--enqueue-from", "nothing", "--name", "third")
+    assert wrong.returncode == 2 and "--enqueue-from: there is no study 'nothing'" in wrong.stderr
