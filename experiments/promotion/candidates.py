@@ -68,8 +68,8 @@ def train(work: Work, candidates: Sequence[Candidate]) -> dict[int, list[Trained
         trials = f"the best {len(candidates)} trials" if len(candidates) > 1 else f"trial {candidates[0].trial}"
         each = " each" * (len(candidates) > 1)
         fresh = f"{seeds} fresh seeds{each}" if seeds > 1 else f"a fresh seed{each}"
-        work.screen.line(f"training {trials} again, on {fresh} ({len(wanted)} training{'s' * (len(wanted) > 1)}{done})")
-        train_left(work, wanted, CANDIDATE, work.splits)
+        line = f"training {trials} again, on {fresh} ({len(wanted)} training{'s' * (len(wanted) > 1)}{done})"
+        train_left(work, wanted, CANDIDATE, work.splits, line)
     trained = read_trained(work.study)
     found = {trial: [trained[n] for n in numbers] for trial, numbers in by_trial.items() if trained.keys() >= set(numbers)}
     for trial in by_trial.keys() - found.keys():

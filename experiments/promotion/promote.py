@@ -49,6 +49,7 @@ from .verdict import Verdict, check_costs, judge, weigh, write_gates
 
 Chooser = Callable[[Request, Work, Evaluator], Choice]
 CHOOSE: Mapping[str, Chooser] = {"candidates": choose_trained, "quick": choose_logged, "ensemble": choose_ensemble}
+UNFINISHED = ("running", "stopped", "failed")
 AGAIN = "this model is registered already"
 KEPT = ("tailor.study", "tailor.objective", "tailor.direction", "tailor.dataset", DIGEST, "tailor.input_shape")
 AGAINST, GATES = "tailor.judged_against", "tailor.gates"  # the champion's version then, and the gates that were asked for
@@ -64,6 +65,8 @@ def promote(request: Request, work: Work, choose: Chooser | None = None) -> Prom
     refuse_prompt(work.client, request.name)
     if choose is None:  # else the model is chosen already: a compressed version, which outlives its study
         refuse_pending(work.client, work.study, "there is nothing to promote")
+        if work.study.word in UNFINISHED and request.trial is None:
+            work.screen.line(f"note: the search of study {work.spec.name!r} is not finished; its trials so far count")
     if work.study.tags[DIGEST] != work.splits.digest:
         raise InputError(
             f"study {work.spec.name!r} was trained on other data: the digest of {work.spec.dataset!r} is now "

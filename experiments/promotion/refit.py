@@ -36,9 +36,9 @@ def refit(work: Work, candidate: Candidate, chosen: Trained) -> Trained:
     """
     epochs = int(chosen.metrics["best_epoch"])
     if chosen.number not in read_trained(work.study, REFIT):
-        work.screen.line(f"training trial {candidate.trial} again on train, val and holdout, for {count(epochs, 'epoch')}")
+        line = f"training trial {candidate.trial} again on train, val and holdout, for {count(epochs, 'epoch')}"
         wanted = {chosen.number: candidate.suggest(chosen.number, work.spec.search.seed, last_epoch=epochs)}
-        train_left(work, wanted, REFIT, join(work.splits))
+        train_left(work, wanted, REFIT, join(work.splits), line)
     found = read_trained(work.study, REFIT).get(chosen.number)
     if found is None:
         raise RunError(

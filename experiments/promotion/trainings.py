@@ -60,14 +60,16 @@ def read_trained(study: RecordedStudy, kind: Kind = CANDIDATE) -> dict[int, Trai
     }
 
 
-def train_left(work: Work, wanted: Mapping[int, Suggestion], kind: Kind, splits: Splits) -> None:
+def train_left(work: Work, wanted: Mapping[int, Suggestion], kind: Kind, splits: Splits, line: str) -> None:
     """Train, on these splits, those wanted that no earlier promotion trained; one process does it at a time for a study.
+
+    The line is shown once nothing refuses that.
 
     Raises RunError if MLflow does not take what they recorded, Interrupted if a signal stopped them.
     """
     own = f"{work.spec.name}+{kind.name}s"  # no study's name has a plus
     with hold_lock(work.places.store.locks / f"{work.spec.name}+{CANDIDATE.name}s.lock"):
-        _train_left(work, wanted, kind, splits, own)
+        _train_left(work, wanted, kind, splits, line, own)
 
 
 class _Trainings:
@@ -99,7 +101,7 @@ class _Trainings:
         return None
 
 
-def _train_left(work: Work, wanted: Mapping[int, Suggestion], kind: Kind, splits: Splits, own: str) -> None:
+def _train_left(work: Work, wanted: Mapping[int, Suggestion], kind: Kind, splits: Splits, line: str, own: str) -> None:
     """`own` names what the store keeps of these trainings while they run."""
     study, spec, store, screen = work.study, work.spec, work.places.store, work.screen
     steered = replace(
@@ -121,6 +123,7 @@ def _train_left(work: Work, wanted: Mapping[int, Suggestion], kind: Kind, splits
     left = [{**spec.training, **one.hparams} for number, one in wanted.items() if number not in outcomes]
     values = [value for one in left for value in one.values()]
     refuse_changed_files(values, study, "promote the best trial as it is: --quick")
+    screen.line(line)
     engine = _Trainings(wanted, outcomes)
     failed = [one for one in attempts if one.trial not in outcomes and find_outcome(one, spec.goal)]  # tried once more
     repairs = reconcile(Stores(study, engine, spec.goal, checkpoints), [one for one in attempts if one not in failed])

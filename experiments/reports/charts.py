@@ -198,9 +198,11 @@ def draw_lines(lines: Mapping[str, Sequence[tuple[float, float]]], x_label: str,
     """Lines by name on common axes: the best so far of several studies."""
     points = [point for line in lines.values() for point in line]
     x, y = _span([p[0] for p in points], x_label, whole=True), _span([p[1] for p in points], y_label)
-    body = "".join(
-        _path([(x.place(a), y.place(b)) for a, b in line], f"study s{i % 6}") for i, line in enumerate(lines.values()) if line
-    )
+    body = ""
+    for i, line in enumerate(lines.values()):
+        kind = f"study s{i % 6}" + " point" * (len(line) == 1)
+        ends = [*line, *line] if len(line) == 1 else line  # a line of one point has no length, and is drawn as a dot
+        body += _path([(x.place(a), y.place(b)) for a, b in ends], kind) if line else ""
     return _frame(x, y, body)
 
 

@@ -18,7 +18,7 @@ from ...search.study.goal import EPOCH_METRICS
 from ...search.study.spec import StudySpec
 from ..errors import InputError
 from ..tracking.reader import RecordedStudy, find_study
-from ..tracking.recorded import DEFAULTS, PRECISION, STUDY_TAG
+from ..tracking.recorded import DEFAULTS, PRECISION, SCORE, STUDY_TAG
 from ..tracking.references import find_run
 from ..tracking.tracker import flatten
 from ..trials.metrics import read_confusion
@@ -63,7 +63,7 @@ def compare(client: MlflowClient, names: Sequence[str]) -> Comparison:
     metrics = {
         key: [run.data.metrics.get(key) for run in runs]
         for key in _keys(run.data.metrics for run in runs)
-        if key not in EPOCH_METRICS
+        if key not in (*EPOCH_METRICS, SCORE)
     }
     same_images = len({run.data.tags.get("tailor.dataset_sha256") for run in runs}) == 1
     return Comparison(

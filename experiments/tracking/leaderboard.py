@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import struct
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
@@ -103,18 +104,35 @@ def rank(attempts: Iterable[RecordedAttempt], goal: Goal) -> list[Row]:
         if measured is not None:
             values[trial] = measured
     fronts = goal.fronts(values)
-    others = sorted(newest.keys() - values.keys(), key=lambda trial: (_find_rest(newest[trial], goal), trial))
+    others = sorted(newest.keys() - values.keys(), key=lambda trial: (_find_rest(newest[trial].metrics, goal), trial))
     order = goal.order(values) + others
     return [_make_row(newest[trial], goal, values.get(trial, {}), fronts.get(trial)) for trial in order]
 
 
-def _find_last(attempt: RecordedAttempt, goal: Goal) -> float | None:
-    return attempt.metrics.get(goal.first.metric, attempt.metrics.get(goal.first.key))
+def rate(trial: int, status: str, metrics: Mapping[str, float], goal: Goal) -> tuple[float | None, str]:
+    """The score of a trial that ended so, as `Row.score`, and a text: these sort as `rank` does, by the first objective alone."""
+    values = goal.measured(metrics) if status == "complete" else None
+    if values is None:
+        score, place = _find_last(metrics, goal), (1.0, 0.0, _find_rest(metrics, goal))
+    else:
+        score = values[goal.first.metric]
+        place = (0.0, goal.breach(values), goal.first.cost(score))
+    return score, "-".join([*map(_make_sortable, place), f"{trial:07d}"])
 
 
-def _find_rest(attempt: RecordedAttempt, goal: Goal) -> float:
+def _make_sortable(number: float) -> str:
+    """A text that sorts as the number does: the bits of a float, all turned of a negative one, else the sign's alone."""
+    (bits,) = struct.unpack(">Q", struct.pack(">d", number + 0.0))
+    return f"{bits ^ (2**64 - 1 if bits >> 63 else 2**63):016x}"
+
+
+def _find_last(metrics: Mapping[str, float], goal: Goal) -> float | None:
+    return metrics.get(goal.first.metric, metrics.get(goal.first.key))
+
+
+def _find_rest(metrics: Mapping[str, float], goal: Goal) -> float:
     """A number that is smaller for a better last score; infinite without one."""
-    last = _find_last(attempt, goal)
+    last = _find_last(metrics, goal)
     if last is None or math.isnan(last):
         return math.inf
     return goal.first.cost(last)
@@ -134,7 +152,7 @@ def _make_row(attempt: RecordedAttempt, goal: Goal, values: Mapping[str, float],
         reason=attempt.reason,
         start=attempt.start,
         end=attempt.end,
-        last=_find_last(attempt, goal),
+        last=_find_last(attempt.metrics, goal),
         epoch=_find_epoch(attempt),
     )
 

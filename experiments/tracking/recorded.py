@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ...search.study.spec import StudySpec
 
 STUDY_FILE, REPORT = "study.json", "report.html"
+SCORE = "objective"  # the metric that holds what a leaderboard shows: of a trial that did not complete not its best, but its last
+ORDER = "tailor.order"  # of a trial's run: a text that sorts as the leaderboard does, in MLflow's pages
 NOTE = "mlflow.note.content"  # a run's description, as MLflow names its tag
 EPOCHS = "tailor.epochs"
 EPOCH = "tailor.epoch"
@@ -86,7 +88,7 @@ class RecordedAttempt:
             reason=tags.get("tailor.status_reason", ""),
             epochs=int(tags.get(EPOCHS, "0")),
             params=dict(params),
-            metrics=dict(metrics),
+            metrics={name: value for name, value in metrics.items() if name != SCORE},
             start=info.start_time,
             end=info.end_time,
             epoch=int(tags.get(EPOCH, tags.get(EPOCHS, "0"))),

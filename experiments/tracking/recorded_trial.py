@@ -15,6 +15,7 @@ from ...search.study.goal import EPOCH_METRICS
 from ..errors import InputError, write_command
 from .kinds import TRIAL
 from .reader import RecordedStudy
+from .recorded import SCORE
 
 TIMES = ("train_seconds", "samples_per_second", "latency_ms")  # measured anew each time
 
@@ -62,5 +63,5 @@ def read_trial(study: RecordedStudy, run: Run) -> RecordedTrial:
     for metric in filter(run.data.metrics.__contains__, EPOCH_METRICS):
         for one in study.client.get_metric_history(run.info.run_id, metric):
             epochs.setdefault(one.step, {})[metric] = one.value
-    final = {name: value for name, value in run.data.metrics.items() if name not in (*EPOCH_METRICS, *TIMES)}
+    final = {name: value for name, value in run.data.metrics.items() if name not in (*EPOCH_METRICS, *TIMES, SCORE)}
     return RecordedTrial(study, run, described, dict(sorted(epochs.items())), final)

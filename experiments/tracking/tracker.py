@@ -9,11 +9,11 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import RunTag
+from mlflow.entities import Metric, RunTag
 from mlflow.exceptions import MlflowException
 
 from ...search.analysis import palette
@@ -27,10 +27,11 @@ from .data_set import describe_data, log_data
 from .descriptions import write_trial_note
 from .entries import NEWEST, RUN_STATUS, BeginAttempt, DropModel, EndRun, LogMetrics, LogModel, Timed, end_tags
 from .kinds import TRIAL, Kind
+from .leaderboard import rate
 from .lease import Lease
 from .outbox import Outbox
 from .reader import RecordedStudy, find_study
-from .recorded import EPOCH, EPOCHS, NOTE, PRECISION, STUDY_FILE
+from .recorded import EPOCH, EPOCHS, NOTE, ORDER, PRECISION, SCORE, STUDY_FILE
 from .tags import OF_STUDY
 
 FLUSH_SECONDS = 2.0
@@ -38,10 +39,11 @@ FLUSH_SECONDS = 2.0
 
 @dataclass
 class _Live:
-    """A running attempt: its metrics that wait, the epochs that it trained itself, and the trial's newest epoch."""
+    """A running attempt: its metrics that wait, the epochs that it trained itself, the trial's newest epoch and its metrics."""
 
     metrics: list[Timed]
     hparams: Mapping[str, Any]
+    newest: Mapping[str, float] = field(default_factory=dict)
     epochs: int = 0
     epoch: int = 0
 
@@ -89,7 +91,7 @@ class Tracker:
         live = self._live.get((report.trial, report.attempt))
         if live is not None:
             live.epochs += not report.replayed
-            live.epoch = report.epoch
+            live.epoch, live.newest = report.epoch, report.metrics
             live.metrics += [(name, value, _now(), report.epoch) for name, value in report.metrics.items()]
 
     def tick(self) -> None:
@@ -110,12 +112,13 @@ class Tracker:
         attempt = (job.trial, job.attempt)
         live = self._live.pop(attempt)
         live.metrics += [(name, value, _now(), result.best_epoch) for name, value in result.metrics.items()]
+        order = self._rate(job, live, result.status, result.metrics)
         self._flush(attempt, live)
         note = self._describe(job, live.hparams, result, result.status)
         self._close(
             attempt,
             live,
-            {NOTE: note, **end_tags(result.status, result.reason)},
+            {NOTE: note, **order, **end_tags(result.status, result.reason)},
             RUN_STATUS[result.status],
             make_artifacts(job, result, self._splits),
         )
@@ -124,9 +127,10 @@ class Tracker:
         """Close the run of an attempt whose worker is gone: lost, or failed if the trial gets no further attempt."""
         attempt = (job.trial, job.attempt)
         live = self._live.pop(attempt)
+        order = self._rate(job, live, status, {})
         self._flush(attempt, live)
         note = self._describe(job, live.hparams, None, status)
-        self._close(attempt, live, {NOTE: note, **end_tags(status, reason)}, RUN_STATUS[status], {})
+        self._close(attempt, live, {NOTE: note, **order, **end_tags(status, reason)}, RUN_STATUS[status], {})
 
     def end_study(self, status: str, tags: Mapping[str, str]) -> None:
         """Close the study's run: FINISHED, KILLED if it was stopped and can resume, or FAILED."""
@@ -151,6 +155,14 @@ class Tracker:
     def drop_model(self, trial: int) -> None:
         """Delete the model of a trial that is no longer kept, unless a registered version points to it."""
         self.outbox.put(DropModel(None, trial))
+
+    def _rate(self, job: TrialJob, live: _Live, status: str, metrics: Mapping[str, float]) -> dict[str, str]:
+        """Note a trial's score as a metric; returns the tag that puts it in its place on MLflow's page."""
+        if self._kind is not TRIAL:
+            return {}
+        score, order = rate(job.trial, status, {**live.newest, **metrics}, self.outbox.study.goal)
+        live.metrics += [] if score is None else [(SCORE, score, _now(), live.epoch)]
+        return {ORDER: order}
 
     def _flush(self, attempt: tuple[int, int], live: _Live) -> None:
         if live.metrics:
@@ -178,8 +190,8 @@ def open_study(client: MlflowClient, store: Store, spec: StudySpec, tags: Mappin
             client.delete_tag(study.run_id, "tailor.ended")
     client.log_batch(study.run_id, tags=[RunTag(k, v) for k, v in tags.items()])  # an earlier draft may have another spec
     experiment = client.get_experiment(study.experiment_id)
-    if found is not None and NEWEST not in experiment.tags.get(ui_links.VIEW_TAG, ""):
-        _mark_newest(found)
+    if found is not None and ORDER not in experiment.tags.get(ui_links.VIEW_TAG, ""):
+        _mark_attempts(found)
     for key, value in ui_links.make_view_tags(spec).items():
         client.set_experiment_tag(study.experiment_id, key, value)
     if found is None or found.read_spec() != spec:
@@ -189,12 +201,15 @@ def open_study(client: MlflowClient, store: Store, spec: StudySpec, tags: Mappin
     return study.refresh()
 
 
-def _mark_newest(study: RecordedStudy) -> None:
-    """Mark the newest attempts of a study that was recorded before they were marked, for the view that shows them alone."""
+def _mark_attempts(study: RecordedStudy) -> None:
+    """Mark the attempts of a study from before they were marked, for the view: it shows the newest ones, in their order."""
     newest = {one.trial: one.attempt for one in sorted(study.read_attempts(), key=lambda one: one.attempt)}
     for one in study.read_attempts():
         is_newest = one.attempt == newest[one.trial]
-        study.client.set_tag(one.run_id, NEWEST, "yes" if is_newest else "no")
+        score, order = rate(one.trial, one.status, one.metrics, study.goal)
+        tags = {NEWEST: "yes" if is_newest else "no"} | ({} if one.status == "running" else {ORDER: order})
+        metrics = [] if score is None or one.status == "running" else [Metric(SCORE, score, _now(), one.epoch)]
+        study.client.log_batch(one.run_id, metrics, tags=[RunTag(*tag) for tag in tags.items()])
         study.client.update_run(one.run_id, name=TRIAL.name_run(one.trial, 0 if is_newest else one.attempt))
 
 

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 from ...search.study.goal import EPOCH_METRICS
 from ...search.study.spec import StudySpec
 from .entries import NEWEST
+from .recorded import ORDER, SCORE
 
 HOST, PORT = "127.0.0.1", 5000
 VIEW = "tailor"
@@ -48,7 +49,8 @@ def make_study_url(base: str, experiment_id: str, charts: bool = True) -> str:
 def make_view_tags(spec: StudySpec) -> dict[str, str]:
     """The experiment's tags: the preset of its page, and the note above it."""
     state = json.dumps(_state(spec))
-    view = json.dumps({"name": "Trials, best first", "createdAt": 0, "updatedAt": 0, "state": state})
+    name = f"Trials, best {spec.objective.metric} first" if spec.goal.several else "Trials, best first"
+    view = json.dumps({"name": name, "createdAt": 0, "updatedAt": 0, "state": state})
     aim = " and ".join(f"{one.direction} `{one.metric}`" for one in spec.goal.objectives)
     note = f"Tailor study **{spec.name}**: model `{spec.model}` on `{spec.dataset}`, {aim}."
     return {"mlflow.note.content": note} | ({VIEW_TAG: view} if len(view) <= MOST_CHARACTERS else {})
@@ -59,14 +61,14 @@ def _state(spec: StudySpec) -> dict[str, Any]:
     parameters = [parameter.name for parameter in spec.space.parameters]
     # MLflow draws only the trials that have every parameter of the plot.
     always = [parameter.name for parameter in spec.space.searched if not parameter.when]
-    metrics = dict.fromkeys([*(o.key for o in spec.goal.objectives), *TABLE_METRICS])
+    metrics = dict.fromkeys([SCORE, *(o.key for o in spec.goal.objectives), *TABLE_METRICS])
     first, *others = [f"metrics.`{metric}`" for metric in metrics]
     columns = [first, "tags.`tailor.status`", *(f"params.`{name}`" for name in parameters), *others]
     curves = dict.fromkeys([*([objective.metric] if objective.metric in EPOCH_METRICS else []), *CURVES])
     return {
         "searchFilter": f"tags.`tailor.kind` = 'trial' AND tags.`{NEWEST}` = 'yes'",
-        "orderByKey": first,
-        "orderByAsc": objective.direction == "minimize",
+        "orderByKey": f"tags.`{ORDER}`",  # the page sorts by one thing; by a metric, pruned trials would stand among the others
+        "orderByAsc": True,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "modelVersionFilter": "All Runs",

@@ -109,6 +109,10 @@ class Goal:
         """Whether the values keep every constraint."""
         return all(constraint.violation(values) <= 0 for constraint in self.constraints)
 
+    def breach(self, values: Values) -> float:
+        """By how much the values break the constraints, in all; 0 if they keep them."""
+        return sum(max(0.0, constraint.violation(values)) for constraint in self.constraints)
+
     def find_broken(self, values: Values) -> Constraint | None:
         """The first constraint on one of these values that they break."""
         return next((one for one in self.constraints if one.metric in values and one.violation(values) > 0), None)
@@ -120,8 +124,8 @@ class Goal:
     def order(self, trials: Mapping[int, Values]) -> list[int]:
         """The trials, best first: feasible before infeasible, front after front, then by the first objective, then by number."""
         layer = self.fronts(trials)
-        broken = {t: sum(max(0.0, c.violation(v)) for c in self.constraints) for t, v in trials.items()}
-        return sorted(trials, key=lambda t: (broken[t], layer.get(t, 0), self.first.cost(trials[t][self.first.metric]), t))
+        cost = {t: self.first.cost(values[self.first.metric]) for t, values in trials.items()}
+        return sorted(trials, key=lambda t: (self.breach(trials[t]), layer.get(t, 0), cost[t], t))
 
     def fronts(self, trials: Mapping[int, Values]) -> dict[int, int]:
         """The Pareto front that each feasible trial stands on, from 0; with one objective all stand on the first."""

@@ -76,6 +76,7 @@ def test_a_study_from_before_the_view_knew_attempts_gets_their_marks_when_it_res
     _, trials = runs(copy.folder)
     for run in trials:
         made.delete_tag(run.info.run_id, "tailor.newest")
+        made.delete_tag(run.info.run_id, "tailor.order")
     kept = {name: value for name, value in trials[0].data.tags.items() if not name.startswith("mlflow.run")}
     again = made.create_run(study.experiment_id, tags={**kept, "tailor.attempt": "2"}, run_name="trial-000-2").info.run_id
     made.set_experiment_tag(study.experiment_id, ui_links.VIEW_TAG, "{}")
@@ -86,6 +87,7 @@ def test_a_study_from_before_the_view_knew_attempts_gets_their_marks_when_it_res
     earlier = found[trials[0].info.run_id]
     assert earlier.info.run_name == "trial-000-attempt-1" and earlier.data.tags["tailor.newest"] == "no"
     assert all(found[run.info.run_id].data.tags["tailor.newest"] == "yes" for run in trials[1:])
+    assert all(found[run.info.run_id].data.tags["tailor.order"] == run.data.tags["tailor.order"] for run in trials)
 
 
 def test_a_studys_note_stays_within_what_mlflow_takes(recorded: Shell) -> None:

@@ -114,6 +114,7 @@ def test_trials_use_the_loss_of_the_start_and_what_trains_later_names_a_changed_
     promoted = tailor("promote", "own", "--to", "own")
     assert promoted.returncode == 2
     assert "losses.py:f has changed since study 'own' began" in promoted.stderr and "--quick" in promoted.stderr
+    assert "training" not in promoted.stdout
     assert tailor("promote", "own", "--to", "own", "--quick").returncode == 0
     compressed = tailor("compress", "own", "--prune", "0.5", "--dry-run")
     assert compressed.returncode == 2 and "losses.py:f has changed since study 'own' began" in compressed.stderr

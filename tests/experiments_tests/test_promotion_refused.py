@@ -9,6 +9,7 @@ import pytest
 from conftest import Shell
 from mlflow import MlflowClient
 from searches import client, runs
+from shells import OwnProcess
 
 import tailor as public
 from tailor.experiments.promotion.candidates import Candidate
@@ -108,6 +109,17 @@ def test_rates_that_follow_validation_are_not_refitted() -> None:
 def test_an_unknown_or_unfinished_trial_is_named(copy: Shell) -> None:
     done = copy("promote", "small:77", "--to", "none", "--quick")
     assert done.returncode == 2 and "has no complete trial 77; complete are, best first: " in done.stderr
+
+
+def test_a_promotion_says_that_the_search_is_not_finished(own: OwnProcess) -> None:
+    ask = ("promote", "small", "--to", "none", "--quick", "--dry-run")
+    said = "note: the search of study 'small' is not finished; its trials so far count\n"
+    (parent,), _ = runs(own.folder)
+    finished = own(*ask)
+    client(own.folder).update_run(parent.info.run_id, status="KILLED")
+    stopped, named = own(*ask), own("promote", "small:1", *ask[2:])
+    assert [done.returncode for done in (finished, stopped, named)] == [0, 0, 0], stopped.stderr + named.stderr
+    assert said in stopped.stdout and "note:" not in finished.stdout + named.stdout
 
 
 def test_a_study_without_a_trial_that_keeps_its_constraints_has_no_model_to_promote(

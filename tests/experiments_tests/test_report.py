@@ -18,7 +18,7 @@ from searches import artifacts, client, runs
 
 from tailor.experiments.cli.compare import number
 from tailor.experiments.reports.advice import advise
-from tailor.experiments.reports.charts import draw_charts, list_undrawn
+from tailor.experiments.reports.charts import draw_charts, draw_lines, list_undrawn
 from tailor.experiments.reports.report import _leave_out, _table, describe_parameter
 from tailor.experiments.tracking.leaderboard import Row, shorten
 from tailor.search.analysis.plots import Told
@@ -224,6 +224,13 @@ def test_several_objectives_have_a_chart_of_the_first_against_each() -> None:
     trials = [replace(told(i, "complete", 1.0), values={o["metric"]: i + 1.0 for o in objectives}) for i in range(3)]
     titles = [chart.title for chart in draw_charts(spec, trials, {}, 0)]
     assert titles[1:3] == ["val_loss against parameters", "val_loss against latency_ms"]
+
+
+def test_a_study_of_one_trial_is_a_dot_among_lines() -> None:
+    made = draw_lines({"one": [(1, 0.9)], "two": [(1, 0.3), (2, 0.7)], "none": []}, "number of trials", "val_accuracy")
+    dot, line = re.findall(r'<polyline class="([^"]*)" points="([^"]*)"', made)
+    assert dot[0] == "study s0 point" and line[0] == "study s1"
+    assert len(set(dot[1].split())) == 1 and len(dot[1].split()) == len(line[1].split()) == 2
 
 
 def test_several_studies_stand_side_by_side(copy: Shell) -> None:

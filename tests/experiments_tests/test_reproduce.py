@@ -86,6 +86,11 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     assert done.returncode == 0, done.stdout + done.stderr
     _, trials = runs(shell.folder)
     assert [run.data.tags["tailor.status"] for run in trials] == ["complete", "pruned", "failed"]
+    assert [run.data.metrics.get("objective") for run in trials] == [
+        trials[0].data.metrics["best_val_accuracy"],
+        trials[1].data.metrics["val_accuracy"],  # of a pruned one its last
+        None,
+    ]
     assert {run.data.tags["tailor.cpu"] for run in trials} == {name_cpu()}
     assert all(run.data.tags["tailor.threads"].isdigit() for run in trials)
     return shell
