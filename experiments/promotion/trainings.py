@@ -63,12 +63,12 @@ def read_trained(study: RecordedStudy, kind: Kind = CANDIDATE) -> dict[int, Trai
 def train_left(work: Work, wanted: Mapping[int, Suggestion], kind: Kind, splits: Splits, line: str) -> None:
     """Train, on these splits, those wanted that no earlier promotion trained; one process does it at a time for a study.
 
-    The line is shown once nothing refuses that.
-
-    Raises RunError if MLflow does not take what they recorded, Interrupted if a signal stopped them.
+    The line is shown once nothing refuses that. Raises RunError if MLflow does not take what they recorded, Interrupted if a
+    signal stopped them.
     """
     own = f"{work.spec.name}+{kind.name}s"  # no study's name has a plus
-    with hold_lock(work.places.store.locks / f"{work.spec.name}+{CANDIDATE.name}s.lock"):
+    lock = work.places.store.locks / f"{work.spec.name}+{CANDIDATE.name}s.lock"
+    with hold_lock(lock, lambda: work.screen.line(f"waiting for the trainings of another promotion of {work.spec.name!r}")):
         _train_left(work, wanted, kind, splits, line, own)
 
 

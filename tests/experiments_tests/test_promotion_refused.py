@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from conftest import Shell
@@ -12,9 +15,13 @@ from searches import client, runs
 from shells import OwnProcess
 
 import tailor as public
+from tailor.experiments.datasets.splits import Splits
+from tailor.experiments.promotion import trainings
 from tailor.experiments.promotion.candidates import Candidate
 from tailor.experiments.promotion.choice import _add_costs, _keep_constraints
+from tailor.experiments.promotion.records import Work
 from tailor.experiments.promotion.refit import check_refits
+from tailor.experiments.tracking.kinds import CANDIDATE
 from tailor.search.study.goal import Constraint, Goal, Objective
 
 
@@ -120,6 +127,23 @@ def test_a_promotion_says_that_the_search_is_not_finished(own: OwnProcess) -> No
     stopped, named = own(*ask), own("promote", "small:1", *ask[2:])
     assert [done.returncode for done in (finished, stopped, named)] == [0, 0, 0], stopped.stderr + named.stderr
     assert said in stopped.stdout and "note:" not in finished.stdout + named.stdout
+
+
+def test_a_promotion_that_waits_for_another_ones_trainings_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with (tmp_path / "small+candidates.lock").open("w") as held:  # as another process holds it
+        fcntl.flock(held, fcntl.LOCK_EX)
+        said: list[str] = []
+
+        def hear(line: str) -> None:
+            said.append(line)
+            fcntl.flock(held, fcntl.LOCK_UN)
+
+        monkeypatch.setattr(trainings, "_train_left", lambda *given: said.append("training"))
+        places = SimpleNamespace(store=SimpleNamespace(locks=tmp_path))
+        work = SimpleNamespace(spec=SimpleNamespace(name="small"), places=places, screen=SimpleNamespace(line=hear))
+        for _ in range(2):  # the second time it is free
+            trainings.train_left(cast("Work", work), {}, CANDIDATE, cast("Splits", None), "")
+    assert said == ["waiting for the trainings of another promotion of 'small'", "training", "training"]
 
 
 def test_a_study_without_a_trial_that_keeps_its_constraints_has_no_model_to_promote(
