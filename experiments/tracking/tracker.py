@@ -161,7 +161,8 @@ class Tracker:
         if self._kind is not TRIAL:
             return {}
         score, order = rate(job.trial, status, {**live.newest, **metrics}, self.outbox.study.goal)
-        live.metrics += [] if score is None else [(SCORE, score, _now(), live.epoch)]
+        if score is not None:
+            live.metrics.append((SCORE, score, _now(), live.epoch))
         return {ORDER: order}
 
     def _flush(self, attempt: tuple[int, int], live: _Live) -> None:
@@ -203,12 +204,14 @@ def open_study(client: MlflowClient, store: Store, spec: StudySpec, tags: Mappin
 
 def _mark_attempts(study: RecordedStudy) -> None:
     """Mark the attempts of a study from before they were marked, for the view: it shows the newest ones, in their order."""
-    newest = {one.trial: one.attempt for one in sorted(study.read_attempts(), key=lambda one: one.attempt)}
-    for one in study.read_attempts():
+    attempts = sorted(study.read_attempts(), key=lambda one: one.attempt)
+    newest = {one.trial: one.attempt for one in attempts}
+    for one in attempts:
         is_newest = one.attempt == newest[one.trial]
-        score, order = rate(one.trial, one.status, one.metrics, study.goal)
-        tags = {NEWEST: "yes" if is_newest else "no"} | ({} if one.status == "running" else {ORDER: order})
-        metrics = [] if score is None or one.status == "running" else [Metric(SCORE, score, _now(), one.epoch)]
+        tags, metrics = {NEWEST: "yes" if is_newest else "no"}, list[Metric]()
+        if one.status != "running":
+            score, tags[ORDER] = rate(one.trial, one.status, one.metrics, study.goal)
+            metrics = [] if score is None else [Metric(SCORE, score, _now(), one.epoch)]
         study.client.log_batch(one.run_id, metrics, tags=[RunTag(*tag) for tag in tags.items()])
         study.client.update_run(one.run_id, name=TRIAL.name_run(one.trial, 0 if is_newest else one.attempt))
 
